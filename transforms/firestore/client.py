@@ -1,0 +1,203 @@
+"""The one factory of Firestore clients; it alone knows about hosts, emulators, credentials and routing.
+
+    FirestoreTarget  ── pickled with the job ──▶  worker  ──connect()──▶  FirestoreClient, one channel a process
+
+`FirestoreTarget` is plain data: building it calls nothing. `FirestoreClient` sends raw protobuf messages and turns
+every failure into an `RpcError` of canonical code and text; it never retries, because whoever calls it must know how
+often a request was sent.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from transforms.errors import JobError, UsageError
+from transforms.firestore import limits, messages
+
+DEFAULT_DATABASE = "(default)"
+DEFAULT_HOST = "firestore.googleapis.com"
+_SERVICE = "/google.firestore.v1.Firestore/"
+_SCOPES = ("https://www.googleapis.com/auth/datastore",)
+_DATABASE_ID = re.compile(r"\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9]")
+
+# Messages of any size may arrive; keepalive finds connections that a NAT or a load balancer dropped silently.
+_CHANNEL_OPTIONS = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+)
+
+
+class RpcError(Exception):
+    """A request that failed.
+
+    Args:
+      code: canonical gRPC code name, such as `UNAVAILABLE`.
+      message: the service's own text.
+    """
+
+    def __init__(self, code: str, message: str):
+        self.code, self.message = code, message
+        super().__init__(f"{code}: {message}")
+
+    @classmethod
+    def of(cls, error: grpc.RpcError) -> RpcError:
+        """From gRPC's own exception, which carries code and details as methods."""
+        return cls(error.code().name, error.details() or "")
+
+
+@dataclass(frozen=True)
+class FirestoreTarget:
+    """Where a job's documents live.
+
+    Attributes:
+      project: Google Cloud project id.
+      database: database id.
+      emulator_host: `host:port` of an emulator; captured when the job is launched, because workers have an environment
+        of their own.
+      host: the service's address, overridden for private endpoints and tests.
+    """
+
+    project: str
+    database: str = DEFAULT_DATABASE
+    emulator_host: str | None = None
+    host: str = DEFAULT_HOST
+
+    def __post_init__(self) -> None:
+        if not self.project:
+            raise UsageError("no Google Cloud project is given; pass --project=PROJECT")
+        if not _DATABASE_ID.fullmatch(self.database):
+            raise UsageError(
+                f"database must be (default) or 4 to 63 lower-case letters, digits and hyphens, got {self.database!r}"
+            )
+
+    @property
+    def name(self) -> str:
+        """The database's resource name: projects/P/databases/D."""
+        return f"projects/{self.project}/databases/{self.database}"
+
+    def document_name(self, path: str) -> str:
+        """The resource name of the document at `path`, such as `users/ada`."""
+        return f"{self.name}/documents/{path}"
+
+    @property
+    def max_request_bytes(self) -> int:
+        """The largest request the service takes."""
+        return limits.MAX_EMULATOR_REQUEST_BYTES if self.emulator_host else limits.MAX_REQUEST_BYTES
+
+    def job_error(self, error: RpcError) -> JobError:
+        """The error that stops a job, with what to do about it."""
+        return JobError(f"Firestore refused {self.name} with {error}. {_advice(error.code, self)}")
+
+    def connect(self) -> FirestoreClient:
+        """The client of this process for this target; the same one for every caller. Calls nothing yet."""
+        with _lock:
+            if self not in _clients:
+                _clients[self] = FirestoreClient(self, _channel(self))
+            return _clients[self]
+
+
+_clients: dict[FirestoreTarget, FirestoreClient] = {}
+_lock = threading.Lock()
+
+
+def _channel(target: FirestoreTarget) -> grpc.Channel:
+    if target.emulator_host:
+        return grpc.insecure_channel(target.emulator_host, options=_CHANNEL_OPTIONS)
+    import google.auth
+    import google.auth.transport.grpc
+    import google.auth.transport.requests
+
+    credentials, _ = google.auth.default(scopes=_SCOPES)
+    return google.auth.transport.grpc.secure_authorized_channel(
+        credentials, google.auth.transport.requests.Request(), f"{target.host}:443", options=_CHANNEL_OPTIONS
+    )
+
+
+class FirestoreClient:
+    """The RPCs Firebeam uses, as raw protobuf. Thread-safe."""
+
+    def __init__(self, target: FirestoreTarget, channel: grpc.Channel):
+        self.target = target
+        self._metadata = _metadata(target)
+        self._commit = channel.unary_unary(
+            _SERVICE + "Commit", request_serializer=None, response_deserializer=messages.CommitResponse.FromString
+        )
+        self._batch_get = _stream(
+            channel, "BatchGetDocuments", messages.BatchGetDocumentsRequest, messages.BatchGetDocumentsResponse
+        )
+        self._run_query = _stream(channel, "RunQuery", messages.RunQueryRequest, messages.RunQueryResponse)
+
+    def commit(self, writes: Iterable[bytes], timeout_s: float) -> Call:
+        """Starts a Commit of serialised `Write`s, all or nothing; its `result` is a `CommitResponse`."""
+        request = messages.commit_request(self.target.name, writes)
+        return Call(self._commit.future(request, timeout=timeout_s, metadata=self._metadata))
+
+    def batch_get(self, names: Sequence[str], mask: Sequence[str], timeout_s: float) -> Iterator[Any]:
+        """Yields a `BatchGetDocumentsResponse` for every document name, in no particular order. Raises RpcError."""
+        request = messages.BatchGetDocumentsRequest(
+            database=self.target.name, documents=names, mask=messages.DocumentMask(field_paths=mask) if mask else None
+        )
+        return self._streamed(self._batch_get, request, timeout_s)
+
+    def run_query(self, parent: str, query: Any, timeout_s: float) -> Iterator[Any]:
+        """Yields the `RunQueryResponse`s of a `StructuredQuery` below `parent`. Raises RpcError."""
+        request = messages.RunQueryRequest(parent=parent, structured_query=query)
+        return self._streamed(self._run_query, request, timeout_s)
+
+    def _streamed(self, method: Any, request: Any, timeout_s: float) -> Iterator[Any]:
+        try:
+            yield from method(request, timeout=timeout_s, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise RpcError.of(error) from None
+
+
+class Call:
+    """A request on its way."""
+
+    def __init__(self, future: Any):
+        self._future = future
+
+    def result(self) -> Any:
+        """Waits for the answer. Raises RpcError."""
+        try:
+            return self._future.result()
+        except grpc.RpcError as error:
+            raise RpcError.of(error) from None
+
+
+def _advice(code: str, target: FirestoreTarget) -> str:
+    if code == "UNAUTHENTICATED":
+        return "Sign in: gcloud auth application-default login, or give the job a service account."
+    if code == "PERMISSION_DENIED":
+        return (
+            f"Grant the job's account roles/datastore.user on project {target.project}, and enable the Firestore API."
+        )
+    if code == "NOT_FOUND":
+        return (
+            "Check --project and --database, or create it: "
+            f"gcloud firestore databases create --project={target.project} --database='{target.database}' --location=…"
+        )
+    return "Check --project, --database and that the database is in Firestore Native mode."
+
+
+def _metadata(target: FirestoreTarget) -> tuple[tuple[str, str], ...]:
+    routing = (
+        ("google-cloud-resource-prefix", target.name),
+        ("x-goog-request-params", f"database={target.name}&project_id={target.project}&database_id={target.database}"),
+    )
+    # The emulator takes this token for an administrator's, whom security rules do not bind.
+    return (*routing, ("authorization", "Bearer owner")) if target.emulator_host else routing
+
+
+def _stream(channel: grpc.Channel, method: str, request: Any, response: Any) -> Any:
+    return channel.unary_stream(
+        _SERVICE + method, request_serializer=request.SerializeToString, response_deserializer=response.FromString
+    )

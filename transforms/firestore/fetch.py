@@ -1,0 +1,46 @@
+"""Reads an answer of bounded size as a whole: what fits in memory, such as a batch's documents or a job's ledger."""
+
+from __future__ import annotations
+
+import random as _random
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from transforms.errors import Kind, TransientError, classify
+from transforms.firestore.client import FirestoreClient, RpcError
+from transforms.retry import RetryPolicy
+
+
+def fetch_all(
+    client: FirestoreClient,
+    open_stream: Callable[[], Iterator[Any]],
+    retry: RetryPolicy | None = None,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    random: Callable[[], float] = _random.random,
+) -> list[Any]:
+    """All messages of a stream. One that breaks is read again from its beginning, so nothing comes twice.
+
+    Args:
+      client: of the database that is read; names it in errors.
+      open_stream: sends the request; called once an attempt.
+      retry: how often, how long between.
+
+    Raises:
+      TransientError: the last attempt allowed failed as well.
+      JobError: credentials, permission, database, or a request that is wrong in itself.
+    """
+    retry = retry or RetryPolicy()
+    for attempt in range(1, retry.max_attempts + 1):
+        try:
+            return list(open_stream())
+        except RpcError as error:
+            if classify(error.code, error.message) is not Kind.TRANSIENT:
+                raise client.target.job_error(error) from None
+            if attempt == retry.max_attempts:
+                raise TransientError(
+                    f"Firestore did not answer in {attempt} attempts; the last answer was {error}"
+                ) from None
+        sleep(retry.delay_s(attempt, random))
+    raise AssertionError("unreachable: the last attempt returns or raises")
