@@ -1,0 +1,31 @@
+"""What runs: the table of contents of Firebeam's command line.
+
+A job is a module with a frozen `Config`, `prepare(config) -> plan` (reads and checks everything that can be checked
+before anything is started) and `build(pipeline, plan)` (draws the graph). A command is a module with a frozen `Config`
+and `run(config) -> exit code`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """One word of the command line: the module behind it and what it does, in a line."""
+
+    module: str
+    summary: str
+
+
+JOBS = {
+    "ingest": Entry("pipeline.ingest", "batch outputs into pairs of Firestore documents, and rows of BigQuery"),
+}
+
+COMMANDS = {
+    "demo": Entry("pipeline.demo", "start the emulators, ingest the sample profiles, show the result"),
+    "doctor": Entry(
+        "pipeline.doctor", "check credentials, database, table and emulators; say how to fix what is missing"
+    ),
+    "indexes": Entry("pipeline.indexes", "print the firestore.indexes.json of a record spec"),
+    "schema": Entry("pipeline.schema", "print the documentation of a record spec: collections, fields, types"),
+}

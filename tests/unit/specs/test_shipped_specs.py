@@ -1,0 +1,179 @@
+"""The specs that come with Firebeam, and how a spec is found."""
+
+import datetime
+import pickle
+
+import pytest
+
+from pipeline.specs import read_spec, shipped_specs
+from transforms.bigquery.schema import table_columns, table_options
+from transforms.errors import RecordError, SpecError, UsageError
+from transforms.records.levels import LEVELS
+
+UTC = datetime.timezone.utc
+PLAIN = {
+    "candidate_id": 1017,
+    "name": "  Ada   Lovelace ",
+    "career_trajectory": {
+        "current_level": "Mid-Senior",
+        "years_experience": "5-7 years",
+        "domain_expertise": ["Fintech", "Payments"],
+    },
+    "current_position": {"title": "Tech Lead", "company": "Analytical Engines Ltd.", "team_size": "8"},
+    "skill_assessment": {
+        "technical_skills": {
+            "core_competencies": [{"skill": "golang", "confidence": 0.9}, {"skill": "k8s", "score": 95}]
+        },
+        "overall_rating": "A-",
+        "confidence": 87,
+    },
+    "leadership_scope": {"has_leadership": "yes"},
+}
+
+
+def test_three_specs_are_shipped_and_each_can_be_pickled_and_laid_out():
+    assert shipped_specs() == ["candles", "profiles", "student_records"]
+    for name in shipped_specs():
+        spec = read_spec(name)
+        assert spec.name == name
+        assert pickle.loads(pickle.dumps(spec)) == spec
+        table_options(spec, table_columns(spec))
+
+
+def test_profiles_has_the_promised_collections_key_and_fields():
+    spec = read_spec("profiles")
+    assert (spec.full_collection, spec.flat_collection) == ("enriched_profiles", "candidates")
+    assert [field.name for field in spec.fields] == [
+        "candidate_id", "name", "current_role", "current_company", "years_experience", "experience_band",
+        "seniority_level", "primary_skills", "domain", "overall_rating", "has_leadership", "team_size",
+        "analysis_confidence", "search_keywords",
+    ]  # fmt: skip
+
+
+def test_profiles_allows_exactly_the_levels_that_the_cleaner_makes():
+    [level] = [field for field in read_spec("profiles").fields if field.name == "seniority_level"]
+    assert level.enum == LEVELS
+
+
+def test_profiles_reads_the_plain_shape():
+    spec = read_spec("profiles")
+    assert spec.key_of(PLAIN, None) == "1017"
+    assert spec.flatten(PLAIN, "1017") == {
+        "candidate_id": "1017",
+        "name": "Ada Lovelace",
+        "current_role": "Tech Lead",
+        "current_company": "Analytical Engines Ltd.",
+        "years_experience": 6.0,
+        "experience_band": "6-9",
+        "seniority_level": "senior",
+        "primary_skills": ["Kubernetes", "Go"],
+        "domain": "Fintech",
+        "overall_rating": 4.63,
+        "has_leadership": True,
+        "team_size": 8,
+        "analysis_confidence": 0.87,
+        "search_keywords": [
+            "ada", "lovelace", "tech", "lead", "analytical", "engines", "ltd", "kubernetes", "go",
+        ],
+    }  # fmt: skip
+
+
+def test_profiles_leaves_out_what_a_record_does_not_say():
+    record = {"name": "N/A", "current_role": "", "years_experience": "Unknown", "team_size": 0, "technical_skills": []}
+    assert read_spec("profiles").flatten(record, "k") == {"candidate_id": "k"}
+
+
+def test_candles_have_a_composed_id_and_typed_values():
+    spec = read_spec("candles")
+    candle = {
+        "symbol": "btc/usdt",
+        "interval": "1m",
+        "t": 1759665600000,
+        "o": "1.5",
+        "h": 2,
+        "l": 1,
+        "c": "1.75",
+        "v": 0,
+    }
+    key = spec.key_of(candle, None)
+    assert key == "BTC-USDT_1m_20251005T120000Z"
+    assert spec.flatten(candle, key) == {
+        "candle_id": key, "symbol": "BTC-USDT", "interval": "1m", "open": 1.5, "high": 2.0, "low": 1.0, "close": 1.75,
+        "volume": 0.0, "open_time": datetime.datetime(2025, 10, 5, 12, tzinfo=UTC),
+    }  # fmt: skip
+
+
+def test_a_candle_with_a_negative_price_is_refused():
+    candle = {"symbol": "A", "interval": "1m", "t": 1759665600, "o": -1, "h": 2, "l": 1, "c": 1}
+    with pytest.raises(RecordError, match=r"^OUT_OF_RANGE: open must be at least 0$"):
+        read_spec("candles").flatten(candle, "k")
+
+
+def test_a_student_record_is_read_whole():
+    student = {
+        "studentId": 77, "name": {"first": "Ada", "last": "Lovelace"}, "major": "Mathematics", "status": "Enrolled",
+        "enrollment": {"date": "2024-10-01"}, "gpa": "3.9", "credits": 61,
+        "courses": [{"title": "Algebra I"}, {"name": "x"}],
+        "email": "nobody", "contact": {"email": " ada@example.org "}, "scholarship": "yes", "semester": 3,
+    }  # fmt: skip
+    spec = read_spec("student_records")
+    assert spec.flatten(student, spec.key_of(student, None)) == {
+        "student_id": "77", "first_name": "Ada", "last_name": "Lovelace", "full_name": "Ada Lovelace",
+        "programme": "Mathematics", "status": "enrolled", "gpa": 3.9, "credits": 61, "credit_band": "60-119",
+        "enrolled_at": datetime.datetime(2024, 10, 1, tzinfo=UTC), "courses": ["Algebra I"], "semester": 3,
+        "email": "ada@example.org", "scholarship": True,
+        "search_keywords": ["ada", "lovelace", "mathematics", "algebra i", "algebra", "i"],
+    }  # fmt: skip
+
+
+def test_a_student_of_unknown_standing_is_refused():
+    with pytest.raises(
+        RecordError, match=r"^NOT_IN_ENUM: status must be one of applied, enrolled, on_leave, graduated"
+    ):
+        read_spec("student_records").flatten({"status": "ghost"}, "k")
+
+
+MINE = """\
+name: mine
+schema_version: 1
+full_collection: a
+flat_collection: b
+key: {name: id_, from: id}
+fields: {skills: {type: strings, cleaner: skills, from: s}}
+"""
+
+
+def test_a_spec_of_ones_own_is_read_with_the_alias_files_beside_it(tmp_path):
+    (tmp_path / "mine.yaml").write_text(f"\ufeff{MINE}skill_alias_files: [more.yaml]\n", "utf-8")
+    (tmp_path / "more.yaml").write_text("Acme Flow: [aflow]\n", "utf-8")
+    spec = read_spec(str(tmp_path / "mine.yaml"))
+    assert spec.flatten({"s": ["AFlow"]}, "k") == {"id_": "k", "skills": ["Acme Flow"]}
+
+
+def test_an_unknown_name_lists_the_shipped_specs():
+    with pytest.raises(UsageError) as caught:
+        read_spec("profile")
+    assert str(caught.value) == (
+        "there is no spec called 'profile'; shipped are candles, profiles, student_records. "
+        "For a spec of your own give the path of its YAML file, such as ./my_spec.yaml"
+    )
+
+
+def test_a_file_that_is_not_there_lists_the_shipped_specs(tmp_path):
+    path = str(tmp_path / "none.yaml")
+    with pytest.raises(SpecError) as caught:
+        read_spec(path)
+    assert str(caught.value).startswith(f"{path}: cannot be read (")
+    assert str(caught.value).endswith("check the path; shipped specs are candles, profiles, student_records")
+
+
+def test_a_file_that_is_not_utf8_names_the_line(tmp_path):
+    (tmp_path / "latin.yaml").write_bytes(b"name: a\ndescription: caf\xe9\n")
+    with pytest.raises(SpecError, match=r"latin\.yaml:2: is not UTF-8; save it as UTF-8 text$"):
+        read_spec(str(tmp_path / "latin.yaml"))
+
+
+def test_a_missing_alias_file_is_named_where_the_spec_names_it(tmp_path):
+    (tmp_path / "mine.yaml").write_text(f"{MINE}skill_alias_files: [none.yaml]\n", "utf-8")
+    with pytest.raises(SpecError, match=r"mine\.yaml:7:skill_alias_files\[0\]: .*none\.yaml"):
+        read_spec(str(tmp_path / "mine.yaml"))

@@ -1,0 +1,249 @@
+"""The BigQuery table of a record spec: columns, partitioning, clustering, and how an existing table differs. No Beam.
+
+    spec fields            _meta of the document        the record                 the misfits
+    candidate_id STRING    _meta_version INT64          update_time TIMESTAMP      _overflow JSON
+    years_experience …     _meta_content_hash STRING …  profile JSON
+
+Every column may be NULL, so that a record never fails for a column it lacks. `_meta` is spread over flat columns rather
+than kept in one RECORD: flat columns can be added to a table later, clustered by, and read by every reporting tool.
+
+    >>> [column.name for column in meta_columns()][:2]
+    ['_meta_schema_version', '_meta_version']
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from transforms.errors import UsageError
+from transforms.records.spec import FieldType, RecordSpec
+
+META_PREFIX = "_meta_"
+UPDATE_TIME = "update_time"
+PROFILE = "profile"
+OVERFLOW = "_overflow"
+
+# https://cloud.google.com/bigquery/docs/schemas#column_names
+_LEGAL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,299}")
+_RESERVED_PREFIXES = (
+    "_TABLE_",
+    "_FILE_",
+    "_PARTITION",
+    "_ROW_TIMESTAMP",
+    "__ROOT__",
+    "_COLIDENTIFIER",
+    "_CHANGE_SEQUENCE_NUMBER",
+    "_CHANGE_TYPE",
+    "_CHANGE_TIMESTAMP",
+)
+
+# https://cloud.google.com/bigquery/docs/clustered-tables
+_MAX_CLUSTER_COLUMNS = 4
+_CLUSTERABLE = frozenset({"STRING", "INT64", "BOOL", "TIMESTAMP"})
+_PARTITION_UNITS = ("HOUR", "DAY", "MONTH", "YEAR")
+
+# The REST interface still answers with legacy SQL's names.
+_SQL_TYPES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL", "RECORD": "STRUCT"}
+_LEGACY_TYPES = {sql: legacy for legacy, sql in _SQL_TYPES.items()}
+
+_COLUMN_TYPES = {
+    FieldType.STRING: ("STRING", "NULLABLE"),
+    FieldType.INTEGER: ("INT64", "NULLABLE"),
+    FieldType.NUMBER: ("FLOAT64", "NULLABLE"),
+    FieldType.BOOL: ("BOOL", "NULLABLE"),
+    FieldType.TIMESTAMP: ("TIMESTAMP", "NULLABLE"),
+    FieldType.STRINGS: ("STRING", "REPEATED"),
+    FieldType.JSON: ("JSON", "NULLABLE"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+      type: GoogleSQL name: STRING, INT64, FLOAT64, BOOL, TIMESTAMP or JSON.
+      mode: NULLABLE or REPEATED; a table of somebody else's may also have REQUIRED columns.
+    """
+
+    name: str
+    type: str
+    mode: str = "NULLABLE"
+    description: str = ""
+
+    @property
+    def form(self) -> str:
+        """Type and mode as one reads them in SQL.
+
+        >>> Column("tags", "STRING", "REPEATED").form, Column("id", "STRING", "REQUIRED").form
+        ('ARRAY<STRING>', 'STRING NOT NULL')
+        """
+        if self.mode == "REPEATED":
+            return f"ARRAY<{self.type}>"
+        return f"{self.type} NOT NULL" if self.mode == "REQUIRED" else self.type
+
+    @property
+    def legacy_type(self) -> str:
+        """The name of the type that load jobs and Beam expect, such as INTEGER for INT64."""
+        return _LEGACY_TYPES.get(self.type, self.type)
+
+
+@dataclass(frozen=True, slots=True)
+class TableOptions:
+    """How a new table is laid out; an existing table keeps the layout it has.
+
+    Attributes:
+      partition_by: a TIMESTAMP column.
+      partition_unit: HOUR, DAY, MONTH or YEAR.
+      cluster_by: at most four columns, the most selective first.
+    """
+
+    partition_by: str = UPDATE_TIME
+    partition_unit: str = "DAY"
+    cluster_by: tuple[str, ...] = ()
+
+
+class SchemaDifference(NamedTuple):
+    """What lies between an existing table and the wanted one.
+
+    Attributes:
+      added: columns that the table lacks; adding them loses nothing.
+      conflicts: one sentence for each column that cannot hold what is wanted.
+    """
+
+    added: tuple[Column, ...]
+    conflicts: tuple[str, ...]
+
+
+def table_columns(spec: RecordSpec) -> tuple[Column, ...]:
+    """The columns of the table that holds a spec's records, in the order of creation.
+
+    Raises:
+      UsageError: a field's name is no column name, or belongs to another column.
+    """
+    typed = tuple(Column(field.name, *_COLUMN_TYPES[field.type], field.description or "") for field in spec.fields)
+    columns = (
+        *typed,
+        Column(UPDATE_TIME, "TIMESTAMP", description="update_time of the documents; the row's version"),
+        *meta_columns(),
+        Column(PROFILE, "JSON", description="the whole record"),
+        Column(OVERFLOW, "JSON", description="values that do not fit their columns, by column name"),
+    )
+    check_names(columns)
+    return columns
+
+
+def meta_columns() -> tuple[Column, ...]:
+    """The columns of a document's `_meta`."""
+    return (
+        Column("_meta_schema_version", "INT64", description="schema_version of the spec that made the row"),
+        Column("_meta_version", "INT64", description="how often the document has changed"),
+        Column("_meta_content_hash", "STRING", description="digest of the record and of the spec"),
+        Column("_meta_created_at", "TIMESTAMP", description="when the document was first written"),
+        Column("_meta_updated_at", "TIMESTAMP", description="when the document was last written"),
+        Column("_meta_source", "STRING", description="file or collection the record came from"),
+        Column("_meta_position", "INT64", description="where in the source the record starts"),
+        Column("_meta_job_id", "STRING", description="job that wrote the row"),
+        Column("_meta_batch_id", "STRING", description="batch that wrote the row"),
+    )
+
+
+def table_options(spec: RecordSpec, columns: Sequence[Column]) -> TableOptions:
+    """Partitioning and clustering of a spec's table: by its own options, else by day of `update_time`, then by key.
+
+    Raises:
+      UsageError: the spec asks for something BigQuery does not have.
+    """
+    wanted = spec.bigquery
+    options = TableOptions(
+        wanted.partition_by or UPDATE_TIME,
+        (wanted.partition_type or "DAY").upper(),
+        tuple(wanted.cluster_by) or (spec.key.name,),
+    )
+    check_options(options, columns)
+    return options
+
+
+def check_names(columns: Iterable[Column]) -> None:
+    """Refuses names that BigQuery does not allow and names that it takes for the same.
+
+    >>> check_names([Column("skills", "STRING"), Column("Skills", "STRING")])
+    Traceback (most recent call last):
+    transforms.errors.UsageError: columns skills and Skills are one for BigQuery, which ignores case; rename a field
+    """
+    seen: dict[str, str] = {}
+    for column in columns:
+        name = column.name
+        if not _LEGAL_NAME.fullmatch(name):
+            raise UsageError(
+                f"{name!r} cannot be a BigQuery column: use letters, digits and _, not starting with a digit, "
+                "at most 300; rename the field"
+            )
+        if prefix := next((prefix for prefix in _RESERVED_PREFIXES if name.upper().startswith(prefix)), None):
+            raise UsageError(f"column {name} starts with {prefix}, which BigQuery keeps for itself; rename the field")
+        if (other := seen.get(name.lower())) is not None:
+            raise UsageError(f"columns {other} and {name} are one for BigQuery, which ignores case; rename a field")
+        seen[name.lower()] = name
+
+
+def check_options(options: TableOptions, columns: Iterable[Column]) -> None:
+    """Refuses a layout that BigQuery cannot make.
+
+    >>> check_options(TableOptions(cluster_by=("it",)), [Column("update_time", "TIMESTAMP"), Column("it", "JSON")])
+    Traceback (most recent call last):
+    transforms.errors.UsageError: bigquery.cluster_by: it is JSON; choose from columns of BOOL, INT64, STRING, TIMESTAMP
+    """
+    by_name = {column.name: column for column in columns}
+    for key, names in (("partition_by", (options.partition_by,)), ("cluster_by", options.cluster_by)):
+        for name in names:
+            if name not in by_name:
+                raise UsageError(f"bigquery.{key}: there is no column {name}; choose one of {', '.join(by_name)}")
+    if (form := by_name[options.partition_by].form) != "TIMESTAMP":
+        raise UsageError(f"bigquery.partition_by: {options.partition_by} is {form}; choose a TIMESTAMP column")
+    if options.partition_unit not in _PARTITION_UNITS:
+        units = ", ".join(_PARTITION_UNITS)
+        raise UsageError(f"bigquery.partition_type must be one of {units}, got {options.partition_unit}")
+    if len(options.cluster_by) > _MAX_CLUSTER_COLUMNS:
+        raise UsageError(
+            f"bigquery.cluster_by must name at most {_MAX_CLUSTER_COLUMNS} columns, got {len(options.cluster_by)}"
+        )
+    for name in options.cluster_by:
+        if (form := by_name[name].form) not in _CLUSTERABLE:
+            choice = ", ".join(sorted(_CLUSTERABLE))
+            raise UsageError(f"bigquery.cluster_by: {name} is {form}; choose from columns of {choice}")
+
+
+def schema_difference(existing: Iterable[Column], wanted: Iterable[Column]) -> SchemaDifference:
+    """Compares a table with the wanted columns; columns of the table that nobody asks for are left alone.
+
+    >>> schema_difference([Column("id", "STRING")], [Column("id", "INT64"), Column("name", "STRING")])
+    ... # doctest: +ELLIPSIS
+    SchemaDifference(added=(Column(name='name', ...),), conflicts=('id is STRING, wanted INT64',))
+    """
+    by_name = {column.name.lower(): column for column in existing}
+    added: list[Column] = []
+    conflicts: list[str] = []
+    for column in wanted:
+        present = by_name.pop(column.name.lower(), None)
+        if present is None:
+            added.append(column)
+        elif present.form != column.form:
+            conflicts.append(f"{present.name} is {present.form}, wanted {column.form}")
+    conflicts += [
+        f"{column.name} is {column.form}, but no row will have it"
+        for column in by_name.values()
+        if column.mode == "REQUIRED"
+    ]
+    return SchemaDifference(tuple(added), tuple(conflicts))
+
+
+def sql_type(name: str) -> str:
+    """GoogleSQL's name of a type.
+
+    >>> sql_type("INTEGER"), sql_type("JSON")
+    ('INT64', 'JSON')
+    """
+    return _SQL_TYPES.get(name, name)

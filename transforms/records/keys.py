@@ -1,0 +1,68 @@
+"""Document ids: where a record's id comes from and what may be one.
+
+Text is trimmed: an id with a blank at its end is the same id. Whole numbers become their decimal digits. Booleans,
+fractions, blanks and placeholders ("N/A") are no ids: the next source is tried, then the id that came with the record.
+
+    >>> id_of(" cand-1 "), id_of(42), id_of(4.2), id_of("N/A")
+    ('cand-1', '42', None, None)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transforms.errors import RecordError
+from transforms.records.texts import PLACEHOLDERS
+
+# https://firebase.google.com/docs/firestore/quotas#collections_documents_and_fields
+MAX_ID_BYTES = 1_500
+_MAX_ID_BITS = 5_000  # a longer integer has more than 1,500 digits, and Python refuses to print it
+
+
+def id_of(value: Any) -> str | None:
+    """The text of an id, or None for what is none."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return str(value) if value.bit_length() <= _MAX_ID_BITS else "9" * (MAX_ID_BYTES + 1)
+    if not isinstance(value, str):
+        return None
+    text = value.strip()
+    return None if not text or text == "-" or text.casefold() in PLACEHOLDERS else text
+
+
+def check_id(text: str, name: str) -> str:
+    """The id again, once it is known that Firestore takes it.
+
+    Args:
+      name: of the field, for the message.
+
+    Raises:
+      RecordError: INVALID_ID.
+
+    >>> check_id("a/b", "candidate_id")
+    Traceback (most recent call last):
+    transforms.errors.RecordError: INVALID_ID: candidate_id must not contain "/"
+    """
+    if (problem := id_problem(text)) is not None:
+        raise RecordError("INVALID_ID", f"{name} {problem}")
+    return text
+
+
+def id_problem(text: str) -> str | None:
+    """What keeps a text from being a document or collection id, or None."""
+    try:
+        n_bytes = len(text.encode())
+    except UnicodeEncodeError:
+        return "must be valid Unicode, without lone surrogates"
+    if not text:
+        return "must not be empty"
+    if "/" in text:
+        return 'must not contain "/"'
+    if text in (".", ".."):
+        return 'must not be "." or ".."'
+    if len(text) >= 4 and text.startswith("__") and text.endswith("__"):
+        return "must not have the form __…__, which Firestore keeps for itself"
+    if n_bytes > MAX_ID_BYTES:
+        return f"must not exceed {MAX_ID_BYTES:,} bytes of UTF-8, got {n_bytes:,}"
+    return None

@@ -1,0 +1,15 @@
+"""Record specs: the public names on one page.
+
+spec = load_spec(text, "profiles.yaml")          # or pipeline.specs.read_spec("profiles")
+key = spec.key_of(record, fallback_id=None)      # RecordError: MISSING_ID, INVALID_ID
+flat = spec.flatten(record, key)                 # RecordError: MISSING_FIELD, OUT_OF_RANGE, NOT_IN_ENUM
+"""
+
+from transforms.records.cleaners import FieldType as FieldType
+from transforms.records.load import load_spec as load_spec
+from transforms.records.model import BigQueryOptions as BigQueryOptions
+from transforms.records.model import Field as Field
+from transforms.records.model import IndexField as IndexField
+from transforms.records.model import Key as Key
+from transforms.records.model import RecordSpec as RecordSpec
+from transforms.records.model import Source as Source
