@@ -1,0 +1,82 @@
+"""What every test may use: the real emulators, started when the first test asks for them.
+
+On a computer that cannot run an emulator the tests that need it are skipped, with the reason; with
+FIREBEAM_REQUIRE_EMULATORS=1, as in continuous integration, they fail instead. No test ever sees real credentials.
+"""
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from hypothesis import settings
+
+from pipeline.local import BigQueryEmulator, EmulatorMissingError, bigquery_emulator, firestore_emulator
+
+T = TypeVar("T")
+
+# A deadline measures the machine, not the code.
+settings.register_profile("firebeam", deadline=None)
+settings.load_profile("firebeam")
+
+_FAKE_CREDENTIALS = {
+    "type": "authorized_user",
+    "client_id": "fake.apps.googleusercontent.com",
+    "client_secret": "fake",
+    "refresh_token": "fake",
+    "token": "fake",
+    "expiry": "2099-01-01T00:00:00Z",
+    "quota_project_id": "demo-firebeam",
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fake_credentials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Application-default credentials that never expire and open nothing.
+
+    Without any, Google's libraries ask the metadata server first, which takes every process about 20 s outside of
+    Google's cloud.
+    """
+    file = tmp_path_factory.mktemp("credentials") / "application_default_credentials.json"
+    file.write_text(json.dumps(_FAKE_CREDENTIALS))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
+        yield file
+
+
+@pytest.fixture(scope="session")
+def firestore_host() -> Iterator[str]:
+    """Host and port of the Firestore emulator."""
+    with _or_skip(firestore_emulator()) as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def bigquery() -> Iterator[BigQueryEmulator]:
+    """The BigQuery emulator, with a Cloud Storage emulator beside it."""
+    with _or_skip(bigquery_emulator("demo-firebeam")) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def firestore_project() -> str:
+    """A project name of the test's own, so that no test sees another's documents."""
+    return f"demo-{uuid.uuid4().hex[:12]}"
+
+
+@contextmanager
+def _or_skip(emulator: AbstractContextManager[T]) -> Iterator[T]:
+    try:
+        started = emulator.__enter__()
+    except EmulatorMissingError as missing:
+        if os.environ.get("FIREBEAM_REQUIRE_EMULATORS") == "1":
+            raise
+        pytest.skip(str(missing))
+    try:
+        yield started
+    finally:
+        emulator.__exit__(None, None, None)
