@@ -1,0 +1,147 @@
+"""LoadRows on the BigQuery emulator: both methods end in the same table as insertAll."""
+
+import datetime
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
+from apache_beam.testing.util import assert_that, equal_to
+from apache_beam.transforms.combiners import Count
+
+from pipeline.local import BigQueryEmulator
+from transforms.bigquery.inserter import RowInserter
+from transforms.bigquery.load import LoadRows, RejectedRow
+from transforms.bigquery.rows import RowEncoder
+from transforms.bigquery.schema import Column, TableOptions
+from transforms.bigquery.tables import BigQueryTarget, ensure_table
+
+pytestmark = pytest.mark.emulator
+
+MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, 678901, datetime.timezone.utc)
+
+
+@pytest.fixture
+def temp_location(bigquery: BigQueryEmulator) -> Iterator[str]:
+    """A gs:// folder that both Beam and the emulator see."""
+    if bigquery.gcs is None:
+        pytest.skip("load jobs need a Cloud Storage emulator")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STORAGE_EMULATOR_HOST", bigquery.gcs)
+        yield f"gs://{bigquery.bucket}/loads"
+
+
+@pytest.fixture
+def rows(people_columns: tuple[Column, ...]) -> list[dict[str, Any]]:
+    """Rows that use every column, one of them with values that overflow."""
+    encoder = RowEncoder(people_columns)
+    rich = {
+        "name": "Zoë 😀",
+        "age": 2**63 - 1,
+        "score": float("-inf"),
+        "ok": True,
+        "seen_at": MOMENT,
+        "skills": ["go", "é"],
+        "details": {"text": '{"a": 1}', "list": [1, 1.0, None]},
+    }
+    poor = {"age": 8.5, "skills": "go", "score": 0.1}
+    return [
+        encoder.row({"id": f"{n}", **(rich if n % 2 else poor)}, {"version": n}, MOMENT, {"text": "x", "n": n}).cells
+        for n in range(20)
+    ]
+
+
+@pytest.fixture
+def inserted(
+    people: BigQueryTarget,
+    people_columns: tuple[Column, ...],
+    layout: TableOptions,
+    rows: list[dict[str, Any]],
+    rows_of: Callable[..., Any],
+) -> list[dict[str, Any]]:
+    """What a table holds after the same rows went in by insertAll."""
+    other = BigQueryTarget(people.project, people.dataset, "inserted", people.emulator)
+    ensure_table(other, people_columns, layout)
+    RowInserter(other.client, other.id).insert(rows, [row["id"] for row in rows])
+    stored: list[dict[str, Any]] = rows_of(other)
+    return stored
+
+
+def test_file_loads_end_in_the_same_table_as_insert_all(
+    people: BigQueryTarget,
+    people_columns: tuple[Column, ...],
+    rows: list[dict[str, Any]],
+    inserted: list[dict[str, Any]],
+    rows_of: Callable[..., Any],
+    temp_location: str,
+) -> None:
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        result = (
+            pipeline
+            | "Rows" >> beam.Create(rows)
+            | "LoadRows" >> LoadRows(people, people_columns, "FILE_LOADS", temp_location=temp_location)
+        )
+        assert_that(result.rejected, equal_to([]), label="NothingRejected")
+        assert_that(result.load_jobs | "CountJobs" >> Count.Globally(), equal_to([1]), label="OneLoadJob")
+    assert rows_of(people) == inserted
+    assert inserted[1]["details"] == {"text": '{"a": 1}', "list": [1, 1.0, None]}
+
+
+def test_file_loads_take_the_temp_location_of_the_pipeline(
+    people: BigQueryTarget,
+    people_columns: tuple[Column, ...],
+    rows: list[dict[str, Any]],
+    rows_of: Callable[..., Any],
+    temp_location: str,
+) -> None:
+    options = PipelineOptions(["--temp_location", temp_location])
+    with beam.Pipeline(runner=FnApiRunner(), options=options) as pipeline:
+        _ = pipeline | "Rows" >> beam.Create(rows[:1]) | "LoadRows" >> LoadRows(people, people_columns, "FILE_LOADS")
+    assert [row["id"] for row in rows_of(people)] == ["0"]
+
+
+def test_streaming_inserts_end_in_the_same_table_as_insert_all(
+    people: BigQueryTarget,
+    people_columns: tuple[Column, ...],
+    rows: list[dict[str, Any]],
+    inserted: list[dict[str, Any]],
+    rows_of: Callable[..., Any],
+) -> None:
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        result = (
+            pipeline | "Rows" >> beam.Create(rows) | "LoadRows" >> LoadRows(people, people_columns, "STREAMING_INSERTS")
+        )
+        assert_that(result.rejected, equal_to([]), label="NothingRejected")
+        assert_that(result.load_jobs, equal_to([]), label="NoLoadJobs")
+    assert rows_of(people) == inserted
+
+
+def test_streaming_inserts_hand_back_each_rejected_row_with_its_reason(
+    people: BigQueryTarget, people_columns: tuple[Column, ...], rows_of: Callable[..., Any]
+) -> None:
+    bad = {"id": "bad", "age": "eight"}
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        result = (
+            pipeline
+            | "Rows" >> beam.Create([{"id": "good"}, bad])
+            | "LoadRows" >> LoadRows(people, people_columns, "STREAMING_INSERTS")
+        )
+        expected = RejectedRow(bad, "INVALID", "column age: Cannot convert value to integer (bad value)")
+        assert_that(result.rejected, equal_to([expected]))
+    assert [row["id"] for row in rows_of(people)] == ["good"]
+
+
+@pytest.mark.parametrize("method", ["FILE_LOADS", "STREAMING_INSERTS"])
+def test_a_missing_table_fails_the_job_and_is_not_made(
+    target: BigQueryTarget, people_columns: tuple[Column, ...], temp_location: str, method: str
+) -> None:
+    with pytest.raises(Exception, match=rf"(?i)not found: table {target.project}[:.]{target.dataset}\.{target.table}"):
+        with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+            _ = (
+                pipeline
+                | "Rows" >> beam.Create([{"id": "x"}])
+                | "LoadRows" >> LoadRows(target, people_columns, method, temp_location=temp_location)
+            )
+    assert target.table not in [table.table_id for table in target.client().list_tables(target.dataset)]

@@ -1,0 +1,110 @@
+"""What a failed BigQuery request means, in the words of `transforms.errors`. No Beam.
+
+The client library raises google.api_core exceptions for answers, requests' exceptions for the network and google.auth's
+for credentials; `failure_of` sees through all three.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import google.auth.exceptions
+import requests
+from google.api_core.exceptions import GoogleAPICallError
+
+from transforms.errors import FirebeamError, JobError, Kind, TransientError, classify, code_of_http
+
+NETWORK_ERRORS = (requests.RequestException, google.auth.exceptions.GoogleAuthError)
+
+_MAX_TEXT = 500  # an answer that is no JSON may be a whole HTML page
+
+_LOGIN = "run `gcloud auth application-default login`, or give the workers a service account"
+
+
+class Failure(NamedTuple):
+    """A failed request, or a row of it that failed.
+
+    Attributes:
+      status: of HTTP; 0 when there was no answer.
+      code: UPPER_SNAKE.
+      text: what the service said.
+    """
+
+    status: int
+    code: str
+    text: str
+    kind: Kind
+
+    @property
+    def advice(self) -> str:
+        """What it said, and what to do about it."""
+        return f"{self.text}. To fix it: {_ADVICE.get(self.code, _ADVICE['NOT_FOUND'])}"
+
+
+_ADVICE = {
+    "UNAUTHENTICATED": _LOGIN,
+    "PERMISSION_DENIED": "grant roles/bigquery.dataEditor on the dataset and roles/bigquery.jobUser on the project "
+    "to the account that runs the job",
+    "NOT_FOUND": "check project, dataset and table; `bq mk --dataset PROJECT:DATASET` makes a dataset, "
+    "the job makes the table when it starts",
+    "UNIMPLEMENTED": "the endpoint does not know this method: check BIGQUERY_EMULATOR_HOST",
+}
+
+
+def failure_of(error: Exception) -> Failure:
+    """Sorts an exception of BigQuery's client library.
+
+    >>> from google.api_core.exceptions import Forbidden, NotFound
+    >>> failure_of(Forbidden("slow down", errors=[{"reason": "quotaExceeded"}])).kind.name
+    'TRANSIENT'
+    >>> failure_of(NotFound("Not found: Table p:d.t")).kind.name
+    'JOB'
+    """
+    if isinstance(error, GoogleAPICallError):
+        status = int(error.code or 0)
+        reason = next((str(item.get("reason", "")) for item in error.errors if isinstance(item, dict)), "")
+        code = code_of_http(status, reason)
+        kind = Kind.TOO_LARGE if status == 413 else classify(code, error.message)
+        # A 404 of insertAll, of a table or of a dataset names what is missing; none of them is about a row.
+        return Failure(status, code, _told(error), Kind.JOB if code == "NOT_FOUND" else kind)
+    if isinstance(error, google.auth.exceptions.GoogleAuthError) and not _passing(error):
+        return Failure(0, "UNAUTHENTICATED", f"no usable credentials ({type(error).__name__})", Kind.JOB)
+    return Failure(0, "UNAVAILABLE", f"no answer from BigQuery ({type(error).__name__})", Kind.TRANSIENT)
+
+
+def raised_for(error: Exception, doing: str) -> FirebeamError:
+    """The error to raise for a failed request that is not about single rows."""
+    failure = failure_of(error)
+    if failure.kind is Kind.TRANSIENT:
+        return TransientError(f"{doing}: {failure.text}")
+    return JobError(f"{doing}: {failure.advice if failure.kind is Kind.JOB else failure.text}")
+
+
+def _passing(error: google.auth.exceptions.GoogleAuthError) -> bool:
+    """True when the token server could not be reached, False when it refused."""
+    return bool(error.retryable) or isinstance(error, google.auth.exceptions.TransportError)
+
+
+def without_values(message: str) -> str:
+    """A message of BigQuery's without the values that it quotes.
+
+    >>> without_values("Could not parse 'Ada Lovelace' as a timestamp. Required format is YYYY-MM-DD")
+    "Could not parse '…' as a timestamp. Required format is YYYY-MM-DD"
+    >>> without_values('Malformed JSON at byte 0 of input: invalid literal.  Input: "Ada"')
+    'Malformed JSON at byte 0 of input: invalid literal.'
+    """
+    kept = re.split(r"(?<=\(bad value\)): |\s+Input: |\s*[Vv]alue: ", message, maxsplit=1)[0]
+    return re.sub(r"'[^']*'", "'…'", re.sub(r'"[^"]*"', '"…"', kept)).strip()
+
+
+def _told(error: GoogleAPICallError) -> str:
+    """The service's message without the URL that the client library puts before it.
+
+    >>> from google.api_core.exceptions import NotFound
+    >>> _told(NotFound("POST http://h/insertAll?prettyPrint=false: Not found: Table p:d.t"))
+    'Not found: Table p:d.t'
+    """
+    method, _, rest = str(error.message).partition(" ")
+    told = rest.partition(": ")[2] if method in ("GET", "POST", "PATCH", "PUT", "DELETE") else str(error.message)
+    return told.strip().rstrip(".")[:_MAX_TEXT] or f"HTTP {int(error.code or 0)}"

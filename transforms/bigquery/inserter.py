@@ -1,0 +1,339 @@
+"""Streams rows into one BigQuery table with insertAll and gives every row its answer. No Beam.
+
+    rows ─▶ packed (≤ 500 rows, ≤ 9 MiB) ─▶ insertAll ─┬─ accepted
+                                               ▲        ├─ refused row ──────────▶ Rejected
+                                               │        └─ "stopped" or transient ─┐
+                                               └───────── later, full jitter ◀─────┘
+
+Guarantee: `insert` returns only when each row is either acknowledged by BigQuery or in `rejected`. It raises, and then
+nothing is known about the rows, when the service stays unavailable (`TransientError`) or when no row can succeed
+(`JobError`). Sending the rows again under the same insert ids is always right: BigQuery drops repeated ids for about a
+minute, best effort, and a row written twice shows once in the table's `_latest` view.
+
+    inserter = RowInserter(target.client, target.id)
+    result = inserter.insert([row.cells for row in rows], insert_ids)
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import orjson
+from google.api_core.exceptions import GoogleAPICallError
+
+from transforms.bigquery.failures import NETWORK_ERRORS, Failure, failure_of, without_values
+from transforms.errors import JobError, Kind, TransientError
+from transforms.retry import RetryPolicy
+
+# https://cloud.google.com/bigquery/quotas#streaming_inserts: 10 MB a request and a row, 500 rows recommended.
+MAX_ROWS = 500
+MAX_REQUEST_BYTES = 9 * 2**20
+
+# insertId, "json", quotes and commas around a row, and one space after every comma and colon in it.
+_ENVELOPE_BYTES = 220
+# The client library escapes whatever is not ASCII: at worst two bytes of UTF-8 become six, four become twelve.
+_ESCAPE_FACTOR = 3
+
+# https://cloud.google.com/bigquery/docs/error-messages: what is no fault of the row.
+_TRANSIENT_REASONS = frozenset(
+    {"stopped", "timeout", "backendError", "internalError", "rateLimitExceeded", "quotaExceeded"}
+)
+
+# A column that `ensure_table` has just added stays unknown to the streaming back end for some minutes.
+_UNKNOWN_COLUMN = "UNKNOWN_COLUMN"
+_UNKNOWN_COLUMN_MESSAGE = "no such field"
+
+# So many refusals in a row, all alike and nothing accepted, are the table's fault or the job's, not the rows'.
+_ALIKE_ROWS = 20
+_ALIKE_REQUESTS = 8
+
+
+class InsertClient(Protocol):
+    """What is needed of google.cloud.bigquery.Client."""
+
+    def insert_rows_json(
+        self,
+        table: str,
+        json_rows: Sequence[Mapping[str, Any]],
+        *,
+        row_ids: Sequence[str],
+        skip_invalid_rows: bool,
+        ignore_unknown_values: bool,
+        retry: Any,
+        timeout: float,
+    ) -> Sequence[Any]:
+        """Sends one insertAll request and returns its insertErrors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A row that BigQuery did not take.
+
+    Attributes:
+      index: of the row in the call.
+      code: BigQuery's reason in UPPER_SNAKE, such as INVALID; ROW_TOO_LARGE from here.
+      message: names the column; BigQuery's own words without the value.
+      retryable: the row is fine, the service was not.
+    """
+
+    index: int
+    code: str
+    message: str
+    retryable: bool = False
+
+
+class InsertResult(NamedTuple):
+    """The answer to one call: the rows that are not in `rejected` are in the table."""
+
+    accepted: int
+    rejected: tuple[Rejected, ...]
+    requests: int
+    retries: int
+
+
+class RowInserter:
+    """Streams rows into one table; for one thread.
+
+    Args:
+      client_factory: makes the client, once, at the first insert.
+      table: `PROJECT.DATASET.TABLE`.
+      max_request_bytes: in [1,024, 10,000,000]; BigQuery's own limit is 10 MB.
+      timeout_s: of one request.
+      retry: of a request or row that met a passing failure.
+      missing_table_retry: of a table that is not found; the streaming back end learns of a new one with some delay.
+      sleep, random: injected.
+    """
+
+    def __init__(
+        self,
+        client_factory: Callable[[], InsertClient],
+        table: str,
+        *,
+        max_rows: int = MAX_ROWS,
+        max_request_bytes: int = MAX_REQUEST_BYTES,
+        timeout_s: float = 60.0,
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008  # frozen
+        missing_table_retry: RetryPolicy = RetryPolicy(max_attempts=6, initial_s=2.0, max_s=30.0),  # noqa: B008
+        sleep: Callable[[float], None] = time.sleep,
+        random: Callable[[], float] = random.random,
+    ):
+        if not 1 <= max_rows <= 50_000:
+            raise ValueError(f"max_rows must be in [1, 50000], got {max_rows}")
+        if not 1024 <= max_request_bytes <= 10_000_000:
+            raise ValueError(f"max_request_bytes must be in [1024, 10000000], got {max_request_bytes}")
+        self._client_factory = client_factory
+        self._client: InsertClient | None = None
+        self._table = table
+        self._max_rows = max_rows
+        self._max_request_bytes = max_request_bytes
+        self._timeout_s = timeout_s
+        self._retry = retry
+        self._missing_table_retry = missing_table_retry
+        self._sleep = sleep
+        self._random = random
+        self._table_seen = False
+
+    def insert(self, rows: Sequence[Mapping[str, Any]], insert_ids: Sequence[str]) -> InsertResult:
+        """Inserts rows, in as many requests as it takes.
+
+        Args:
+          rows: JSON-ready cells by column.
+          insert_ids: one a row, deterministic; the same id is the same row.
+
+        Raises:
+          TransientError: the service did not answer well in the attempts allowed.
+          JobError: no row can succeed before somebody fixes what the message says.
+        """
+        if len(rows) != len(insert_ids):
+            raise ValueError(f"one insert id a row is needed, got {len(insert_ids)} for {len(rows)} rows")
+        call = _Call(rows, insert_ids)
+        queue = deque(self._packed(call))
+        while queue:
+            queue.extendleft(reversed(self._send(call, queue.popleft())))
+        _check_that_rows_are_at_fault(self._table, len(rows), call.rejected)
+        return call.result()
+
+    def _packed(self, call: _Call) -> list[list[int]]:
+        """Row indices by request; a row that fits no request is rejected by itself."""
+        requests: list[list[int]] = []
+        room = 0
+        for index, row in enumerate(call.rows):
+            size = _size_bound(row)
+            if size > self._max_request_bytes and (size := _exact_size(row)) > self._max_request_bytes:
+                call.reject(index, "ROW_TOO_LARGE", _too_large(size, self._max_request_bytes))
+                continue
+            if not requests or size > room or len(requests[-1]) == self._max_rows:
+                requests.append([])
+                room = self._max_request_bytes
+            requests[-1].append(index)
+            room -= size
+        return requests
+
+    def _send(self, call: _Call, indices: list[int]) -> list[list[int]]:
+        """Sends the rows until each has its answer; returns what must be sent in other requests instead."""
+        attempt = missing = 0
+        while indices:
+            again: Mapping[int, Failure]
+            try:
+                errors = self._insert_all(call, indices)
+            except (GoogleAPICallError, *NETWORK_ERRORS) as error:
+                failure = failure_of(error)
+                if self._may_be_new(failure) and missing + 1 < self._missing_table_retry.max_attempts:
+                    missing += 1
+                    call.retries += 1
+                    self._sleep(self._missing_table_retry.delay_s(missing, self._random))
+                    continue
+                if failure.kind is Kind.JOB:
+                    raise JobError(f"BigQuery table {self._table}: {failure.advice}") from error
+                if failure.kind is not Kind.TRANSIENT:
+                    return self._halves(call, indices, failure)
+                if attempt + 1 >= self._retry.max_attempts:
+                    raise TransientError(
+                        f"BigQuery table {self._table}: {failure.text}; gave up after {attempt + 1} attempts"
+                    ) from error
+                again = dict.fromkeys(indices, failure)
+            else:
+                self._table_seen = True
+                again = _sort_out(call, indices, errors)
+            culprits_removed = 0 < len(again) < len(indices) and all(f.code == "STOPPED" for f in again.values())
+            if again and not culprits_removed:
+                attempt += 1
+                if attempt >= self._retry.max_attempts:
+                    for index, failure in again.items():
+                        call.reject(index, failure.code, failure.text, retryable=True)
+                    return []
+                self._sleep(self._retry.delay_s(attempt, self._random))
+            call.retries += bool(again)
+            indices = list(again)
+        return []
+
+    def _insert_all(self, call: _Call, indices: list[int]) -> Sequence[Any]:
+        if self._client is None:
+            self._client = self._client_factory()
+        call.requests += 1
+        return self._client.insert_rows_json(
+            self._table,
+            [call.rows[index] for index in indices],
+            row_ids=[call.insert_ids[index] for index in indices],
+            skip_invalid_rows=True,
+            ignore_unknown_values=False,
+            retry=None,
+            timeout=self._timeout_s,
+        )
+
+    def _may_be_new(self, failure: Failure) -> bool:
+        return failure.status == 404 and "dataset" not in failure.text.lower() and not self._table_seen
+
+    def _halves(self, call: _Call, indices: list[int], failure: Failure) -> list[list[int]]:
+        """The request in halves; a lone row that is refused is rejected."""
+        if len(indices) > 1:
+            middle = len(indices) // 2
+            return [indices[:middle], indices[middle:]]
+        if failure.kind is not Kind.TOO_LARGE:
+            call.refused_requests[failure.text] += 1
+        if call.refused_requests[failure.text] >= _ALIKE_REQUESTS and call.accepted == 0:
+            raise JobError(f"BigQuery table {self._table}: every request is refused alike: {failure.text}")
+        code = "ROW_TOO_LARGE" if failure.kind is Kind.TOO_LARGE else failure.code
+        call.reject(indices[0], code, without_values(failure.text))
+        return []
+
+
+class _Call:
+    """The state of one `insert`."""
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]], insert_ids: Sequence[str]):
+        self.rows = rows
+        self.insert_ids = insert_ids
+        self.accepted = 0
+        self.rejected: list[Rejected] = []
+        self.requests = 0
+        self.retries = 0
+        self.refused_requests: Counter[str] = Counter()
+
+    def reject(self, index: int, code: str, message: str, *, retryable: bool = False) -> None:
+        self.rejected.append(Rejected(index, code, message, retryable))
+
+    def result(self) -> InsertResult:
+        return InsertResult(
+            self.accepted, tuple(sorted(self.rejected, key=lambda row: row.index)), self.requests, self.retries
+        )
+
+
+def _sort_out(call: _Call, indices: Sequence[int], errors: Sequence[Any]) -> dict[int, Failure]:
+    """Books the rows of one answered request; returns those to send again, with the reason."""
+    again: dict[int, Failure] = {}
+    for entry in errors:
+        index = indices[entry["index"]]
+        error = _telling(entry["errors"])
+        reason = error.get("reason") or "unknown"
+        unknown_column = _UNKNOWN_COLUMN_MESSAGE in error.get("message", "").lower()
+        code = _UNKNOWN_COLUMN if unknown_column else upper_snake(reason)
+        if unknown_column or reason in _TRANSIENT_REASONS:
+            again[index] = Failure(200, code, _row_message(error), Kind.TRANSIENT)
+        else:
+            call.reject(index, code, _row_message(error))
+    call.accepted += len(indices) - len(errors)
+    return again
+
+
+def _telling(errors: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
+    """The error that says most: one about the row rather than one about its neighbours."""
+    about_the_row = [error for error in errors if error.get("reason") not in _TRANSIENT_REASONS]
+    return (about_the_row or list(errors) or [{}])[0]
+
+
+def _row_message(error: Mapping[str, str]) -> str:
+    """BigQuery's words on one row, led by the column.
+
+    >>> _row_message({"reason": "invalid", "location": "age", "message": "Could not parse 'x' as an integer"})
+    "column age: Could not parse '…' as an integer"
+    """
+    text = without_values(error.get("message") or error.get("reason") or "no reason given")
+    location = error.get("location")
+    return f"column {location}: {text}" if location else text
+
+
+def upper_snake(reason: str) -> str:
+    """
+    >>> upper_snake("backendError"), upper_snake("invalid")
+    ('BACKEND_ERROR', 'INVALID')
+    """
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", reason).upper()
+
+
+def _check_that_rows_are_at_fault(table: str, rows: int, rejected: Sequence[Rejected]) -> None:
+    """Stops the job when BigQuery refuses every one of many rows for one and the same reason."""
+    if rows < _ALIKE_ROWS or len(rejected) < rows:
+        return
+    if len({(row.code, row.message) for row in rejected}) == 1 and rejected[0].code != "ROW_TOO_LARGE":
+        first = rejected[0]
+        if first.retryable and first.code != _UNKNOWN_COLUMN:
+            raise TransientError(f"BigQuery table {table}: no row was taken: {first.message}")
+        raise JobError(
+            f"BigQuery table {table} refuses every row alike: {first.message}. "
+            "Compare the table's schema with the spec; if a column was just added, start again in a few minutes"
+        )
+
+
+def _size_bound(row: Mapping[str, Any]) -> int:
+    """At least the bytes that the row takes in a request; exact to a few percent for ASCII."""
+    text = orjson.dumps(row)
+    return len(text) * (1 if text.isascii() else _ESCAPE_FACTOR) + _ENVELOPE_BYTES
+
+
+def _exact_size(row: Mapping[str, Any]) -> int:
+    """The bytes that the row takes, written as the client library writes it."""
+    return len(json.dumps(row)) + _ENVELOPE_BYTES
+
+
+def _too_large(size: int, limit: int) -> str:
+    return (
+        f"the row takes {size:,} bytes in a request, BigQuery takes {limit:,}: leave out or shorten the largest field"
+    )

@@ -1,0 +1,295 @@
+"""The BigQuery table a job writes to: which it is, how to reach it, how it is made and kept up to date. No Beam.
+
+    target = BigQueryTarget.parse("acme:people.candidates")
+    columns = table_columns(spec)
+    ensure_table(target, columns, table_options(spec, columns))
+    ensure_latest_view(target, "candidate_id")
+
+`ensure_table` and `ensure_latest_view` do nothing when done again; two jobs may do them at once. A dataset is made only
+when a location is given, because its location can never be changed afterwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypeVar
+
+from google.api_core.exceptions import Conflict, GoogleAPICallError, NotFound, PreconditionFailed
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+
+from transforms.bigquery.failures import NETWORK_ERRORS, raised_for
+from transforms.bigquery.schema import Column, TableOptions, schema_difference, sql_type
+from transforms.errors import JobError, TransientError, UsageError
+from transforms.retry import RetryPolicy
+
+T = TypeVar("T")
+
+_TARGET = re.compile(
+    r"(?P<project>(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]*[a-z0-9])[:.](?P<dataset>\w{1,1024})\.(?P<table>[\w-]{1,1024})"
+)
+# The client library's own retries would hide errors for up to ten minutes and double ours.
+_RPC: dict[str, Any] = {"retry": None, "timeout": 60.0}
+# How often a change is tried again when somebody else changes the table at the same time.
+_MAX_RACES = 5
+
+# Which of several rows of one id and one update_time is shown: the last one written. So many columns decide that the
+# view gives the same row every time.
+_TIE_BREAK = (
+    "_meta_version",
+    "_meta_updated_at",
+    "_meta_position",
+    "_meta_job_id",
+    "_meta_batch_id",
+    "_meta_content_hash",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BigQueryTarget:
+    """A table, and where the service is that holds it. Picklable: workers lack the launcher's environment.
+
+    Attributes:
+      emulator: URL of an emulator; None for Google Cloud.
+    """
+
+    project: str
+    dataset: str
+    table: str
+    emulator: str | None = None
+
+    @classmethod
+    def parse(cls, text: str, environ: Mapping[str, str] = os.environ) -> BigQueryTarget:
+        """The target that a flag names; the emulator is the one of `BIGQUERY_EMULATOR_HOST`, now.
+
+        >>> BigQueryTarget.parse("acme-prod:people.candidates", {}).id
+        'acme-prod.people.candidates'
+        >>> BigQueryTarget.parse("people.candidates", {})
+        Traceback (most recent call last):
+        transforms.errors.UsageError: a BigQuery table is named PROJECT:DATASET.TABLE, such as acme-prod:people.candidates, got 'people.candidates'
+        """  # noqa: E501  # the message is one line
+        match = _TARGET.fullmatch(text.strip())
+        if not match:
+            raise UsageError(
+                "a BigQuery table is named PROJECT:DATASET.TABLE, such as acme-prod:people.candidates, "
+                f"got {text.strip()!r}"
+            )
+        host = environ.get("BIGQUERY_EMULATOR_HOST", "").strip().rstrip("/")
+        emulator = host if not host or "://" in host else f"http://{host}"
+        return cls(match["project"], match["dataset"], match["table"], emulator or None)
+
+    @property
+    def id(self) -> str:
+        """As the client library names it."""
+        return f"{self.project}.{self.dataset}.{self.table}"
+
+    @property
+    def latest(self) -> BigQueryTarget:
+        """The view with one row an id."""
+        return replace(self, table=f"{self.table}_latest")
+
+    def client(self) -> bigquery.Client:
+        """A new client: the emulator's without credentials, else with the default ones.
+
+        Raises:
+          JobError: there are no credentials.
+        """
+        if self.emulator:
+            return bigquery.Client(
+                project=self.project,
+                credentials=AnonymousCredentials(),
+                client_options={"api_endpoint": self.emulator},
+            )
+        try:
+            return bigquery.Client(project=self.project)
+        except NETWORK_ERRORS as error:
+            raise raised_for(error, "BigQuery") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How an outage is waited out; clock and chance are injected."""
+
+    retry: RetryPolicy = RetryPolicy(max_attempts=5)  # noqa: RUF009  # frozen
+    sleep: Callable[[float], None] = time.sleep
+    random: Callable[[], float] = random.random
+
+    def through(self, request: Callable[[], T], doing: str) -> T:
+        """The result of `request`, sent again while BigQuery fails in passing.
+
+        Raises:
+          TransientError: it failed too often.
+          JobError: it failed for good; says what to fix.
+        """
+        attempt = 0
+        while True:
+            try:
+                return request()
+            except (GoogleAPICallError, *NETWORK_ERRORS) as error:
+                attempt += 1
+                meant = raised_for(error, doing)
+                if not isinstance(meant, TransientError) or attempt >= self.retry.max_attempts:
+                    raise meant from error
+            self.sleep(self.retry.delay_s(attempt, self.random))
+
+
+class Ensured(NamedTuple):
+    """What `ensure_table` has done: nothing, when `created` is False and `added` is empty."""
+
+    created: bool
+    added: tuple[str, ...]
+
+
+def ensure_table(
+    target: BigQueryTarget,
+    columns: Sequence[Column],
+    options: TableOptions,
+    *,
+    dataset_location: str | None = None,
+    client: bigquery.Client | None = None,
+    patience: Patience = Patience(),
+) -> Ensured:
+    """Makes the table, or adds the columns it lacks; never changes or drops one, nor the layout of an existing table.
+
+    Args:
+      dataset_location: where to make the dataset if it is missing, such as `EU`; None: a missing dataset is an error.
+
+    Raises:
+      JobError: the dataset is missing, access is refused, or a column has another type; says how to fix it.
+      TransientError: BigQuery does not answer.
+    """
+    connected = client or target.client()
+
+    def ensure() -> Ensured:
+        for _ in range(_MAX_RACES):
+            # Conflicts: somebody else made or changed the table in between, so look again.
+            with contextlib.suppress(Conflict, PreconditionFailed):
+                return _ensure_once(connected, target, columns, options, dataset_location)
+        raise JobError(f"BigQuery table {target.id} was changed by somebody else {_MAX_RACES} times over; start again")
+
+    return patience.through(ensure, f"BigQuery table {target.id}")
+
+
+def ensure_latest_view(
+    target: BigQueryTarget,
+    key: str,
+    *,
+    tie_break: Sequence[str] = _TIE_BREAK,
+    client: bigquery.Client | None = None,
+    patience: Patience = Patience(),
+) -> BigQueryTarget:
+    """Makes the `<table>_latest` view, or brings it up to date; returns where it is.
+
+    Args:
+      key: column of the id.
+      tie_break: columns that decide between rows of equal `update_time`; the highest wins.
+
+    Raises:
+      JobError: there is a table of that name, or access is refused.
+      TransientError: BigQuery does not answer.
+    """
+    connected = client or target.client()
+    query = latest_query(target, key, tie_break)
+    patience.through(lambda: _ensure_view_once(connected, target, query), f"BigQuery view {target.latest.id}")
+    return target.latest
+
+
+def latest_query(target: BigQueryTarget, key: str, tie_break: Sequence[str] = _TIE_BREAK) -> str:
+    """One row an id, that of the newest `update_time`.
+
+    >>> print(latest_query(BigQueryTarget("acme-prod", "people", "candidates"), "candidate_id", ["_meta_version"]))
+    SELECT *
+    FROM `acme-prod.people.candidates`
+    WHERE TRUE
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY `candidate_id` ORDER BY `update_time` DESC, `_meta_version` DESC) = 1
+    """
+    order = ", ".join(f"`{name}` DESC" for name in ("update_time", *tie_break))
+    # Some versions of the engine take QUALIFY only behind WHERE, GROUP BY or HAVING.
+    return (
+        f"SELECT *\nFROM `{target.id}`\nWHERE TRUE\n"
+        f"QUALIFY ROW_NUMBER() OVER (PARTITION BY `{key}` ORDER BY {order}) = 1"
+    )
+
+
+def _ensure_once(
+    client: bigquery.Client,
+    target: BigQueryTarget,
+    columns: Sequence[Column],
+    options: TableOptions,
+    dataset_location: str | None,
+) -> Ensured:
+    try:
+        present = client.get_table(target.id, **_RPC)
+    except NotFound:
+        _ensure_dataset(client, target, dataset_location)
+        client.create_table(_new_table(target, columns, options), **_RPC)
+        return Ensured(True, tuple(column.name for column in columns))
+    if present.table_type != "TABLE":
+        raise JobError(
+            f"BigQuery {target.id} is a {present.table_type.lower()}; rows need a table: choose another name"
+        )
+    difference = schema_difference([_column(field) for field in present.schema], columns)
+    if difference.conflicts:
+        raise JobError(
+            f"BigQuery table {target.id} does not fit the spec: {'; '.join(difference.conflicts)}. "
+            "Rename the fields in the spec, or write to a new table; a column's type is never changed"
+        )
+    if difference.added:
+        present.schema = [*present.schema, *map(_field, difference.added)]
+        client.update_table(present, ["schema"], **_RPC)  # guarded by the ETag
+    return Ensured(False, tuple(column.name for column in difference.added))
+
+
+def _ensure_view_once(client: bigquery.Client, target: BigQueryTarget, query: str) -> None:
+    try:
+        present = client.get_table(target.latest.id, **_RPC)
+    except NotFound:
+        view = bigquery.Table(target.latest.id)
+        view.view_query = query
+        client.create_table(view, exists_ok=True, **_RPC)
+        return
+    if present.table_type != "VIEW":
+        raise JobError(f"BigQuery {target.latest.id} is no view: rename or drop it, or choose another table")
+    base = client.get_table(target.id, **_RPC)
+    # A view keeps the columns that `SELECT *` meant when it was saved.
+    if present.view_query != query or len(present.schema) != len(base.schema):
+        present.view_query = query
+        with contextlib.suppress(PreconditionFailed):  # another job has just brought it up to date
+            client.update_table(present, ["view_query"], **_RPC)
+
+
+def _ensure_dataset(client: bigquery.Client, target: BigQueryTarget, location: str | None) -> None:
+    dataset = bigquery.DatasetReference(target.project, target.dataset)
+    try:
+        client.get_dataset(dataset, **_RPC)
+    except NotFound:
+        if location is None:
+            raise JobError(
+                f"BigQuery dataset {target.project}:{target.dataset} does not exist. Make it where the data should "
+                f"live: bq --location=EU mk --dataset {target.project}:{target.dataset}"
+            ) from None
+        wanted = bigquery.Dataset(dataset)
+        wanted.location = location
+        client.create_dataset(wanted, exists_ok=True, **_RPC)
+
+
+def _new_table(target: BigQueryTarget, columns: Sequence[Column], options: TableOptions) -> bigquery.Table:
+    table = bigquery.Table(target.id, schema=[_field(column) for column in columns])
+    table.time_partitioning = bigquery.TimePartitioning(type_=options.partition_unit, field=options.partition_by)
+    if options.cluster_by:
+        table.clustering_fields = list(options.cluster_by)
+    return table
+
+
+def _field(column: Column) -> bigquery.SchemaField:
+    return bigquery.SchemaField(column.name, column.legacy_type, column.mode, description=column.description)
+
+
+def _column(field: bigquery.SchemaField) -> Column:
+    return Column(field.name, sql_type(field.field_type), field.mode or "NULLABLE", field.description or "")
