@@ -1,0 +1,200 @@
+"""One `option()` declaration gives a flag, its help text and its checks.
+
+    @dataclass(frozen=True)
+    class Config:
+        input: tuple[str, ...] = option(group="Input", help="files to read", metavar="PATTERN")
+        batch_size: int = option(500, group="Input", help="records in a batch", minimum=1, maximum=10_000)
+
+    config, rest = parse("ingest", Config, ["--input=a.jsonl,b.jsonl", "--batch_size=100", "--runner=DataflowRunner"])
+
+The field's type says how its text is read: `str`, `int`, `float`, `bool` (`--flag`, `--flag=true`, because templates
+pass every flag with a value), `tuple[str, ...]` (repeatable, and takes commas), each of them `| None`. A field without
+default is required. What is not declared is left in `rest`, for Beam.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING
+from typing import Any, NoReturn, TypeVar
+
+from transforms.errors import UsageError
+
+C = TypeVar("C")
+
+_OPTION = "option"
+_TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """What a flag is beside its name, type and default, which its field has.
+
+    Attributes:
+      group: heading under which `--help` shows it.
+      help: one sentence without full stop.
+      choices: the only values allowed.
+      minimum, maximum: bounds of a number, both included.
+      metavar: what `--help` shows for the value.
+    """
+
+    group: str
+    help: str
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    metavar: str | None = None
+
+
+def option(
+    default: Any = MISSING,
+    *,
+    group: str,
+    help: str,  # noqa: A002 - argparse's own word for it
+    choices: tuple[str, ...] = (),
+    minimum: float | None = None,
+    maximum: float | None = None,
+    metavar: str | None = None,
+) -> Any:
+    """Declares a field of a config as a flag; see `Option`. Without default it is required."""
+    metadata = {_OPTION: Option(group, help, choices, minimum, maximum, metavar)}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def parse(
+    name: str, config: type[C], arguments: Sequence[str], about: str = "", example: str = ""
+) -> tuple[C, list[str]]:
+    """Reads flags into a config.
+
+    Args:
+      name: of the job or command, as the user typed it.
+      config: a frozen dataclass whose fields are made with `option()`.
+      arguments: what follows the name on the command line.
+      about, example: shown by `--help`.
+
+    Returns:
+      The config, and the arguments that are not its own.
+
+    Raises:
+      UsageError: a flag is missing or its value cannot be read or is out of bounds.
+      SystemExit: `--help` was asked for and printed.
+    """
+    parser = _Parser(
+        prog=f"firebeam {name}",
+        usage=f"firebeam {name} --flag=value …",
+        description=about,
+        epilog=example and f"example:\n{example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,  # or --region is taken for --region_tag
+        argument_default=argparse.SUPPRESS,
+    )
+    hints = typing.get_type_hints(config)
+    groups: dict[str, Any] = {}
+    for spec in dataclasses.fields(config):  # type: ignore[arg-type]  # every config is a dataclass
+        declared: Option = spec.metadata[_OPTION]
+        group = groups.setdefault(declared.group, parser.add_argument_group(declared.group))
+        _add(group, spec, declared, hints[spec.name])
+    values, rest = parser.parse_known_args(list(arguments))
+    read = {key: tuple(value) if isinstance(value, list) else value for key, value in vars(values).items()}
+    missing = [f"--{spec.name}" for spec in dataclasses.fields(config) if _required(spec) and spec.name not in read]  # type: ignore[arg-type]
+    if missing:
+        raise UsageError(f"{', '.join(missing)} must be given; `firebeam {name} --help` shows an example")
+    return config(**read), rest
+
+
+def parse_only(name: str, config: type[C], arguments: Sequence[str], about: str = "", example: str = "") -> C:
+    """Reads flags into a config, as `parse` does, and refuses what is not declared."""
+    read, unknown = parse(name, config, arguments, about, example)
+    if unknown:
+        refuse_unknown(name, unknown, flag_names(config))
+    return read
+
+
+def flag_names(config: type[Any]) -> list[str]:
+    """The flags of a config, such as `--batch_size`."""
+    return [f"--{spec.name}" for spec in dataclasses.fields(config)]
+
+
+def refuse_unknown(name: str, unknown: Sequence[str], known: Sequence[str]) -> NoReturn:
+    """Raises UsageError about flags that nobody knows, with the closest one that somebody does."""
+    flag = unknown[0].partition("=")[0]
+    close = difflib.get_close_matches(flag, known, n=1)
+    hint = f"; did you mean {close[0]}?" if close else f"; `firebeam {name} --help` lists the flags"
+    raise UsageError(f"unknown argument {flag}{hint}")
+
+
+def _required(spec: dataclasses.Field[Any]) -> bool:
+    return spec.default is MISSING and spec.default_factory is MISSING
+
+
+def _add(group: Any, spec: dataclasses.Field[Any], declared: Option, hint: Any) -> None:
+    kind, several = _kind(hint)
+    note = "required" if _required(spec) else "" if spec.default in (None, ()) else f"default {_shown(spec.default)}"
+    settings: dict[str, Any] = {
+        "help": (declared.help + (f" ({note})" if note else "")).replace("%", "%%"),
+        "metavar": declared.metavar or ("|".join(declared.choices) or kind.__name__.upper()),
+    }
+    if kind is bool:
+        settings |= {"nargs": "?", "const": True}
+    settings["type"] = _reader(f"--{spec.name}", kind, declared, several)
+    if several:
+        settings["action"] = "extend"
+    group.add_argument(f"--{spec.name}", **settings)
+
+
+def _kind(hint: Any) -> tuple[type, bool]:
+    """The type of one value, and whether there may be several."""
+    if isinstance(hint, types.UnionType):
+        hint = next(member for member in typing.get_args(hint) if member is not types.NoneType)
+    if typing.get_origin(hint) is tuple:
+        return typing.get_args(hint)[0], True
+    return hint, False
+
+
+def _reader(flag: str, kind: type, declared: Option, several: bool) -> Callable[[str], Any]:
+    def one(text: str) -> Any:
+        value: Any = _boolean(flag, text) if kind is bool else _number(flag, text, kind) if kind is not str else text
+        if declared.choices and value not in declared.choices:
+            raise UsageError(f"{flag} must be one of {', '.join(declared.choices)}, got {text!r}")
+        if declared.minimum is not None and value < declared.minimum:
+            raise UsageError(f"{flag} must be at least {declared.minimum:,}, got {text}")
+        if declared.maximum is not None and value > declared.maximum:
+            raise UsageError(f"{flag} must be at most {declared.maximum:,}, got {text}")
+        return value
+
+    return (lambda text: [one(part.strip()) for part in text.split(",") if part.strip()]) if several else one
+
+
+def _boolean(flag: str, text: str) -> bool:
+    word = text.lower()
+    if word not in _TRUE | _FALSE:
+        raise UsageError(f"{flag} must be true or false, got {text!r}")
+    return word in _TRUE
+
+
+def _number(flag: str, text: str, kind: type) -> Any:
+    try:
+        number = kind(text)
+    except ValueError:
+        raise UsageError(f"{flag} must be {'a whole number' if kind is int else 'a number'}, got {text!r}") from None
+    if number != number:  # NaN passes every bound
+        raise UsageError(f"{flag} must be a number, got {text!r}")
+    return number
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, bool):
+        return str(default).lower()
+    return ",".join(default) if isinstance(default, tuple) else f"{default}"
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises instead of printing, so that every wrong usage ends in the same way."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)

@@ -1,0 +1,124 @@
+"""What a run says at its end: a table for people, JSON for programs, an exit code for schedulers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from apache_beam.io.filesystems import FileSystems
+from rich.table import Table
+
+from transforms.ledger import Totals
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_TOO_MANY_DEAD_LETTERS = 4
+EXIT_INTERRUPTED = 130
+
+COMPLETED, FAILED, INTERRUPTED = "completed", "failed", "interrupted"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """How many records one step gave up for one reason."""
+
+    step: str
+    code: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The outcome of a run, in records; `batches`, `retries` (requests) and `overflowed` (values) are what they say.
+
+    `read` is the sum of `written`, `unchanged`, `superseded` and `dead_letters`, or the run has failed.
+    """
+
+    job_id: str
+    state: str
+    read: int
+    written: int
+    unchanged: int
+    superseded: int
+    dead_letters: int
+    dead_letters_by: tuple[Reason, ...]
+    batches: int
+    retries: int
+    overflowed: int
+    elapsed_s: float
+    first_result_s: float | None
+    error: str | None = None
+
+    @classmethod
+    def of(
+        cls, job_id: str, state: str, totals: Totals, started_at: float, finished_at: float, error: str | None = None
+    ) -> Summary:
+        """The summary of a job's totals. Totals that do not add up fail the run, whatever its state was.
+
+        Args:
+          started_at, finished_at: seconds since the epoch.
+        """
+        if not totals.adds_up:
+            state = FAILED
+            error = (
+                f"{totals.read} records were read but {totals.written + totals.unchanged + totals.superseded} are "
+                f"stored and {totals.dead_letter_count} are dead letters: the accounts do not add up; "
+                "please report this with the summary"
+            )
+        first = totals.first_completed_at
+        return cls(
+            job_id=job_id,
+            state=state,
+            read=totals.read,
+            written=totals.written,
+            unchanged=totals.unchanged,
+            superseded=totals.superseded,
+            dead_letters=totals.dead_letter_count,
+            dead_letters_by=tuple(Reason(*reason, n) for reason, n in totals.dead_letters.most_common() if n),
+            batches=totals.batches,
+            retries=totals.retries,
+            overflowed=totals.overflowed,
+            elapsed_s=round(finished_at - started_at, 3),
+            first_result_s=None if first is None else round(first.timestamp() - started_at, 3),
+            error=error,
+        )
+
+    def exit_code(self, max_dead_letter_ratio: float) -> int:
+        """0: everything is accounted for; 1: failed; 4: more dead letters than the share allowed; 130: interrupted."""
+        if self.state != COMPLETED:
+            return EXIT_INTERRUPTED if self.state == INTERRUPTED else EXIT_FAILED
+        too_many = self.dead_letters > max_dead_letter_ratio * self.read
+        return EXIT_TOO_MANY_DEAD_LETTERS if too_many else EXIT_OK
+
+    def as_table(self) -> Table:
+        """For a terminal."""
+        title = f"{self.job_id}: {self.state}"
+        table = Table(title=title, title_justify="left", show_header=False, min_width=len(title))
+        table.add_column()
+        table.add_column(justify="right")
+        for name in ("read", "written", "unchanged", "superseded", "dead_letters"):
+            table.add_row(name, f"{getattr(self, name):,}")
+        for reason in self.dead_letters_by:
+            table.add_row(f"  {reason.step}: {reason.code}", f"{reason.count:,}", style="dim")
+        table.add_section()
+        for name in ("batches", "retries", "overflowed"):
+            table.add_row(name, f"{getattr(self, name):,}")
+        table.add_row("elapsed_s", f"{self.elapsed_s:.1f}")
+        table.add_row("first_result_s", "–" if self.first_result_s is None else f"{self.first_result_s:.1f}")
+        return table
+
+    def as_json(self) -> str:
+        """For a program: one object, two-space indent."""
+        document: dict[str, Any] = asdict(self)
+        return json.dumps(document, indent=2) + "\n"
+
+
+def save(summary: Summary, path: str) -> None:
+    """Writes the summary as JSON, local or gs://. Raises OSError."""
+    if FileSystems.get_scheme(path) is None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with FileSystems.create(path, mime_type="application/json") as file:
+        file.write(summary.as_json().encode())

@@ -1,0 +1,21 @@
+"""Where a run writes to, as flags and environment say it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from transforms.errors import UsageError
+from transforms.firestore.client import FirestoreTarget
+
+
+def firestore_target(project: str | None, database: str, environ: Mapping[str, str] = os.environ) -> FirestoreTarget:
+    """The database of `--project` and `--database`; honours GOOGLE_CLOUD_PROJECT and FIRESTORE_EMULATOR_HOST.
+
+    Raises:
+      UsageError: no project is named.
+    """
+    project = project or environ.get("GOOGLE_CLOUD_PROJECT")
+    if not project:
+        raise UsageError("no Google Cloud project is named; pass --project=PROJECT or set GOOGLE_CLOUD_PROJECT")
+    return FirestoreTarget(project, database, environ.get("FIRESTORE_EMULATOR_HOST") or None)

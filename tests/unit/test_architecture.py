@@ -1,0 +1,130 @@
+"""The rules about which module may import what, and about what a module may look like.
+
+plain Python  ◀──  Beam transforms  ◀──  jobs          (transforms/, transforms/, pipeline/)
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MAX_LINES = 400
+
+# Everything else in transforms/ is plain Python and knows nothing of Beam.
+BEAM_RING = {
+    "transforms.batches.files",
+    "transforms.batches.read",
+    "transforms.batches.slices",
+    "transforms.bigquery.emulator",
+    "transforms.bigquery.encode",
+    "transforms.bigquery.insert",
+    "transforms.bigquery.load",
+    "transforms.bigquery.rejected",
+    "transforms.dead_letters",
+    "transforms.firestore.upsert",
+    "transforms.ledger",
+    "transforms.metrics",
+    "transforms.records.steps",
+}
+
+# Imports the modules named on its command line; any attempt to reach the network is an error.
+IMPORTS_OFFLINE = """
+import importlib, os, sys
+def forbid_network(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname"):
+        os.write(2, f"{module}: {event}\\n".encode())
+        os._exit(1)
+sys.addaudithook(forbid_network)
+for module in sys.argv[1:]:
+    importlib.import_module(module)
+"""
+
+
+def module_name(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+FILES = {module_name(file): file for ring in ("transforms", "pipeline") for file in sorted((ROOT / ring).rglob("*.py"))}
+TRANSFORMS = [module for module in FILES if module.partition(".")[0] == "transforms"]
+
+
+def imported(source: str) -> Iterator[str]:
+    """Every module that `source` imports, wherever in the text; of `from a import b` both `a` and `a.b`."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports are not used here"
+            yield node.module or ""
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def belongs_to(module: str, package: str) -> bool:
+    return module == package or module.startswith(package + ".")
+
+
+def imports_beam(source: str) -> bool:
+    return any(belongs_to(module, "apache_beam") or module in BEAM_RING - {"transforms"} for module in imported(source))
+
+
+def defines_beam_class(source: str) -> bool:
+    classes = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef))
+    bases = (ast.unparse(base) for node in classes for base in node.bases)
+    return any(base.partition("[")[0].endswith(("DoFn", "PTransform")) for base in bases)
+
+
+def read(module: str) -> str:
+    return FILES[module].read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("module", TRANSFORMS)
+def test_transforms_never_import_the_jobs(module: str) -> None:
+    assert [name for name in imported(read(module)) if belongs_to(name, "pipeline")] == []
+
+
+@pytest.mark.parametrize("module", [module for module in TRANSFORMS if module not in BEAM_RING])
+def test_a_plain_module_imports_neither_beam_nor_a_module_that_does(module: str) -> None:
+    assert not imports_beam(read(module)), f"{module} imports Beam: move that part out, or add it to BEAM_RING"
+
+
+def test_the_beam_ring_names_only_modules_that_need_beam() -> None:
+    needless = {module for module in BEAM_RING & FILES.keys() if not imports_beam(read(module))}
+    assert needless | (BEAM_RING - FILES.keys()) == set()
+
+
+@pytest.mark.parametrize("module", [module for module in FILES if defines_beam_class(read(module))])
+def test_a_module_with_a_dofn_keeps_its_annotations_alive(module: str) -> None:
+    assert "__future__.annotations" not in imported(read(module)), "Beam's type checks see only strings then"
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "tests").rglob("*.py")) + list(FILES.values()), ids=module_name)
+def test_a_file_is_one_idea(file: Path) -> None:
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+
+
+def test_importing_any_module_reaches_no_network() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTS_OFFLINE, *FILES], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import apache_beam as beam",
+        "def late():\n    from apache_beam import io",
+        "from transforms.firestore import upsert",
+    ],
+)
+def test_every_way_to_import_beam_is_seen(source: str) -> None:
+    assert imports_beam(source)
+
+
+@pytest.mark.parametrize("base", ["beam.DoFn", "PTransform", "beam.PTransform[In, Out]"])
+def test_every_way_to_define_a_beam_class_is_seen(base: str) -> None:
+    assert defines_beam_class(f"class _WriteFn({base}):\n    pass")

@@ -1,0 +1,166 @@
+"""Stores what could not be stored: one JSON object a line, one file a batch and kind, complete enough to be replayed.
+
+    DIR/retryable/{batch_id}.jsonl    the record is fine; the same command may land it later
+    DIR/permanent/{batch_id}.jsonl    the record, the spec or a limit has to change first
+
+A line has job, job_id, batch_id, step, record_id, source, line, position, code, message, attempts, time, and the
+original record in one of three forms, the first that is exact:
+
+    record_text      the source's own line
+    record           a value that never was a line (CSV, Parquet, a JSON array), as tagged JSON
+    record_base64    bytes that are not text
+
+A batch that is done again replaces its files, and removes those that no longer apply. Local files can be read by
+their owner only: they hold personal data.
+"""
+
+import base64
+import datetime
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apache_beam as beam
+from apache_beam.io.filesystem import BeamIOError
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.pvalue import PCollection
+from apache_beam.typehints.decorators import no_annotations
+
+from transforms.batches.files import line_numbers
+from transforms.errors import UsageError
+from transforms.firestore.tagged_json import iso, to_tagged_json
+from transforms.types import Batch, DeadLetter
+
+T = TypeVar("T")
+
+_KINDS = {"retryable": True, "permanent": False}
+
+
+class StoreDeadLetters(beam.PTransform[PCollection[Any], PCollection[Any]]):
+    """Stores the dead letters of every batch and hands the batch on.
+
+    In and out: the same batches. Delivery: a batch's files are written before it is handed on, under deterministic
+    names. Parallel: batches. Fails: a folder that cannot be written fails the bundle.
+
+    Args:
+      folder: local path or gs:// prefix.
+      job: name of the job, such as `ingest`.
+      job_id: of this run.
+      now: seconds since the epoch; injected by tests.
+    """
+
+    def __init__(self, folder: str, job: str, job_id: str, now: Callable[[], float] = time.time):
+        super().__init__()
+        self._folder, self._job, self._job_id, self._now = folder, job, job_id, now
+
+    @no_annotations  # type: ignore[untyped-decorator]  # Beam takes Batch[T] for a class of its own, which no Batch[Written] is
+    def expand(self, batches: PCollection[Batch[T]]) -> PCollection[Batch[T]]:
+        stored: PCollection[Batch[T]] = batches | "Store" >> beam.ParDo(
+            _StoreFn(self._folder, self._job, self._job_id, self._now)
+        )
+        return stored
+
+
+class _StoreFn(beam.DoFn):
+    def __init__(self, folder: str, job: str, job_id: str, now: Callable[[], float]):
+        super().__init__()
+        self._folder, self._job, self._job_id, self._now = folder, job, job_id, now
+
+    @no_annotations  # type: ignore[untyped-decorator]
+    def process(self, element: Batch[T]) -> Iterator[Batch[T]]:
+        moment = datetime.datetime.fromtimestamp(self._now(), datetime.timezone.utc)
+        header = {"job": self._job, "job_id": self._job_id, "batch_id": element.batch_id, "time": iso(moment)}
+        letters = located(element.dead_letters, element.source)
+        store(self._folder, element.batch_id, element.source, letters, header)
+        yield element
+
+
+def store(folder: str, batch_id: str, source: str, letters: Sequence[DeadLetter], header: dict[str, Any]) -> None:
+    """Makes the files of a batch hold exactly these dead letters."""
+    for kind, retryable in _KINDS.items():
+        path = FileSystems.join(folder, kind, f"{batch_id}.jsonl")
+        lines = [as_json(letter, source, header) for letter in letters if letter.retryable is retryable]
+        if lines:
+            _write_privately(path, "".join(f"{line}\n" for line in lines).encode())
+        elif FileSystems.exists(path):
+            FileSystems.delete([path])
+
+
+def located(letters: Sequence[DeadLetter], source: str) -> list[DeadLetter]:
+    """The letters with their line numbers, as far as counting them is affordable.
+
+    A reader that began in the middle of a file of lines knows the byte, not the line.
+    """
+    unknown = {
+        letter.position
+        for letter in letters
+        if letter.line is None and letter.position is not None and isinstance(letter.original, bytes)
+    }
+    lines = line_numbers(source, unknown) if unknown else {}
+    return [
+        replace(letter, line=lines[letter.position]) if letter.line is None and letter.position in lines else letter
+        for letter in letters
+    ]
+
+
+def as_json(letter: DeadLetter, source: str, header: dict[str, Any]) -> str:
+    """One line of a dead-letter file."""
+    return json.dumps(
+        {
+            **header,
+            "step": letter.step,
+            "record_id": letter.record_id,
+            "source": source,
+            "line": letter.line,
+            "position": letter.position,
+            "code": letter.code,
+            "message": letter.message,
+            "attempts": letter.attempts,
+            **_original(letter.original),
+        }
+    )
+
+
+def _original(original: Any) -> dict[str, Any]:
+    if not isinstance(original, bytes):
+        return {"record": to_tagged_json(original)}
+    try:
+        return {"record_text": original.decode()}
+    except UnicodeDecodeError:
+        return {"record_base64": base64.b64encode(original).decode()}
+
+
+def check_writable(folder: str) -> None:
+    """Raises UsageError if dead letters cannot be stored in `folder`. Writes an object there and removes it again."""
+    probe = FileSystems.join(folder, "permanent", ".writable")
+    try:
+        _write_privately(probe, b"")
+        FileSystems.delete([probe])
+    except (OSError, BeamIOError, ValueError) as error:
+        raise UsageError(
+            f"cannot write dead letters to {folder}: {error}; pass --dead_letters=DIR, a folder or gs:// prefix that "
+            "this account may write to"
+        ) from error
+
+
+def _write_privately(path: str, content: bytes) -> None:
+    """Replaces a file as a whole. A local one is readable by its owner only, from its first byte on."""
+    if FileSystems.get_scheme(path) is not None:
+        with FileSystems.create(path, mime_type="application/json") as remote:
+            remote.write(content)
+        return
+    parent = Path(path).parent
+    parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=parent, prefix=".")  # mkstemp creates files with mode 0600
+    try:
+        with os.fdopen(descriptor, "wb") as local:
+            local.write(content)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
