@@ -23,6 +23,7 @@ setup(
         "jmespath>=1,<2",
         "json-repair>=0.50,<1",
         "orjson>=3.10,<4",
+        "psutil>=5.9,<8",
         "pyarrow>=16",
         "PyYAML>=6,<7",
         "rich>=13,<16",
@@ -38,6 +39,7 @@ setup(
             "pytest-timeout>=2.3,<3",
             # The formatter's style changes with its minor version.
             "ruff>=0.17,<0.18",
+            "types-psutil>=5.9,<8",
             "types-PyYAML>=6,<7",
             "types-jmespath>=1,<2",
         ],

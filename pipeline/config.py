@@ -95,7 +95,8 @@ def parse(
     )
     hints = typing.get_type_hints(config)
     groups: dict[str, Any] = {}
-    for spec in dataclasses.fields(config):  # type: ignore[arg-type]  # every config is a dataclass
+    own = config.__annotations__
+    for spec in sorted(dataclasses.fields(config), key=lambda spec: spec.name not in own):  # type: ignore[arg-type]
         declared: Option = spec.metadata[_OPTION]
         group = groups.setdefault(declared.group, parser.add_argument_group(declared.group))
         _add(group, spec, declared, hints[spec.name])

@@ -1,24 +1,24 @@
 """ingest: batch outputs into pairs of Firestore documents, and rows of BigQuery.
 
-    files ─▶ ReadBatches ─▶ IdentifyRecords ─▶ FlattenRecords ─▶ UpsertPairs ─▶ InsertRows ─▶ StoreDeadLetters ─▶ …
-              slices          ids, hashes       record spec       Firestore      BigQuery      JSONL files
-                                                                                                … CompleteBatch
-                                                                                                     ledger
+    files ─▶ ReadBatches ─▶ BeginBatch ─▶ IdentifyRecords ─▶ CompareVersions ─▶ FlattenRecords ─▶ UpsertPairs ─▶ …
+              slices         ledger        ids, hashes         what is stored     record spec       Firestore
+
+                                      … InsertRows ─▶ StoreDeadLetters ─▶ CompleteBatch
+                                         BigQuery      JSONL files         ledger
 
 All steps behind the slices are fused, so a batch is read, written, accounted for and shown before the next one begins,
 and memory does not grow with the input. With `--bigquery_method=FILE_LOADS` or `STREAMING_INSERTS` the rows leave their
 batch behind UpsertPairs and go through Beam's WriteToBigQuery instead.
 """
 
-import datetime
-import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.pvalue import PCollection
 
 from pipeline.config import option
+from pipeline.jobs import JobConfig, derived_job_id, digest
 from pipeline.specs import read_spec
 from pipeline.targets import firestore_target
 from transforms.batches.files import InputFile, match_inputs
@@ -31,12 +31,17 @@ from transforms.bigquery.rejected import GroupRejectedRows, correction
 from transforms.bigquery.schema import Column, table_columns, table_options
 from transforms.bigquery.tables import BigQueryTarget, ensure_latest_view, ensure_table
 from transforms.dead_letters import StoreDeadLetters, check_writable
-from transforms.firestore.client import DEFAULT_DATABASE, FirestoreTarget
-from transforms.firestore.committer import CommitLimits
-from transforms.firestore.upsert import PairLayout, UpsertPairs
-from transforms.ledger import CompleteBatch, RecordOutcomes
+from transforms.errors import UsageError
+from transforms.firestore.client import FirestoreTarget
+from transforms.firestore.packing import RequestLimits
+from transforms.firestore.pairs import PairLayout
+from transforms.firestore.upsert import CompareVersions, UpsertPairs
+from transforms.firestore.versions import MODES, VERSIONED, RunIdentity
+from transforms.job_ledger import JobDescription, Opening
+from transforms.ledger import BeginBatch, CompleteBatch, LedgerEntry, RecordOutcomes
 from transforms.records.spec import RecordSpec
 from transforms.records.steps import FlattenRecords, IdentifyRecords
+from transforms.retry import RetryPolicy
 from transforms.types import Batch, Written
 
 NAME = "ingest"
@@ -53,8 +58,8 @@ EXAMPLE = """\
 INSERT_ROWS, FILE_LOADS, STREAMING_INSERTS = "INSERT_ROWS", "FILE_LOADS", "STREAMING_INSERTS"
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(JobConfig):
     """The flags of ingest."""
 
     input: tuple[str, ...] = option(
@@ -76,10 +81,20 @@ class Config:
         metavar="NAME|FILE",
         help="record spec: a shipped one or a YAML file, local or gs://",
     )
-    project: str | None = option(
-        None, group="Firestore", metavar="PROJECT", help="Google Cloud project; GOOGLE_CLOUD_PROJECT when absent"
+    upsert: str = option(
+        VERSIONED,
+        group="Firestore",
+        choices=MODES,
+        help="versioned writes only what has changed; overwrite does not look; merge keeps what the record lacks; "
+        "create_only leaves existing documents alone",
     )
-    database: str = option(DEFAULT_DATABASE, group="Firestore", metavar="DATABASE", help="Firestore database")
+    keep_versions: int = option(
+        0,
+        group="Firestore",
+        minimum=0,
+        maximum=1_000,
+        help="earlier states kept under versions/, with upsert=versioned",
+    )
     max_request_bytes: int | None = option(
         None,
         group="Firestore",
@@ -99,13 +114,6 @@ class Config:
         choices=(INSERT_ROWS, FILE_LOADS, STREAMING_INSERTS),
         help="INSERT_ROWS has an answer a row at once; FILE_LOADS is cheapest for millions of rows",
     )
-    dead_letters: str = option(
-        "dead_letters", group="Results", metavar="DIR", help="folder or gs:// prefix for records that cannot be stored"
-    )
-    max_dead_letter_ratio: float = option(
-        0.1, group="Results", minimum=0, maximum=1, help="more dead letters than this share of the records: exit code 4"
-    )
-    summary: str | None = option(None, group="Results", metavar="FILE", help="write the summary as JSON, too")
 
 
 @dataclass(frozen=True)
@@ -119,16 +127,41 @@ class Table:
 
 @dataclass(frozen=True)
 class Plan:
-    """A config with everything read and looked up that the graph needs."""
+    """A config with everything read and looked up that the graph needs.
+
+    Attributes:
+      opening: how the run begins; None until the ledger has said so.
+    """
 
     config: Config
-    job_id: str
+    description: JobDescription
     spec: RecordSpec
     files: tuple[InputFile, ...]
     reading: ReadOptions
     firestore: FirestoreTarget
-    limits: CommitLimits
+    limits: RequestLimits
     table: Table | None
+    opening: Opening | None = None
+
+    @property
+    def job_id(self) -> str:
+        """Of the job."""
+        return self.description.job_id
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """Of every request."""
+        return self.config.retry
+
+    def opened(self, opening: Opening) -> "Plan":
+        """The plan of the run that the ledger has opened.
+
+        With the methods that load rows outside of their batch, a completed batch says nothing about its rows: all are
+        done again, which writes no document twice and shows every row once in the `_latest` view.
+        """
+        if self.table and self.table.method != INSERT_ROWS:
+            opening = replace(opening, completed=frozenset())
+        return replace(self, opening=opening)
 
 
 def prepare(config: Config, options: PipelineOptions) -> Plan:
@@ -137,6 +170,8 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     Raises:
       UsageError: what is wrong with which flag.
     """
+    if config.keep_versions and config.upsert != VERSIONED:
+        raise UsageError(f"--keep_versions needs --upsert={VERSIONED}, got {config.upsert}")
     spec = read_spec(config.spec)
     firestore = firestore_target(config.project, config.database)
     table = _table(config, spec)
@@ -145,12 +180,22 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     reading = ReadOptions(
         batch_size=config.batch_size, input_format=config.input_format, records_path=config.records_path
     )
-    files = match_inputs(config.input)
+    files = tuple(match_inputs(config.input))
     check_writable(config.dead_letters)
     # Headroom below the service's own limit: it counts the request's envelope as well.
     max_request_bytes = config.max_request_bytes or int(firestore.max_request_bytes * 0.9)
-    limits = CommitLimits(max_request_bytes=max_request_bytes, max_in_flight=config.max_in_flight)
-    return Plan(config, _new_job_id(), spec, tuple(files), reading, firestore, limits, table)
+    limits = RequestLimits(max_request_bytes=max_request_bytes, max_in_flight=config.max_in_flight)
+    description = JobDescription(
+        NAME,
+        config.job_id
+        or derived_job_id(
+            NAME, sorted(config.input), config.spec, firestore.project, firestore.database, config.bigquery_table
+        ),
+        config.parameters(),
+        input_fingerprint=digest(reading, sorted((file.path, file.fingerprint) for file in files)),
+        spec_fingerprint=spec.fingerprint,
+    )
+    return Plan(config, description, spec, files, reading, firestore, limits, table)
 
 
 def provision(plan: Plan) -> None:
@@ -167,27 +212,42 @@ def provision(plan: Plan) -> None:
 
 def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     """Draws the graph of a run."""
-    config, spec = plan.config, plan.spec
-    layout = PairLayout(spec.full_collection, spec.flat_collection, spec.schema_version, plan.job_id)
+    config, spec, opening = plan.config, plan.spec, plan.opening
+    if opening is None:
+        raise ValueError("the ledger must open the plan before its graph is drawn")
+    run = RunIdentity(plan.job_id, opening.started_at, frozenset(file.fingerprint for file in plan.files))
+    ledger = LedgerEntry(plan.firestore, plan.job_id, opening.attempt, plan.retry)
+    layout = PairLayout(
+        plan.firestore,
+        spec.full_collection,
+        spec.flat_collection,
+        spec.schema_version,
+        config.upsert,
+        config.keep_versions,
+    )
     written = (
         pipeline
-        | "ReadBatches" >> ReadBatches(plan.files, **asdict(plan.reading))
+        | "ReadBatches" >> ReadBatches(plan.files, completed=opening.completed, **asdict(plan.reading))
+        | "BeginBatch" >> BeginBatch(ledger)
         | "IdentifyRecords" >> IdentifyRecords(spec)
+        | "CompareVersions" >> CompareVersions(layout, run, plan.retry)
         | "FlattenRecords" >> FlattenRecords(spec)
-        | "UpsertPairs" >> UpsertPairs(plan.firestore, layout, plan.limits)
+        | "UpsertPairs" >> UpsertPairs(layout, run, plan.limits, plan.retry)
     )
     if plan.table and plan.table.method == INSERT_ROWS:
         written = written | "InsertRows" >> InsertRows(plan.table.target, plan.table.columns)
     elif plan.table:
-        written = _load_rows(written, plan, plan.table)
+        written = _load_rows(written, plan, plan.table, ledger)
     _ = (
         written
         | "StoreDeadLetters" >> StoreDeadLetters(config.dead_letters, NAME, plan.job_id)
-        | "CompleteBatch" >> CompleteBatch(plan.firestore, plan.job_id)
+        | "CompleteBatch" >> CompleteBatch(ledger)
     )
 
 
-def _load_rows(written: PCollection[Batch[Written]], plan: Plan, table: Table) -> PCollection[Batch[Written]]:
+def _load_rows(
+    written: PCollection[Batch[Written]], plan: Plan, table: Table, ledger: LedgerEntry
+) -> PCollection[Batch[Written]]:
     """The rows' own way through Beam's WriteToBigQuery; the batches go on without waiting for it."""
     encoded = written | "EncodeRows" >> EncodeRows(table.columns)
     loaded = encoded.rows | "LoadRows" >> LoadRows(table.target, table.columns, table.method)
@@ -196,7 +256,7 @@ def _load_rows(written: PCollection[Batch[Written]], plan: Plan, table: Table) -
         | "GroupRejectedRows" >> GroupRejectedRows(plan.spec.key.name)
         | "StoreRejectedRows" >> StoreDeadLetters(plan.config.dead_letters, NAME, plan.job_id)
         | "CorrectBatch" >> beam.Map(correction)
-        | "RecordCorrection" >> RecordOutcomes(plan.firestore, plan.job_id)
+        | "RecordCorrection" >> RecordOutcomes(ledger)
     )
     batches: PCollection[Batch[Written]] = encoded.batches
     return batches
@@ -208,7 +268,3 @@ def _table(config: Config, spec: RecordSpec) -> Table | None:
     columns = table_columns(spec)
     table_options(spec, columns)  # refuses options that BigQuery does not have, while it is still free to do so
     return Table(BigQueryTarget.parse(config.bigquery_table), columns, config.bigquery_method)
-
-
-def _new_job_id() -> str:
-    return f"{NAME}-{datetime.datetime.now(datetime.timezone.utc):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"

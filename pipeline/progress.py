@@ -13,12 +13,13 @@ from typing import Protocol
 from rich.console import Console
 from rich.markup import escape
 
-from transforms.errors import FirebeamError
-from transforms.ledger import Ledger, Totals
+from transforms.errors import TransientError
+from transforms.totals import Totals
 
 _POLL_INTERVAL_S = 1.0
 # Reading the ledger takes longer the more batches there are; it shall take at most this share of the time.
 _MAX_POLL_SHARE = 0.05
+_MAX_INTERVAL_S = 10.0
 _PLAIN_INTERVAL_S = 10.0
 
 
@@ -30,19 +31,32 @@ class Running(Protocol):
 
 
 def show_progress(
-    running: Running, ledger: Ledger, console: Console, now: Callable[[], float] = time.monotonic
+    running: Running,
+    totals: Callable[[], Totals],
+    beat: Callable[[], None],
+    console: Console,
+    now: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Returns when `running` has ended."""
+    """Returns when `running` has ended.
+
+    Args:
+      running: what to wait for.
+      totals: reads the ledger.
+      beat: called about once a second; may raise to end the wait.
+      console: where to show it.
+      now: seconds, monotonic.
+    """
     started_at = printed_at = now()
     with console.status("starting …") as live:
         interval_s = _POLL_INTERVAL_S
         while not running.wait(interval_s):
+            beat()
             polled_at = now()
             try:
-                line = progress_line(ledger.totals(), now() - started_at)
-            except FirebeamError as failure:  # the run itself will tell whether this matters
+                line = progress_line(totals(), now() - started_at)
+            except TransientError as failure:  # the run itself will tell whether this matters
                 line = f"progress is not known: {escape(str(failure))}"
-            interval_s = max(_POLL_INTERVAL_S, (now() - polled_at) / _MAX_POLL_SHARE)
+            interval_s = min(_MAX_INTERVAL_S, max(_POLL_INTERVAL_S, (now() - polled_at) / _MAX_POLL_SHARE))
             live.update(line)
             if not console.is_terminal and now() - printed_at >= _PLAIN_INTERVAL_S:
                 console.print(line, highlight=False)

@@ -10,15 +10,14 @@ from typing import Any
 from apache_beam.io.filesystems import FileSystems
 from rich.table import Table
 
-from transforms.ledger import Totals
+from transforms.job_ledger import COMPLETED, FAILED, INTERRUPTED
+from transforms.totals import Totals
 
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_TOO_MANY_DEAD_LETTERS = 4
 EXIT_INTERRUPTED = 130
-
-COMPLETED, FAILED, INTERRUPTED = "completed", "failed", "interrupted"
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,7 @@ class Reason:
 @dataclass(frozen=True)
 class Summary:
     """The outcome of a run, in records; `batches`, `retries` (requests) and `overflowed` (values) are what they say.
+    `repaired` records are part of the written ones.
 
     `read` is the sum of `written`, `unchanged`, `superseded` and `dead_letters`, or the run has failed.
     """
@@ -48,6 +48,7 @@ class Summary:
     batches: int
     retries: int
     overflowed: int
+    repaired: int
     elapsed_s: float
     first_result_s: float | None
     error: str | None = None
@@ -81,6 +82,7 @@ class Summary:
             batches=totals.batches,
             retries=totals.retries,
             overflowed=totals.overflowed,
+            repaired=totals.repaired,
             elapsed_s=round(finished_at - started_at, 3),
             first_result_s=None if first is None else round(first.timestamp() - started_at, 3),
             error=error,
@@ -104,7 +106,7 @@ class Summary:
         for reason in self.dead_letters_by:
             table.add_row(f"  {reason.step}: {reason.code}", f"{reason.count:,}", style="dim")
         table.add_section()
-        for name in ("batches", "retries", "overflowed"):
+        for name in ("batches", "retries", "overflowed", "repaired"):
             table.add_row(name, f"{getattr(self, name):,}")
         table.add_row("elapsed_s", f"{self.elapsed_s:.1f}")
         table.add_row("first_result_s", "–" if self.first_result_s is None else f"{self.first_result_s:.1f}")

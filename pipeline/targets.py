@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from transforms.errors import UsageError
 from transforms.firestore.client import FirestoreTarget
 
+EMULATOR_VARIABLES = ("FIRESTORE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST", "STORAGE_EMULATOR_HOST")
+
 
 def firestore_target(project: str | None, database: str, environ: Mapping[str, str] = os.environ) -> FirestoreTarget:
     """The database of `--project` and `--database`; honours GOOGLE_CLOUD_PROJECT and FIRESTORE_EMULATOR_HOST.

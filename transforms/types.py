@@ -3,8 +3,8 @@
 A job's element is a batch, not a record. It is born with everything it read, and every step hands on the same batch
 with each record moved to where it belongs:
 
-    Batch[Record] ─▶ Batch[Keyed] ─▶ Batch[Flat] ─▶ Batch[Written] ─▶ BatchOutcome
-         └──────────── dead_letters, superseded, unchanged ────────────────┘
+    Batch[Record] ─▶ Batch[Keyed] ─▶ Batch[Compared] ─▶ Batch[Flat] ─▶ Batch[Written] ─▶ BatchOutcome
+         └────────────────────── dead_letters, superseded, unchanged ─────────────────────┘
 
 `Batch.then` refuses a step whose records do not add up, so no record gets lost between two steps unnoticed.
 """
@@ -18,9 +18,13 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from transforms.errors import AccountingError, RecordError
+from transforms.firestore.versions import StoredPair
 
 T = TypeVar("T")
 U = TypeVar("U")
+
+# How many written ids an outcome names: enough to look one up, few enough for a ledger.
+_SHOWN_IDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +98,24 @@ class Keyed(NamedTuple):
     content_hash: str
 
 
-class Flat(NamedTuple):
-    """A keyed record and its flat form: what the spec makes of it, missing fields absent."""
+class Compared(NamedTuple):
+    """A keyed record that is not known to be stored already, and what is stored under its id."""
 
     key: str
     record: Record
     content: bytes
     content_hash: str
+    stored: StoredPair
+
+
+class Flat(NamedTuple):
+    """A compared record and its flat form: what the spec makes of it, missing fields absent."""
+
+    key: str
+    record: Record
+    content: bytes
+    content_hash: str
+    stored: StoredPair
     flat: Mapping[str, Any]
 
 
@@ -128,6 +143,7 @@ class Batch(Generic[T]):
       unchanged: records whose documents already hold the same content.
       retries: requests sent again so far.
       overflowed: values that did not fit their BigQuery column and went to `_overflow`.
+      repaired: records whose two documents were not of one content before; they are among the entries.
     """
 
     batch_id: str
@@ -139,6 +155,7 @@ class Batch(Generic[T]):
     unchanged: int = 0
     retries: int = 0
     overflowed: int = 0
+    repaired: int = 0
 
     def __post_init__(self) -> None:
         accounted = len(self.entries) + len(self.dead_letters) + self.superseded + self.unchanged
@@ -158,6 +175,7 @@ class Batch(Generic[T]):
         unchanged: int = 0,
         retries: int = 0,
         overflowed: int = 0,
+        repaired: int = 0,
     ) -> Batch[U]:
         """The batch after a step: `entries` go on, the others are added to those that left the batch before.
 
@@ -174,6 +192,7 @@ class Batch(Generic[T]):
             self.unchanged + unchanged,
             self.retries + retries,
             self.overflowed + overflowed,
+            self.repaired + repaired,
         )
 
 
@@ -182,6 +201,7 @@ class BatchOutcome:
     """What became of one batch, in records; `retries` in requests, `overflowed` in values.
 
     `read` is the sum of `written`, `unchanged`, `superseded` and all `dead_letters`, which are counted by (step, code).
+    `repaired` are part of `written`; `ids` are the first few written.
     """
 
     batch_id: str
@@ -193,6 +213,8 @@ class BatchOutcome:
     dead_letters: Mapping[tuple[str, str], int] = field(default_factory=dict)
     retries: int = 0
     overflowed: int = 0
+    repaired: int = 0
+    ids: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, batch: Batch[Written]) -> BatchOutcome:
@@ -208,4 +230,6 @@ class BatchOutcome:
             dict(by_reason),
             batch.retries,
             batch.overflowed,
+            batch.repaired,
+            tuple(entry.key for entry in batch.entries[:_SHOWN_IDS]),
         )

@@ -5,6 +5,8 @@ It keeps the documents it acknowledged, so that a test can compare them with wha
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
@@ -29,12 +31,14 @@ class Refusal(Exception):  # noqa: N818 - a scripted answer, not an error of the
 
 
 class ScriptedFirestore:
-    """Answers Commit, and RunQuery and BatchGetDocuments from the documents that were committed.
+    """Answers Commit and BatchWrite, and RunQuery and BatchGetDocuments from the documents that were written.
 
     Args:
       on_commit: called with each CommitRequest and how many came before it; raises Refusal or lets it pass.
       on_commit_applied: the same, called after the writes were applied: raising here loses the acknowledgement.
       on_read: called with each request to read and how many came before it; raises Refusal or lets it pass.
+      on_batch_write, on_batch_write_applied: as for commits.
+      on_write: called with each write of a BatchWrite and how often its document came before; Refusal is its status.
     """
 
     def __init__(
@@ -42,12 +46,21 @@ class ScriptedFirestore:
         on_commit: Script | None = None,
         on_commit_applied: Script | None = None,
         on_read: Script | None = None,
+        on_batch_write: Script | None = None,
+        on_batch_write_applied: Script | None = None,
+        on_write: Script | None = None,
     ):
         self._on_commit, self._on_commit_applied, self._on_read = on_commit, on_commit_applied, on_read
+        self._on_batch_write, self._on_batch_write_applied = on_batch_write, on_batch_write_applied
+        self._on_write = on_write
         self.commits: list[Any] = []
+        self.batch_writes: list[Any] = []
+        self.applied: list[str] = []
         self.reads: list[Any] = []
         self.metadata: list[dict[str, str]] = []
         self.documents: dict[str, Any] = {}
+        self._seen: Counter[str] = Counter()
+        self._lock = threading.Lock()
 
     def __enter__(self) -> ScriptedFirestore:
         self._server = grpc.server(ThreadPoolExecutor(max_workers=8))
@@ -58,6 +71,11 @@ class ScriptedFirestore:
                     self._commit,
                     request_deserializer=messages.CommitRequest.FromString,
                     response_serializer=messages.CommitResponse.SerializeToString,
+                ),
+                "BatchWrite": grpc.unary_unary_rpc_method_handler(
+                    self._batch_write,
+                    request_deserializer=messages.BatchWriteRequest.FromString,
+                    response_serializer=messages.BatchWriteResponse.SerializeToString,
                 ),
                 "RunQuery": grpc.unary_stream_rpc_method_handler(
                     self._run_query,
@@ -104,6 +122,47 @@ class ScriptedFirestore:
             response.write_results.add()
         return response
 
+    def _batch_write(self, request: Any, context: grpc.ServicerContext) -> Any:
+        """Each write for itself; two of one document are refused, as in production."""
+        with self._lock:
+            earlier = len(self.batch_writes)
+            self.batch_writes.append(request)
+        names = [written_name(write) for write in request.writes]
+        response = messages.BatchWriteResponse()
+        try:
+            _check_distinct(names)
+            if self._on_batch_write:
+                self._on_batch_write(request, earlier)
+            for name, write in zip(names, request.writes, strict=True):
+                with self._lock:
+                    self._write(name, write, response)
+            if self._on_batch_write_applied:
+                self._on_batch_write_applied(request, earlier)
+        except Refusal as refusal:
+            context.abort(grpc.StatusCode[refusal.code], refusal.message)
+        return response
+
+    def _write(self, name: str, write: Any, response: Any) -> None:
+        """Applies one write of a BatchWrite, or adds why not; `exists` is the only precondition that is looked at."""
+        result, status = response.write_results.add(), response.status.add()
+        before, self._seen[name] = self._seen[name], self._seen[name] + 1
+        try:
+            if self._on_write:
+                self._on_write(write, before)
+            _check_exists(write.current_document, name, name in self.documents)
+        except Refusal as refusal:
+            status.code, status.message = grpc.StatusCode[refusal.code].value[0], refusal.message
+            return
+        self.applied.append(name)
+        if write.delete:
+            self.documents.pop(name, None)
+            return
+        stored = messages.Document()
+        stored.CopyFrom(write.update)
+        stored.update_time.seconds = stored.create_time.seconds = 1_700_000_000 + len(self.applied)
+        result.update_time.CopyFrom(stored.update_time)
+        self.documents[name] = stored
+
     def _run_query(self, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         """All documents of one collection; nothing else of the query is looked at."""
         self._reading(request, context)
@@ -129,3 +188,22 @@ class ScriptedFirestore:
                 self._on_read(request, earlier)
         except Refusal as refusal:
             context.abort(grpc.StatusCode[refusal.code], refusal.message)
+
+
+def written_name(write: Any) -> str:
+    """Full name of the document that a protobuf `Write` writes."""
+    name: str = write.delete or write.update.name
+    return name
+
+
+def _check_distinct(names: list[str]) -> None:
+    if len(set(names)) < len(names):
+        raise Refusal("INVALID_ARGUMENT", "the same document cannot be written more than once in a single request")
+
+
+def _check_exists(precondition: Any, name: str, exists: bool) -> None:
+    if precondition.WhichOneof("condition_type") != "exists" or precondition.exists == exists:
+        return
+    if exists:
+        raise Refusal("ALREADY_EXISTS", f"Document already exists: {name}")
+    raise Refusal("NOT_FOUND", f"No document to update: {name}")

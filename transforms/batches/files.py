@@ -27,6 +27,9 @@ from transforms.errors import JobError, UsageError
 # stand at the head of every batch id, so they are short.
 FINGERPRINT_DIGITS = 12
 
+# About a second of hashing.
+_MAX_HASHED_BYTES = 1024 * 1024 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
@@ -35,11 +38,14 @@ class InputFile:
     Attributes:
       path: local path or URL, as Beam's FileSystems take it.
       size: bytes as stored (compressed, if it is).
-      fingerprint: short hex digest over path, size and modification time: another one means another content.
+      modified_s: when it was last changed, in seconds since the epoch.
+      fingerprint: short hex digest over path and content, so that the same file copied there again is the same input.
+        Of remote files, and of local ones above 1 GiB, size and time of change stand for the content.
     """
 
     path: str
     size: int
+    modified_s: float
     fingerprint: str
 
 
@@ -65,8 +71,8 @@ def open_input(file: InputFile) -> BinaryIO:
       JobError: it is gone, has changed since the job started, or cannot be opened.
     """
     stored = _open(file.path)
-    now = _input_file(FileSystems.get_filesystem(file.path).metadata(file.path))
-    if now.fingerprint != file.fingerprint:
+    now = FileSystems.get_filesystem(file.path).metadata(file.path)
+    if (now.size_in_bytes, now.last_updated_in_seconds) != (file.size, file.modified_s):
         stored.close()
         raise JobError(
             f"input {file.path} has changed since the job started; run the same command again "
@@ -127,10 +133,24 @@ def _list(pattern: str) -> list[InputFile]:
 
 
 def _input_file(metadata: FileMetadata) -> InputFile:
-    path = os.path.normpath(metadata.path) if _is_local(metadata.path) else metadata.path
-    identity = f"{path}\0{metadata.size_in_bytes}\0{metadata.last_updated_in_seconds}"
-    fingerprint = hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:FINGERPRINT_DIGITS]
-    return InputFile(path, metadata.size_in_bytes, fingerprint)
+    path, size, modified_s = metadata.path, metadata.size_in_bytes, metadata.last_updated_in_seconds
+    if _is_local(path):
+        path = os.path.normpath(path)
+    fingerprint = hashlib.sha256(path.encode("utf-8", "surrogateescape"))
+    if _is_local(path) and size <= _MAX_HASHED_BYTES:
+        with _readable(path) as file:
+            while block := file.read(BLOCK_BYTES):
+                fingerprint.update(block)
+    else:
+        fingerprint.update(f"\0{size}\0{modified_s}".encode())
+    return InputFile(path, size, modified_s, fingerprint.hexdigest()[:FINGERPRINT_DIGITS])
+
+
+def _readable(path: str) -> BinaryIO:
+    try:
+        return Path(path).open("rb")
+    except OSError as error:
+        raise UsageError(f"cannot read --input {path}: {error.strerror}") from error
 
 
 def _identity(path: str) -> str:

@@ -9,13 +9,14 @@ next step before the following one is read, so first results show at once and me
     batches = pipeline | ReadBatches(match_inputs(["results/*.jsonl"]))
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
 
 from transforms.batches.files import InputFile
 from transforms.batches.slices import MIB, ReadOptions, Slice, plan_slices, read_slice
+from transforms.batches.stopping import is_asked_to_stop
 from transforms.types import Batch, Record
 
 
@@ -29,6 +30,7 @@ class ReadBatches(beam.PTransform[PBegin, PCollection[Batch[Record]]]):
 
     Args:
       files: what `match_inputs` found.
+      completed: ids of batches that need not be read again; their records are not even parsed.
       batch_size, max_batch_bytes, input_format, records_path, slice_bytes, max_record_bytes: as in `ReadOptions`.
 
     Raises:
@@ -39,6 +41,7 @@ class ReadBatches(beam.PTransform[PBegin, PCollection[Batch[Record]]]):
         self,
         files: Sequence[InputFile],
         *,
+        completed: Collection[str] = frozenset(),
         batch_size: int = 500,
         max_batch_bytes: int = 16 * MIB,
         input_format: str = "auto",
@@ -47,7 +50,7 @@ class ReadBatches(beam.PTransform[PBegin, PCollection[Batch[Record]]]):
         max_record_bytes: int = 16 * MIB,
     ):
         super().__init__()
-        self._files = tuple(files)
+        self._files, self._completed = tuple(files), frozenset(completed)
         self._options = ReadOptions(
             batch_size, max_batch_bytes, input_format, records_path, slice_bytes, max_record_bytes
         )
@@ -57,7 +60,9 @@ class ReadBatches(beam.PTransform[PBegin, PCollection[Batch[Record]]]):
         files = begin | "Files" >> beam.Create(self._files, reshuffle=False)
         slices = files | "PlanSlices" >> beam.ParDo(_PlanSlicesFn(self._options))
         spread = slices | "Reshuffle" >> beam.Reshuffle()
-        batches: PCollection[Batch[Record]] = spread | "ReadSlices" >> beam.ParDo(_ReadSlicesFn(self._options))
+        batches: PCollection[Batch[Record]] = spread | "ReadSlices" >> beam.ParDo(
+            _ReadSlicesFn(self._options, self._completed)
+        )
         return batches
 
 
@@ -70,8 +75,11 @@ class _PlanSlicesFn(beam.DoFn):
 
 
 class _ReadSlicesFn(beam.DoFn):
-    def __init__(self, options: ReadOptions):
-        self._options = options
+    def __init__(self, options: ReadOptions, completed: frozenset[str]):
+        self._options, self._completed = options, completed
 
     def process(self, piece: Slice) -> Iterator[Batch[Record]]:
-        yield from read_slice(piece, self._options)
+        yield from read_slice(piece, self._options, self._may_be_passed_over)
+
+    def _may_be_passed_over(self, batch_id: str) -> bool:
+        return batch_id in self._completed or is_asked_to_stop()

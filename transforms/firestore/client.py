@@ -9,13 +9,15 @@ often a request was sent.
 
 from __future__ import annotations
 
+import datetime
 import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
+import grpc.experimental
 
 from transforms.errors import JobError, UsageError
 from transforms.firestore import limits, messages
@@ -24,6 +26,7 @@ DEFAULT_DATABASE = "(default)"
 DEFAULT_HOST = "firestore.googleapis.com"
 _SERVICE = "/google.firestore.v1.Firestore/"
 _SCOPES = ("https://www.googleapis.com/auth/datastore",)
+SIGN_IN = "Sign in: gcloud auth application-default login, or give the job a service account."
 _DATABASE_ID = re.compile(r"\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9]")
 
 # Messages of any size may arrive; keepalive finds connections that a NAT or a load balancer dropped silently.
@@ -32,6 +35,8 @@ _CHANNEL_OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
+    # A stream is read in the thread that asks for it: half the CPU of handing every message over from another one.
+    (grpc.experimental.ChannelOptions.SingleThreadedUnaryStream, 1),
 )
 
 
@@ -53,6 +58,18 @@ class RpcError(Exception):
         return cls(error.code().name, error.details() or "")
 
 
+def application_default() -> Any:
+    """The credentials of this computer's user or service account. Raises JobError if there are none."""
+    import google.auth
+    import google.auth.exceptions
+
+    try:
+        credentials, _ = google.auth.default(scopes=_SCOPES)
+    except google.auth.exceptions.DefaultCredentialsError as error:
+        raise JobError(f"{error} {SIGN_IN}") from None
+    return credentials
+
+
 @dataclass(frozen=True)
 class FirestoreTarget:
     """Where a job's documents live.
@@ -63,12 +80,15 @@ class FirestoreTarget:
       emulator_host: `host:port` of an emulator; captured when the job is launched, because workers have an environment
         of their own.
       host: the service's address, overridden for private endpoints and tests.
+      credentials: called once a process, in the worker, never for an emulator; returns what google.auth calls
+        credentials. Picklable, and equal to another that returns the same, because clients are shared by target.
     """
 
     project: str
     database: str = DEFAULT_DATABASE
     emulator_host: str | None = None
     host: str = DEFAULT_HOST
+    credentials: Callable[[], Any] = application_default
 
     def __post_init__(self) -> None:
         if not self.project:
@@ -111,13 +131,12 @@ _lock = threading.Lock()
 def _channel(target: FirestoreTarget) -> grpc.Channel:
     if target.emulator_host:
         return grpc.insecure_channel(target.emulator_host, options=_CHANNEL_OPTIONS)
-    import google.auth
     import google.auth.transport.grpc
     import google.auth.transport.requests
 
-    credentials, _ = google.auth.default(scopes=_SCOPES)
+    request = google.auth.transport.requests.Request()
     return google.auth.transport.grpc.secure_authorized_channel(
-        credentials, google.auth.transport.requests.Request(), f"{target.host}:443", options=_CHANNEL_OPTIONS
+        target.credentials(), request, f"{target.host}:443", options=_CHANNEL_OPTIONS
     )
 
 
@@ -130,33 +149,75 @@ class FirestoreClient:
         self._commit = channel.unary_unary(
             _SERVICE + "Commit", request_serializer=None, response_deserializer=messages.CommitResponse.FromString
         )
+        self._batch_write = channel.unary_unary(
+            _SERVICE + "BatchWrite",
+            request_serializer=None,
+            response_deserializer=messages.BatchWriteResponse.FromString,
+        )
         self._batch_get = _stream(
             channel, "BatchGetDocuments", messages.BatchGetDocumentsRequest, messages.BatchGetDocumentsResponse
         )
         self._run_query = _stream(channel, "RunQuery", messages.RunQueryRequest, messages.RunQueryResponse)
+        self._aggregate = _stream(
+            channel,
+            "RunAggregationQuery",
+            messages.RunAggregationQueryRequest,
+            messages.RunAggregationQueryResponse,
+        )
+        self._partition_query = channel.unary_unary(
+            _SERVICE + "PartitionQuery",
+            request_serializer=messages.PartitionQueryRequest.SerializeToString,
+            response_deserializer=messages.PartitionQueryResponse.FromString,
+        )
 
     def commit(self, writes: Iterable[bytes], timeout_s: float) -> Call:
         """Starts a Commit of serialised `Write`s, all or nothing; its `result` is a `CommitResponse`."""
         request = messages.commit_request(self.target.name, writes)
         return Call(self._commit.future(request, timeout=timeout_s, metadata=self._metadata))
 
-    def batch_get(self, names: Sequence[str], mask: Sequence[str], timeout_s: float) -> Iterator[Any]:
+    def batch_write(self, writes: Iterable[bytes], timeout_s: float) -> Call:
+        """Starts a BatchWrite of serialised `Write`s, each for itself; its `result` is a `BatchWriteResponse`."""
+        request = messages.commit_request(self.target.name, writes)  # both requests number their fields alike
+        return Call(self._batch_write.future(request, timeout=timeout_s, metadata=self._metadata))
+
+    def batch_get(
+        self, names: Sequence[str], mask: Sequence[str], timeout_s: float, read_time: datetime.datetime | None = None
+    ) -> Iterator[Any]:
         """Yields a `BatchGetDocumentsResponse` for every document name, in no particular order. Raises RpcError."""
         request = messages.BatchGetDocumentsRequest(
             database=self.target.name, documents=names, mask=messages.DocumentMask(field_paths=mask) if mask else None
         )
-        return self._streamed(self._batch_get, request, timeout_s)
+        return self._streamed(self._batch_get, _at(read_time, request), timeout_s)
 
-    def run_query(self, parent: str, query: Any, timeout_s: float) -> Iterator[Any]:
+    def run_query(
+        self, parent: str, query: Any, timeout_s: float, read_time: datetime.datetime | None = None
+    ) -> Iterator[Any]:
         """Yields the `RunQueryResponse`s of a `StructuredQuery` below `parent`. Raises RpcError."""
         request = messages.RunQueryRequest(parent=parent, structured_query=query)
-        return self._streamed(self._run_query, request, timeout_s)
+        return self._streamed(self._run_query, _at(read_time, request), timeout_s)
 
-    def _streamed(self, method: Any, request: Any, timeout_s: float) -> Iterator[Any]:
+    def aggregate(
+        self, parent: str, aggregation: Any, timeout_s: float, read_time: datetime.datetime | None = None
+    ) -> Iterator[Any]:
+        """Yields the `RunAggregationQueryResponse`s of a `StructuredAggregationQuery`. Raises RpcError."""
+        request = messages.RunAggregationQueryRequest(parent=parent, structured_aggregation_query=aggregation)
+        return self._streamed(self._aggregate, _at(read_time, request), timeout_s)
+
+    def partition_query(self, request: Any, timeout_s: float, read_time: datetime.datetime | None = None) -> Any:
+        """One page: the `PartitionQueryResponse` of a `PartitionQueryRequest`. Raises RpcError."""
         try:
-            yield from method(request, timeout=timeout_s, metadata=self._metadata)
+            return self._partition_query(_at(read_time, request), timeout=timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             raise RpcError.of(error) from None
+
+    def _streamed(self, method: Any, request: Any, timeout_s: float) -> Iterator[Any]:
+        call = method(request, timeout=timeout_s, metadata=self._metadata)
+        try:
+            yield from call
+        except grpc.RpcError as error:
+            raise RpcError.of(error) from None
+        finally:
+            call.cancel()  # for a reader that stops early; does nothing to a stream that has ended
 
 
 class Call:
@@ -172,10 +233,14 @@ class Call:
         except grpc.RpcError as error:
             raise RpcError.of(error) from None
 
+    def when_done(self, callback: Callable[[], None]) -> None:
+        """Calls back from another thread as soon as the answer is there."""
+        self._future.add_done_callback(lambda _: callback())
+
 
 def _advice(code: str, target: FirestoreTarget) -> str:
     if code == "UNAUTHENTICATED":
-        return "Sign in: gcloud auth application-default login, or give the job a service account."
+        return SIGN_IN
     if code == "PERMISSION_DENIED":
         return (
             f"Grant the job's account roles/datastore.user on project {target.project}, and enable the Firestore API."
@@ -195,6 +260,12 @@ def _metadata(target: FirestoreTarget) -> tuple[tuple[str, str], ...]:
     )
     # The emulator takes this token for an administrator's, whom security rules do not bind.
     return (*routing, ("authorization", "Bearer owner")) if target.emulator_host else routing
+
+
+def _at(read_time: datetime.datetime | None, request: Any) -> Any:
+    if read_time is not None:
+        request.read_time.FromDatetime(read_time)
+    return request
 
 
 def _stream(channel: grpc.Channel, method: str, request: Any, response: Any) -> Any:

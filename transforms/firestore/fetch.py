@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from transforms.errors import Kind, TransientError, classify
+from transforms.errors import JobError, Kind, TransientError, classify
 from transforms.firestore.client import FirestoreClient, RpcError
 from transforms.retry import RetryPolicy
 
@@ -17,6 +17,7 @@ def fetch_all(
     open_stream: Callable[[], Iterator[Any]],
     retry: RetryPolicy | None = None,
     *,
+    explain: Callable[[RpcError], JobError] | None = None,
     sleep: Callable[[float], None] = time.sleep,
     random: Callable[[], float] = _random.random,
 ) -> list[Any]:
@@ -26,6 +27,7 @@ def fetch_all(
       client: of the database that is read; names it in errors.
       open_stream: sends the request; called once an attempt.
       retry: how often, how long between.
+      explain: makes the error of a request that no retry can mend; the target's own when absent.
 
     Raises:
       TransientError: the last attempt allowed failed as well.
@@ -37,7 +39,7 @@ def fetch_all(
             return list(open_stream())
         except RpcError as error:
             if classify(error.code, error.message) is not Kind.TRANSIENT:
-                raise client.target.job_error(error) from None
+                raise (explain or client.target.job_error)(error) from None
             if attempt == retry.max_attempts:
                 raise TransientError(
                     f"Firestore did not answer in {attempt} attempts; the last answer was {error}"

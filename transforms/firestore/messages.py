@@ -8,7 +8,9 @@ Source of the field numbers: google/firestore/v1/{document,write,common,firestor
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from google.cloud.firestore_v1 import types
@@ -52,6 +54,33 @@ def update(serialised_document: bytes) -> bytes:
     return delimited(1, serialised_document)
 
 
+def delete(name: str) -> bytes:
+    """A serialised `Write` that deletes a document, whether there is one or not."""
+    return delimited(2, name.encode())
+
+
+def update_mask(paths: Iterable[str]) -> bytes:
+    """Appended to an update: only these field paths are written. No paths: nothing is."""
+    return delimited(3, b"".join(delimited(1, path.encode()) for path in paths))
+
+
+# Appended to an update: only if there is no such document. Precondition.exists = false.
+IF_ABSENT = b"\x22\x02\x08\x00"
+
+
+def if_unchanged_since(update_time: datetime.datetime) -> bytes:
+    """Appended to an update: only if the document is still the one of this `update_time`.
+
+    >>> moment = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
+    >>> Write.FromString(if_unchanged_since(moment)).current_document.update_time.ToJsonString()
+    '2026-01-01T00:00:00Z'
+    """
+    write = Write()
+    write.current_document.update_time.FromDatetime(update_time)
+    serialised: bytes = write.SerializeToString()
+    return serialised
+
+
 def commit_request(database: str, writes: Iterable[bytes]) -> bytes:
     """A serialised `CommitRequest` of serialised `Write`s."""
     return delimited(1, database.encode()) + b"".join(delimited(2, write) for write in writes)
@@ -66,6 +95,7 @@ def delimited(field_number: int, payload: bytes) -> bytes:
     return _varint(field_number << 3 | 2) + _varint(len(payload)) + payload
 
 
+@lru_cache(maxsize=16_384)
 def _varint(number: int) -> bytes:
     encoded = bytearray()
     while number > 0x7F:

@@ -1,70 +1,125 @@
-"""Writes every record as a pair of documents that land together or not at all.
+"""Writes every record as a pair of documents, exactly once: what is stored already is not written again.
 
-    Batch[Flat] ──supersede──▶ one record an id ──pair──▶ AtomicGroup ──Committer──▶ Batch[Written]
-                     │                            │                         │
-                     ▼                            ▼                         ▼
-                superseded                DOCUMENT_TOO_LARGE …          refused: dead letters
+    Batch[Keyed] ──CompareVersions──▶ Batch[Compared] ─ … ─▶ Batch[Flat] ──UpsertPairs──▶ Batch[Written]
+                         │                                                     │    ▲
+                         ▼                                                     ▼    │ read again, judge again
+               unchanged, superseded                         refused: dead letters  conflict
 
-The full document holds the record as it came, the flat one what the spec made of it; both carry the same `_meta`:
-
-    schema_version   of the spec, an integer
-    version          1: overwriting begins a document anew
-    content_hash     of the record and the spec, 32 hex digits
-    created_at       when this content was written first
-    updated_at       when it was written last
-    source, position where the record was read, so that the last of several with one id can win
-    job_id, batch_id who wrote it
+`CompareVersions` reads the `_meta` of a batch's documents in one BatchGetDocuments. `UpsertPairs` writes under
+preconditions made of what was read, so that of two writers of one document neither loses an update: whoever comes
+second is told, reads again and decides again. The verdicts are in `versions.py`, the documents in `pairs.py`.
 """
 
+import dataclasses
 import datetime
+import random as _random
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
 from transforms.errors import RecordError
-from transforms.firestore import messages
-from transforms.firestore.client import FirestoreTarget
-from transforms.firestore.committer import AtomicGroup, CommitLimits, Committer, Landed, Refused
-from transforms.firestore.limits import check_document
-from transforms.firestore.values import serialised_fields
+from transforms.firestore.client import FirestoreClient
+from transforms.firestore.committer import AtomicGroup, Committer, Conflicted, Landed, Refused
+from transforms.firestore.fetch import fetch_all
+from transforms.firestore.packing import RequestLimits
+from transforms.firestore.pairs import PairLayout, meta_of, pair
+from transforms.firestore.versions import (
+    META_FIELD,
+    NOTHING,
+    OVERWRITE,
+    Candidate,
+    RunIdentity,
+    StoredDocument,
+    StoredPair,
+    Verdict,
+    judge,
+    stored_pairs,
+)
 from transforms.retry import RetryPolicy
-from transforms.types import Batch, DeadLetter, Flat, Written
+from transforms.types import Batch, Compared, DeadLetter, Flat, Keyed, Written
 
-META_FIELD = "_meta"
+_STEP = "UpsertPairs"
+_READ_TIMEOUT_S = 60.0
+
+# How often a Commit that met a conflict is sent as it is; then its size is halved each time; then a pair that still
+# conflicts, alone, is tried so often.
+_WHOLE_ROUNDS = 3
+_LONE_ROUNDS = 5
+_CONFLICT_BACKOFF = RetryPolicy(initial_s=0.05, max_s=2.0)
 
 
-@dataclass(frozen=True)
-class PairLayout:
-    """Where the two documents of a record go, and who writes them.
+class CompareVersions(beam.PTransform[PCollection[Batch[Keyed]], PCollection[Batch[Compared]]]):
+    """Sets aside the records that need not be written.
 
-    Attributes:
-      full_collection: collection of the whole records.
-      flat_collection: collection of their flat forms.
-      schema_version: of the spec.
-      job_id: of the job.
+    In: batches of keyed records. Out: the same batches; entries are the records to write, and those that this batch
+    has already written in this run. Calls: one BatchGetDocuments a batch, `_meta` only; none in the mode overwrite.
+    Fails: TransientError fails the bundle, JobError the job.
     """
 
-    full_collection: str
-    flat_collection: str
-    schema_version: int
-    job_id: str
+    def __init__(self, layout: PairLayout, run: RunIdentity, retry: RetryPolicy | None = None):
+        super().__init__()
+        self._fn = _CompareFn(layout, run, retry or RetryPolicy())
+
+    def expand(self, batches: PCollection[Batch[Keyed]]) -> PCollection[Batch[Compared]]:
+        compared: PCollection[Batch[Compared]] = batches | "Compare" >> beam.ParDo(self._fn)
+        return compared
+
+
+class _CompareFn(beam.DoFn):
+    def __init__(self, layout: PairLayout, run: RunIdentity, retry: RetryPolicy):
+        super().__init__()
+        self._layout, self._run, self._retry = layout, run, retry
+
+    def setup(self) -> None:
+        self._client = self._layout.target.connect()
+
+    def process(self, element: Batch[Keyed]) -> Iterator[Batch[Compared]]:
+        yield compare(element, self._layout, self._run, self._client, self._retry)
+
+
+def compare(
+    batch: Batch[Keyed], layout: PairLayout, run: RunIdentity, client: FirestoreClient, retry: RetryPolicy
+) -> Batch[Compared]:
+    """The batch without the records that are unchanged or superseded by what is stored."""
+    keys = [] if layout.mode == OVERWRITE else [entry.key for entry in batch.entries]
+    stored = read_stored(client, layout, keys, retry)
+    entries, verdicts = [], []
+    for entry in batch.entries:
+        pair_stored = stored.get(entry.key, NOTHING)
+        verdict = judge(_candidate(entry, batch), pair_stored, layout.mode, run)
+        verdicts.append(verdict)
+        if verdict in (Verdict.WRITE, Verdict.LANDED):
+            entries.append(Compared(*entry, pair_stored))
+    return batch.then(
+        entries, unchanged=verdicts.count(Verdict.UNCHANGED), superseded=verdicts.count(Verdict.SUPERSEDED)
+    )
+
+
+def read_stored(
+    client: FirestoreClient, layout: PairLayout, keys: Sequence[str], retry: RetryPolicy
+) -> dict[str, StoredPair]:
+    """What is stored under these ids, by id; ids with neither document are left out."""
+    names = layout.names(dict.fromkeys(keys))
+    if not names:
+        return {}
+    answers = fetch_all(client, lambda: client.batch_get(names, (META_FIELD,), _READ_TIMEOUT_S), retry)
+    return stored_pairs(answers, layout.full_prefix, layout.flat_prefix)
 
 
 class UpsertPairs(beam.PTransform[PCollection[Batch[Flat]], PCollection[Batch[Written]]]):
     """Commits the pairs of a batch.
 
     In: batches of flat records. Out: the same batches; entries are the records that Firestore acknowledged, the others
-    are dead letters of step `UpsertPairs` or counted as superseded. Delivery: at least once; a pair that is written
-    again is the same but for `updated_at`. Parallel: batches, and `limits.max_in_flight` Commits in each. Fails:
-    TransientError fails the bundle, JobError the job.
+    are dead letters of step `UpsertPairs` or counted as superseded or unchanged. Delivery: exactly one version of each
+    content, however often a request or a bundle is repeated; in the mode overwrite at least once. Parallel: batches,
+    and `limits.max_in_flight` Commits in each. Fails: TransientError fails the bundle, JobError the job.
 
     Args:
-      target: the database.
-      layout: collections and job.
+      layout: database, collections and mode.
+      run: who writes.
       limits: of one Commit.
       retry: of a transient failure.
       now: seconds since the epoch; injected by tests.
@@ -72,67 +127,174 @@ class UpsertPairs(beam.PTransform[PCollection[Batch[Flat]], PCollection[Batch[Wr
 
     def __init__(
         self,
-        target: FirestoreTarget,
         layout: PairLayout,
-        limits: CommitLimits,
+        run: RunIdentity,
+        limits: RequestLimits,
         retry: RetryPolicy | None = None,
         now: Callable[[], float] = time.time,
     ):
         super().__init__()
-        self._fn = _UpsertPairsFn(target, layout, limits, retry or RetryPolicy(), now)
+        self._fn = _UpsertFn(layout, run, limits, retry or RetryPolicy(), now)
 
     def expand(self, batches: PCollection[Batch[Flat]]) -> PCollection[Batch[Written]]:
         written: PCollection[Batch[Written]] = batches | "Commit" >> beam.ParDo(self._fn)
         return written
 
 
-class _UpsertPairsFn(beam.DoFn):
+class _UpsertFn(beam.DoFn):
     def __init__(
-        self,
-        target: FirestoreTarget,
-        layout: PairLayout,
-        limits: CommitLimits,
-        retry: RetryPolicy,
-        now: Callable[[], float],
+        self, layout: PairLayout, run: RunIdentity, limits: RequestLimits, retry: RetryPolicy, now: Callable[[], float]
     ):
         super().__init__()
-        self._target, self._layout, self._limits, self._retry, self._now = target, layout, limits, retry, now
+        self._layout, self._run, self._limits, self._retry, self._now = layout, run, limits, retry, now
 
     def setup(self) -> None:
-        self._committer = Committer(self._target.connect(), self._limits, self._retry)
+        client = self._layout.target.connect()
+        self._upserter = Upserter(client, self._layout, self._run, self._limits, self._retry, now=self._now)
 
     def process(self, element: Batch[Flat]) -> Iterator[Batch[Written]]:
-        moment = datetime.datetime.fromtimestamp(self._now(), datetime.timezone.utc)
-        yield upsert(element, self._layout, self._target, self._committer, moment)
+        yield self._upserter.upsert(element)
 
 
-def upsert(
-    batch: Batch[Flat], layout: PairLayout, target: FirestoreTarget, committer: Committer, moment: datetime.datetime
-) -> Batch[Written]:
-    """Writes a batch; every record is afterwards written, superseded or a dead letter."""
-    current, superseded = supersede(batch.entries)
-    sent: list[tuple[Flat, Mapping[str, Any]]] = []
-    unfit: list[DeadLetter] = []
+class Upserter:
+    """Writes batches of pairs, for whoever has a client.
 
-    def groups() -> Iterator[AtomicGroup]:
-        for entry in current:
-            meta = meta_of(entry, batch, layout, moment)
-            try:
-                group = pair(entry, meta, layout, target)
-            except RecordError as error:
-                unfit.append(DeadLetter.of("UpsertPairs", entry.record, error, entry.key))
-                continue
-            sent.append((entry, meta))
-            yield group
+    Args:
+      now: seconds since the epoch.
+      sleep, random: injected by tests.
+    """
 
-    report = committer.commit(groups())
-    written, refused = [], []
-    for (entry, meta), outcome in zip(sent, report.outcomes, strict=True):
-        if isinstance(outcome, Landed):
-            written.append(Written(entry.key, entry.record, entry.flat, meta, outcome.update_times[0]))
+    def __init__(
+        self,
+        client: FirestoreClient,
+        layout: PairLayout,
+        run: RunIdentity,
+        limits: RequestLimits,
+        retry: RetryPolicy,
+        *,
+        now: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+        random: Callable[[], float] = _random.random,
+    ):
+        self._client, self._layout, self._run, self._limits, self._retry = client, layout, run, limits, retry
+        self._now, self._sleep, self._random = now, sleep, random
+
+    def upsert(self, batch: Batch[Flat]) -> Batch[Written]:
+        """Writes a batch; every record is afterwards written, unchanged, superseded or a dead letter.
+
+        Raises:
+          TransientError: a request failed too often. What was acknowledged before stays written.
+          JobError: no record can succeed.
+        """
+        current, superseded = supersede(batch.entries)
+        books = _Books(batch, superseded, self._layout.schema_version)
+        for round_number, max_pairs in enumerate(_rounds(self._pairs_per_commit()), start=1):
+            current = self._round(current, max_pairs, books)
+            if not current:
+                return books.closed()
+            self._sleep(_CONFLICT_BACKOFF.delay_s(round_number, self._random))
+            current = self._read_again(current)
+        books.give_up(current)
+        return books.closed()
+
+    def _round(self, entries: Sequence[Flat], max_pairs: int, books: "_Books") -> list[Flat]:
+        """Judges and writes the entries; returns those that met a conflict."""
+        moment = self._moment()
+        sent: list[tuple[Flat, dict[str, Any]]] = []
+
+        def groups() -> Iterator[AtomicGroup]:
+            for entry in entries:
+                candidate = _candidate(entry, books.batch)
+                verdict = judge(candidate, entry.stored, self._layout.mode, self._run)
+                if verdict is not Verdict.WRITE:
+                    books.settle(entry, verdict)
+                    continue
+                meta = meta_of(entry, candidate, self._layout, self._run.job_id, moment)
+                try:
+                    group = pair(entry, meta, self._layout)
+                except RecordError as error:
+                    books.unfit(entry, error)
+                    continue
+                sent.append((entry, meta))
+                yield group
+
+        report = self._committer(max_pairs).commit(groups(), guarded=self._layout.mode != OVERWRITE)
+        books.retries += report.retries
+        conflicted = []
+        for (entry, meta), outcome in zip(sent, report.outcomes, strict=True):
+            if isinstance(outcome, Landed):
+                books.landed(entry, meta, outcome.update_times[0])
+            elif isinstance(outcome, Conflicted):
+                conflicted.append(entry)
+            else:
+                books.refused(entry, outcome)
+        return conflicted
+
+    def _read_again(self, entries: Sequence[Flat]) -> list[Flat]:
+        stored = read_stored(self._client, self._layout, [entry.key for entry in entries], self._retry)
+        return [entry._replace(stored=stored.get(entry.key, NOTHING)) for entry in entries]
+
+    def _committer(self, max_pairs: int) -> Committer:
+        limits = dataclasses.replace(self._limits, max_writes=max_pairs * self._writes_per_pair())
+        return Committer(self._client, limits, self._retry, sleep=self._sleep, random=self._random)
+
+    def _writes_per_pair(self) -> int:
+        return 4 if self._layout.keep_versions else 2
+
+    def _pairs_per_commit(self) -> int:
+        return max(1, self._limits.max_writes // self._writes_per_pair())
+
+    def _moment(self) -> datetime.datetime:
+        """Now, but never before the run began, whatever this worker's clock says: see `RunIdentity`."""
+        return max(datetime.datetime.fromtimestamp(self._now(), datetime.timezone.utc), self._run.started_at)
+
+
+class _Books:
+    """What has become of the records of one batch so far."""
+
+    def __init__(self, batch: Batch[Flat], superseded: int, schema_version: int):
+        self.batch, self.retries = batch, 0
+        self._schema_version = schema_version
+        self._superseded, self._repaired, self._unchanged = superseded, 0, 0
+        self._written: list[Written] = []
+        self._dead_letters: list[DeadLetter] = []
+
+    def landed(self, entry: Flat, meta: dict[str, Any], update_time: datetime.datetime) -> None:
+        self._repaired += entry.stored.torn
+        self._written.append(Written(entry.key, entry.record, entry.flat, meta, update_time))
+
+    def settle(self, entry: Flat, verdict: Verdict) -> None:
+        """A record that turned out to need no write."""
+        if verdict is Verdict.LANDED and entry.stored.full:
+            self.landed(entry, _meta_of_stored(entry.stored.full, self._schema_version), entry.stored.full.update_time)
+        elif verdict is Verdict.SUPERSEDED:
+            self._superseded += 1
         else:
-            refused.append(_refused(entry, outcome))
-    return batch.then(written, unfit + refused, superseded=superseded, retries=report.retries)
+            self._unchanged += 1
+
+    def unfit(self, entry: Flat, error: RecordError) -> None:
+        self._dead_letters.append(DeadLetter.of(_STEP, entry.record, error, entry.key))
+
+    def refused(self, entry: Flat, outcome: Refused) -> None:
+        letter = DeadLetter.of(_STEP, entry.record, RecordError(outcome.code, outcome.message), entry.key)
+        self._dead_letters.append(dataclasses.replace(letter, attempts=outcome.attempts))
+
+    def give_up(self, entries: Sequence[Flat]) -> None:
+        """Records whose documents somebody else changed every time."""
+        error = RecordError("CONFLICT", "somebody else changed the documents each time they were about to be written")
+        for entry in entries:
+            letter = DeadLetter.of(_STEP, entry.record, error, entry.key)
+            self._dead_letters.append(dataclasses.replace(letter, retryable=True))
+
+    def closed(self) -> Batch[Written]:
+        return self.batch.then(
+            self._written,
+            self._dead_letters,
+            superseded=self._superseded,
+            unchanged=self._unchanged,
+            retries=self.retries,
+            repaired=self._repaired,
+        )
 
 
 def supersede(entries: tuple[Flat, ...]) -> tuple[list[Flat], int]:
@@ -142,42 +304,34 @@ def supersede(entries: tuple[Flat, ...]) -> tuple[list[Flat], int]:
     return current, len(entries) - len(current)
 
 
-def meta_of(entry: Flat, batch: Batch[Flat], layout: PairLayout, moment: datetime.datetime) -> dict[str, Any]:
-    """The `_meta` of both documents of a record; the module docstring describes its fields."""
+def _rounds(pairs_per_commit: int) -> Iterator[int]:
+    """How many pairs a Commit may hold, round by round, while conflicts go on.
+
+    >>> list(_rounds(10))
+    [10, 10, 10, 5, 2, 1, 1, 1, 1, 1]
+    """
+    for _ in range(_WHOLE_ROUNDS):
+        yield pairs_per_commit
+    while (pairs_per_commit := pairs_per_commit // 2) > 1:
+        yield pairs_per_commit
+    for _ in range(_LONE_ROUNDS):
+        yield 1
+
+
+def _candidate(entry: Keyed | Flat, batch: Batch[Any]) -> Candidate:
+    return Candidate(entry.content_hash, batch.source, entry.record.position, batch.batch_id)
+
+
+def _meta_of_stored(stored: StoredDocument, schema_version: int) -> dict[str, Any]:
+    """The `_meta` of a pair that this batch wrote before; of one spec, because the hash is."""
     return {
-        "schema_version": layout.schema_version,
-        "version": 1,
-        "content_hash": entry.content_hash,
-        "created_at": moment,
-        "updated_at": moment,
-        "source": batch.source,
-        "position": entry.record.position,
-        "job_id": layout.job_id,
-        "batch_id": batch.batch_id,
+        "schema_version": schema_version,
+        "version": stored.version,
+        "content_hash": stored.content_hash,
+        "created_at": stored.created_at,
+        "updated_at": stored.updated_at,
+        "source": stored.source,
+        "position": stored.position,
+        "job_id": stored.job_id,
+        "batch_id": stored.batch_id,
     }
-
-
-def pair(entry: Flat, meta: Mapping[str, Any], layout: PairLayout, target: FirestoreTarget) -> AtomicGroup:
-    """The two writes of a record. Raises RecordError if one of the documents would pass a limit of Firestore."""
-    encoded_meta = serialised_fields({META_FIELD: meta})
-    full_name = target.document_name(f"{layout.full_collection}/{entry.key}")
-    flat_name = target.document_name(f"{layout.flat_collection}/{entry.key}")
-    full = messages.document(full_name, entry.content, encoded_meta)
-    flat = messages.document(flat_name, serialised_fields(entry.flat), encoded_meta)
-    check_document(full, indexed=False)  # the full document's fields are exempt: see `firebeam indexes`
-    check_document(flat)
-    return AtomicGroup((messages.update(full), messages.update(flat)))
-
-
-def _refused(entry: Flat, outcome: Refused) -> DeadLetter:
-    record = entry.record
-    return DeadLetter(
-        "UpsertPairs",
-        outcome.code,
-        outcome.message,
-        record.original,
-        entry.key,
-        record.position,
-        record.line,
-        attempts=outcome.attempts,
-    )

@@ -1,12 +1,12 @@
 """The two steps that need no service: who is this record, and what does the spec make of it?
 
-    Batch[Record] ──IdentifyRecords──▶ Batch[Keyed] ──FlattenRecords──▶ Batch[Flat]
-                          │                                │
-                          ▼                                ▼
-              MISSING_ID, INVALID_ID,             MISSING_FIELD, OUT_OF_RANGE …
+    Batch[Record] ──IdentifyRecords──▶ Batch[Keyed] ─ … ─▶ Batch[Compared] ──FlattenRecords──▶ Batch[Flat]
+                          │                                                        │
+                          ▼                                                        ▼
+              MISSING_ID, INVALID_ID,                                MISSING_FIELD, OUT_OF_RANGE …
               INTEGER_OUT_OF_RANGE, TOO_DEEP …
 
-They are two because a record whose document already has the same hash needs no second one.
+They are two because a record whose documents already have the same hash needs no second one.
 """
 
 import hashlib
@@ -17,10 +17,10 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
 from transforms.errors import RecordError
-from transforms.firestore.upsert import META_FIELD
 from transforms.firestore.values import serialised_fields
+from transforms.firestore.versions import META_FIELD
 from transforms.records.spec import RecordSpec
-from transforms.types import Batch, DeadLetter, Flat, Keyed, Record
+from transforms.types import Batch, Compared, DeadLetter, Flat, Keyed, Record
 
 _HASH_BYTES = 16
 
@@ -40,17 +40,18 @@ class IdentifyRecords(beam.PTransform[PCollection[Batch[Record]], PCollection[Ba
         return keyed
 
 
-class FlattenRecords(beam.PTransform[PCollection[Batch[Keyed]], PCollection[Batch[Flat]]]):
+class FlattenRecords(beam.PTransform[PCollection[Batch[Compared]], PCollection[Batch[Flat]]]):
     """Gives every record its flat form.
 
-    In: batches of keyed records. Out: the same batches; what fails a check of the spec is a dead letter. Calls nothing.
+    In: batches of compared records. Out: the same batches; what fails a check of the spec is a dead letter.
+    Calls nothing.
     """
 
     def __init__(self, spec: RecordSpec):
         super().__init__()
         self._spec = spec
 
-    def expand(self, batches: PCollection[Batch[Keyed]]) -> PCollection[Batch[Flat]]:
+    def expand(self, batches: PCollection[Batch[Compared]]) -> PCollection[Batch[Flat]]:
         flat: PCollection[Batch[Flat]] = batches | "Flatten" >> beam.Map(flatten, self._spec)
         return flat
 
@@ -70,14 +71,14 @@ def identify(batch: Batch[Record], spec: RecordSpec) -> Batch[Keyed]:
     return batch.then(keyed, unfit)
 
 
-def flatten(batch: Batch[Keyed], spec: RecordSpec) -> Batch[Flat]:
+def flatten(batch: Batch[Compared], spec: RecordSpec) -> Batch[Flat]:
     """The batch with flat forms."""
     flat, unfit = [], []
-    for key, record, content, digest in batch.entries:
+    for entry in batch.entries:
         try:
-            flat.append(Flat(key, record, content, digest, spec.flatten(record.value, key)))
+            flat.append(Flat(*entry, spec.flatten(entry.record.value, entry.key)))
         except RecordError as error:
-            unfit.append(DeadLetter.of("FlattenRecords", record, error, key))
+            unfit.append(DeadLetter.of("FlattenRecords", entry.record, error, entry.key))
     return batch.then(flat, unfit)
 
 

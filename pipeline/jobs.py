@@ -1,0 +1,67 @@
+"""The flags that every job has, and what they mean for its run."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pipeline.config import option
+from transforms.firestore.client import DEFAULT_DATABASE
+from transforms.retry import RetryPolicy
+
+_ID_DIGITS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobConfig:
+    """The flags of every job."""
+
+    project: str | None = option(
+        None, group="Firestore", metavar="PROJECT", help="Google Cloud project; GOOGLE_CLOUD_PROJECT when absent"
+    )
+    database: str = option(DEFAULT_DATABASE, group="Firestore", metavar="DATABASE", help="Firestore database")
+    max_attempts: int = option(
+        8, group="Firestore", minimum=1, maximum=100, help="how often a request that fails in passing is sent at most"
+    )
+    dead_letters: str = option(
+        "dead_letters", group="Results", metavar="DIR", help="folder or gs:// prefix for records that cannot be stored"
+    )
+    max_dead_letter_ratio: float = option(
+        0.1, group="Results", minimum=0, maximum=1, help="more dead letters than this share of the records: exit code 4"
+    )
+    summary: str | None = option(None, group="Results", metavar="FILE", help="write the summary as JSON, too")
+    job_id: str | None = option(
+        None, group="Run", metavar="ID", help="name of the run's ledger; derived from the flags when absent"
+    )
+    restart: bool = option(False, group="Run", help="begin an unfinished run anew, even with another input or spec")
+    take_over: bool = option(False, group="Run", help="go on with a run although its owner is still heard of")
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """How requests are repeated."""
+        return RetryPolicy(max_attempts=self.max_attempts)
+
+    def parameters(self) -> dict[str, Any]:
+        """The flags as the ledger keeps them; they hold no secrets."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+
+def derived_job_id(job: str, *parts: object) -> str:
+    """The same for the same job on the same things, so that the same command finds its own unfinished run.
+
+    >>> derived_job_id("ingest", ("a.jsonl",), "profiles") == derived_job_id("ingest", ("a.jsonl",), "profiles")
+    True
+    """
+    return f"{job}-{digest(*parts)[:_ID_DIGITS]}"
+
+
+def digest(*parts: object) -> str:
+    """Hex digest of the parts' representations."""
+    return hashlib.blake2b(repr(parts).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+
+def utc_now() -> datetime.datetime:
+    """Now, aware."""
+    return datetime.datetime.now(datetime.timezone.utc)

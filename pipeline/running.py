@@ -1,0 +1,94 @@
+"""A pipeline that runs while the main thread listens: to Ctrl-C, and to whoever wants to end it.
+
+    1st signal    batches in flight are finished, the run is interrupted: the same command goes on later
+    2nd signal    the process ends at once; what is acknowledged is written, the rest is done again later
+
+Workers in processes of their own do not hear the first signal's request, so they are ended at once, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+import apache_beam as beam
+import psutil
+
+from pipeline.summary import EXIT_INTERRUPTED
+from transforms.batches.stopping import ask_to_stop, begin_anew, is_asked_to_stop
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Running:
+    """A pipeline that runs in a thread of its own, because Beam's local runner cannot be cancelled.
+
+    Args:
+      pipeline: the graph.
+      stops_softly: whether the workers are threads of this process.
+      say: told in one line what a signal leads to.
+    """
+
+    def __init__(self, pipeline: beam.Pipeline, stops_softly: bool, say: Callable[[str], None]):
+        self._failure: BaseException | None = None
+        self._stops_softly, self._say = stops_softly, say
+        self._thread = threading.Thread(target=self._run, args=(pipeline,), name="beam", daemon=True)
+
+    def _run(self, pipeline: beam.Pipeline) -> None:
+        try:
+            pipeline.run().wait_until_finish()
+        except BaseException as failure:
+            self._failure = failure
+
+    @contextlib.contextmanager
+    def started(self) -> Iterator[None]:
+        """Runs the pipeline and listens to signals until the block ends."""
+        begin_anew()
+        before = {number: signal.getsignal(number) for number in _SIGNALS} if _is_main_thread() else {}
+        for number in before:
+            signal.signal(number, self._on_signal)
+        try:
+            self._thread.start()
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Whether it ended within the time."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether a signal asked it to stop."""
+        return is_asked_to_stop()
+
+    def raise_failure(self) -> None:
+        """Raises what ended the run, if it failed."""
+        if self._failure:
+            raise self._failure
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._stops_softly and not is_asked_to_stop():
+            self._say("finishing the batches in flight; a second signal stops at once")
+            ask_to_stop()
+            return
+        end_children()
+        self._say("stopped; the same command goes on where it was")
+        os._exit(EXIT_INTERRUPTED)  # Beam's threads would keep the process alive
+
+
+def end_children() -> None:
+    """Kills the processes that this one started, workers among them."""
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

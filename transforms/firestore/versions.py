@@ -1,0 +1,197 @@
+"""What the database already holds about a record, and what that means for writing it. Plain Python.
+
+    stored pair                                      verdict (mode versioned)
+    both documents, of the same content              UNCHANGED
+    … and written by this very batch, in this run    LANDED: the batch is being done again
+    a later record of this input with the same id    SUPERSEDED
+    nothing                                          WRITE version 1, if absent
+    anything else                                    WRITE version + 1, if nobody changes it meanwhile
+
+One of the two documents missing, or of another content than its partner, is a torn pair: it is written again and
+counted as repaired, under its own version if the content is the record's.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from transforms.firestore.values import timestamp
+
+VERSIONED, OVERWRITE, MERGE, CREATE_ONLY = "versioned", "overwrite", "merge", "create_only"
+MODES = (VERSIONED, OVERWRITE, MERGE, CREATE_ONLY)
+
+META_FIELD = "_meta"
+
+
+class StoredDocument(NamedTuple):
+    """What is known about one document: when it was written, and its `_meta`, as far as it has one."""
+
+    update_time: datetime.datetime
+    create_time: datetime.datetime
+    version: int
+    content_hash: str
+    created_at: datetime.datetime | None
+    updated_at: datetime.datetime | None
+    source: str
+    position: int
+    job_id: str
+    batch_id: str
+
+
+class StoredPair(NamedTuple):
+    """The two documents of a record; None for one that does not exist."""
+
+    full: StoredDocument | None = None
+    flat: StoredDocument | None = None
+
+    @property
+    def present(self) -> list[StoredDocument]:
+        """Those of the two that exist."""
+        return [document for document in self if document is not None]
+
+    @property
+    def torn(self) -> bool:
+        """Whether one of the two is missing, or is of another content than its partner."""
+        full, flat = self
+        if full is None or flat is None:
+            return full is not flat
+        return full.content_hash != flat.content_hash
+
+    def holds(self, content_hash: str) -> bool:
+        """Whether both documents are of this content."""
+        full, flat = self
+        return full is not None and flat is not None and full.content_hash == flat.content_hash == content_hash
+
+
+NOTHING = StoredPair()
+
+
+class Verdict(enum.Enum):
+    """What is to be done with a record."""
+
+    WRITE = "write it"
+    UNCHANGED = "its documents already say the same"
+    LANDED = "this batch has already written it"
+    SUPERSEDED = "a later record of this input has its id"
+
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """What tells the documents that a run wrote itself from all others.
+
+    Attributes:
+      job_id: of the job.
+      started_at: when this run of the job began; a resumed run keeps it.
+      input_ids: the fingerprints of all sources of the run, with which their batch ids begin.
+    """
+
+    job_id: str
+    started_at: datetime.datetime
+    input_ids: Collection[str] = frozenset()
+
+
+class Candidate(NamedTuple):
+    """The record in question: its content, and where it stands in the input."""
+
+    content_hash: str
+    source: str
+    position: int
+    batch_id: str
+
+
+def judge(candidate: Candidate, stored: StoredPair, mode: str, run: RunIdentity) -> Verdict:
+    """What is to be done with a record, given what is stored under its id.
+
+    >>> run = RunIdentity("job", datetime.datetime.now(datetime.timezone.utc))
+    >>> judge(Candidate("1f", "a.jsonl", 0, "b-0-0"), NOTHING, VERSIONED, run).name
+    'WRITE'
+    """
+    if mode == OVERWRITE:
+        return Verdict.WRITE
+    if stored.holds(candidate.content_hash):
+        return Verdict.LANDED if _wrote(run, candidate, stored.full) else Verdict.UNCHANGED
+    if any(_is_later(document, candidate, run) for document in stored.present):
+        return Verdict.SUPERSEDED
+    if mode == CREATE_ONLY and stored.present:
+        return Verdict.UNCHANGED
+    return Verdict.WRITE
+
+
+def next_version(candidate: Candidate, stored: StoredPair) -> int:
+    """The version under which the record is written: one more than stored, unless the content is the stored one."""
+    known = max((document.version for document in stored.present), default=0)
+    same = any(document.content_hash == candidate.content_hash for document in stored.present)
+    return max(known, 1) if same else known + 1
+
+
+def created_at(stored: StoredPair, moment: datetime.datetime) -> datetime.datetime:
+    """When the pair was written first: what `_meta` says, else what Firestore says, else now."""
+    return min((document.created_at or document.create_time for document in stored.present), default=moment)
+
+
+def _wrote(run: RunIdentity, candidate: Candidate, document: StoredDocument | None) -> bool:
+    return (
+        document is not None
+        and document.job_id == run.job_id
+        and document.batch_id == candidate.batch_id
+        and document.updated_at is not None
+        and document.updated_at >= run.started_at
+    )
+
+
+def _is_later(document: StoredDocument, candidate: Candidate, run: RunIdentity) -> bool:
+    """Whether a stored document comes from a later place of the same input: a later file by path, or further on."""
+    same_input = document.batch_id.partition("-")[0] in run.input_ids
+    return same_input and (document.source, document.position) > (candidate.source, candidate.position)
+
+
+def stored_pairs(answers: Iterable[Any], full_prefix: str, flat_prefix: str) -> dict[str, StoredPair]:
+    """The pairs that exist, by document id, from the answers of one BatchGetDocuments.
+
+    Args:
+      answers: `BatchGetDocumentsResponse`s whose documents hold nothing but `_meta`.
+      full_prefix, flat_prefix: the documents' names up to the id.
+    """
+    pairs: dict[str, StoredPair] = {}
+    for document in _found(answers):
+        name = document.name
+        if name.startswith(full_prefix) and "/" not in (key := name[len(full_prefix) :]):
+            pairs[key] = pairs.get(key, NOTHING)._replace(full=stored_document(document))
+        else:
+            key = name[len(flat_prefix) :]
+            pairs[key] = pairs.get(key, NOTHING)._replace(flat=stored_document(document))
+    return pairs
+
+
+def _found(answers: Iterable[Any]) -> Iterator[Any]:
+    return (answer.found for answer in answers if answer.HasField("found"))
+
+
+def stored_document(document: Any) -> StoredDocument:
+    """What a protobuf `Document` says about itself. One without `_meta`, written by somebody else, has version 0."""
+    meta = document.fields[META_FIELD].map_value.fields if META_FIELD in document.fields else {}
+
+    def member(name: str, kind: str, default: Any) -> Any:
+        return getattr(meta[name], kind) if name in meta else default
+
+    def moment(name: str) -> datetime.datetime | None:
+        if name not in meta or not meta[name].HasField("timestamp_value"):
+            return None
+        return timestamp(meta[name].timestamp_value.seconds, meta[name].timestamp_value.nanos)
+
+    return StoredDocument(
+        timestamp(document.update_time.seconds, document.update_time.nanos),
+        timestamp(document.create_time.seconds, document.create_time.nanos),
+        member("version", "integer_value", 0),
+        member("content_hash", "string_value", ""),
+        moment("created_at"),
+        moment("updated_at"),
+        member("source", "string_value", ""),
+        member("position", "integer_value", -1),
+        member("job_id", "string_value", ""),
+        member("batch_id", "string_value", ""),
+    )
