@@ -6,6 +6,7 @@
     ├── RecordError         this record cannot be stored: permanent dead letter
     ├── TransientError      bounded retries ran out: the bundle fails, the runner decides
     └── JobError            no record can succeed: stop now, say what to fix     exit code 1
+        ├── OutageError     a service has been away for too long
         └── AccountingError in ≠ out: a record was lost or counted twice
 
 `classify` sorts every status of every service into a few kinds, each with one consequence. Statuses are named by their
@@ -66,6 +67,10 @@ class TransientError(FirebeamError):
 
 class JobError(FirebeamError):
     """No record of this job can succeed before somebody fixes what the message names."""
+
+
+class OutageError(JobError):
+    """A service has been away for too long. Nothing is known to be wrong with the data."""
 
 
 class AccountingError(JobError):

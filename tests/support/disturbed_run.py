@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,8 +33,8 @@ def lines(*records: object) -> str:
 def write_inputs(folder: Path) -> tuple[Path, Path]:
     """What is stored before, and what is ingested then.
 
-    Of the second, 20 records are unchanged (two of them of torn pairs), 20 changed, 60 new and 3 replaced by later ones of the
-    same id; one is not JSON, one has a bad id, one is refused by the service.
+    Of the second, 20 records are unchanged (but two of them of torn pairs), 20 changed and 60 new; three more have an
+    id that came before; one is not JSON, one has a bad id, one is refused by the service.
     """
     before, records = folder / "before.jsonl", folder / "records.jsonl"
     before.write_text(lines(*(_profile(n) for n in range(40))))
@@ -83,3 +85,11 @@ def run_over(server: FaultyFirestore, target: FirestoreTarget, records: Path, fo
     """Ingests through the server; the target is for reading back."""
     assert os.environ["FIRESTORE_EMULATOR_HOST"] == server.host
     return ingest(folder, target, f"--input={records}", *FLAGS, *flags)
+
+
+def run_elsewhere(target: FirestoreTarget, records: Path, folder: Path, *flags: str) -> tuple[int, str]:
+    """The same in a process of its own, which is gone afterwards. Returns its exit code and what it said."""
+    names = (f"--project={target.project}", f"--dead_letters={folder / 'dead_letters'}", f"--input={records}")
+    command = [sys.executable, "-m", "pipeline", "ingest", *names, *FLAGS, *flags]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    return done.returncode, done.stderr

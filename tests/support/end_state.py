@@ -26,7 +26,9 @@ def end_state(run: Ingested) -> EndState:
     """Of a run that has ended."""
     letters = sorted(
         (
-            tuple(letter.get(name) for name in ("step", "code", "message", "record_id", "line", "position", "record_text"))
+            tuple(
+                letter.get(name) for name in ("step", "code", "message", "record_id", "line", "position", "record_text")
+            )
             for letter in run.dead_letters
         ),
         key=str,

@@ -87,7 +87,7 @@ def never(rpc: str, ordinal: int) -> Fault | None:
     return None
 
 
-def seeded(seed: int, rate: float = 0.35) -> Schedule:
+def seeded(seed: int, rate: float = 0.3) -> Schedule:
     """Every kind of fault on every RPC; `rate` of the requests are disturbed.
 
     >>> [seeded(1)("Commit", n) == seeded(1)("Commit", n) for n in range(3)]
@@ -104,9 +104,14 @@ def seeded(seed: int, rate: float = 0.35) -> Schedule:
     return schedule
 
 
-def in_turn(*faults: Fault) -> Schedule:
-    """Every second request of every RPC is disturbed, by one fault after the other."""
-    return lambda rpc, ordinal: faults[ordinal // 2 % len(faults)] if ordinal % 2 else None
+def in_turn(*faults: Fault, every: int = 3) -> Schedule:
+    """Every third request of every RPC is disturbed, by one fault after the other.
+
+    >>> schedule = in_turn(Fault(How.CUT), Fault(How.SLOW))
+    >>> [fault.how.name if (fault := schedule("Commit", n)) else "" for n in range(6)]
+    ['', '', 'CUT', '', '', 'SLOW']
+    """
+    return lambda rpc, ordinal: faults[ordinal // every % len(faults)] if ordinal % every == every - 1 else None
 
 
 class FaultyFirestore:
@@ -121,12 +126,14 @@ class FaultyFirestore:
       host: `host:port` for the job, while entered.
       injected: how often which RPC met which fault, as `(rpc, how, code)`; refusals are not counted.
       arrived: how many requests of an RPC came.
+      seen: every request, as `(rpc, bytes)`, in the order they came.
     """
 
     def __init__(self, emulator: str, schedule: Schedule = never, refuse: Refuse | None = None):
         self._emulator, self._schedule, self._refuse = emulator, schedule, refuse
         self.injected: Counter[tuple[str, How, str]] = Counter()
         self.arrived: Counter[str] = Counter()
+        self.seen: list[tuple[str, bytes]] = []
         self._disturbed: Counter[bytes] = Counter()
         self._in_a_row: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -169,6 +176,7 @@ class FaultyFirestore:
         with self._lock:
             request = Incoming(rpc, body, self.arrived[rpc])
             self.arrived[rpc] += 1
+            self.seen.append((rpc, body))
         if self._refuse and (refusal := self._refuse(request)):
             context.abort(grpc.StatusCode[refusal.code], refusal.message)
         fault = self._draw(request)
@@ -227,9 +235,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
 
 def _passed_on(context: Any) -> list[tuple[str, str]]:
     """The caller's metadata without what describes the caller's own connection."""
-    return [
-        (key, value) for key, value in context.invocation_metadata() if not key.startswith(("grpc-", "user-agent"))
-    ]
+    return [(key, value) for key, value in context.invocation_metadata() if not key.startswith(("grpc-", "user-agent"))]
 
 
 class _Wire:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
@@ -39,6 +39,8 @@ class ScriptedFirestore:
       on_read: called with each request to read and how many came before it; raises Refusal or lets it pass.
       on_batch_write, on_batch_write_applied: as for commits.
       on_write: called with each write of a BatchWrite and how often its document came before; Refusal is its status.
+      keeps_times: Commits check preconditions, all of a Commit before any is applied, and documents have times. Update
+        masks are not looked at.
     """
 
     def __init__(
@@ -49,10 +51,12 @@ class ScriptedFirestore:
         on_batch_write: Script | None = None,
         on_batch_write_applied: Script | None = None,
         on_write: Script | None = None,
+        *,
+        keeps_times: bool = False,
     ):
         self._on_commit, self._on_commit_applied, self._on_read = on_commit, on_commit_applied, on_read
         self._on_batch_write, self._on_batch_write_applied = on_batch_write, on_batch_write_applied
-        self._on_write = on_write
+        self._on_write, self._keeps_times = on_write, keeps_times
         self.commits: list[Any] = []
         self.batch_writes: list[Any] = []
         self.applied: list[str] = []
@@ -60,6 +64,7 @@ class ScriptedFirestore:
         self.metadata: list[dict[str, str]] = []
         self.documents: dict[str, Any] = {}
         self._seen: Counter[str] = Counter()
+        self._n_applied = 0
         self._lock = threading.Lock()
 
     def __enter__(self) -> ScriptedFirestore:
@@ -92,7 +97,7 @@ class ScriptedFirestore:
         self._server.add_generic_rpc_handlers((handler,))
         port = self._server.add_insecure_port("127.0.0.1:0")
         self._server.start()
-        self.target = FirestoreTarget(PROJECT, emulator_host=f"127.0.0.1:{port}")
+        self.target = FirestoreTarget(PROJECT, emulator_host=f"127.0.0.1:{port}", max_outage_s=1.0)
         return self
 
     def __exit__(
@@ -107,11 +112,8 @@ class ScriptedFirestore:
         try:
             if self._on_commit:
                 self._on_commit(request, earlier)
-            for write in request.writes:
-                if write.delete:
-                    self.documents.pop(write.delete, None)
-                else:
-                    self.documents[write.update.name] = write.update
+            with self._lock:
+                self.apply(request.writes)
             if self._on_commit_applied:
                 self._on_commit_applied(request, earlier)
         except Refusal as refusal:
@@ -121,6 +123,28 @@ class ScriptedFirestore:
         for _ in request.writes:
             response.write_results.add()
         return response
+
+    def apply(self, writes: Sequence[Any]) -> None:
+        """Applies the writes of a Commit, all or, raising Refusal, none. A test may be a second writer with it."""
+        if self._keeps_times:
+            for write in writes:
+                _check_precondition(write.current_document, self.documents.get(written_name(write)))
+        self._n_applied += 1
+        for write in writes:
+            if write.delete:
+                self.documents.pop(write.delete, None)
+            elif self._keeps_times:
+                self.documents[write.update.name] = self._stamped(write.update)
+            else:
+                self.documents[write.update.name] = write.update
+
+    def _stamped(self, document: Any) -> Any:
+        stored = messages.Document()
+        stored.CopyFrom(document)
+        stored.update_time.seconds = 1_700_000_000 + self._n_applied
+        before = self.documents.get(document.name)
+        stored.create_time.CopyFrom(before.create_time if before else stored.update_time)
+        return stored
 
     def _batch_write(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Each write for itself; two of one document are refused, as in production."""
@@ -207,3 +231,16 @@ def _check_exists(precondition: Any, name: str, exists: bool) -> None:
     if exists:
         raise Refusal("ALREADY_EXISTS", f"Document already exists: {name}")
     raise Refusal("NOT_FOUND", f"No document to update: {name}")
+
+
+def _check_precondition(precondition: Any, stored: Any | None) -> None:
+    """As Firestore does, which does not say which document it is about."""
+    kind = precondition.WhichOneof("condition_type")
+    if kind == "exists" and precondition.exists is False and stored is not None:
+        raise Refusal("ALREADY_EXISTS", "the document already exists")
+    if kind is None or (kind == "exists" and not precondition.exists):
+        return
+    if stored is None:
+        raise Refusal("NOT_FOUND", "no document to update")
+    if kind == "update_time" and precondition.update_time != stored.update_time:
+        raise Refusal("FAILED_PRECONDITION", "the stored version does not match the required base version")

@@ -16,6 +16,8 @@ MAX_LINES = 400
 
 # Everything else in transforms/ is plain Python and knows nothing of Beam.
 BEAM_RING = {
+    "transforms",
+    "transforms.batches.dead_letter_files",
     "transforms.batches.files",
     "transforms.batches.read",
     "transforms.batches.slices",
@@ -25,10 +27,20 @@ BEAM_RING = {
     "transforms.bigquery.load",
     "transforms.bigquery.rejected",
     "transforms.dead_letters",
+    "transforms.firestore.batches",
+    "transforms.firestore.connection",
+    "transforms.firestore.delete",
+    "transforms.firestore.name_tracker",
+    "transforms.firestore.parallelism",
+    "transforms.firestore.read",
+    "transforms.firestore.read_steps",
     "transforms.firestore.upsert",
+    "transforms.firestore.write",
+    "transforms.firestore.write_metrics",
     "transforms.ledger",
     "transforms.metrics",
     "transforms.records.steps",
+    "transforms.replay",
 }
 
 # Imports the modules named on its command line; any attempt to reach the network is an error.

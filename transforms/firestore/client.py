@@ -10,6 +10,7 @@ often a request was sent.
 from __future__ import annotations
 
 import datetime
+import itertools
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,8 +20,9 @@ from typing import Any
 import grpc
 import grpc.experimental
 
-from transforms.errors import JobError, UsageError
+from transforms.errors import JobError, Kind, UsageError, classify
 from transforms.firestore import limits, messages
+from transforms.firestore.breaker import CircuitBreaker
 
 DEFAULT_DATABASE = "(default)"
 DEFAULT_HOST = "firestore.googleapis.com"
@@ -82,6 +84,7 @@ class FirestoreTarget:
       host: the service's address, overridden for private endpoints and tests.
       credentials: called once a process, in the worker, never for an emulator; returns what google.auth calls
         credentials. Picklable, and equal to another that returns the same, because clients are shared by target.
+      max_outage_s: how long the database may not answer any request of a process before the job stops, in seconds.
     """
 
     project: str
@@ -89,6 +92,7 @@ class FirestoreTarget:
     emulator_host: str | None = None
     host: str = DEFAULT_HOST
     credentials: Callable[[], Any] = application_default
+    max_outage_s: float = 300.0
 
     def __post_init__(self) -> None:
         if not self.project:
@@ -145,6 +149,7 @@ class FirestoreClient:
 
     def __init__(self, target: FirestoreTarget, channel: grpc.Channel):
         self.target = target
+        self.breaker = CircuitBreaker(f"Firestore ({target.name})", target.max_outage_s)
         self._metadata = _metadata(target)
         self._commit = channel.unary_unary(
             _SERVICE + "Commit", request_serializer=None, response_deserializer=messages.CommitResponse.FromString
@@ -173,12 +178,12 @@ class FirestoreClient:
     def commit(self, writes: Iterable[bytes], timeout_s: float) -> Call:
         """Starts a Commit of serialised `Write`s, all or nothing; its `result` is a `CommitResponse`."""
         request = messages.commit_request(self.target.name, writes)
-        return Call(self._commit.future(request, timeout=timeout_s, metadata=self._metadata))
+        return Call(self._commit.future(request, timeout=timeout_s, metadata=self._metadata), self.breaker)
 
     def batch_write(self, writes: Iterable[bytes], timeout_s: float) -> Call:
         """Starts a BatchWrite of serialised `Write`s, each for itself; its `result` is a `BatchWriteResponse`."""
         request = messages.commit_request(self.target.name, writes)  # both requests number their fields alike
-        return Call(self._batch_write.future(request, timeout=timeout_s, metadata=self._metadata))
+        return Call(self._batch_write.future(request, timeout=timeout_s, metadata=self._metadata), self.breaker)
 
     def batch_get(
         self, names: Sequence[str], mask: Sequence[str], timeout_s: float, read_time: datetime.datetime | None = None
@@ -205,17 +210,21 @@ class FirestoreClient:
 
     def partition_query(self, request: Any, timeout_s: float, read_time: datetime.datetime | None = None) -> Any:
         """One page: the `PartitionQueryResponse` of a `PartitionQueryRequest`. Raises RpcError."""
-        try:
-            return self._partition_query(_at(read_time, request), timeout=timeout_s, metadata=self._metadata)
-        except grpc.RpcError as error:
-            raise RpcError.of(error) from None
+        request = _at(read_time, request)
+        return Call(
+            self._partition_query.future(request, timeout=timeout_s, metadata=self._metadata), self.breaker
+        ).result()
 
     def _streamed(self, method: Any, request: Any, timeout_s: float) -> Iterator[Any]:
         call = method(request, timeout=timeout_s, metadata=self._metadata)
         try:
+            for first in itertools.islice(call, 1):
+                self.breaker.succeeded()  # it is there: a long stream need not end well to show it
+                yield first
             yield from call
+            self.breaker.succeeded()
         except grpc.RpcError as error:
-            raise RpcError.of(error) from None
+            raise _noted(error, self.breaker) from None
         finally:
             call.cancel()  # for a reader that stops early; does nothing to a stream that has ended
 
@@ -223,19 +232,35 @@ class FirestoreClient:
 class Call:
     """A request on its way."""
 
-    def __init__(self, future: Any):
-        self._future = future
+    def __init__(self, future: Any, breaker: CircuitBreaker):
+        self._future, self._breaker = future, breaker
 
     def result(self) -> Any:
-        """Waits for the answer. Raises RpcError."""
+        """Waits for the answer. Raises RpcError; OutageError when there has been none for too long."""
         try:
-            return self._future.result()
+            response = self._future.result()
         except grpc.RpcError as error:
-            raise RpcError.of(error) from None
+            raise _noted(error, self._breaker) from None
+        self._breaker.succeeded()
+        return response
 
     def when_done(self, callback: Callable[[], None]) -> None:
         """Calls back from another thread as soon as the answer is there."""
         self._future.add_done_callback(lambda _: callback())
+
+
+# Answers of a service that is not there for anybody, other than those about a single document or request.
+_OUTAGE_CODES = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN", "RESOURCE_EXHAUSTED"})
+
+
+def _noted(error: grpc.RpcError, breaker: CircuitBreaker) -> RpcError:
+    """The error, after the breaker has been told whether the service is there. Raises OutageError."""
+    failure = RpcError.of(error)
+    if failure.code in _OUTAGE_CODES and classify(failure.code, failure.message) is Kind.TRANSIENT:
+        breaker.failed(str(failure))
+    else:
+        breaker.succeeded()
+    return failure
 
 
 def _advice(code: str, target: FirestoreTarget) -> str:

@@ -30,19 +30,22 @@ def fetch_all(
       explain: makes the error of a request that no retry can mend; the target's own when absent.
 
     Raises:
-      TransientError: the last attempt allowed failed as well.
+      TransientError: the last attempt allowed failed as well, although others succeed.
+      OutageError: nothing has succeeded for the target's `max_outage_s`.
       JobError: credentials, permission, database, or a request that is wrong in itself.
     """
     retry = retry or RetryPolicy()
-    for attempt in range(1, retry.max_attempts + 1):
+    attempt = 0
+    while True:
+        attempt += 1
         try:
             return list(open_stream())
         except RpcError as error:
             if classify(error.code, error.message) is not Kind.TRANSIENT:
                 raise (explain or client.target.job_error)(error) from None
-            if attempt == retry.max_attempts:
+            # During an outage the client itself says when to stop.
+            if attempt >= retry.max_attempts and not client.breaker.is_open:
                 raise TransientError(
                     f"Firestore did not answer in {attempt} attempts; the last answer was {error}"
                 ) from None
         sleep(retry.delay_s(attempt, random))
-    raise AssertionError("unreachable: the last attempt returns or raises")

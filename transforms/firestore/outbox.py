@@ -49,6 +49,10 @@ class Sender(Protocol):
     def target(self) -> FirestoreTarget:
         """Where it sends to."""
 
+    @property
+    def is_down(self) -> bool:
+        """Whether the service answers nobody just now; then no request is given up before the client gives up all."""
+
     def send(self, writes: Iterable[bytes], timeout_s: float) -> Call:
         """Starts the RPC."""
 
@@ -245,7 +249,7 @@ class Outbox(Generic[T]):
             return
         for entry in request.entries:
             entry.uncertain |= error.code in _UNCERTAIN
-        if request.failures + 1 < self._retry.max_attempts:
+        if request.failures + 1 < self._retry.max_attempts or self._sender.is_down:
             # What did not finish in time may do so in halves.
             for part in request.halves() if error.code == "DEADLINE_EXCEEDED" else (request,):
                 self._later(part)

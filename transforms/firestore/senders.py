@@ -18,10 +18,8 @@ from transforms.firestore.values import timestamp
 _CODE_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
-class CommitSender:
-    """Sends a request of groups as one Commit."""
-
-    rpc = "Commit"
+class _ClientSender:
+    """What both have in common: the client."""
 
     def __init__(self, client: FirestoreClient):
         self._client = client
@@ -30,6 +28,17 @@ class CommitSender:
     def target(self) -> FirestoreTarget:
         """Where it sends to."""
         return self._client.target
+
+    @property
+    def is_down(self) -> bool:
+        """Whether the service answers nobody just now."""
+        return self._client.breaker.is_open
+
+
+class CommitSender(_ClientSender):
+    """Sends a request of groups as one Commit."""
+
+    rpc = "Commit"
 
     def send(self, writes: Iterable[bytes], timeout_s: float) -> Call:
         """Starts the RPC."""
@@ -43,18 +52,10 @@ class CommitSender:
             yield tuple(_update_time(next(results)) or commit_time for _ in group.writes)
 
 
-class BatchWriteSender:
+class BatchWriteSender(_ClientSender):
     """Sends a request of groups, of one write each, as one BatchWrite."""
 
     rpc = "BatchWrite"
-
-    def __init__(self, client: FirestoreClient):
-        self._client = client
-
-    @property
-    def target(self) -> FirestoreTarget:
-        """Where it sends to."""
-        return self._client.target
 
     def send(self, writes: Iterable[bytes], timeout_s: float) -> Call:
         """Starts the RPC."""

@@ -14,6 +14,7 @@ import dataclasses
 import datetime
 import random as _random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -54,9 +55,9 @@ _CONFLICT_BACKOFF = RetryPolicy(initial_s=0.05, max_s=2.0)
 class CompareVersions(beam.PTransform[PCollection[Batch[Keyed]], PCollection[Batch[Compared]]]):
     """Sets aside the records that need not be written.
 
-    In: batches of keyed records. Out: the same batches; entries are the records to write, and those that this batch
-    has already written in this run. Calls: one BatchGetDocuments a batch, `_meta` only; none in the mode overwrite.
-    Fails: TransientError fails the bundle, JobError the job.
+    In: batches of keyed records. Out: the same batches; entries are the records to write, those that this batch has
+    already written in this run, and those whose row is owed. Calls: one BatchGetDocuments a batch, `_meta` only;
+    none in the mode overwrite. Fails: TransientError fails the bundle, JobError the job.
     """
 
     def __init__(self, layout: PairLayout, run: RunIdentity, retry: RetryPolicy | None = None):
@@ -91,7 +92,7 @@ def compare(
         pair_stored = stored.get(entry.key, NOTHING)
         verdict = judge(_candidate(entry, batch), pair_stored, layout.mode, run)
         verdicts.append(verdict)
-        if verdict in (Verdict.WRITE, Verdict.LANDED):
+        if verdict in (Verdict.WRITE, Verdict.LANDED, Verdict.ROW_OWED):
             entries.append(Compared(*entry, pair_stored))
     return batch.then(
         entries, unchanged=verdicts.count(Verdict.UNCHANGED), superseded=verdicts.count(Verdict.SUPERSEDED)
@@ -186,16 +187,35 @@ class Upserter:
           TransientError: a request failed too often. What was acknowledged before stays written.
           JobError: no record can succeed.
         """
-        current, superseded = supersede(batch.entries)
-        books = _Books(batch, superseded, self._layout.schema_version)
-        for round_number, max_pairs in enumerate(_rounds(self._pairs_per_commit()), start=1):
+        books = _Books(batch, self._layout.schema_version)
+        current = books.supersede([entry for entry in batch.entries if self._is_fit(entry, batch, books)])
+        for round_number, max_pairs in enumerate(_rounds(self._pairs_per_commit(len(current))), start=1):
             current = self._round(current, max_pairs, books)
             if not current:
                 return books.closed()
             self._sleep(_CONFLICT_BACKOFF.delay_s(round_number, self._random))
             current = self._read_again(current)
-        books.give_up(current)
+        books.give_up([entry for entry in current if self._is_open(entry, books)])
         return books.closed()
+
+    def _is_fit(self, entry: Flat, batch: Batch[Flat], books: "_Books") -> bool:
+        """Whether a record that shares its id with others could be written at all; one that could not replaces none."""
+        if entry.key not in books.repeated:
+            return True
+        candidate = _candidate(entry, batch)
+        try:
+            pair(entry, meta_of(entry, candidate, self._layout, self._run.job_id, self._moment()), self._layout)
+        except RecordError as error:
+            books.unfit(entry, error)
+            return False
+        return True
+
+    def _is_open(self, entry: Flat, books: "_Books") -> bool:
+        """Whether a record is still to be written; books it if not."""
+        verdict = judge(_candidate(entry, books.batch), entry.stored, self._layout.mode, self._run)
+        if verdict is not Verdict.WRITE:
+            books.settle(entry, verdict)
+        return verdict is Verdict.WRITE
 
     def _round(self, entries: Sequence[Flat], max_pairs: int, books: "_Books") -> list[Flat]:
         """Judges and writes the entries; returns those that met a conflict."""
@@ -204,11 +224,9 @@ class Upserter:
 
         def groups() -> Iterator[AtomicGroup]:
             for entry in entries:
-                candidate = _candidate(entry, books.batch)
-                verdict = judge(candidate, entry.stored, self._layout.mode, self._run)
-                if verdict is not Verdict.WRITE:
-                    books.settle(entry, verdict)
+                if not self._is_open(entry, books):
                     continue
+                candidate = _candidate(entry, books.batch)
                 meta = meta_of(entry, candidate, self._layout, self._run.job_id, moment)
                 try:
                     group = pair(entry, meta, self._layout)
@@ -225,6 +243,7 @@ class Upserter:
             if isinstance(outcome, Landed):
                 books.landed(entry, meta, outcome.update_times[0])
             elif isinstance(outcome, Conflicted):
+                books.conflicted(entry)
                 conflicted.append(entry)
             else:
                 books.refused(entry, outcome)
@@ -241,8 +260,8 @@ class Upserter:
     def _writes_per_pair(self) -> int:
         return 4 if self._layout.keep_versions else 2
 
-    def _pairs_per_commit(self) -> int:
-        return max(1, self._limits.max_writes // self._writes_per_pair())
+    def _pairs_per_commit(self, n_pairs: int) -> int:
+        return max(1, min(n_pairs, self._limits.max_writes // self._writes_per_pair()))
 
     def _moment(self) -> datetime.datetime:
         """Now, but never before the run began, whatever this worker's clock says: see `RunIdentity`."""
@@ -252,21 +271,37 @@ class Upserter:
 class _Books:
     """What has become of the records of one batch so far."""
 
-    def __init__(self, batch: Batch[Flat], superseded: int, schema_version: int):
+    def __init__(self, batch: Batch[Flat], schema_version: int):
         self.batch, self.retries = batch, 0
+        self.repeated = {key for key, n in Counter(entry.key for entry in batch.entries).items() if n > 1}
         self._schema_version = schema_version
-        self._superseded, self._repaired, self._unchanged = superseded, 0, 0
+        self._superseded, self._repaired, self._unchanged = 0, 0, 0
+        self._torn: set[str] = set()
         self._written: list[Written] = []
         self._dead_letters: list[DeadLetter] = []
+
+    def supersede(self, entries: Sequence[Flat]) -> list[Flat]:
+        """The last record of every id."""
+        current, superseded = supersede(entries)
+        self._superseded += superseded
+        return current
 
     def landed(self, entry: Flat, meta: dict[str, Any], update_time: datetime.datetime) -> None:
         self._repaired += entry.stored.torn
         self._written.append(Written(entry.key, entry.record, entry.flat, meta, update_time))
 
+    def conflicted(self, entry: Flat) -> None:
+        """A record whose Commit may have landed all the same; what was torn before is repaired then."""
+        if entry.stored.torn:
+            self._torn.add(entry.key)
+
     def settle(self, entry: Flat, verdict: Verdict) -> None:
         """A record that turned out to need no write."""
-        if verdict is Verdict.LANDED and entry.stored.full:
-            self.landed(entry, _meta_of_stored(entry.stored.full, self._schema_version), entry.stored.full.update_time)
+        if verdict in (Verdict.LANDED, Verdict.ROW_OWED) and entry.stored.full:
+            self._repaired += entry.key in self._torn
+            meta = _meta_of_stored(entry.stored.full, self._schema_version)
+            update_time, unchanged = entry.stored.full.update_time, verdict is Verdict.ROW_OWED
+            self._written.append(Written(entry.key, entry.record, entry.flat, meta, update_time, unchanged))
         elif verdict is Verdict.SUPERSEDED:
             self._superseded += 1
         else:
@@ -277,7 +312,7 @@ class _Books:
 
     def refused(self, entry: Flat, outcome: Refused) -> None:
         letter = DeadLetter.of(_STEP, entry.record, RecordError(outcome.code, outcome.message), entry.key)
-        self._dead_letters.append(dataclasses.replace(letter, attempts=outcome.attempts))
+        self._dead_letters.append(dataclasses.replace(letter, retryable=outcome.retryable))
 
     def give_up(self, entries: Sequence[Flat]) -> None:
         """Records whose documents somebody else changed every time."""
@@ -297,7 +332,7 @@ class _Books:
         )
 
 
-def supersede(entries: tuple[Flat, ...]) -> tuple[list[Flat], int]:
+def supersede(entries: Sequence[Flat]) -> tuple[list[Flat], int]:
     """The last record of every id, in their order, and how many earlier ones they replace."""
     last = {entry.key: index for index, entry in enumerate(entries)}
     current = [entry for index, entry in enumerate(entries) if last[entry.key] == index]

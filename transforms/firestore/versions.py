@@ -2,6 +2,7 @@
 
     stored pair                                      verdict (mode versioned)
     both documents, of the same content              UNCHANGED
+    … but nobody knows of its row in the job's table ROW_OWED: only the row is sent
     … and written by this very batch, in this run    LANDED: the batch is being done again
     a later record of this input with the same id    SUPERSEDED
     nothing                                          WRITE version 1, if absent
@@ -25,6 +26,10 @@ VERSIONED, OVERWRITE, MERGE, CREATE_ONLY = "versioned", "overwrite", "merge", "c
 MODES = (VERSIONED, OVERWRITE, MERGE, CREATE_ONLY)
 
 META_FIELD = "_meta"
+
+# Which unchanged records are known to have their rows in the job's table: all of the run's input, because a run of the
+# same input has sent them; those that this job wrote itself; none.
+ALL_ROWS, OWN_ROWS, NO_ROWS = "all", "own", "none"
 
 
 class StoredDocument(NamedTuple):
@@ -76,6 +81,7 @@ class Verdict(enum.Enum):
     WRITE = "write it"
     UNCHANGED = "its documents already say the same"
     LANDED = "this batch has already written it"
+    ROW_OWED = "its documents already say the same, its row may be missing"
     SUPERSEDED = "a later record of this input has its id"
 
 
@@ -87,11 +93,17 @@ class RunIdentity:
       job_id: of the job.
       started_at: when this run of the job began; a resumed run keeps it.
       input_ids: the fingerprints of all sources of the run, with which their batch ids begin.
+      rows_known: which unchanged records have their rows; ALL_ROWS where there is no table.
     """
 
     job_id: str
     started_at: datetime.datetime
     input_ids: Collection[str] = frozenset()
+    rows_known: str = ALL_ROWS
+
+    def owes_row(self, document: StoredDocument) -> bool:
+        """Whether the row of an unchanged record has to be sent."""
+        return self.rows_known == NO_ROWS or (self.rows_known == OWN_ROWS and document.job_id != self.job_id)
 
 
 class Candidate(NamedTuple):
@@ -112,8 +124,14 @@ def judge(candidate: Candidate, stored: StoredPair, mode: str, run: RunIdentity)
     """
     if mode == OVERWRITE:
         return Verdict.WRITE
-    if stored.holds(candidate.content_hash):
-        return Verdict.LANDED if _wrote(run, candidate, stored.full) else Verdict.UNCHANGED
+    if stored.full and stored.holds(candidate.content_hash):
+        if _wrote(run, candidate, stored.full):
+            return Verdict.LANDED
+        # Written again under its version, so that a record between the two places cannot win.
+        moves_on = mode != CREATE_ONLY and _is_earlier(stored.full, candidate, run)
+        if moves_on:
+            return Verdict.WRITE
+        return Verdict.ROW_OWED if run.owes_row(stored.full) else Verdict.UNCHANGED
     if any(_is_later(document, candidate, run) for document in stored.present):
         return Verdict.SUPERSEDED
     if mode == CREATE_ONLY and stored.present:
@@ -141,6 +159,12 @@ def _wrote(run: RunIdentity, candidate: Candidate, document: StoredDocument | No
         and document.updated_at is not None
         and document.updated_at >= run.started_at
     )
+
+
+def _is_earlier(document: StoredDocument, candidate: Candidate, run: RunIdentity) -> bool:
+    """Whether a stored document comes from an earlier place of the same input."""
+    same_input = document.batch_id.partition("-")[0] in run.input_ids
+    return same_input and (document.source, document.position) < (candidate.source, candidate.position)
 
 
 def _is_later(document: StoredDocument, candidate: Candidate, run: RunIdentity) -> bool:

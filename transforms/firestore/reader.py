@@ -1,0 +1,209 @@
+"""Reads documents, and goes on where a stream was cut: never one twice, never one missing. Plain Python, no Beam.
+
+    RunQuery ──▶ document, document, … ──cut──┐ transient: wait, bounded while nothing arrives
+        ▲                                     │
+        └── behind the last document, with ◀──┘
+            the limit that remains
+
+Firestore ends every stream after 60 s, and connections break. The order of a query is spelt out down to the document's
+name, so the last document says exactly where to go on; a stream that was cut before its first document is simply asked
+for again. Only with a `read_time` do all its pieces see one state of the database.
+
+    for document in read(target.connect(), Query("users").where("age", ">=", 21)):
+        print(document.path, document.fields["name"])
+"""
+
+from __future__ import annotations
+
+import datetime
+import random as _random
+import time
+from collections.abc import Callable, Generator, Iterable
+from typing import Any
+
+from transforms.errors import JobError, Kind, TransientError, classify
+from transforms.firestore import messages
+from transforms.firestore.client import FirestoreClient, RpcError
+from transforms.firestore.documents import Document
+from transforms.firestore.fetch import fetch_all
+from transforms.firestore.query import Query
+from transforms.firestore.query_messages import (
+    added_fields,
+    parent_name,
+    remove_field,
+    start_after,
+    structured_query,
+)
+from transforms.firestore.ranges import EVERY_NAME, NameRange
+from transforms.retry import RetryPolicy
+
+# The service cuts a stream after 60 s. A reader that is slow to take documents keeps it open for longer.
+STREAM_TIMEOUT_S = 300.0
+REQUEST_TIMEOUT_S = 60.0
+MAX_PATHS_PER_REQUEST = 100
+
+
+def read(
+    client: FirestoreClient,
+    query: Query,
+    span: NameRange = EVERY_NAME,
+    read_time: datetime.datetime | None = None,
+    retry: RetryPolicy | None = None,
+    *,
+    on_resume: Callable[[], None] = lambda: None,
+    sleep: Callable[[float], None] = time.sleep,
+    random: Callable[[], float] = _random.random,
+) -> Generator[Document, None, None]:
+    """Yields the documents of a query in its order, each once.
+
+    Args:
+      client: of the database.
+      query: what to read.
+      span: only documents whose names lie in it; needs a query in name order.
+      read_time: the state of the database to read; the newest when absent.
+      retry: how often without any progress, and how long between.
+      on_resume: called when a stream was cut and is gone on with.
+      sleep, random: injected by tests.
+
+    Raises:
+      TransientError: nothing came in `retry.max_attempts` attempts, although other requests succeed.
+      OutageError: no request has succeeded for the target's `max_outage_s`.
+      JobError: credentials, permission, database; or what is wrong with the query and how to mend it.
+    """
+    retry = retry or RetryPolicy()
+    request = structured_query(query, client.target, span)
+    parent, order, added = parent_name(query, client.target), query.full_order, added_fields(query)
+    remaining, attempts = query.max_documents, 0
+    while remaining != 0:
+        if remaining is not None:
+            request.limit.value = remaining
+        last: Any = None
+        try:
+            for answer in client.run_query(parent, request, STREAM_TIMEOUT_S, read_time):
+                if not answer.HasField("document"):
+                    continue  # progress only
+                last = answer.document
+                if remaining is not None:
+                    remaining -= 1
+                yield Document(_projected(last, added) if added else last)
+        except RpcError as error:
+            if remaining == 0:
+                return  # only the end of the stream was lost
+            attempts = 1 if last is not None else attempts + 1
+            _check_retryable(client, error, attempts, retry)
+        else:
+            return
+        if last is not None:
+            start_after(request, order, last)
+        on_resume()
+        sleep(retry.delay_s(attempts, random))
+
+
+def read_paths(
+    client: FirestoreClient,
+    paths: Iterable[str],
+    read_time: datetime.datetime | None = None,
+    retry: RetryPolicy | None = None,
+    *,
+    on_resume: Callable[[], None] = lambda: None,
+    sleep: Callable[[float], None] = time.sleep,
+    random: Callable[[], float] = _random.random,
+) -> Generator[Document, None, None]:
+    """Yields one `Document` for every different path, in no particular order; `exists` says whether there is one.
+
+    Arguments and errors as in `read`; up to 100 paths are asked for in one request.
+    """
+    retry = retry or RetryPolicy()
+    names = list(dict.fromkeys(client.target.document_name(path) for path in paths))
+    for first in range(0, len(names), MAX_PATHS_PER_REQUEST):
+        missing = dict.fromkeys(names[first : first + MAX_PATHS_PER_REQUEST])
+        attempts = 0
+        while missing:
+            attempts += 1
+            try:
+                for answer in client.batch_get(tuple(missing), (), REQUEST_TIMEOUT_S, read_time):
+                    document = _answered(answer)
+                    if document is not None and document.name in missing:
+                        del missing[document.name]
+                        attempts = 1
+                        yield document
+                error = RpcError("UNAVAILABLE", f"the stream ended with {len(missing)} documents unanswered")
+            except RpcError as cut:
+                error = cut
+            if missing:
+                _check_retryable(client, error, attempts, retry)
+                on_resume()
+                sleep(retry.delay_s(attempts, random))
+
+
+def count(
+    client: FirestoreClient,
+    query: Query,
+    read_time: datetime.datetime | None = None,
+    retry: RetryPolicy | None = None,
+) -> int:
+    """How many documents a query has, without reading them: RunAggregationQuery, billed per 1,000 index entries.
+
+    Raises:
+      TransientError, JobError: as `read`.
+    """
+    request = messages.RunAggregationQueryRequest().structured_aggregation_query
+    request.structured_query.CopyFrom(structured_query(query, client.target, EVERY_NAME))
+    request.structured_query.ClearField("select")
+    if query.max_documents is not None:
+        request.structured_query.limit.value = query.max_documents
+    request.aggregations.add(alias="documents").count.SetInParent()
+    parent = parent_name(query, client.target)
+    answers = fetch_all(
+        client,
+        lambda: client.aggregate(parent, request, REQUEST_TIMEOUT_S, read_time),
+        retry,
+        explain=lambda error: read_error(client, error),
+    )
+    return sum(answer.result.aggregate_fields["documents"].integer_value for answer in answers)
+
+
+def read_error(client: FirestoreClient, error: RpcError) -> JobError:
+    """The error of a read that no retry can mend, with what to do about it."""
+    text = error.message.lower()
+    if "index" in text and error.code == "FAILED_PRECONDITION":
+        return JobError(
+            f"the query needs an index that {client.target.name} does not have. Create it with the link below, wait "
+            f"until it is built, and start again. {error.message}"
+        )
+    if error.code in ("FAILED_PRECONDITION", "INVALID_ARGUMENT", "OUT_OF_RANGE") and (
+        "read_time" in text or "read time" in text or "too old" in text
+    ):
+        return JobError(
+            f"{client.target.name} cannot be read as it was at the given read_time: {error}. Without point-in-time "
+            "recovery Firestore keeps old versions for one hour, with it for seven days, then readable at whole "
+            f"minutes. Enable it (gcloud firestore databases update --database='{client.target.database}' "
+            "--enable-pitr) and pass a whole minute as read_time, or read with read_time=LATEST."
+        )
+    if classify(error.code, error.message) is Kind.JOB:
+        return client.target.job_error(error)
+    return JobError(f"Firestore refused the read with {error}. Correct the query; a retry would meet the same answer.")
+
+
+def _check_retryable(client: FirestoreClient, error: RpcError, attempts: int, retry: RetryPolicy) -> None:
+    if classify(error.code, error.message) is not Kind.TRANSIENT:
+        raise read_error(client, error) from None
+    if attempts >= retry.max_attempts and not client.breaker.is_open:  # in an outage the client says when to stop
+        raise TransientError(
+            f"Firestore sent no document in {attempts} attempts; the last answer was {error}"
+        ) from None
+
+
+def _projected(message: Any, added: tuple[str, ...]) -> Any:
+    projected = messages.Document()
+    projected.CopyFrom(message)
+    for field in added:
+        remove_field(projected, field)
+    return projected
+
+
+def _answered(answer: Any) -> Document | None:
+    kind = answer.WhichOneof("result")
+    if kind == "found":
+        return Document(answer.found)
+    return Document(messages.Document(name=answer.missing)) if kind == "missing" else None
