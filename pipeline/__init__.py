@@ -19,6 +19,7 @@ class Entry(NamedTuple):
 
 JOBS = {
     "ingest": Entry("pipeline.ingest", "batch outputs into pairs of Firestore documents, and rows of BigQuery"),
+    "replay": Entry("pipeline.replay", "dead letters through the job they came from"),
 }
 
 COMMANDS = {
@@ -28,4 +29,5 @@ COMMANDS = {
     ),
     "indexes": Entry("pipeline.indexes", "print the firestore.indexes.json of a record spec"),
     "schema": Entry("pipeline.schema", "print the documentation of a record spec: collections, fields, types"),
+    "status": Entry("pipeline.status", "show how far a job is, wherever it runs; without an id, the recent jobs"),
 }

@@ -11,18 +11,16 @@ and memory does not grow with the input. With `--bigquery_method=FILE_LOADS` or 
 batch behind UpsertPairs and go through Beam's WriteToBigQuery instead.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.pvalue import PCollection
 
 from pipeline.config import option
-from pipeline.jobs import JobConfig, derived_job_id, digest
+from pipeline.jobs import JobConfig, derived_job_id
+from pipeline.sources import Sources
 from pipeline.specs import read_spec
-from pipeline.targets import firestore_target
-from transforms.batches.files import InputFile, match_inputs
-from transforms.batches.read import ReadBatches
 from transforms.batches.slices import ReadOptions
 from transforms.bigquery.encode import EncodeRows
 from transforms.bigquery.insert import InsertRows
@@ -30,19 +28,19 @@ from transforms.bigquery.load import LoadRows, check_temp_location
 from transforms.bigquery.rejected import GroupRejectedRows, correction
 from transforms.bigquery.schema import Column, table_columns, table_options
 from transforms.bigquery.tables import BigQueryTarget, ensure_latest_view, ensure_table
-from transforms.dead_letters import StoreDeadLetters, check_writable
+from transforms.dead_letters import StoreDeadLetters, check_writable, foreign_letters, remove_letters
 from transforms.errors import UsageError
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.packing import RequestLimits
 from transforms.firestore.pairs import PairLayout
 from transforms.firestore.upsert import CompareVersions, UpsertPairs
-from transforms.firestore.versions import MODES, VERSIONED, RunIdentity
+from transforms.firestore.versions import ALL_ROWS, MODES, VERSIONED, RunIdentity
 from transforms.job_ledger import JobDescription, Opening
 from transforms.ledger import BeginBatch, CompleteBatch, LedgerEntry, RecordOutcomes
 from transforms.records.spec import RecordSpec
 from transforms.records.steps import FlattenRecords, IdentifyRecords
 from transforms.retry import RetryPolicy
-from transforms.types import Batch, Written
+from transforms.types import Batch, Compared, Record, Written
 
 NAME = "ingest"
 
@@ -63,7 +61,9 @@ class Config(JobConfig):
     """The flags of ingest."""
 
     input: tuple[str, ...] = option(
-        group="Input", metavar="PATTERN", help="files to read: local or gs://, globs; repeat it or separate with commas"
+        group="Input",
+        metavar="PATTERN",
+        help="files to read: local or gs://, globs; or firestore://COLLECTION; repeat it or separate with commas",
     )
     input_format: str = option(
         "auto",
@@ -126,6 +126,17 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Destination:
+    """What records become and where they go: all that stands behind the input."""
+
+    spec: RecordSpec
+    layout: PairLayout
+    limits: RequestLimits
+    table: Table | None
+    retry: RetryPolicy
+
+
+@dataclass(frozen=True)
 class Plan:
     """A config with everything read and looked up that the graph needs.
 
@@ -135,13 +146,14 @@ class Plan:
 
     config: Config
     description: JobDescription
-    spec: RecordSpec
-    files: tuple[InputFile, ...]
-    reading: ReadOptions
-    firestore: FirestoreTarget
-    limits: RequestLimits
-    table: Table | None
+    to: Destination
+    sources: Sources
     opening: Opening | None = None
+
+    @property
+    def firestore(self) -> FirestoreTarget:
+        """The database that has the documents and the ledger."""
+        return self.to.layout.target
 
     @property
     def job_id(self) -> str:
@@ -159,7 +171,7 @@ class Plan:
         With the methods that load rows outside of their batch, a completed batch says nothing about its rows: all are
         done again, which writes no document twice and shows every row once in the `_latest` view.
         """
-        if self.table and self.table.method != INSERT_ROWS:
+        if self.to.table and self.to.table.method != INSERT_ROWS:
             opening = replace(opening, completed=frozenset())
         return replace(self, opening=opening)
 
@@ -170,21 +182,15 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     Raises:
       UsageError: what is wrong with which flag.
     """
-    if config.keep_versions and config.upsert != VERSIONED:
-        raise UsageError(f"--keep_versions needs --upsert={VERSIONED}, got {config.upsert}")
-    spec = read_spec(config.spec)
-    firestore = firestore_target(config.project, config.database)
-    table = _table(config, spec)
-    if table and table.method == FILE_LOADS:
+    to = destination(config)
+    if to.table and to.table.method == FILE_LOADS:
         check_temp_location(options.view_as(GoogleCloudOptions).temp_location)
     reading = ReadOptions(
         batch_size=config.batch_size, input_format=config.input_format, records_path=config.records_path
     )
-    files = tuple(match_inputs(config.input))
+    firestore = config.firestore
+    sources = Sources.find(config.input, reading, firestore)
     check_writable(config.dead_letters)
-    # Headroom below the service's own limit: it counts the request's envelope as well.
-    max_request_bytes = config.max_request_bytes or int(firestore.max_request_bytes * 0.9)
-    limits = RequestLimits(max_request_bytes=max_request_bytes, max_in_flight=config.max_in_flight)
     description = JobDescription(
         NAME,
         config.job_id
@@ -192,57 +198,106 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
             NAME, sorted(config.input), config.spec, firestore.project, firestore.database, config.bigquery_table
         ),
         config.parameters(),
-        input_fingerprint=digest(reading, sorted((file.path, file.fingerprint) for file in files)),
-        spec_fingerprint=spec.fingerprint,
+        input_fingerprint=sources.fingerprint,
+        spec_fingerprint=to.spec.fingerprint,
+        bytes_total=sources.bytes_total,
     )
-    return Plan(config, description, spec, files, reading, firestore, limits, table)
+    foreign = foreign_letters(config.dead_letters, description.job_id, sources.file_ids)
+    if foreign:
+        raise UsageError(
+            f"{foreign} holds dead letters of another job on the same input, which this one would replace; "
+            "replay or remove them, or pass another --dead_letters"
+        )
+    return Plan(config, description, to, sources)
 
 
-def provision(plan: Plan) -> None:
-    """Creates the table and its view, or adds the columns they lack.
+def destination(config: Config) -> Destination:
+    """Where a config sends its records.
 
     Raises:
-      JobError: the table does not fit the spec, or may not be changed.
+      UsageError: what is wrong with which flag.
     """
-    if plan.table:
-        target, columns = plan.table.target, plan.table.columns
-        ensure_table(target, columns, table_options(plan.spec, columns))
-        ensure_latest_view(target, plan.spec.key.name)
-
-
-def build(pipeline: beam.Pipeline, plan: Plan) -> None:
-    """Draws the graph of a run."""
-    config, spec, opening = plan.config, plan.spec, plan.opening
-    if opening is None:
-        raise ValueError("the ledger must open the plan before its graph is drawn")
-    run = RunIdentity(plan.job_id, opening.started_at, frozenset(file.fingerprint for file in plan.files))
-    ledger = LedgerEntry(plan.firestore, plan.job_id, opening.attempt, plan.retry)
+    if config.keep_versions and config.upsert != VERSIONED:
+        raise UsageError(f"--keep_versions needs --upsert={VERSIONED}, got {config.upsert}")
+    spec = read_spec(config.spec)
+    firestore = config.firestore
     layout = PairLayout(
-        plan.firestore,
+        firestore,
         spec.full_collection,
         spec.flat_collection,
         spec.schema_version,
         config.upsert,
         config.keep_versions,
     )
-    written = (
-        pipeline
-        | "ReadBatches" >> ReadBatches(plan.files, completed=opening.completed, **asdict(plan.reading))
-        | "BeginBatch" >> BeginBatch(ledger)
-        | "IdentifyRecords" >> IdentifyRecords(spec)
-        | "CompareVersions" >> CompareVersions(layout, run, plan.retry)
-        | "FlattenRecords" >> FlattenRecords(spec)
-        | "UpsertPairs" >> UpsertPairs(layout, run, plan.limits, plan.retry)
-    )
-    if plan.table and plan.table.method == INSERT_ROWS:
-        written = written | "InsertRows" >> InsertRows(plan.table.target, plan.table.columns)
-    elif plan.table:
-        written = _load_rows(written, plan, plan.table, ledger)
+    # Headroom below the service's own limit: it counts the request's envelope as well.
+    max_request_bytes = config.max_request_bytes or int(firestore.max_request_bytes * 0.9)
+    limits = RequestLimits(max_request_bytes=max_request_bytes, max_in_flight=config.max_in_flight)
+    return Destination(spec, layout, limits, _table(config, spec), config.retry)
+
+
+def provision(plan: Plan) -> None:
+    """Creates the table and its view, or adds the columns they lack; a new run begins without its old dead letters.
+
+    Raises:
+      JobError: the table does not fit the spec, or may not be changed.
+    """
+    provide_table(plan.to)
+    if plan.opening and not plan.opening.resumed:
+        remove_letters(plan.config.dead_letters, plan.job_id, plan.sources.ids(plan.opening))
+
+
+def provide_table(to: Destination) -> None:
+    """As `provision`."""
+    if to.table:
+        target, columns = to.table.target, to.table.columns
+        ensure_table(target, columns, table_options(to.spec, columns))
+        ensure_latest_view(target, to.spec.key.name)
+
+
+def build(pipeline: beam.Pipeline, plan: Plan) -> None:
+    """Draws the graph of a run."""
+    opening = plan.opening
+    if opening is None:
+        raise ValueError("the ledger must open the plan before its graph is drawn")
+    rows_known = opening.rows_known if plan.to.table else ALL_ROWS
+    run = RunIdentity(plan.job_id, opening.started_at, plan.sources.ids(opening), rows_known)
+    ledger = LedgerEntry(plan.firestore, plan.job_id, opening.attempt, plan.retry)
+    batches = plan.sources.read(pipeline, opening)
+    written = write_batches(compare_batches(batches, plan.to, run, ledger), plan.to, run)
+    if plan.to.table and plan.to.table.method != INSERT_ROWS:
+        written = _load_rows(written, plan, plan.to.table, ledger)
     _ = (
         written
-        | "StoreDeadLetters" >> StoreDeadLetters(config.dead_letters, NAME, plan.job_id)
+        | "StoreDeadLetters" >> StoreDeadLetters(plan.config.dead_letters, NAME, plan.job_id)
         | "CompleteBatch" >> CompleteBatch(ledger)
     )
+
+
+def compare_batches(
+    batches: PCollection[Batch[Record]], to: Destination, run: RunIdentity, ledger: LedgerEntry
+) -> PCollection[Batch[Compared]]:
+    """The first half of the graph: who are these records, and what is stored about them?"""
+    compared: PCollection[Batch[Compared]] = (
+        batches
+        | "BeginBatch" >> BeginBatch(ledger)
+        | "IdentifyRecords" >> IdentifyRecords(to.spec)
+        | "CompareVersions" >> CompareVersions(to.layout, run, to.retry)
+    )
+    return compared
+
+
+def write_batches(
+    compared: PCollection[Batch[Compared]], to: Destination, run: RunIdentity
+) -> PCollection[Batch[Written]]:
+    """The second half: documents, and the rows that are inserted within their batch."""
+    written: PCollection[Batch[Written]] = (
+        compared
+        | "FlattenRecords" >> FlattenRecords(to.spec)
+        | "UpsertPairs" >> UpsertPairs(to.layout, run, to.limits, to.retry)
+    )
+    if to.table and to.table.method == INSERT_ROWS:
+        written = written | "InsertRows" >> InsertRows(to.table.target, to.table.columns)
+    return written
 
 
 def _load_rows(
@@ -253,7 +308,7 @@ def _load_rows(
     loaded = encoded.rows | "LoadRows" >> LoadRows(table.target, table.columns, table.method)
     _ = (
         loaded.rejected
-        | "GroupRejectedRows" >> GroupRejectedRows(plan.spec.key.name)
+        | "GroupRejectedRows" >> GroupRejectedRows(plan.to.spec.key.name)
         | "StoreRejectedRows" >> StoreDeadLetters(plan.config.dead_letters, NAME, plan.job_id)
         | "CorrectBatch" >> beam.Map(correction)
         | "RecordCorrection" >> RecordOutcomes(ledger)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pipeline.config import option
-from transforms.firestore.client import DEFAULT_DATABASE
+from pipeline.targets import firestore_target
+from transforms.errors import RecordError, UsageError
+from transforms.firestore.client import DEFAULT_DATABASE, FirestoreTarget
+from transforms.firestore.limits import check_document_id
 from transforms.retry import RetryPolicy
 
 _ID_DIGITS = 10
+_OF_ONE_COMMAND = frozenset({"restart", "take_over"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +26,11 @@ class JobConfig:
         None, group="Firestore", metavar="PROJECT", help="Google Cloud project; GOOGLE_CLOUD_PROJECT when absent"
     )
     database: str = option(DEFAULT_DATABASE, group="Firestore", metavar="DATABASE", help="Firestore database")
-    max_attempts: int = option(
-        8, group="Firestore", minimum=1, maximum=100, help="how often a request that fails in passing is sent at most"
+    max_request_attempts: int = option(
+        8, group="Firestore", minimum=1, maximum=100, help="how often a request is sent at most while others succeed"
+    )
+    max_outage_s: float = option(
+        300, group="Firestore", minimum=0, help="seconds without any answer from Firestore after which the job stops"
     )
     dead_letters: str = option(
         "dead_letters", group="Results", metavar="DIR", help="folder or gs:// prefix for records that cannot be stored"
@@ -38,14 +45,27 @@ class JobConfig:
     restart: bool = option(False, group="Run", help="begin an unfinished run anew, even with another input or spec")
     take_over: bool = option(False, group="Run", help="go on with a run although its owner is still heard of")
 
+    def __post_init__(self) -> None:
+        if self.job_id is not None:
+            try:
+                check_document_id(self.job_id)
+            except RecordError as error:
+                raise UsageError(f"--job_id names a document of the ledger: {error.message}") from None
+
     @property
     def retry(self) -> RetryPolicy:
         """How requests are repeated."""
-        return RetryPolicy(max_attempts=self.max_attempts)
+        return RetryPolicy(max_attempts=self.max_request_attempts)
+
+    @property
+    def firestore(self) -> FirestoreTarget:
+        """The database. Raises UsageError if it is not named well."""
+        return replace(firestore_target(self.project, self.database), max_outage_s=self.max_outage_s)
 
     def parameters(self) -> dict[str, Any]:
-        """The flags as the ledger keeps them; they hold no secrets."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        """The flags as the ledger keeps them, but for those that are about one command; they hold no secrets."""
+        kept = {name: value for name, value in asdict(self).items() if name not in _OF_ONE_COMMAND}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}
 
 
 def derived_job_id(job: str, *parts: object) -> str:

@@ -2,6 +2,7 @@
 
     DIR/retryable/{batch_id}.jsonl    the record is fine; the same command may land it later
     DIR/permanent/{batch_id}.jsonl    the record, the spec or a limit has to change first
+    DIR/…/{batch_id}-rows.jsonl       rows that BigQuery refused after their batch was done
 
 A line has job, job_id, batch_id, step, record_id, source, line, position, code, message, attempts, time, and the
 original record in one of three forms, the first that is exact:
@@ -10,8 +11,9 @@ original record in one of three forms, the first that is exact:
     record           a value that never was a line (CSV, Parquet, a JSON array), as tagged JSON
     record_base64    bytes that are not text
 
-A batch that is done again replaces its files, and removes those that no longer apply. Local files can be read by
-their owner only: they hold personal data.
+A batch that is done again replaces its files, and removes those that no longer apply. A folder may be shared by jobs,
+but not for the same input: the launcher refuses that before anything starts. Local files can be read by their owner
+only: they hold personal data.
 """
 
 import base64
@@ -20,13 +22,13 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import apache_beam as beam
-from apache_beam.io.filesystem import BeamIOError
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import PCollection
 from apache_beam.typehints.decorators import no_annotations
@@ -37,6 +39,9 @@ from transforms.firestore.tagged_json import iso, to_tagged_json
 from transforms.types import Batch, DeadLetter
 
 T = TypeVar("T")
+
+# Ends the id of a batch of rows that were refused after the batch they are of.
+LATE_ROWS = "-rows"
 
 _KINDS = {"retryable": True, "permanent": False}
 
@@ -86,9 +91,48 @@ def store(folder: str, batch_id: str, source: str, letters: Sequence[DeadLetter]
         path = FileSystems.join(folder, kind, f"{batch_id}.jsonl")
         lines = [as_json(letter, source, header) for letter in letters if letter.retryable is retryable]
         if lines:
-            _write_privately(path, "".join(f"{line}\n" for line in lines).encode())
+            write_privately(path, "".join(f"{line}\n" for line in lines).encode())
         elif FileSystems.exists(path):
             FileSystems.delete([path])
+        late = FileSystems.join(folder, kind, f"{batch_id}{LATE_ROWS}.jsonl")
+        if not batch_id.endswith(LATE_ROWS) and FileSystems.exists(late):
+            FileSystems.delete([late])  # if rows are refused again, they are stored again
+
+
+def foreign_letters(folder: str, job_id: str, batch_prefixes: Collection[str]) -> str | None:
+    """A file that a run of these batches would replace although it belongs to another job; None if there is none.
+
+    Args:
+      batch_prefixes: with what the ids of the run's batches begin.
+    """
+    return next((path for path, owner in _letters_of(folder, batch_prefixes) if owner != job_id), None)
+
+
+def remove_letters(folder: str, job_id: str, batch_prefixes: Collection[str]) -> None:
+    """Removes what an earlier run of this job left about the same input, all of which is going to be done again."""
+    paths = [path for path, owner in _letters_of(folder, batch_prefixes) if owner == job_id]
+    if paths:
+        FileSystems.delete(paths)
+
+
+def _letters_of(folder: str, batch_prefixes: Collection[str]) -> Iterator[tuple[str, str]]:
+    """The files of these batches, and the job that each belongs to."""
+    for kind in _KINDS:
+        for path in list_letters(FileSystems.join(folder, kind)):
+            if path.rpartition("/")[2].partition("-")[0] in batch_prefixes:
+                with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+                    yield path, json.loads(file.readline() or b"{}").get("job_id", "")
+
+
+def list_letters(folder: str) -> list[str]:
+    """The dead-letter files directly in a folder, sorted. Raises UsageError if it cannot be listed."""
+    if FileSystems.get_scheme(folder) is None:  # not by Beam, which takes brackets in the folder's name for a pattern
+        return sorted(str(path) for path in Path(folder).glob("*.jsonl"))
+    try:
+        (found,) = FileSystems.match([FileSystems.join(folder, "*.jsonl")])
+    except BeamIOError as error:
+        raise UsageError(f"cannot list the dead letters in {folder}: {error}") from error
+    return sorted(match.path for match in found.metadata_list)
 
 
 def located(letters: Sequence[DeadLetter], source: str) -> list[DeadLetter]:
@@ -137,9 +181,9 @@ def _original(original: Any) -> dict[str, Any]:
 
 def check_writable(folder: str) -> None:
     """Raises UsageError if dead letters cannot be stored in `folder`. Writes an object there and removes it again."""
-    probe = FileSystems.join(folder, "permanent", ".writable")
     try:
-        _write_privately(probe, b"")
+        probe = FileSystems.join(folder, "permanent", ".writable")
+        write_privately(probe, b"")
         FileSystems.delete([probe])
     except (OSError, BeamIOError, ValueError) as error:
         raise UsageError(
@@ -148,7 +192,7 @@ def check_writable(folder: str) -> None:
         ) from error
 
 
-def _write_privately(path: str, content: bytes) -> None:
+def write_privately(path: str, content: bytes) -> None:
     """Replaces a file as a whole. A local one is readable by its owner only, from its first byte on."""
     if FileSystems.get_scheme(path) is not None:
         with FileSystems.create(path, mime_type="application/json") as remote:

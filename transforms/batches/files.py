@@ -27,6 +27,9 @@ from transforms.errors import JobError, UsageError
 # stand at the head of every batch id, so they are short.
 FINGERPRINT_DIGITS = 12
 
+# Files whose readers count the bytes they unpack, not those that are stored.
+_PACKED_SUFFIXES = (".gz", ".gzip", ".parquet", ".pq")
+
 # About a second of hashing.
 _MAX_HASHED_BYTES = 1024 * 1024 * 1024
 
@@ -64,6 +67,17 @@ def match_inputs(patterns: Sequence[str]) -> list[InputFile]:
     return sorted(found.values(), key=lambda file: file.path)
 
 
+def total_bytes(files: Iterable[InputFile]) -> int | None:
+    """Bytes of all files together; None if batches of some of them are not counted in stored bytes.
+
+    >>> total_bytes([InputFile("a.jsonl", 5, 0.0, ""), InputFile("b.csv", 7, 0.0, "")])
+    12
+    """
+    sizes = [None if file.path.lower().endswith(_PACKED_SUFFIXES) else file.size for file in files]
+    known = [size for size in sizes if size is not None]
+    return sum(known) if len(known) == len(sizes) else None
+
+
 def open_input(file: InputFile) -> BinaryIO:
     """Opens a matched file as it is stored, seekable, after checking that it is still the same file.
 
@@ -71,14 +85,26 @@ def open_input(file: InputFile) -> BinaryIO:
       JobError: it is gone, has changed since the job started, or cannot be opened.
     """
     stored = _open(file.path)
-    now = FileSystems.get_filesystem(file.path).metadata(file.path)
-    if (now.size_in_bytes, now.last_updated_in_seconds) != (file.size, file.modified_s):
+    try:
+        check_unchanged(file)
+    except JobError:
         stored.close()
+        raise
+    return stored
+
+
+def check_unchanged(file: InputFile) -> None:
+    """Raises JobError if a file is not the one that was matched any more."""
+    try:
+        now = FileSystems.get_filesystem(file.path).metadata(file.path)
+        same = (now.size_in_bytes, now.last_updated_in_seconds) == (file.size, file.modified_s)
+    except (OSError, BeamIOError):
+        same = False
+    if not same:
         raise JobError(
             f"input {file.path} has changed since the job started; run the same command again "
             "when nothing writes to it any more"
         )
-    return stored
 
 
 def _open(path: str) -> BinaryIO:

@@ -79,7 +79,5 @@ class _ReadSlicesFn(beam.DoFn):
         self._options, self._completed = options, completed
 
     def process(self, piece: Slice) -> Iterator[Batch[Record]]:
-        yield from read_slice(piece, self._options, self._may_be_passed_over)
-
-    def _may_be_passed_over(self, batch_id: str) -> bool:
-        return batch_id in self._completed or is_asked_to_stop()
+        if not is_asked_to_stop():  # before the file is opened
+            yield from read_slice(piece, self._options, self._completed.__contains__, is_asked_to_stop)

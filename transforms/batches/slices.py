@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from transforms.batches.csv_rows import CsvRows
 from transforms.batches.detect import INPUT_FORMATS, Format, detect
-from transforms.batches.files import InputFile, open_input
+from transforms.batches.files import InputFile, check_unchanged, open_input
 from transforms.batches.items import STEP, Item, Reader, cut, unreadable
 from transforms.batches.json_document import JsonDocument
 from transforms.batches.json_lines import JsonLines
@@ -109,7 +109,10 @@ def plan_slices(file: InputFile, options: ReadOptions) -> list[Slice]:
 
 
 def read_slice(
-    piece: Slice, options: ReadOptions, is_complete: Callable[[str], bool] = lambda batch_id: False
+    piece: Slice,
+    options: ReadOptions,
+    is_complete: Callable[[str], bool] = lambda batch_id: False,
+    is_to_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Batch[Record]]:
     """Reads a slice batch by batch; no more than one of them is in memory.
 
@@ -117,15 +120,19 @@ def read_slice(
       piece: what `plan_slices` planned with the same options.
       options: how to read.
       is_complete: says of a batch id whether the batch may be passed over; its records are then not parsed.
+      is_to_stop: asked before every batch; what comes behind it is not even looked for.
 
     Raises:
       JobError: as `open_input`, and when reading fails.
     """
     with _reader(piece, options) as reader:
         for ordinal, items in enumerate(cut(reader.scan(), options.batch_size, options.max_batch_bytes)):
+            if is_to_stop():
+                return
             batch_id = f"{piece.file.fingerprint}-{piece.index:05d}-{ordinal:05d}"
             if not is_complete(batch_id):
                 yield _batch(batch_id, piece.file.path, items, reader)
+    check_unchanged(piece.file)  # what was cut off or put in its place meanwhile was not read
 
 
 def _parquet_slices(file: InputFile, stored: BinaryIO, slice_bytes: int) -> list[Slice]:
@@ -177,7 +184,8 @@ def _batch(batch_id: str, source: str, items: list[Item | DeadLetter], reader: R
             records.append(reader.record(item))
         except RecordError as error:
             dead_letters.append(_dead_letter(error, item, reader))
-    return Batch(batch_id, source, len(items), tuple(records), tuple(dead_letters))
+    bytes_read = sum(item.size for item in items if isinstance(item, Item))
+    return Batch(batch_id, source, len(items), tuple(records), tuple(dead_letters), bytes_read=bytes_read)
 
 
 def _dead_letter(error: RecordError, item: Item, reader: Reader) -> DeadLetter:

@@ -6,6 +6,7 @@ The flag is this process's own, so it reaches readers whose workers are threads 
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 
 _asked = threading.Event()
 
@@ -23,3 +24,13 @@ def begin_anew() -> None:
 def is_asked_to_stop() -> bool:
     """Whether to begin no further batch."""
     return _asked.is_set()
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """Says of a batch id whether the batch need not be read: it is complete, or the run is asked to stop."""
+
+    completed: frozenset[str] = frozenset()
+
+    def __call__(self, batch_id: str) -> bool:
+        return batch_id in self.completed or is_asked_to_stop()

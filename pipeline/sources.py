@@ -1,0 +1,96 @@
+"""Where a job's records come from: files, Firestore collections, or both.
+
+--input=results/*.jsonl --input=firestore://users
+         │                        │
+         ▼                        ▼
+    ReadBatches           ReadDocumentBatches      ─▶ Batch[Record]
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import apache_beam as beam
+from apache_beam.pvalue import PCollection
+
+from pipeline.jobs import digest
+from transforms.batches.files import InputFile, match_inputs, total_bytes
+from transforms.batches.read import ReadBatches
+from transforms.batches.slices import ReadOptions
+from transforms.batches.stopping import PassedOver
+from transforms.firestore.batches import ReadDocumentBatches, input_id
+from transforms.firestore.client import FirestoreTarget
+from transforms.firestore.query import Query
+from transforms.job_ledger import Opening
+from transforms.types import Batch, Record
+
+FIRESTORE = "firestore://"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """All input of a run.
+
+    Attributes:
+      files: what the patterns of `--input` matched.
+      reading: how files are read, and how large a batch is.
+      queries: of the collections that `--input` names.
+      target: the database these collections are in.
+    """
+
+    files: tuple[InputFile, ...]
+    reading: ReadOptions
+    queries: tuple[Query, ...]
+    target: FirestoreTarget
+
+    @classmethod
+    def find(cls, patterns: Sequence[str], reading: ReadOptions, target: FirestoreTarget) -> "Sources":
+        """What `--input` names. Raises UsageError about what is not there."""
+        collections = [pattern.removeprefix(FIRESTORE) for pattern in patterns if pattern.startswith(FIRESTORE)]
+        paths = [pattern for pattern in patterns if not pattern.startswith(FIRESTORE)]
+        files = tuple(match_inputs(paths)) if paths or not collections else ()
+        return cls(files, reading, tuple(Query(path) for path in sorted(set(collections))), target)
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same input, read in the same way."""
+        files = sorted((file.path, file.fingerprint) for file in self.files)
+        return digest(self.reading, files, *[query.collection for query in self.queries])
+
+    @property
+    def bytes_total(self) -> int | None:
+        """Bytes of all input; None where nobody knows."""
+        return None if self.queries else total_bytes(self.files)
+
+    @property
+    def file_ids(self) -> frozenset[str]:
+        """With what the ids of the batches of files begin."""
+        return frozenset(file.fingerprint for file in self.files)
+
+    def ids(self, opening: Opening) -> frozenset[str]:
+        """With what the ids of all batches of a run begin."""
+        of_queries = (input_id(self.target, query, opening.started_at) for query in self.queries)
+        return self.file_ids | frozenset(of_queries)
+
+    def read(self, pipeline: beam.Pipeline, opening: Opening) -> PCollection[Batch[Record]]:
+        """Draws the reading part of a graph. Collections are read as of the moment the run began, also when resumed."""
+        batches: list[PCollection[Batch[Record]]] = []
+        if self.files:
+            batches.append(
+                pipeline | "ReadBatches" >> ReadBatches(self.files, completed=opening.completed, **asdict(self.reading))
+            )
+        for query in self.queries:
+            batches.append(
+                pipeline
+                | f"ReadDocuments[{query.collection}]"
+                >> ReadDocumentBatches(
+                    self.target,
+                    query,
+                    opening.started_at,
+                    batch_size=self.reading.batch_size,
+                    is_complete=PassedOver(opening.completed),
+                )
+            )
+        if len(batches) == 1:
+            return batches[0]
+        every: PCollection[Batch[Record]] = batches | "AllBatches" >> beam.Flatten()
+        return every
