@@ -14,6 +14,14 @@ from rich.table import Table
 from pipeline import COMMANDS, JOBS
 from transforms.errors import FirebeamError, UsageError
 
+# Beam logs the traceback of every failure, which the launcher explains in a sentence, and rejected rows with values.
+_SILENCED = (
+    "apache_beam.runners.common",
+    "apache_beam.runners.portability.local_job_service",
+    "apache_beam.io.gcp.bigquery",
+    "apache_beam.io.gcp.bigquery_tools",
+)
+
 _HELP = frozenset({"-h", "--help", "help"})
 
 
@@ -21,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one job or command and returns its exit code; every error is one sentence, without traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)  # it logs tracebacks of what we explain
+    for name in _SILENCED:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     console = Console(stderr=True)
     if not arguments or arguments[0] in _HELP:
         _print_contents(Console())

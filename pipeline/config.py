@@ -100,7 +100,8 @@ def parse(
         declared: Option = spec.metadata[_OPTION]
         group = groups.setdefault(declared.group, parser.add_argument_group(declared.group))
         _add(group, spec, declared, hints[spec.name])
-    values, rest = parser.parse_known_args(list(arguments))
+    switches = [f"--{name}" for name, hint in hints.items() if _kind(hint)[0] is bool]
+    values, rest = parser.parse_known_args(_with_explicit_switches(arguments, switches))
     read = {key: tuple(value) if isinstance(value, list) else value for key, value in vars(values).items()}
     missing = [f"--{spec.name}" for spec in dataclasses.fields(config) if _required(spec) and spec.name not in read]  # type: ignore[arg-type]
     if missing:
@@ -148,6 +149,19 @@ def _add(group: Any, spec: dataclasses.Field[Any], declared: Option, hint: Any) 
     group.add_argument(f"--{spec.name}", **settings)
 
 
+def _with_explicit_switches(arguments: Sequence[str], switches: Sequence[str]) -> list[str]:
+    """A switch takes the word behind it only if that says true or false.
+
+    >>> _with_explicit_switches(["--follow", "ingest-1", "--json", "no"], ["--follow", "--json"])
+    ['--follow=true', 'ingest-1', '--json', 'no']
+    """
+    following = [*arguments, ""][1:]
+    return [
+        f"{word}=true" if word in switches and after.lower() not in _TRUE | _FALSE else word
+        for word, after in zip(arguments, following, strict=True)
+    ]
+
+
 def _kind(hint: Any) -> tuple[type, bool]:
     """The type of one value, and whether there may be several."""
     if isinstance(hint, types.UnionType):
@@ -160,6 +174,8 @@ def _kind(hint: Any) -> tuple[type, bool]:
 def _reader(flag: str, kind: type, declared: Option, several: bool) -> Callable[[str], Any]:
     def one(text: str) -> Any:
         value: Any = _boolean(flag, text) if kind is bool else _number(flag, text, kind) if kind is not str else text
+        if kind is str and not text.strip():
+            raise UsageError(f"{flag} must not be empty")
         if declared.choices and value not in declared.choices:
             raise UsageError(f"{flag} must be one of {', '.join(declared.choices)}, got {text!r}")
         if declared.minimum is not None and value < declared.minimum:

@@ -44,8 +44,12 @@ def launch(job: ModuleType, arguments: Sequence[str], console: Console, environ:
     config, rest = parse(job.NAME, job.Config, arguments, job.ABOUT, job.EXAMPLE)
     options = beam_options(job, config, rest)
     refuse_cloud_with_emulators(options, environ)
+    if config.summary:
+        summaries.check_path(config.summary)
     plan = job.prepare(config, options)
-    summary = run(job, plan, options, console)
+    # The command that goes on with this run must not begin it anew.
+    command = shlex.join(["firebeam", job.NAME, *arguments, *(["--restart=false"] if config.restart else [])])
+    summary = run(job, plan, options, console, command)
     console.print(summary.as_table())
     if config.summary:
         summaries.save(summary, config.summary)
@@ -54,13 +58,15 @@ def launch(job: ModuleType, arguments: Sequence[str], console: Console, environ:
     if summary.dead_letters:
         console.print(f"dead letters: {escape(config.dead_letters)}", highlight=False, soft_wrap=True)
     if summary.state == INTERRUPTED:
-        command = escape(shlex.join(["firebeam", job.NAME, *arguments]))
-        console.print(f"to go on: {command}", highlight=False, soft_wrap=True)
+        console.print(f"to go on: {escape(command)}", highlight=False, soft_wrap=True)
     return summary.exit_code(config.max_dead_letter_ratio)
 
 
-def run(job: ModuleType, plan: Any, options: PipelineOptions, console: Console) -> Summary:
+def run(job: ModuleType, plan: Any, options: PipelineOptions, console: Console, command: str) -> Summary:
     """Runs a plan to its end, whichever it is, and says what became of every record.
+
+    Args:
+      command: goes on with the run, if it is stopped.
 
     Raises:
       UsageError: somebody else runs the job, or it is unfinished and its input has changed.
@@ -74,32 +80,49 @@ def run(job: ModuleType, plan: Any, options: PipelineOptions, console: Console) 
             f"going on with {escape(plan.job_id)}: {len(opening.completed):,} batches are done", highlight=False
         )
     plan = plan.opened(opening)
+
+    totals_of_job = _Remembered(lambda: read_totals(client, plan.job_id, plan.retry))
     state, error = FAILED, None
     try:
         job.provision(plan)
         pipeline = beam.Pipeline(runner=runner(options), options=options)
         job.build(pipeline, plan)
-        running = Running(pipeline, in_this_process(options), console.print)
+        running = Running(pipeline, in_this_process(options), console, command)
         with running.started():
-            show_progress(running, lambda: read_totals(client, plan.job_id, plan.retry), _Heart(ledger), console)
+            show_progress(running, totals_of_job, _Heart(ledger), console, plan.description.bytes_total)
         running.raise_failure()
         state = INTERRUPTED if running.was_stopped else COMPLETED
     except Exception as failure:  # whatever ended the run, the user is told what became of the records
         error = explain(failure)
         _LOG.debug("job %s failed", plan.job_id, exc_info=True)
-    return _close(ledger, lambda: read_totals(client, plan.job_id, plan.retry), plan, state, error, started_at)
+    return _close(ledger, totals_of_job, plan, state, error, started_at)
 
 
 def _close(
-    ledger: JobLedger, totals_of_job: Callable[[], Totals], plan: Any, state: str, error: str | None, started_at: float
+    ledger: JobLedger, totals_of_job: _Remembered, plan: Any, state: str, error: str | None, started_at: float
 ) -> Summary:
     try:
+        if state != COMPLETED:
+            ledger.give_up_batches(error or state)
         totals = totals_of_job()
         summary = Summary.of(plan.job_id, state, totals, started_at, time.time(), error)
         ledger.finish(summary.state, summary.error, totals.as_fields())
     except FirebeamError as failure:
-        return Summary.of(plan.job_id, FAILED, Totals(), started_at, time.time(), error or str(failure))
+        error = f"{error or failure} (the counts are those last seen: the ledger could not be read any more)"
+        return Summary.of(plan.job_id, FAILED, totals_of_job.last, started_at, time.time(), error)
     return summary
+
+
+class _Remembered:
+    """Reads the totals and keeps the last ones, for when they cannot be read any more."""
+
+    def __init__(self, read: Callable[[], Totals]):
+        self._read = read
+        self.last = Totals()
+
+    def __call__(self) -> Totals:
+        self.last = self._read()
+        return self.last
 
 
 class _Heart:

@@ -6,7 +6,7 @@ import argparse
 import re
 from collections.abc import Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from apache_beam.options.pipeline_options import (
     DirectOptions,
@@ -16,6 +16,7 @@ from apache_beam.options.pipeline_options import (
     StandardOptions,
 )
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
+from apache_beam.runners.runner import create_runner
 
 from pipeline.config import flag_names, refuse_unknown
 from pipeline.targets import EMULATOR_VARIABLES
@@ -34,6 +35,7 @@ def beam_options(job: ModuleType, config: Any, rest: Sequence[str]) -> PipelineO
     """
     parsers: list[argparse.ArgumentParser] = []
     beam_flags = [f"--{name}" for name in PipelineOptions([]).get_all_options(add_extra_args_fn=parsers.append)]
+    parsers[0].error = _refuse  # type: ignore[method-assign]  # instead of pages of Beam's own usage
     _, unknown = parsers[0].parse_known_args(list(rest))
     if unknown:
         refuse_unknown(job.NAME, unknown, [*flag_names(job.Config), *beam_flags])
@@ -41,7 +43,19 @@ def beam_options(job: ModuleType, config: Any, rest: Sequence[str]) -> PipelineO
     options = PipelineOptions([*rest, *shared])
     # Workers import modules; a pickled main session would drag the launcher's state along.
     options.view_as(SetupOptions).save_main_session = False
+    name = runner(options)
+    if isinstance(name, str):
+        try:
+            create_runner(name)
+        except ValueError:
+            raise UsageError(
+                f"--runner={name} is no runner that Beam knows; try DirectRunner or DataflowRunner"
+            ) from None
     return options
+
+
+def _refuse(message: str) -> NoReturn:
+    raise UsageError(message)
 
 
 def runner(options: PipelineOptions) -> Any:
@@ -52,7 +66,9 @@ def runner(options: PipelineOptions) -> Any:
 
 
 # A worker's failure arrives as the text of its traceback, with the step that failed at the end.
-_OWN_ERROR = re.compile(r"^(?:\w+\.)+(?:JobError|TransientError|AccountingError|UsageError): (.*)$", re.MULTILINE)
+_OWN_ERROR = re.compile(
+    r"^(?:\w+\.)+(?:JobError|TransientError|OutageError|AccountingError|UsageError): (.*)$", re.MULTILINE
+)
 _STEP = re.compile(r"\s*\[while running '([^']*)'\]")
 
 

@@ -9,14 +9,17 @@ Workers in processes of their own do not hear the first signal's request, so the
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import FrameType
 
 import apache_beam as beam
 import psutil
+from rich.console import Console
+from rich.markup import escape
 
 from pipeline.summary import EXIT_INTERRUPTED
 from transforms.batches.stopping import ask_to_stop, begin_anew, is_asked_to_stop
@@ -30,12 +33,14 @@ class Running:
     Args:
       pipeline: the graph.
       stops_softly: whether the workers are threads of this process.
-      say: told in one line what a signal leads to.
+      console: told in one line what a signal leads to.
+      command: goes on with a run that was stopped.
     """
 
-    def __init__(self, pipeline: beam.Pipeline, stops_softly: bool, say: Callable[[str], None]):
+    def __init__(self, pipeline: beam.Pipeline, stops_softly: bool, console: Console, command: str):
         self._failure: BaseException | None = None
-        self._stops_softly, self._say = stops_softly, say
+        self._stops_softly, self._console, self._command = stops_softly, console, command
+        self._not_ours = frozenset(psutil.Process().children(recursive=True))
         self._thread = threading.Thread(target=self._run, args=(pipeline,), name="beam", daemon=True)
 
     def _run(self, pipeline: beam.Pipeline) -> None:
@@ -46,7 +51,10 @@ class Running:
 
     @contextlib.contextmanager
     def started(self) -> Iterator[None]:
-        """Runs the pipeline and listens to signals until the block ends."""
+        """Runs the pipeline and listens to signals until the block ends.
+
+        Whoever leaves the block before the run has ended gives it up: no further batch is begun.
+        """
         begin_anew()
         before = {number: signal.getsignal(number) for number in _SIGNALS} if _is_main_thread() else {}
         for number in before:
@@ -55,6 +63,7 @@ class Running:
             self._thread.start()
             yield
         finally:
+            self._give_up()
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -75,19 +84,31 @@ class Running:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._stops_softly and not is_asked_to_stop():
-            self._say("finishing the batches in flight; a second signal stops at once")
+            self._console.print("finishing the batches in flight; a second signal stops at once", highlight=False)
             ask_to_stop()
             return
-        end_children()
-        self._say("stopped; the same command goes on where it was")
+        threading.excepthook = lambda _: None  # those of Beam's threads that miss their worker
+        logging.disable()
+        self._end_workers()
+        self._console.show_cursor()  # the live bar, which hid it, is not ended
+        self._console.print(f"stopped; to go on: {escape(self._command)}", highlight=False, soft_wrap=True)
         os._exit(EXIT_INTERRUPTED)  # Beam's threads would keep the process alive
 
+    def _give_up(self) -> None:
+        if self._thread.is_alive():
+            ask_to_stop()
+            if self._stops_softly:
+                self._thread.join()
+            else:
+                self._end_workers()
 
-def end_children() -> None:
-    """Kills the processes that this one started, workers among them."""
-    for child in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            child.kill()
+    def _end_workers(self) -> None:
+        """Kills the processes started since this run was planned, and those that they start meanwhile."""
+        while workers := set(psutil.Process().children(recursive=True)) - self._not_ours:
+            for worker in workers:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    worker.kill()
+            psutil.wait_procs(workers, timeout=1.0)
 
 
 def _is_main_thread() -> bool:

@@ -10,8 +10,11 @@ from typing import Any
 from apache_beam.io.filesystems import FileSystems
 from rich.table import Table
 
+from transforms.errors import UsageError
 from transforms.job_ledger import COMPLETED, FAILED, INTERRUPTED
 from transforms.totals import Totals
+
+UNREADABLE_FILE = "UNREADABLE_FILE"
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -89,10 +92,13 @@ class Summary:
         )
 
     def exit_code(self, max_dead_letter_ratio: float) -> int:
-        """0: everything is accounted for; 1: failed; 4: more dead letters than the share allowed; 130: interrupted."""
+        """0: everything is accounted for; 1: failed; 4: more dead letters than the share allowed, or a file that could
+        not be read to its end; 130: interrupted."""
         if self.state != COMPLETED:
             return EXIT_INTERRUPTED if self.state == INTERRUPTED else EXIT_FAILED
-        too_many = self.dead_letters > max_dead_letter_ratio * self.read
+        # An unreadable file is one dead letter and any number of records that nobody has seen.
+        unread = any(reason.code == UNREADABLE_FILE for reason in self.dead_letters_by)
+        too_many = unread or self.dead_letters > max_dead_letter_ratio * self.read
         return EXIT_TOO_MANY_DEAD_LETTERS if too_many else EXIT_OK
 
     def as_table(self) -> Table:
@@ -116,6 +122,22 @@ class Summary:
         """For a program: one object, two-space indent."""
         document: dict[str, Any] = asdict(self)
         return json.dumps(document, indent=2) + "\n"
+
+
+def check_path(path: str) -> None:
+    """Raises UsageError if a summary cannot be written there. Leaves what is there as it is."""
+    if FileSystems.get_scheme(path) is not None:
+        return
+    target = Path(path)
+    is_new = not target.exists()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("ab"):
+            pass
+        if is_new:
+            target.unlink()
+    except OSError as error:
+        raise UsageError(f"cannot write --summary={path}: {error.strerror}; name a file that can be written") from error
 
 
 def save(summary: Summary, path: str) -> None:

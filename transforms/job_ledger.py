@@ -1,8 +1,8 @@
 """One job in the ledger: who runs it, since when, how far it is. Plain Python, for whoever has a client.
 
     pipeline_jobs/{job_id}
-        job, state, attempt, parameters, input_fingerprint, spec_fingerprint, owner, heartbeat_at, started_at,
-        finished_at, error, batches_total, totals, expire_at
+        job, state, attempt, parameters, input_fingerprint, spec_fingerprint, bytes_total, owner, heartbeat_at,
+        started_at, finished_at, error, batches_total, totals, expire_at
     pipeline_jobs/{job_id}/batches/{batch_id}
         state, attempt, source, first, last, counts by outcome, started_at, completed_at, error, ids, expire_at
 
@@ -20,20 +20,22 @@ from __future__ import annotations
 
 import datetime
 import os
+import random as _random
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from transforms.errors import JobError, UsageError
+from transforms.errors import JobError, TransientError, UsageError
 from transforms.firestore import messages
 from transforms.firestore.client import FirestoreClient, RpcError
 from transforms.firestore.committer import AtomicGroup, Committer, Conflicted, Landed
 from transforms.firestore.fetch import fetch_all
 from transforms.firestore.outcomes import Outcome
 from transforms.firestore.packing import RequestLimits
-from transforms.firestore.values import decode_fields, serialised_fields, timestamp
+from transforms.firestore.values import decode_fields, encode, serialised_fields, timestamp
+from transforms.firestore.versions import ALL_ROWS, NO_ROWS, OWN_ROWS
 from transforms.retry import RetryPolicy
 from transforms.types import BatchOutcome
 
@@ -41,7 +43,7 @@ JOBS_COLLECTION = "pipeline_jobs"
 BATCHES_COLLECTION = "batches"
 
 RUNNING, COMPLETED, FAILED, INTERRUPTED = "running", "completed", "failed", "interrupted"
-PROCESSING, ERROR = "processing", "error"
+PROCESSING, ERROR, CORRECTION = "processing", "error", "correction"
 
 HEARTBEAT_INTERVAL_S = 10.0
 STALE_AFTER_S = 60.0
@@ -49,7 +51,23 @@ STALE_AFTER_S = 60.0
 _KEPT = datetime.timedelta(days=90)
 _READ_TIMEOUT_S = 60.0
 
-COUNTS = ("read", "written", "unchanged", "superseded", "dead_letter_count", "retries", "overflowed", "repaired")
+_EQUAL = messages.StructuredQuery.FieldFilter.EQUAL
+_LESS_THAN = messages.StructuredQuery.FieldFilter.LESS_THAN
+
+# The steps whose dead letters are rows that the table lacks although the documents are there.
+_ROW_STEPS = frozenset({"InsertRows", "LoadRows"})
+
+COUNTS = (
+    "read",
+    "written",
+    "unchanged",
+    "superseded",
+    "dead_letter_count",
+    "retries",
+    "overflowed",
+    "repaired",
+    "bytes_read",
+)
 
 
 @dataclass(frozen=True)
@@ -62,6 +80,7 @@ class JobDescription:
       parameters: its flags; no secrets.
       input_fingerprint: of all input and of how it is read.
       spec_fingerprint: of the record spec.
+      bytes_total: of all input; None where a batch does not tell its share of it.
     """
 
     job: str
@@ -69,6 +88,7 @@ class JobDescription:
     parameters: Mapping[str, Any]
     input_fingerprint: str
     spec_fingerprint: str
+    bytes_total: int | None = None
 
 
 @dataclass(frozen=True)
@@ -101,12 +121,14 @@ class Opening:
       started_at: when the run began; one that is resumed keeps it.
       resumed: whether an unfinished run goes on.
       completed: ids of the batches that need not be done again.
+      rows_known: which unchanged records have their rows in the job's table: see `versions.py`.
     """
 
     attempt: int
     started_at: datetime.datetime
     resumed: bool
     completed: frozenset[str] = frozenset()
+    rows_known: str = NO_ROWS
 
 
 class JobLedger:
@@ -117,6 +139,7 @@ class JobLedger:
       job_id: of the job.
       retry: of every request.
       now: seconds since the epoch.
+      sleep, random: injected by tests.
 
     Raises (every method): JobError for credentials, permission or database; TransientError after bounded retries.
     """
@@ -127,12 +150,16 @@ class JobLedger:
         job_id: str,
         retry: RetryPolicy | None = None,
         now: Callable[[], float] = time.time,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        random: Callable[[], float] = _random.random,
     ):
-        self._client, self._job_id, self._now = client, job_id, now
+        self._client, self._job_id, self._now, self._sleep, self._random = client, job_id, now, sleep, random
         self._retry = retry or RetryPolicy()
-        self._committer = Committer(client, RequestLimits(), self._retry)
+        self._committer = Committer(client, RequestLimits(), self._retry, sleep=sleep, random=random)
         self._path = f"{JOBS_COLLECTION}/{job_id}"
         self._update_time: datetime.datetime | None = None
+        self._owned: dict[str, Any] = {}
 
     # The launcher's part: opening, keeping and closing a job.
 
@@ -151,13 +178,14 @@ class JobLedger:
             self._refuse_if_alive(stored, moment)
         if stored and unfinished and not restart:
             _refuse_if_changed(stored, description)
-            opening = Opening(stored["attempt"], stored["started_at"], True, self._completed_batches())
+            opening = Opening(stored["attempt"], stored["started_at"], True, rows_known=stored["rows_known"])
         else:
-            opening = Opening(stored["attempt"] + 1 if stored else 1, moment, False)
+            rows_known = _rows_known(stored, description) if stored else NO_ROWS
+            opening = Opening(stored["attempt"] + 1 if stored else 1, moment, False, rows_known=rows_known)
         self._write_job(description, owner, opening, moment)
-        if not opening.resumed:
-            self._remove_batches()
-        return opening
+        # Also behind a resumed run: the process that began it may have died before it had removed them all.
+        self._remove_batches_before(opening.attempt)
+        return replace(opening, completed=self._completed_batches()) if opening.resumed else opening
 
     def heartbeat(self) -> None:
         """Says that the job is still being run.
@@ -167,11 +195,24 @@ class JobLedger:
         """
         self._update({"heartbeat_at": self._moment()})
 
+    def give_up_batches(self, error: str) -> None:
+        """Writes down that the batches in flight are not going to be completed by this process.
+
+        Raises:
+          JobError: another process has taken the job, and the batches in flight are its own.
+        """
+        self.heartbeat()
+        fields = {"state": ERROR, "error": error}
+        for document in self._batches("state", _EQUAL, PROCESSING):
+            self._set_batch(_id_of(document), fields, mask=fields)
+
     def finish(self, state: str, error: str | None, totals: Mapping[str, Any]) -> None:
-        """Closes the run; `totals` are stored with it."""
+        """Closes the run; `totals` are stored with it.
+
+        Raises:
+          JobError: another process has taken the job.
+        """
         moment = self._moment()
-        if state != COMPLETED:
-            self._mark_unfinished_batches(error or state)
         self._update(
             {
                 "state": state,
@@ -197,7 +238,7 @@ class JobLedger:
         moment = self._moment()
         reasons = [{"step": step, "code": code, "count": n} for (step, code), n in sorted(outcome.dead_letters.items())]
         fields = {
-            "state": COMPLETED,
+            "state": CORRECTION if outcome.is_correction else COMPLETED,
             "attempt": attempt,
             "source": outcome.source,
             "read": outcome.read,
@@ -210,6 +251,7 @@ class JobLedger:
             "retries": outcome.retries,
             "overflowed": outcome.overflowed,
             "repaired": outcome.repaired,
+            "bytes_read": outcome.bytes_read,
             "ids": list(outcome.ids),
             "completed_at": moment,
             "error": None,
@@ -220,20 +262,17 @@ class JobLedger:
     def _set_batch(self, batch_id: str, fields: Mapping[str, Any], mask: Mapping[str, Any] | None = None) -> None:
         name = self._client.target.document_name(f"{self._path}/{BATCHES_COLLECTION}/{batch_id}")
         write = messages.update(messages.document(name, serialised_fields(fields)))
-        self._landed(self._commit(write + (messages.update_mask(mask) if mask else b"")))
+        self._landed(self._commit(write + (messages.update_mask(mask) if mask else b""), guarded=False))
 
     # How the launcher's part is done.
 
     def _read_job(self) -> dict[str, Any] | None:
-        name = self._client.target.document_name(self._path)
+        """The job's document; from now on `_take` expects to replace this state of it."""
+        name = self._name()
         answers = fetch_all(self._client, lambda: self._client.batch_get([name], (), _READ_TIMEOUT_S), self._retry)
-        for answer in answers:
-            if answer.HasField("found"):
-                moment = answer.found.update_time
-                self._update_time = timestamp(moment.seconds, moment.nanos)
-                return decode_fields(answer.found.fields)
-        self._update_time = None
-        return None
+        found = [answer.found for answer in answers if answer.HasField("found")]
+        self._update_time = timestamp(found[0].update_time.seconds, found[0].update_time.nanos) if found else None
+        return decode_fields(found[0].fields) if found else None
 
     def _refuse_if_alive(self, stored: Mapping[str, Any], moment: datetime.datetime) -> None:
         owner = Owner(stored["owner"]["host"], stored["owner"]["pid"])
@@ -247,6 +286,7 @@ class JobLedger:
     def _write_job(
         self, description: JobDescription, owner: Owner, opening: Opening, moment: datetime.datetime
     ) -> None:
+        self._owned = {"owner": {"host": owner.host, "pid": owner.pid, "since": moment}}
         fields = {
             "job": description.job,
             "state": RUNNING,
@@ -254,8 +294,10 @@ class JobLedger:
             "parameters": dict(description.parameters),
             "input_fingerprint": description.input_fingerprint,
             "spec_fingerprint": description.spec_fingerprint,
-            "owner": {"host": owner.host, "pid": owner.pid},
+            "bytes_total": description.bytes_total,
+            **self._owned,
             "heartbeat_at": moment,
+            "rows_known": opening.rows_known,
             "started_at": opening.started_at,
             "finished_at": None,
             "error": None,
@@ -265,28 +307,33 @@ class JobLedger:
         }
         self._take(messages.update(messages.document(self._name(), serialised_fields(fields))))
 
-    def _update(self, fields: Mapping[str, Any]) -> None:
+    def _update(self, changed: Mapping[str, Any]) -> None:
+        fields = {**self._owned, **changed}  # so that a write of this process is told from the same one of another
         document = messages.document(self._name(), serialised_fields(fields))
         self._take(messages.update(document) + messages.update_mask(fields))
 
     def _take(self, write: bytes) -> None:
         """Writes the job's document, unless somebody else has since this process last did."""
-        condition = messages.if_unchanged_since(self._update_time) if self._update_time else messages.IF_ABSENT
-        outcome = self._commit(write + condition)
-        if isinstance(outcome, Conflicted):
-            if self._is_ours(write):
+        expected = self._update_time
+        condition = messages.if_unchanged_since(expected) if expected else messages.IF_ABSENT
+        for attempt in range(1, self._retry.max_attempts + 1):
+            outcome = self._commit(write + condition, guarded=True)
+            if not isinstance(outcome, Conflicted):
+                self._update_time = self._landed(outcome).update_times[0]
                 return
-            raise JobError(f"job {self._job_id} was taken by another process; this one stops")
-        self._update_time = self._landed(outcome).update_times[0]
+            stored = self._read_job() or {}
+            if _holds(stored, write):  # an earlier attempt of this very write was applied, and nobody heard of it
+                return
+            if self._update_time != expected:
+                self._update_time = expected  # so that this process writes nothing to a job it has lost
+                raise JobError(f"job {self._job_id} was taken over or removed by another process; this one stops")
+            self._sleep(self._retry.delay_s(attempt, self._random))
+        raise TransientError(
+            f"Firestore did not take the document of job {self._job_id}; the last answer was {outcome}"
+        )
 
-    def _is_ours(self, write: bytes) -> bool:
-        """Whether a conflict was met because an earlier attempt of this very write had been applied unheard."""
-        wanted = decode_fields(messages.Write.FromString(write).update.fields)
-        stored = self._read_job() or {}
-        return all(stored.get(name) == value for name, value in wanted.items())
-
-    def _commit(self, write: bytes) -> Outcome:
-        ((outcome,), _) = self._committer.commit([AtomicGroup((write,))], guarded=True)
+    def _commit(self, write: bytes, *, guarded: bool) -> Outcome:
+        ((outcome,), _) = self._committer.commit([AtomicGroup((write,))], guarded=guarded)
         return outcome
 
     def _landed(self, outcome: Outcome) -> Landed:
@@ -295,27 +342,21 @@ class JobLedger:
         return outcome
 
     def _completed_batches(self) -> frozenset[str]:
-        return frozenset(_id_of(document) for document in self._batches(COMPLETED))
+        return frozenset(_id_of(document) for document in self._batches("state", _EQUAL, COMPLETED))
 
-    def _remove_batches(self) -> None:
-        """Removes what an earlier run left, so that totals are those of this one."""
-        writes = (messages.delete(document.name) for document in self._batches(None))
+    def _remove_batches_before(self, attempt: int) -> None:
+        """Removes what earlier runs left, so that totals are those of this one."""
+        writes = (messages.delete(document.name) for document in self._batches("attempt", _LESS_THAN, attempt))
         self._committer.commit(AtomicGroup((write,)) for write in writes)
 
-    def _mark_unfinished_batches(self, error: str) -> None:
-        fields = {"state": ERROR, "error": error}
-        for document in self._batches(PROCESSING):
-            self._set_batch(_id_of(document), fields, mask=fields)
-
-    def _batches(self, state: str | None) -> Iterator[Any]:
-        """The names of all batches in a state, as documents without fields."""
+    def _batches(self, field_path: str, operator: int, value: Any) -> Iterator[Any]:
+        """The names of the batches whose field compares so, as documents without fields."""
         query = messages.StructuredQuery()
         query.from_.add(collection_id=BATCHES_COLLECTION)
         query.select.fields.add(field_path="__name__")
-        if state is not None:
-            query.where.field_filter.field.field_path = "state"
-            query.where.field_filter.op = query.where.field_filter.Operator.EQUAL
-            query.where.field_filter.value.string_value = state
+        condition = query.where.field_filter
+        condition.field.field_path, condition.op = field_path, operator
+        condition.value.CopyFrom(encode(value))
         answers = fetch_all(
             self._client, lambda: self._client.run_query(self._name(), query, _READ_TIMEOUT_S), self._retry
         )
@@ -333,6 +374,25 @@ def _id_of(document: Any) -> str:
     return identifier
 
 
+def _holds(stored: Mapping[str, Any], write: bytes) -> bool:
+    wanted = decode_fields(messages.Write.FromString(write).update.fields)
+    return all(name in stored and stored[name] == value for name, value in wanted.items())
+
+
+def _rows_known(stored: Mapping[str, Any], description: JobDescription) -> str:
+    """Which rows the table has after the run before: all of the same input, those of this job's own records, or none
+    that is known of."""
+    same_table = stored["parameters"].get("bigquery_table") == description.parameters.get("bigquery_table")
+    refused = any(reason["step"] in _ROW_STEPS for reason in stored["totals"].get("dead_letters", ()))
+    if stored["state"] != COMPLETED or not same_table or refused:
+        return NO_ROWS
+    same_input = (stored["input_fingerprint"], stored["spec_fingerprint"]) == (
+        description.input_fingerprint,
+        description.spec_fingerprint,
+    )
+    return ALL_ROWS if same_input else OWN_ROWS
+
+
 def _refuse_if_changed(stored: Mapping[str, Any], description: JobDescription) -> None:
     """An unfinished run goes on only with the input and the spec it began with."""
     changed = [
@@ -344,13 +404,15 @@ def _refuse_if_changed(stored: Mapping[str, Any], description: JobDescription) -
         if before != now
     ]
     if changed:
-        flags = [
+        differences = [
             f"--{name} was {before}, is {description.parameters.get(name)}"
             for name, before in sorted(stored["parameters"].items())
             if before != description.parameters.get(name)
         ]
+        if stored["bytes_total"] and description.bytes_total and stored["bytes_total"] != description.bytes_total:
+            differences.append(f"{stored['bytes_total']:,} bytes then, {description.bytes_total:,} bytes now")
         raise UsageError(
             f"job {description.job_id} is unfinished, and {' and '.join(changed)} changed since it began"
-            + (f" ({'; '.join(flags)})" if flags else "")
+            + (f" ({'; '.join(differences)})" if differences else "")
             + "; put it back to go on, or start over with --restart"
         )

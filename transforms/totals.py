@@ -10,7 +10,7 @@ import datetime
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from transforms.errors import JobError
 from transforms.firestore import messages
@@ -24,11 +24,24 @@ from transforms.retry import RetryPolicy
 _MAX_AGGREGATIONS = 5
 _TIMEOUT_S = 60.0
 _NEWEST_IDS = 5
+# How many batches tell the pace: enough to be steady, few enough to be read every second.
+_RECENT_BATCHES = 20
+
+
+class Completion(NamedTuple):
+    """When a batch was completed, and how much it was."""
+
+    at: datetime.datetime
+    read: int
+    bytes_read: int
 
 
 @dataclass
 class Totals:
-    """Sums over the batches of a run: `batches` are completed ones; others in records, requests or values."""
+    """Sums over the batches of a run: in records, but for `retries` (requests), `overflowed` (values) and `bytes_read`.
+
+    `batches` are completed, `processing` in flight, `failed` given up; `recent` are those completed last, newest first.
+    """
 
     batches: int = 0
     processing: int = 0
@@ -41,9 +54,11 @@ class Totals:
     retries: int = 0
     overflowed: int = 0
     repaired: int = 0
+    bytes_read: int = 0
     dead_letters: Counter[tuple[str, str]] = field(default_factory=Counter)
     first_completed_at: datetime.datetime | None = None
     newest_ids: tuple[str, ...] = ()
+    recent: tuple[Completion, ...] = ()
 
     @property
     def adds_up(self) -> bool:
@@ -51,13 +66,23 @@ class Totals:
         accounted = self.written + self.unchanged + self.superseded + self.dead_letter_count
         return self.read == accounted and self.dead_letter_count == sum(self.dead_letters.values())
 
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Totals:
+        """From what `as_fields` made of them.
+
+        >>> totals = Totals(read=1, dead_letter_count=1, dead_letters=Counter({("ReadBatches", "INVALID_JSON"): 1}))
+        >>> Totals.of(totals.as_fields()) == totals
+        True
+        """
+        reasons = {(reason["step"], reason["code"]): reason["count"] for reason in fields["dead_letters"]}
+        return cls(**{**fields, "dead_letters": Counter(reasons), "newest_ids": tuple(fields["newest_ids"])})
+
     def as_fields(self) -> dict[str, Any]:
         """As the job's document keeps them."""
-        fields = asdict(self)
-        fields["dead_letters"] = [
-            {"step": step, "code": code, "count": n} for (step, code), n in sorted(self.dead_letters.items())
-        ]
-        return {**fields, "newest_ids": list(self.newest_ids)}
+        reasons = [{"step": step, "code": code, "count": n} for (step, code), n in sorted(self.dead_letters.items())]
+        fields = {**asdict(self), "dead_letters": reasons, "newest_ids": list(self.newest_ids)}
+        del fields["recent"]
+        return fields
 
 
 def read_totals(client: FirestoreClient, job_id: str, retry: RetryPolicy | None = None) -> Totals:
@@ -76,7 +101,7 @@ def read_totals(client: FirestoreClient, job_id: str, retry: RetryPolicy | None 
         _add_reasons(totals, batch)
     for batch in reader.edge("ASCENDING", limit=1):
         totals.first_completed_at = batch["completed_at"]
-    totals.newest_ids = _newest(reader.edge("DESCENDING", limit=_NEWEST_IDS))
+    _add_newest(totals, reader.edge("DESCENDING", limit=_RECENT_BATCHES))
     return totals
 
 
@@ -103,7 +128,7 @@ def add_up(batches: Iterable[Mapping[str, Any]]) -> Totals:
     completed.sort(key=lambda batch: batch["completed_at"])
     if completed:
         totals.first_completed_at = completed[0]["completed_at"]
-    totals.newest_ids = _newest(completed[::-1])
+    _add_newest(totals, completed[::-1])
     return totals
 
 
@@ -121,12 +146,11 @@ class _Reader:
         totals = Totals()
         states = {"batches": COMPLETED, "processing": PROCESSING, "failed": ERROR}
         for name, state in states.items():
-            setattr(totals, name, self._aggregated(_where("state", state), [])["n"])
-        for first in range(0, len(COUNTS), _MAX_AGGREGATIONS - 1):
-            names = COUNTS[first : first + _MAX_AGGREGATIONS - 1]
-            sums = self._aggregated(_all(), names)
-            for name in names:
-                setattr(totals, name, sums[name])
+            setattr(totals, name, self._aggregated(_where("state", state), ())["n"])
+        for first in range(0, len(COUNTS), _MAX_AGGREGATIONS):
+            names = COUNTS[first : first + _MAX_AGGREGATIONS]
+            for name, sum_of_all in self._aggregated(_all(), names).items():
+                setattr(totals, name, sum_of_all)
         return totals
 
     def batches(self, *, has_dead_letters: bool = False) -> list[dict[str, Any]]:
@@ -147,11 +171,13 @@ class _Reader:
         return [decode_fields(answer.document.fields) for answer in answers if answer.HasField("document")]
 
     def _aggregated(self, query: Any, summed: Sequence[str]) -> dict[str, Any]:
+        """The sums of these fields; without fields, the number of documents as `n`."""
         request = messages.RunAggregationQueryRequest().structured_aggregation_query
         request.structured_query.CopyFrom(query)
-        request.aggregations.add(alias="n").count.SetInParent()
         for name in summed:
             request.aggregations.add(alias=name).sum.field.field_path = name
+        if not summed:
+            request.aggregations.add(alias="n").count.SetInParent()
         answers = fetch_all(
             self._client,
             lambda: self._client.aggregate(self._parent, request, _TIMEOUT_S),
@@ -186,5 +212,10 @@ def _add_reasons(totals: Totals, batch: Mapping[str, Any]) -> None:
         totals.dead_letters[reason["step"], reason["code"]] += reason["count"]
 
 
-def _newest(batches: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    return tuple(key for batch in batches for key in batch.get("ids", ()))[:_NEWEST_IDS]
+def _add_newest(totals: Totals, newest: Sequence[Mapping[str, Any]]) -> None:
+    """Adds what only the batches completed last tell; newest first."""
+    totals.newest_ids = tuple(key for batch in newest for key in batch.get("ids", ()))[:_NEWEST_IDS]
+    totals.recent = tuple(
+        Completion(batch["completed_at"], batch.get("read", 0), batch.get("bytes_read", 0))
+        for batch in newest[:_RECENT_BATCHES]
+    )

@@ -120,13 +120,14 @@ class Flat(NamedTuple):
 
 
 class Written(NamedTuple):
-    """A record that Firestore has acknowledged, with what it now holds about it."""
+    """A record that Firestore holds, with what it holds about it; `unchanged` if it held the same before."""
 
     key: str
     record: Record
     flat: Mapping[str, Any]
     meta: Mapping[str, Any]
     update_time: datetime.datetime
+    unchanged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,7 @@ class Batch(Generic[T]):
       retries: requests sent again so far.
       overflowed: values that did not fit their BigQuery column and went to `_overflow`.
       repaired: records whose two documents were not of one content before; they are among the entries.
+      bytes_read: of the source, as its reader counts them; 0 where it does not.
     """
 
     batch_id: str
@@ -156,6 +158,7 @@ class Batch(Generic[T]):
     retries: int = 0
     overflowed: int = 0
     repaired: int = 0
+    bytes_read: int = 0
 
     def __post_init__(self) -> None:
         accounted = len(self.entries) + len(self.dead_letters) + self.superseded + self.unchanged
@@ -193,12 +196,13 @@ class Batch(Generic[T]):
             self.retries + retries,
             self.overflowed + overflowed,
             self.repaired + repaired,
+            self.bytes_read,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class BatchOutcome:
-    """What became of one batch, in records; `retries` in requests, `overflowed` in values.
+    """What became of one batch, in records; `retries` in requests, `overflowed` in values, `bytes_read` of the source.
 
     `read` is the sum of `written`, `unchanged`, `superseded` and all `dead_letters`, which are counted by (step, code).
     `repaired` are part of `written`; `ids` are the first few written.
@@ -215,21 +219,29 @@ class BatchOutcome:
     overflowed: int = 0
     repaired: int = 0
     ids: tuple[str, ...] = ()
+    bytes_read: int = 0
+
+    @property
+    def is_correction(self) -> bool:
+        """Whether it takes back what the outcome of a batch said, rather than being one."""
+        return self.written < 0
 
     @classmethod
     def of(cls, batch: Batch[Written]) -> BatchOutcome:
         """The outcome of a batch whose last step is done."""
         by_reason = Counter((letter.step, letter.code) for letter in batch.dead_letters)
+        new = [entry for entry in batch.entries if not entry.unchanged]
         return cls(
             batch.batch_id,
             batch.source,
             batch.read,
-            len(batch.entries),
-            batch.unchanged,
+            len(new),
+            batch.unchanged + len(batch.entries) - len(new),
             batch.superseded,
             dict(by_reason),
             batch.retries,
             batch.overflowed,
             batch.repaired,
-            tuple(entry.key for entry in batch.entries[:_SHOWN_IDS]),
+            tuple(entry.key for entry in new[:_SHOWN_IDS]),
+            batch.bytes_read,
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.documents import read_collection
 from tests.support.ingest import ingest, profile
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.firestore.client import FirestoreTarget
@@ -195,7 +196,8 @@ def test_bad_input_is_a_dead_letter_or_lands_and_the_job_goes_on(tmp_path, targe
     source = tmp_path / "input"
     source.write_bytes(content)
     run = ingest(tmp_path, target, f"--input={source}", "--max_dead_letter_ratio=1")
-    assert run.exit_code == 0, run.summary
+    unread = any(letter["code"] == "UNREADABLE_FILE" for letter in run.dead_letters)
+    assert run.exit_code == (4 if unread else 0), run.summary
     if reasons is None:
         assert [letter["code"] for letter in run.dead_letters] == ["UNREADABLE_FILE"]
     else:
@@ -214,6 +216,90 @@ def test_a_fifty_megabyte_line_is_one_dead_letter_and_its_neighbours_land(tmp_pa
     run = ingest(tmp_path, target, f"--input={source}", "--max_dead_letter_ratio=1")
     assert run.full.keys() == {"a", "c"}
     assert [letter["code"] for letter in run.dead_letters] == ["RECORD_TOO_LARGE"]
+
+
+def test_a_later_record_that_cannot_be_a_document_replaces_no_earlier_one(tmp_path, target):
+    source = tmp_path / "profiles.jsonl"
+    source.write_text(lines(profile(1, name="good"), profile(1, name="y" * 1_100_000)))
+    run = ingest(tmp_path, target, f"--input={source}", "--max_dead_letter_ratio=1")
+    assert run.full["cand-00001"]["name"] == "good"
+    assert (run.summary["written"], run.summary["superseded"], run.reasons) == (1, 0, [(2, "DOCUMENT_TOO_LARGE")])
+
+
+def test_rows_that_a_table_lacks_are_sent_although_the_documents_are_unchanged(tmp_path, target, table):
+    source = tmp_path / "profiles.jsonl"
+    source.write_text(lines(*(profile(n) for n in range(5))))
+    ingest(tmp_path, target, f"--input={source}")
+    flags = [f"--input={source}", f"--bigquery_table={name_of(table)}"]
+    first = ingest(tmp_path, target, *flags)
+    assert (first.summary["written"], first.summary["unchanged"]) == (0, 5)
+    assert len(rows_of(table)) == 5
+    table.client().delete_table(table.id)
+    again = ingest(tmp_path, target, *flags)  # the same input, whose rows are known to have been acknowledged
+    assert again.summary["unchanged"] == 5
+    assert rows_of(table) == []
+
+
+def test_dead_letters_of_another_job_on_the_same_input_are_not_replaced(tmp_path, target, capsys):
+    source = tmp_path / "profiles.jsonl"
+    source.write_text(lines(profile(0), "nonsense\n"))
+    first = ingest(tmp_path, target, f"--input={source}", "--max_dead_letter_ratio=1")
+    second = ingest(tmp_path, target, f"--input={source}", "--job_id=another")
+    assert second.exit_code == 2
+    assert "holds dead letters of another job on the same input" in capsys.readouterr().err
+    assert second.dead_letters == first.dead_letters
+
+
+def test_a_run_with_other_batches_leaves_no_dead_letters_of_the_old_ones(tmp_path, target):
+    source = tmp_path / "profiles.jsonl"
+    source.write_text(lines(*(["nonsense\n"] * 4)))
+    flags = [f"--input={source}", "--max_dead_letter_ratio=1"]
+    ingest(tmp_path, target, *flags, "--batch_size=1")
+    run = ingest(tmp_path, target, *flags, "--batch_size=4")
+    assert [line for line, _ in run.reasons] == [1, 2, 3, 4]
+
+
+def test_a_collection_is_an_input_like_any_other(tmp_path, target):
+    source = tmp_path / "profiles.jsonl"
+    source.write_text(lines(*(profile(n) for n in range(30))))
+    ingest(tmp_path, target, f"--input={source}")
+    spec = tmp_path / "people.yaml"
+    spec.write_text(
+        "name: people\nschema_version: 1\nfull_collection: people\nflat_collection: people_flat\n"
+        "key: {name: person_id, from: [candidate_id]}\n"
+        "fields:\n  name: {type: string, from: [name], description: Name.}\n"
+    )
+    run = ingest(tmp_path, target, "--input=firestore://enriched_profiles", f"--spec={spec}", "--batch_size=7")
+    assert (run.exit_code, run.summary["read"], run.summary["written"]) == (0, 30, 30)
+    copies = read_collection(target, "people")
+    assert {key: fields["name"] for key, fields in copies.items()} == {
+        f"cand-{n:05d}": f"Person {n}" for n in range(30)
+    }
+    again = ingest(tmp_path, target, "--input=firestore://enriched_profiles", f"--spec={spec}", "--batch_size=7")
+    assert (again.summary["written"], again.summary["unchanged"]) == (0, 30)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--summary=/proc/nope/x.json"], "cannot write --summary=/proc/nope/x.json"),
+        (["--summary=/"], "cannot write --summary=/"),
+        (["--dead_letters=foo://x"], "cannot write dead letters to foo://x"),
+        (["--dead_letters="], "--dead_letters must not be empty"),
+        (["--runner=Foo"], "--runner=Foo is no runner that Beam knows"),
+        (["--job_id=a/b"], "--job_id names a document of the ledger"),
+        (["--project=a b"], "project must be a project id"),
+        (["--direct_num_workers=abc"], "argument --direct_num_workers"),
+    ],
+)
+def test_a_flag_that_cannot_be_used_is_refused_before_anything_starts(tmp_path, target, capsys, flags, message):
+    source = tmp_path / "profiles.jsonl"
+    source.write_text(lines(profile(0)))
+    assert ingest(tmp_path, target, f"--input={source}", *flags).exit_code == 2
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert "Traceback" not in shown
+    assert read_collection(target, "pipeline_jobs") == {}
 
 
 def test_model_batch_results_become_records_and_failures_carry_the_provider_s_code(tmp_path, target):

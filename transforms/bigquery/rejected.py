@@ -16,6 +16,7 @@ from apache_beam.pvalue import PCollection
 
 from transforms.bigquery.load import RejectedRow
 from transforms.bigquery.schema import PROFILE
+from transforms.dead_letters import LATE_ROWS
 from transforms.types import Batch, BatchOutcome, DeadLetter
 
 _STEP = "LoadRows"
@@ -54,7 +55,7 @@ def _batch_maker(key: str) -> Callable[[tuple[str, str], Iterable[RejectedRow]],
     def make(batch: tuple[str, str], rejected: Iterable[RejectedRow]) -> Batch[Any]:
         batch_id, source = batch
         letters = sorted((_dead_letter(row, key) for row in rejected), key=lambda letter: letter.position or 0)
-        return Batch(f"{batch_id}-rows", source, len(letters), (), tuple(letters))
+        return Batch(f"{batch_id}{LATE_ROWS}", source, len(letters), (), tuple(letters))
 
     return make
 

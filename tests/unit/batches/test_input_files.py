@@ -105,3 +105,16 @@ def test_a_line_number_counts_the_newlines_before_a_byte(tmp_path: Path) -> None
 def test_an_option_out_of_its_bounds_is_a_usage_error(options: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=re.escape(message)):
         ReadOptions(**options)  # type: ignore[arg-type]
+
+
+def test_a_file_that_changes_while_it_is_read_stops_the_job(tmp_path: Path) -> None:
+    path = tmp_path / "profiles.jsonl"
+    path.write_bytes(b'{"a":1}\n' * 100)
+    (file,) = match_inputs([str(path)])
+    options = ReadOptions(batch_size=10)
+    (piece,) = plan_slices(file, options)
+    batches = read_slice(piece, options)
+    next(batches)
+    path.write_bytes(b'{"a":1}\n' * 50)
+    with pytest.raises(JobError, match="has changed since the job started"):
+        list(batches)

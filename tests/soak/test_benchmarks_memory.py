@@ -1,0 +1,46 @@
+"""Memory does not grow with the input: ten times the input, at most 1.2 times the memory. Each run is a process."""
+
+import uuid
+
+import pytest
+
+from benchmarks.measure import run_case
+from benchmarks.workload import write_profiles
+from pipeline.local import firestore_emulator
+
+SMALL, LARGE = 10_000, 100_000
+MAX_GROWTH = 1.2
+
+pytestmark = [pytest.mark.soak, pytest.mark.emulator, pytest.mark.timeout(3_600)]
+
+
+@pytest.fixture
+def environ(firestore_host):
+    """An emulator of the test's own, because it keeps old versions; `firestore_host` skips where none can run."""
+    with firestore_emulator() as host:
+        yield {"FIRESTORE_EMULATOR_HOST": host}
+
+
+def new_project():
+    return f"demo-{uuid.uuid4().hex[:12]}"
+
+
+def test_ingest_of_ten_times_the_profiles_takes_no_more_memory(environ, tmp_path):
+    peaks = {}
+    for n in (SMALL, LARGE):
+        path = write_profiles(tmp_path / f"profiles-{n}.jsonl", n)
+        peaks[n] = run_case("ingest", {"path": str(path), "profiles": n, "project": new_project()}, environ).peak_mb
+
+    assert peaks[LARGE] <= MAX_GROWTH * peaks[SMALL]
+
+
+def test_writing_and_reading_ten_times_the_documents_takes_no_more_memory(environ):
+    projects = {n: new_project() for n in (SMALL, LARGE)}
+    peaks = {
+        (case, n): run_case(case, {"documents": n, "project": projects[n]}, environ).peak_mb
+        for case in ("write_to_firestore", "read_from_firestore")
+        for n in (SMALL, LARGE)
+    }
+
+    for case in ("write_to_firestore", "read_from_firestore"):
+        assert peaks[case, LARGE] <= MAX_GROWTH * peaks[case, SMALL], case

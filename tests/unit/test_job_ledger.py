@@ -1,0 +1,118 @@
+"""The ledger of one job over a scripted Firestore: answers that get lost, conflicts that are none, and real ones."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.scripted_firestore import Refusal, ScriptedFirestore
+from transforms.errors import JobError, TransientError
+from transforms.firestore import messages
+from transforms.firestore.values import serialised_fields
+from transforms.job_ledger import JobDescription, JobLedger, Owner
+from transforms.retry import RetryPolicy
+
+JOB = JobDescription("ingest", "ingest-1", {}, "input", "spec")
+AT_ONCE = RetryPolicy(max_attempts=3, initial_s=0, max_s=0)
+CONTENTION = Refusal("ABORTED", "Too much contention on these documents. Please try again.")
+
+
+def at(ordinals, refusal):
+    """A script that raises at these requests."""
+
+    def script(request, earlier):
+        if earlier in ordinals:
+            raise refusal
+
+    return script
+
+
+def opened(server, owner=None):
+    ledger = JobLedger(server.target.connect(), "ingest-1", AT_ONCE)
+    return ledger.open(JOB, owner or Owner())
+
+
+def job_in(server):
+    return server.documents[server.target.document_name("pipeline_jobs/ingest-1")]
+
+
+def test_a_new_job_is_its_first_attempt():
+    with ScriptedFirestore(keeps_times=True) as server:
+        opening = opened(server)
+        assert (opening.attempt, opening.resumed, opening.completed) == (1, False, frozenset())
+        assert job_in(server).fields["owner"].map_value.fields["pid"].integer_value == os.getpid()
+
+
+@pytest.mark.parametrize("code", ["UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN"])
+def test_a_write_that_was_applied_unheard_is_found_to_be_our_own(code):
+    lost = at([0], Refusal(code, "the answer got lost"))
+    with ScriptedFirestore(on_commit_applied=lost, keeps_times=True) as server:
+        assert opened(server).attempt == 1
+        assert len(server.commits) == 2  # the second one met the document of the first
+
+
+def test_contention_on_a_document_that_nobody_changed_is_tried_again():
+    with ScriptedFirestore(at([0, 1], CONTENTION), keeps_times=True) as server:
+        assert opened(server).attempt == 1
+        assert len(server.commits) == 3
+
+
+def test_contention_without_end_is_no_other_process():
+    with ScriptedFirestore(at(range(100), CONTENTION), keeps_times=True) as server:
+        with pytest.raises(TransientError, match="^Firestore did not take the document of job ingest-1: Too much cont"):
+            opened(server)
+
+
+def test_a_process_that_comes_second_is_told_and_changes_nothing():
+    def overtake(request, earlier):
+        if earlier == 0:
+            name = request.writes[0].update.name
+            first = messages.document(name, serialised_fields({"state": "running"}))
+            server.apply([messages.Write.FromString(messages.update(first))])
+
+    with ScriptedFirestore(overtake, keeps_times=True) as server:
+        with pytest.raises(
+            JobError, match="^job ingest-1 was taken over or removed by another process; this one stops$"
+        ):
+            opened(server)
+        assert list(job_in(server).fields) == ["state"]
+
+
+def test_a_batch_that_meets_contention_is_written_again():
+    with ScriptedFirestore(at([0], CONTENTION)) as server:
+        JobLedger(server.target.connect(), "ingest-1", AT_ONCE).begin_batch("b-0", 1, {"source": "a"})
+        assert len(server.documents) == 1
+
+
+def test_a_ledger_that_may_not_be_written_says_what_to_fix():
+    denied = Refusal("PERMISSION_DENIED", "Missing or insufficient permissions.")
+    with ScriptedFirestore(at(range(9), denied)) as server:
+        with pytest.raises(JobError, match=r"PERMISSION_DENIED: .* Grant the job's account roles/datastore\.user"):
+            opened(server)
+
+
+# Owners.
+
+
+def ended():
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        return process.pid
+
+
+@pytest.mark.parametrize(
+    ("owner", "is_dead"),
+    [
+        pytest.param(lambda: Owner(), False, id="this process"),
+        pytest.param(lambda: Owner(pid=1), False, id="a process of another user or the system"),
+        pytest.param(lambda: Owner(pid=ended()), True, id="a process that has ended"),
+        pytest.param(lambda: Owner("another-host", ended()), False, id="a process of another host"),
+    ],
+)
+def test_only_a_process_of_this_host_is_known_to_be_dead(owner, is_dead):
+    assert owner().is_dead_here is is_dead
+
+
+def test_an_owner_is_this_process_unless_told_otherwise():
+    assert Owner() == Owner(socket.gethostname(), os.getpid())

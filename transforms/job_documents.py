@@ -1,0 +1,112 @@
+"""Jobs as their readers see them in the ledger. Plain Python, for whoever has a client.
+
+    client = target.connect()
+    job = read_job(client, "ingest-0c4a6d1f52")
+    job.state_at(now)        # "interrupted", if its owner has fallen silent
+    recent_jobs(client, 20)  # newest first
+
+What the documents hold is drawn in `job_ledger.py`; what became of a job's records is computed by `totals.py`.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from transforms.firestore import messages
+from transforms.firestore.client import FirestoreClient
+from transforms.firestore.fetch import fetch_all
+from transforms.firestore.values import decode_fields
+from transforms.job_ledger import INTERRUPTED, JOBS_COLLECTION, RUNNING, STALE_AFTER_S, Owner
+from transforms.retry import RetryPolicy
+
+_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job's document.
+
+    Attributes:
+      job: its name, such as `ingest`.
+      state: as its owner wrote it down last; see `state_at`.
+      attempt: which run it is, counted from 1.
+      owner: the process that runs it, or ran it last.
+      owned_since: when that process took it.
+      started_at: when the run began; one that is resumed keeps it.
+      heartbeat_at: when the owner was heard of last.
+      finished_at: None while it runs.
+      bytes_total: of all input; None where nobody knows.
+      totals: as the owner stored them at the end.
+    """
+
+    job_id: str
+    job: str
+    state: str
+    attempt: int
+    owner: Owner
+    owned_since: datetime.datetime
+    started_at: datetime.datetime
+    heartbeat_at: datetime.datetime
+    finished_at: datetime.datetime | None = None
+    error: str | None = None
+    bytes_total: int | None = None
+    totals: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, job_id: str, fields: Mapping[str, Any]) -> Job:
+        """From the decoded fields of its document."""
+        owner = fields["owner"]
+        return cls(
+            job_id=job_id,
+            job=fields["job"],
+            state=fields["state"],
+            attempt=fields["attempt"],
+            owner=Owner(owner["host"], owner["pid"]),
+            owned_since=owner["since"],
+            started_at=fields["started_at"],
+            heartbeat_at=fields["heartbeat_at"],
+            finished_at=fields["finished_at"],
+            error=fields["error"],
+            bytes_total=fields["bytes_total"],
+            totals=fields["totals"],
+        )
+
+    def state_at(self, moment: datetime.datetime) -> str:
+        """Its state; a job whose owner is gone, or has not been heard of for a minute, is interrupted."""
+        silence_s = (moment - self.heartbeat_at).total_seconds()
+        is_lost = self.state == RUNNING and (silence_s >= STALE_AFTER_S or self.owner.is_dead_here)
+        return INTERRUPTED if is_lost else self.state
+
+
+def read_job(client: FirestoreClient, job_id: str, retry: RetryPolicy | None = None) -> Job | None:
+    """The job, or None if the ledger has none of this id.
+
+    Raises:
+      JobError: credentials, permission or database.
+      TransientError: no answer after bounded retries.
+    """
+    name = client.target.document_name(f"{JOBS_COLLECTION}/{job_id}")
+    for answer in fetch_all(client, lambda: client.batch_get([name], (), _TIMEOUT_S), retry):
+        if answer.HasField("found"):
+            return Job.of(job_id, decode_fields(answer.found.fields))
+    return None
+
+
+def recent_jobs(client: FirestoreClient, limit: int, retry: RetryPolicy | None = None) -> list[Job]:
+    """The jobs that were started last, newest first.
+
+    Raises:
+      JobError: credentials, permission or database.
+      TransientError: no answer after bounded retries.
+    """
+    query = messages.StructuredQuery()
+    query.from_.add(collection_id=JOBS_COLLECTION)
+    query.order_by.add(direction="DESCENDING").field.field_path = "started_at"
+    query.limit.value = limit
+    parent = f"{client.target.name}/documents"
+    answers = fetch_all(client, lambda: client.run_query(parent, query, _TIMEOUT_S), retry)
+    documents = [answer.document for answer in answers if answer.HasField("document")]
+    return [Job.of(document.name.rpartition("/")[2], decode_fields(document.fields)) for document in documents]
