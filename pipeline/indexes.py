@@ -18,8 +18,8 @@ EXAMPLE = "  firebeam indexes --spec=profiles > firestore.indexes.json && fireba
 
 
 @dataclass(frozen=True)
-class Config:
-    """The flags of indexes."""
+class SpecConfig:
+    """The flag of the commands that are about a record spec alone."""
 
     spec: str = option(
         "profiles", group="Records", metavar="NAME|FILE", help="record spec: a shipped one or a YAML file"
@@ -28,6 +28,6 @@ class Config:
 
 def main(arguments: Sequence[str], console: Console) -> int:
     """Prints to standard output, so that it can be redirected into a file."""
-    config = parse_only(NAME, Config, arguments, ABOUT, EXAMPLE)
+    config = parse_only(NAME, SpecConfig, arguments, ABOUT, EXAMPLE)
     print(json.dumps(firestore_indexes(read_spec(config.spec)), indent=2))  # noqa: T201
     return 0

@@ -84,17 +84,15 @@ class DeadLetter:
 
 
 class Keyed(NamedTuple):
-    """A record whose document id is known and whose content fits a document.
+    """A record whose document id is known, and what tells its content from any other.
 
     Attributes:
       key: the document id of both documents.
-      content: the record as a serialised `google.firestore.v1.Document` that has nothing but fields, map keys sorted.
-      content_hash: hex digest of `content` and of the spec that flattens it.
+      content_hash: hex digest of the record in canonical form and of the spec that flattens it.
     """
 
     key: str
     record: Record
-    content: bytes
     content_hash: str
 
 
@@ -103,19 +101,23 @@ class Compared(NamedTuple):
 
     key: str
     record: Record
-    content: bytes
     content_hash: str
     stored: StoredPair
 
 
 class Flat(NamedTuple):
-    """A compared record and its flat form: what the spec makes of it, missing fields absent."""
+    """A compared record, ready to be written.
+
+    Attributes:
+      content: the record as a serialised `google.firestore.v1.Document` that has nothing but fields.
+      flat: what the spec makes of it, missing fields absent.
+    """
 
     key: str
     record: Record
-    content: bytes
     content_hash: str
     stored: StoredPair
+    content: bytes
     flat: Mapping[str, Any]
 
 

@@ -17,6 +17,7 @@ from apache_beam.pvalue import PBegin, PCollection
 from transforms.batches.files import InputFile
 from transforms.batches.slices import MIB, ReadOptions, Slice, plan_slices, read_slice
 from transforms.batches.stopping import is_asked_to_stop
+from transforms.memory import calm_garbage_collector
 from transforms.types import Batch, Record
 
 
@@ -77,6 +78,9 @@ class _PlanSlicesFn(beam.DoFn):
 class _ReadSlicesFn(beam.DoFn):
     def __init__(self, options: ReadOptions, completed: frozenset[str]):
         self._options, self._completed = options, completed
+
+    def setup(self) -> None:
+        calm_garbage_collector()
 
     def process(self, piece: Slice) -> Iterator[Batch[Record]]:
         if not is_asked_to_stop():  # before the file is opened

@@ -28,7 +28,7 @@ from transforms.firestore.operations import (
     Transforms,
     Update,
 )
-from transforms.firestore.values import encode, serialised_fields
+from transforms.firestore.values import encode, encoded_fields
 
 
 def encoded(operation: Operation, documents: str) -> bytes:
@@ -64,7 +64,7 @@ def encoded(operation: Operation, documents: str) -> bytes:
 def _fields(fields: Any) -> bytes:
     if not isinstance(fields, Mapping):
         raise RecordError("INVALID_FIELDS", f"fields must map names to values, got {type(fields).__name__}")
-    return serialised_fields(fields)
+    return encoded_fields(fields)
 
 
 def _conditions(exists: Any, update_time: Any) -> bytes:

@@ -92,11 +92,16 @@ def delimited(field_number: int, payload: bytes) -> bytes:
     >>> delimited(1, b"ab")
     b'\\n\\x02ab'
     """
-    return _varint(field_number << 3 | 2) + _varint(len(payload)) + payload
+    return varint(field_number << 3 | 2) + varint(len(payload)) + payload
 
 
 @lru_cache(maxsize=16_384)
-def _varint(number: int) -> bytes:
+def varint(number: int) -> bytes:
+    """A whole number from 0 on, seven bits a byte, the lowest first.
+
+    >>> varint(300)
+    b'\\xac\\x02'
+    """
     encoded = bytearray()
     while number > 0x7F:
         encoded.append(number & 0x7F | 0x80)

@@ -20,13 +20,14 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from transforms.firestore import field_paths, messages
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.committer import AtomicGroup
 from transforms.firestore.limits import check_document
-from transforms.firestore.values import serialised_fields
+from transforms.firestore.values import encoded_fields
 from transforms.firestore.versions import (
     MERGE,
     META_FIELD,
@@ -70,19 +71,20 @@ class PairLayout:
         if self.keep_versions and self.mode != VERSIONED:
             raise ValueError(f"keep_versions needs the mode {VERSIONED}, got {self.mode}")
 
-    @property
+    @cached_property
     def full_prefix(self) -> str:
         """The full documents' names up to the id."""
         return self.target.document_name(self.full_collection) + "/"
 
-    @property
+    @cached_property
     def flat_prefix(self) -> str:
         """The flat documents' names up to the id."""
         return self.target.document_name(self.flat_collection) + "/"
 
     def names(self, keys: Iterable[str]) -> list[str]:
         """The names of both documents of every id."""
-        return [prefix + key for key in keys for prefix in (self.full_prefix, self.flat_prefix)]
+        prefixes = (self.full_prefix, self.flat_prefix)
+        return [prefix + key for key in keys for prefix in prefixes]
 
 
 def meta_of(
@@ -105,9 +107,9 @@ def meta_of(
 
 def pair(entry: Flat, meta: Mapping[str, Any], layout: PairLayout) -> AtomicGroup:
     """The writes of a record. Raises RecordError if one of the documents would pass a limit of Firestore."""
-    encoded_meta = serialised_fields({META_FIELD: meta})
+    encoded_meta = encoded_fields({META_FIELD: meta})
     full = messages.document(layout.full_prefix + entry.key, entry.content, encoded_meta)
-    flat = messages.document(layout.flat_prefix + entry.key, serialised_fields(entry.flat), encoded_meta)
+    flat = messages.document(layout.flat_prefix + entry.key, encoded_fields(entry.flat), encoded_meta)
     check_document(full, indexed=False)  # the full document's fields are exempt: see `firebeam indexes`
     check_document(flat)
     writes = [

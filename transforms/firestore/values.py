@@ -27,6 +27,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from transforms.errors import RecordError
+from transforms.firestore import wire
 from transforms.firestore.messages import Document
 
 MAX_DEPTH = 20
@@ -74,11 +75,23 @@ def encode_fields(record: Mapping[str, Any], fields: Any) -> None:
 
 
 def serialised_fields(fields: Mapping[str, Any]) -> bytes:
-    """A serialised `Document` that has nothing but fields, map keys sorted. Raises RecordError."""
+    """A serialised `Document` that has nothing but fields, map keys sorted, so equal fields have equal bytes.
+
+    Raises:
+      RecordError: as `encode_fields`.
+    """
     document = Document()
     encode_fields(fields, document.fields)
     serialised: bytes = document.SerializeToString(deterministic=True)
     return serialised
+
+
+def encoded_fields(fields: Mapping[str, Any]) -> bytes:
+    """As `serialised_fields`, at a third of the cost, but map keys in any order: to be sent, not to be compared."""
+    try:
+        return wire.serialised(fields)
+    except wire.UnusualError:
+        return serialised_fields(fields)
 
 
 def encode(value: Any) -> Any:
@@ -110,7 +123,7 @@ def timestamp(seconds: int, nanos: int) -> datetime.datetime:
     >>> timestamp(1, 5000).isoformat()
     '1970-01-01T00:00:01.000005+00:00'
     """
-    return _EPOCH + datetime.timedelta(seconds=seconds, microseconds=nanos // 1000)
+    return _EPOCH + datetime.timedelta(0, seconds, nanos // 1000)  # by position: keywords take half as long again
 
 
 # Encoding. The leaves are spelt out in the loops, because a call per leaf is a third of the cost.

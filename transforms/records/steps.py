@@ -3,10 +3,9 @@
     Batch[Record] ──IdentifyRecords──▶ Batch[Keyed] ─ … ─▶ Batch[Compared] ──FlattenRecords──▶ Batch[Flat]
                           │                                                        │
                           ▼                                                        ▼
-              MISSING_ID, INVALID_ID,                                MISSING_FIELD, OUT_OF_RANGE …
-              INTEGER_OUT_OF_RANGE, TOO_DEEP …
+              MISSING_ID, INVALID_ID …                         INTEGER_OUT_OF_RANGE, TOO_DEEP, MISSING_FIELD …
 
-They are two because a record whose documents already have the same hash needs no second one.
+They are two because a record whose documents already have the same hash needs no second one, nor an encoding.
 """
 
 import hashlib
@@ -17,8 +16,9 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
 from transforms.errors import RecordError
-from transforms.firestore.values import serialised_fields
+from transforms.firestore.values import encoded_fields
 from transforms.firestore.versions import META_FIELD
+from transforms.records.canonical import canonical
 from transforms.records.spec import RecordSpec
 from transforms.types import Batch, Compared, DeadLetter, Flat, Keyed, Record
 
@@ -26,9 +26,9 @@ _HASH_BYTES = 16
 
 
 class IdentifyRecords(beam.PTransform[PCollection[Batch[Record]], PCollection[Batch[Keyed]]]):
-    """Gives every record its document id, its encoded content and its hash.
+    """Gives every record its document id and the hash of its content.
 
-    In: batches of records. Out: the same batches; what cannot be a Firestore document is a dead letter. Calls nothing.
+    In: batches of records. Out: the same batches; a record without a usable id is a dead letter. Calls nothing.
     """
 
     def __init__(self, spec: RecordSpec):
@@ -41,10 +41,10 @@ class IdentifyRecords(beam.PTransform[PCollection[Batch[Record]], PCollection[Ba
 
 
 class FlattenRecords(beam.PTransform[PCollection[Batch[Compared]], PCollection[Batch[Flat]]]):
-    """Gives every record its flat form.
+    """Gives every record its encoded content and its flat form.
 
-    In: batches of compared records. Out: the same batches; what fails a check of the spec is a dead letter.
-    Calls nothing.
+    In: batches of compared records. Out: the same batches; what cannot be a Firestore document, or fails a check of the
+    spec, is a dead letter. Calls nothing.
     """
 
     def __init__(self, spec: RecordSpec):
@@ -57,26 +57,27 @@ class FlattenRecords(beam.PTransform[PCollection[Batch[Compared]], PCollection[B
 
 
 def identify(batch: Batch[Record], spec: RecordSpec) -> Batch[Keyed]:
-    """The batch with ids, contents and hashes."""
+    """The batch with ids and hashes."""
     keyed, unfit = [], []
     for record in batch.entries:
         key = None
         try:
             key = spec.key_of(record.value, record.fallback_id)
-            content = serialised_fields(without_meta(record.value))
+            digest = content_hash(canonical(without_meta(record.value)), spec.fingerprint)
         except RecordError as error:
             unfit.append(DeadLetter.of("IdentifyRecords", record, error, key))
         else:
-            keyed.append(Keyed(key, record, content, content_hash(content, spec.fingerprint)))
+            keyed.append(Keyed(key, record, digest))
     return batch.then(keyed, unfit)
 
 
 def flatten(batch: Batch[Compared], spec: RecordSpec) -> Batch[Flat]:
-    """The batch with flat forms."""
+    """The batch with contents and flat forms."""
     flat, unfit = [], []
     for entry in batch.entries:
         try:
-            flat.append(Flat(*entry, spec.flatten(entry.record.value, entry.key)))
+            value = entry.record.value
+            flat.append(Flat(*entry, encoded_fields(without_meta(value)), spec.flatten(value, entry.key)))
         except RecordError as error:
             unfit.append(DeadLetter.of("FlattenRecords", entry.record, error, entry.key))
     return batch.then(flat, unfit)
