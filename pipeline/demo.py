@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import json
 import os
+import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline import ingest
 from pipeline.config import option, parse_only
 from pipeline.local import BigQueryEmulator, EmulatorMissingError, bigquery_emulator, firestore_emulator
+from pipeline.summary import EXIT_INTERRUPTED
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.firestore import messages
 from transforms.firestore.client import FirestoreTarget
@@ -34,6 +37,7 @@ EXAMPLE = "  firebeam demo --input=my-profiles.jsonl"
 
 PROJECT = "demo-firebeam"
 _SHOWN_CANDIDATES = 5
+_WIDTHS = (12, 12, 5, 9, 12)  # so that a narrow terminal cuts what can be guessed, and no id
 _QUERY_TIMEOUT_S = 60.0
 
 _SKILLS_BY_SENIORITY = """
@@ -76,8 +80,12 @@ def main(arguments: Sequence[str], console: Console) -> int:
             f"--dead_letters={dead_letters}",
             *([f"--bigquery_table={table.project}:{table.dataset}.{table.table}"] if table else []),
         ]
-        console.print(f"\n[bold]firebeam ingest {' '.join(flags)}[/]", highlight=False, soft_wrap=True)
+        console.print(
+            f"\n[bold]{escape(shlex.join(['firebeam', 'ingest', *flags]))}[/]", highlight=False, soft_wrap=True
+        )
         exit_code = launch(ingest, flags, console)
+        if exit_code == EXIT_INTERRUPTED:
+            return exit_code
         console.print(candidates_table(FirestoreTarget(PROJECT, emulator_host=os.environ["FIRESTORE_EMULATOR_HOST"])))
         if table:
             console.print(skills_table(table))
@@ -98,7 +106,9 @@ def emulators(console: Console) -> Iterator[BigQueryEmulator | None]:
             with console.status("starting the BigQuery emulator …"):
                 bigquery = running.enter_context(bigquery_emulator(PROJECT, say=console.print))
         except EmulatorMissingError as missing:
-            console.print(f"[yellow]going on without BigQuery:[/] {missing}", highlight=False, soft_wrap=True)
+            console.print(
+                f"[yellow]going on without BigQuery:[/] {escape(str(missing))}", highlight=False, soft_wrap=True
+            )
         if bigquery:
             os.environ["BIGQUERY_EMULATOR_HOST"] = bigquery.rest
             console.print(f"BigQuery emulator:  {bigquery.rest}", highlight=False)
@@ -114,8 +124,8 @@ def candidates_table(target: FirestoreTarget) -> Table:
     answers = fetch_all(client, lambda: client.run_query(f"{target.name}/documents", query, _QUERY_TIMEOUT_S))
     table = Table(title=f"{_SHOWN_CANDIDATES} documents of candidates/, read from Firestore", title_justify="left")
     columns = ("candidate_id", "current_role", "years_experience", "seniority_level", "primary_skills")
-    for column in columns:
-        table.add_column(column, overflow="fold" if column == "candidate_id" else "ellipsis", no_wrap=True)
+    for column, width in zip(columns, _WIDTHS, strict=True):
+        table.add_column(column, no_wrap=True, min_width=width)
     for answer in answers:
         if answer.HasField("document"):
             fields = decode_fields(answer.document.fields)
@@ -143,7 +153,7 @@ def show_dead_letters(folder: Path, console: Console) -> None:
     for column in ("code", "message"):
         table.add_column(column)
     for letter in sorted(letters, key=lambda letter: (letter["source"], letter["position"])):
-        table.add_row(str(letter["line"]), letter["code"], letter["message"])
+        table.add_row(str(letter["line"]), letter["code"], escape(letter["message"]))
     console.print(table)
     for file in files:
         console.print(f"  {file}", highlight=False, soft_wrap=True)
