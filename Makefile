@@ -1,7 +1,7 @@
 # Everything runs in .venv, which is created when a target first needs it and again when setup.py changes.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check soak clean
+.PHONY: help demo test check soak bench clean
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -32,6 +32,9 @@ check: $(INSTALLED)  ## lint, format and types
 
 soak: $(INSTALLED)  ## the tests that take longer
 	$(BIN)/pytest -m soak
+
+bench: $(INSTALLED)  ## speed and memory beside the alternatives, on local emulators; BENCH='--suites=write --rounds=5'
+	@$(BIN)/python -m benchmarks $(BENCH)
 
 clean:  ## remove .venv and everything generated
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -27,6 +27,7 @@ from transforms.totals import Totals
 _POLL_INTERVAL_S = 1.0
 # Reading the ledger takes longer the more batches there are; it shall take at most this share of the time.
 _MAX_POLL_SHARE = 0.05
+# Meanwhile it is shown that the run is alive.
 _MAX_INTERVAL_S = 10.0
 _PLAIN_INTERVAL_S = 10.0
 _BAR_WIDTH = 30
@@ -122,19 +123,20 @@ def show_progress(
       now: seconds since the epoch.
     """
     started_at = printed_at = now()
-    interval_s = _POLL_INTERVAL_S
+    due_at, line, at = started_at, "", Pace()
     with live_line(console) as show:
-        while not running.wait(interval_s):
+        while not running.wait(max(_POLL_INTERVAL_S, min(_MAX_INTERVAL_S, due_at - now()))):
             polled_at = now()
-            at = Pace()
             try:
                 beat()
+                if polled_at < due_at:
+                    continue
                 read = totals()
                 at = pace(read, bytes_total, _moment(started_at), _moment(now()))
                 line = progress_line(read, at)
             except TransientError as failure:
                 line = f"progress is not known: {failure}"
-            interval_s = min(_MAX_INTERVAL_S, max(_POLL_INTERVAL_S, (now() - polled_at) / _MAX_POLL_SHARE))
+            due_at = now() + (now() - polled_at) / _MAX_POLL_SHARE
             show(line, at.share)
             if not console.is_terminal and now() - printed_at >= _PLAIN_INTERVAL_S:
                 console.print(escape(line), highlight=False, soft_wrap=True)

@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 
@@ -25,6 +26,7 @@ from pipeline.summary import EXIT_INTERRUPTED
 from transforms.batches.stopping import ask_to_stop, begin_anew, is_asked_to_stop
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_KILL_INTERVAL_S = 0.02
 
 
 class Running:
@@ -40,7 +42,7 @@ class Running:
     def __init__(self, pipeline: beam.Pipeline, stops_softly: bool, console: Console, command: str):
         self._failure: BaseException | None = None
         self._stops_softly, self._console, self._command = stops_softly, console, command
-        self._not_ours = frozenset(psutil.Process().children(recursive=True))
+        self._not_ours = _living_children()
         self._thread = threading.Thread(target=self._run, args=(pipeline,), name="beam", daemon=True)
 
     def _run(self, pipeline: beam.Pipeline) -> None:
@@ -104,11 +106,20 @@ class Running:
 
     def _end_workers(self) -> None:
         """Kills the processes started since this run was planned, and those that they start meanwhile."""
-        while workers := set(psutil.Process().children(recursive=True)) - self._not_ours:
+        while workers := _living_children() - self._not_ours:
             for worker in workers:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     worker.kill()
-            psutil.wait_procs(workers, timeout=1.0)
+            time.sleep(_KILL_INTERVAL_S)
+
+
+def _living_children() -> set[psutil.Process]:
+    living = set()
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if child.status() != psutil.STATUS_ZOMBIE:  # ended, but nobody has asked for its exit code
+                living.add(child)
+    return living
 
 
 def _is_main_thread() -> bool:

@@ -19,12 +19,10 @@ by readers from the batches.
 from __future__ import annotations
 
 import datetime
-import os
 import random as _random
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from transforms.errors import JobError, TransientError, UsageError
@@ -35,14 +33,21 @@ from transforms.firestore.fetch import fetch_all
 from transforms.firestore.outcomes import Outcome
 from transforms.firestore.packing import RequestLimits
 from transforms.firestore.values import decode_fields, encode, serialised_fields, timestamp
-from transforms.firestore.versions import ALL_ROWS, NO_ROWS, OWN_ROWS
+from transforms.firestore.versions import NO_ROWS
+from transforms.job_runs import COMPLETED as COMPLETED
+from transforms.job_runs import FAILED as FAILED
+from transforms.job_runs import INTERRUPTED as INTERRUPTED
+from transforms.job_runs import RUNNING as RUNNING
+from transforms.job_runs import JobDescription as JobDescription
+from transforms.job_runs import Opening as Opening
+from transforms.job_runs import Owner as Owner
+from transforms.job_runs import refuse_if_changed, rows_known_after
 from transforms.retry import RetryPolicy
 from transforms.types import BatchOutcome
 
 JOBS_COLLECTION = "pipeline_jobs"
 BATCHES_COLLECTION = "batches"
 
-RUNNING, COMPLETED, FAILED, INTERRUPTED = "running", "completed", "failed", "interrupted"
 PROCESSING, ERROR, CORRECTION = "processing", "error", "correction"
 
 HEARTBEAT_INTERVAL_S = 10.0
@@ -53,9 +58,6 @@ _READ_TIMEOUT_S = 60.0
 
 _EQUAL = messages.StructuredQuery.FieldFilter.EQUAL
 _LESS_THAN = messages.StructuredQuery.FieldFilter.LESS_THAN
-
-# The steps whose dead letters are rows that the table lacks although the documents are there.
-_ROW_STEPS = frozenset({"InsertRows", "LoadRows"})
 
 COUNTS = (
     "read",
@@ -68,67 +70,6 @@ COUNTS = (
     "repaired",
     "bytes_read",
 )
-
-
-@dataclass(frozen=True)
-class JobDescription:
-    """What makes two runs the same job, and what may not change under an unfinished one.
-
-    Attributes:
-      job: its name, such as `ingest`.
-      job_id: the same for the same command.
-      parameters: its flags; no secrets.
-      input_fingerprint: of all input and of how it is read.
-      spec_fingerprint: of the record spec.
-      bytes_total: of all input; None where a batch does not tell its share of it.
-    """
-
-    job: str
-    job_id: str
-    parameters: Mapping[str, Any]
-    input_fingerprint: str
-    spec_fingerprint: str
-    bytes_total: int | None = None
-
-
-@dataclass(frozen=True)
-class Owner:
-    """The process that runs a job."""
-
-    host: str = field(default_factory=socket.gethostname)
-    pid: int = field(default_factory=os.getpid)
-
-    @property
-    def is_dead_here(self) -> bool:
-        """Whether it was a process of this computer that is no more."""
-        if self.host != socket.gethostname():
-            return False
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:  # it lives, and is somebody else's
-            return False
-        return False
-
-
-@dataclass(frozen=True)
-class Opening:
-    """How a run begins.
-
-    Attributes:
-      attempt: which run of the job it is, counted from 1.
-      started_at: when the run began; one that is resumed keeps it.
-      resumed: whether an unfinished run goes on.
-      completed: ids of the batches that need not be done again.
-      rows_known: which unchanged records have their rows in the job's table: see `versions.py`.
-    """
-
-    attempt: int
-    started_at: datetime.datetime
-    resumed: bool
-    completed: frozenset[str] = frozenset()
-    rows_known: str = NO_ROWS
 
 
 class JobLedger:
@@ -177,10 +118,10 @@ class JobLedger:
         if stored and stored["state"] == RUNNING and not take_over:
             self._refuse_if_alive(stored, moment)
         if stored and unfinished and not restart:
-            _refuse_if_changed(stored, description)
+            refuse_if_changed(stored, description)
             opening = Opening(stored["attempt"], stored["started_at"], True, rows_known=stored["rows_known"])
         else:
-            rows_known = _rows_known(stored, description) if stored else NO_ROWS
+            rows_known = rows_known_after(stored, description) if stored else NO_ROWS
             opening = Opening(stored["attempt"] + 1 if stored else 1, moment, False, rows_known=rows_known)
         self._write_job(description, owner, opening, moment)
         # Also behind a resumed run: the process that began it may have died before it had removed them all.
@@ -316,6 +257,7 @@ class JobLedger:
         """Writes the job's document, unless somebody else has since this process last did."""
         expected = self._update_time
         condition = messages.if_unchanged_since(expected) if expected else messages.IF_ABSENT
+        last = ""
         for attempt in range(1, self._retry.max_attempts + 1):
             outcome = self._commit(write + condition, guarded=True)
             if not isinstance(outcome, Conflicted):
@@ -327,10 +269,9 @@ class JobLedger:
             if self._update_time != expected:
                 self._update_time = expected  # so that this process writes nothing to a job it has lost
                 raise JobError(f"job {self._job_id} was taken over or removed by another process; this one stops")
+            last = f"{outcome.code}: {outcome.message}"
             self._sleep(self._retry.delay_s(attempt, self._random))
-        raise TransientError(
-            f"Firestore did not take the document of job {self._job_id}; the last answer was {outcome}"
-        )
+        raise TransientError(f"Firestore did not take the document of job {self._job_id}; the last answer was {last}")
 
     def _commit(self, write: bytes, *, guarded: bool) -> Outcome:
         ((outcome,), _) = self._committer.commit([AtomicGroup((write,))], guarded=guarded)
@@ -377,42 +318,3 @@ def _id_of(document: Any) -> str:
 def _holds(stored: Mapping[str, Any], write: bytes) -> bool:
     wanted = decode_fields(messages.Write.FromString(write).update.fields)
     return all(name in stored and stored[name] == value for name, value in wanted.items())
-
-
-def _rows_known(stored: Mapping[str, Any], description: JobDescription) -> str:
-    """Which rows the table has after the run before: all of the same input, those of this job's own records, or none
-    that is known of."""
-    same_table = stored["parameters"].get("bigquery_table") == description.parameters.get("bigquery_table")
-    refused = any(reason["step"] in _ROW_STEPS for reason in stored["totals"].get("dead_letters", ()))
-    if stored["state"] != COMPLETED or not same_table or refused:
-        return NO_ROWS
-    same_input = (stored["input_fingerprint"], stored["spec_fingerprint"]) == (
-        description.input_fingerprint,
-        description.spec_fingerprint,
-    )
-    return ALL_ROWS if same_input else OWN_ROWS
-
-
-def _refuse_if_changed(stored: Mapping[str, Any], description: JobDescription) -> None:
-    """An unfinished run goes on only with the input and the spec it began with."""
-    changed = [
-        name
-        for name, before, now in (
-            ("the input", stored["input_fingerprint"], description.input_fingerprint),
-            ("the record spec", stored["spec_fingerprint"], description.spec_fingerprint),
-        )
-        if before != now
-    ]
-    if changed:
-        differences = [
-            f"--{name} was {before}, is {description.parameters.get(name)}"
-            for name, before in sorted(stored["parameters"].items())
-            if before != description.parameters.get(name)
-        ]
-        if stored["bytes_total"] and description.bytes_total and stored["bytes_total"] != description.bytes_total:
-            differences.append(f"{stored['bytes_total']:,} bytes then, {description.bytes_total:,} bytes now")
-        raise UsageError(
-            f"job {description.job_id} is unfinished, and {' and '.join(changed)} changed since it began"
-            + (f" ({'; '.join(differences)})" if differences else "")
-            + "; put it back to go on, or start over with --restart"
-        )

@@ -89,14 +89,14 @@ def test_completed_batches_are_not_read_again_also_with_two_processes(
     firestore_host, firestore_project, target, tmp_path, monkeypatch
 ):
     for part in range(4):
-        records = (profile(part * 100 + n) for n in range(50))
+        records = (profile(part * 100 + n) for n in range(30))
         (tmp_path / f"part-{part}.jsonl").write_text(lines(*records, "{not JSON\n"))
-    flags = (f"--input={tmp_path}/part-*.jsonl", "--batch_size=10", *TWO_WORKERS)
+    flags = (f"--input={tmp_path}/part-*.jsonl", "--batch_size=10")
     reference = FirestoreTarget(f"{firestore_project}-reference", emulator_host=firestore_host)
     undisturbed, n_requests = requests_of(firestore_host, monkeypatch, tmp_path / "reference", reference, *flags)
-    completed = kill_at(0.6, n_requests, firestore_host, tmp_path, target, *flags)
-    assert 0 < len(completed) < 24
-    run = ingest(tmp_path, target, *flags)
+    completed = kill_at(0.6, n_requests, firestore_host, tmp_path, target, *flags, *TWO_WORKERS)
+    assert 0 < len(completed) < 16
+    run = ingest(tmp_path, target, *flags, *TWO_WORKERS)
     assert run.exit_code == 0, run.summary
     assert end_state(run) == end_state(undisturbed)
     assert_left_alone(completed, run)

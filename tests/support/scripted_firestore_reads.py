@@ -89,7 +89,7 @@ class ScriptedReads:
         self._server.add_generic_rpc_handlers((generic,))
         port = self._server.add_insecure_port("127.0.0.1:0")
         self._server.start()
-        self.target = FirestoreTarget(PROJECT, emulator_host=f"127.0.0.1:{port}", max_outage_s=1.0)
+        self.target = FirestoreTarget(PROJECT, emulator_host=f"127.0.0.1:{port}", max_outage_s=0)
         return self
 
     def __exit__(

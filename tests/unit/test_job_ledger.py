@@ -61,7 +61,10 @@ def test_contention_on_a_document_that_nobody_changed_is_tried_again():
 
 def test_contention_without_end_is_no_other_process():
     with ScriptedFirestore(at(range(100), CONTENTION), keeps_times=True) as server:
-        with pytest.raises(TransientError, match="^Firestore did not take the document of job ingest-1: Too much cont"):
+        with pytest.raises(
+            TransientError,
+            match=r"^Firestore did not take the document of job ingest-1; the last answer was ABORTED: Too much cont",
+        ):
             opened(server)
 
 
@@ -74,7 +77,7 @@ def test_a_process_that_comes_second_is_told_and_changes_nothing():
 
     with ScriptedFirestore(overtake, keeps_times=True) as server:
         with pytest.raises(
-            JobError, match="^job ingest-1 was taken over or removed by another process; this one stops$"
+            JobError, match=r"^job ingest-1 was taken over or removed by another process; this one stops$"
         ):
             opened(server)
         assert list(job_in(server).fields) == ["state"]

@@ -274,7 +274,7 @@ def document(job_id="other", batch_id="other-0-0", seconds=0):
 )
 def test_a_record_is_set_aside_if_another_input_has_written_its_documents_since(stored, survives):
     record = replayed(b'{"id": "a"}')
-    entry = Compared("a", record, b"", "mine", StoredPair(stored, stored))
+    entry = Compared("a", record, "mine", StoredPair(stored, stored))
     day = datetime.timedelta(days=1)
     finished_at = {"yesterday": FAILED_AT - day, "tomorrow": FAILED_AT + day}
     batch = set_aside_older(Batch("b-0", "in.jsonl", 1, (entry,)), {"mine"}, finished_at)

@@ -114,6 +114,7 @@ def test_a_run_that_is_given_up_ends_its_workers_and_no_other_process():
             with pytest.raises(LookupError), of.started():
                 raise LookupError("the job was taken")
             assert worker.wait(10) == -signal.SIGKILL
+            assert of.was_stopped
         assert bystander.poll() is None
         bystander.kill()
     pipeline.released.set()

@@ -42,7 +42,7 @@ MAX_COMMITS_OF_A_LONE_PAIR = 8
 def flat(key, position=0, stored=NOTHING, content="ours"):
     value = {"name": key}
     record = Record(position, value, line=position + 1)
-    return Flat(key, record, serialised_fields(value), f"{key}-{content}", stored, {"id": key})
+    return Flat(key, record, f"{key}-{content}", stored, serialised_fields(value), {"id": key})
 
 
 def upsert(server, *entries, mode=VERSIONED, keep_versions=0, batch_id="b-0", **limits):

@@ -1,0 +1,124 @@
+"""The runs of a job: what makes two of them the same job, who owns one, how one begins. Plain data.
+
+    JobDescription ──▶ JobLedger.open(…, Owner()) ──▶ Opening
+     what is asked       what is stored                which attempt, behind which batches
+
+An unfinished run goes on only with the input and the spec it began with: `refuse_if_changed` names the difference.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from transforms.errors import UsageError
+from transforms.firestore.versions import ALL_ROWS, NO_ROWS, OWN_ROWS
+
+RUNNING, COMPLETED, FAILED, INTERRUPTED = "running", "completed", "failed", "interrupted"
+
+# The steps whose dead letters are rows that the table lacks although the documents are there.
+_ROW_STEPS = frozenset({"InsertRows", "LoadRows"})
+
+
+@dataclass(frozen=True)
+class JobDescription:
+    """What makes two runs the same job, and what may not change under an unfinished one.
+
+    Attributes:
+      job: its name, such as `ingest`.
+      job_id: the same for the same command.
+      parameters: its flags; no secrets.
+      input_fingerprint: of all input and of how it is read.
+      spec_fingerprint: of the record spec.
+      bytes_total: of all input; None where a batch does not tell its share of it.
+    """
+
+    job: str
+    job_id: str
+    parameters: Mapping[str, Any]
+    input_fingerprint: str
+    spec_fingerprint: str
+    bytes_total: int | None = None
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The process that runs a job."""
+
+    host: str = field(default_factory=socket.gethostname)
+    pid: int = field(default_factory=os.getpid)
+
+    @property
+    def is_dead_here(self) -> bool:
+        """Whether it was a process of this computer that is no more."""
+        if self.host != socket.gethostname():
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:  # it lives, and is somebody else's
+            return False
+        return False
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How a run begins.
+
+    Attributes:
+      attempt: which run of the job it is, counted from 1.
+      started_at: when the run began; one that is resumed keeps it.
+      resumed: whether an unfinished run goes on.
+      completed: ids of the batches that need not be done again.
+      rows_known: which unchanged records have their rows in the job's table: see `versions.py`.
+    """
+
+    attempt: int
+    started_at: datetime.datetime
+    resumed: bool
+    completed: frozenset[str] = frozenset()
+    rows_known: str = NO_ROWS
+
+
+def rows_known_after(stored: Mapping[str, Any], description: JobDescription) -> str:
+    """Which rows the table has after the run before: all of the same input, those of this job's own records, or none
+    that is known of."""
+    same_table = stored["parameters"].get("bigquery_table") == description.parameters.get("bigquery_table")
+    refused = any(reason["step"] in _ROW_STEPS for reason in stored["totals"].get("dead_letters", ()))
+    if stored["state"] != COMPLETED or not same_table or refused:
+        return NO_ROWS
+    same_input = (stored["input_fingerprint"], stored["spec_fingerprint"]) == (
+        description.input_fingerprint,
+        description.spec_fingerprint,
+    )
+    return ALL_ROWS if same_input else OWN_ROWS
+
+
+def refuse_if_changed(stored: Mapping[str, Any], description: JobDescription) -> None:
+    """Raises UsageError if a run that is stored as unfinished has another input or spec than this one."""
+    changed = [
+        name
+        for name, before, now in (
+            ("the input", stored["input_fingerprint"], description.input_fingerprint),
+            ("the record spec", stored["spec_fingerprint"], description.spec_fingerprint),
+        )
+        if before != now
+    ]
+    if changed:
+        differences = [
+            f"--{name} was {before}, is {description.parameters.get(name)}"
+            for name, before in sorted(stored["parameters"].items())
+            if before != description.parameters.get(name)
+        ]
+        if stored["bytes_total"] and description.bytes_total and stored["bytes_total"] != description.bytes_total:
+            differences.append(f"{stored['bytes_total']:,} bytes then, {description.bytes_total:,} bytes now")
+        raise UsageError(
+            f"job {description.job_id} is unfinished, and {' and '.join(changed)} changed since it began"
+            + (f" ({'; '.join(differences)})" if differences else "")
+            + "; put it back to go on, or start over with --restart"
+        )
