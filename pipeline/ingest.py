@@ -105,6 +105,13 @@ class Config(JobConfig):
     max_in_flight: int = option(
         3, group="Firestore", minimum=1, maximum=64, help="Commits on the wire at once, a worker"
     )
+    max_writes_per_s: float | None = option(
+        None,
+        group="Firestore",
+        minimum=0,
+        help="writes a second of the whole job; when absent Firestore's ramp-up, 500 and half as much again every five "
+        "minutes; 0 for no bound; off on the emulator",
+    )
     bigquery_table: str | None = option(
         None, group="BigQuery", metavar="PROJECT:DATASET.TABLE", help="table for a row a record; none when absent"
     )
@@ -134,6 +141,7 @@ class Destination:
     limits: RequestLimits
     table: Table | None
     retry: RetryPolicy
+    max_writes_per_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -232,7 +240,7 @@ def destination(config: Config) -> Destination:
     # Headroom below the service's own limit: it counts the request's envelope as well.
     max_request_bytes = config.max_request_bytes or int(firestore.max_request_bytes * 0.9)
     limits = RequestLimits(max_request_bytes=max_request_bytes, max_in_flight=config.max_in_flight)
-    return Destination(spec, layout, limits, _table(config, spec), config.retry)
+    return Destination(spec, layout, limits, _table(config, spec), config.retry, config.max_writes_per_s)
 
 
 def provision(plan: Plan) -> None:
@@ -293,7 +301,7 @@ def write_batches(
     written: PCollection[Batch[Written]] = (
         compared
         | "FlattenRecords" >> FlattenRecords(to.spec)
-        | "UpsertPairs" >> UpsertPairs(to.layout, run, to.limits, to.retry)
+        | "UpsertPairs" >> UpsertPairs(to.layout, run, to.limits, to.retry, to.max_writes_per_s)
     )
     if to.table and to.table.method == INSERT_ROWS:
         written = written | "InsertRows" >> InsertRows(to.table.target, to.table.columns)

@@ -150,6 +150,6 @@ def _read(target: FirestoreTarget, name: str, timeout_s: float) -> list[dict[str
 
 def _commit(target: FirestoreTarget, write: bytes, timeout_s: float) -> None:
     committer = Committer(target.connect(), CommitLimits(timeout_s=timeout_s), _ONCE)
-    ((outcome,), _) = committer.commit([AtomicGroup((write,))])
+    (outcome,) = committer.commit([AtomicGroup((write,))]).outcomes
     if isinstance(outcome, Refused):
         raise target.job_error(RpcError(outcome.code, outcome.message))

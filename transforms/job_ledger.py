@@ -274,7 +274,7 @@ class JobLedger:
         raise TransientError(f"Firestore did not take the document of job {self._job_id}; the last answer was {last}")
 
     def _commit(self, write: bytes, *, guarded: bool) -> Outcome:
-        ((outcome,), _) = self._committer.commit([AtomicGroup((write,))], guarded=guarded)
+        (outcome,) = self._committer.commit([AtomicGroup((write,))], guarded=guarded).outcomes
         return outcome
 
     def _landed(self, outcome: Outcome) -> Landed:

@@ -3,11 +3,12 @@
     namespace       metric                unit       counts
     CompleteBatch   batches_completed     batches    batches whose every record is accounted for
     CompleteBatch   records_read          records    read = written + unchanged + superseded + dead-lettered
-    CompleteBatch   records_written       records    acknowledged by Firestore, and by BigQuery where there is a table
+    CompleteBatch   records_written       records    acknowledged by Firestore, and by BigQuery with INSERT_ROWS
     CompleteBatch   records_unchanged     records    whose documents already held the same content
     CompleteBatch   records_superseded    records    replaced by a later record of the same id
     CompleteBatch   dead_letters          records    stored as dead letters
     CompleteBatch   requests_retried      requests   sent again after a transient failure
+    UpsertPairs     cumulativeThrottlingSeconds      waited for the write budget or an overloaded Firestore
 
 Beam's counters show attempts: a bundle that is done again counts again. The ledger does not, so summaries come from it.
 """

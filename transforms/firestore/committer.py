@@ -31,10 +31,12 @@ CommitLimits: TypeAlias = RequestLimits
 
 
 class CommitReport(NamedTuple):
-    """One outcome for every group, in the order given, and how many requests were sent a second time or more."""
+    """One outcome for every group, in the order given; how many requests were sent a second time or more; and how long
+    quality of service held requests back, in seconds."""
 
     outcomes: list[Outcome]
     retries: int
+    throttled_s: float = 0.0
 
 
 class Committer:
@@ -92,7 +94,7 @@ class Committer:
         outcomes = [by_position[position] for position in range(len(by_position))]
         _refuse_contended(outcomes)
         _refuse_unanimous(outcomes)
-        return CommitReport(outcomes, outbox.retries)
+        return CommitReport(outcomes, outbox.retries, outbox.throttled_s)
 
 
 def _refuse_contended(outcomes: list[Outcome]) -> None:

@@ -38,7 +38,7 @@ def test_every_group_has_one_outcome_in_the_order_given():
 
 def test_nothing_to_commit_is_no_request():
     with ScriptedFirestore() as server:
-        assert committer(server).commit([]) == ([], 0)
+        assert committer(server).commit([]) == ([], 0, 0.0)
     assert server.commits == []
 
 

@@ -11,7 +11,7 @@ from transforms.firestore import messages
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.committer import CommitLimits
 from transforms.firestore.pairs import PairLayout, meta_of, pair
-from transforms.firestore.upsert import Upserter, supersede
+from transforms.firestore.upserter import Upserter, supersede
 from transforms.firestore.values import decode_fields, serialised_fields
 from transforms.firestore.versions import META_FIELD, MODES, NOTHING, OVERWRITE, VERSIONED, Candidate, RunIdentity
 from transforms.retry import RetryPolicy

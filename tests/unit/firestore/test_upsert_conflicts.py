@@ -14,7 +14,7 @@ from transforms.firestore import messages
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.committer import CommitLimits
 from transforms.firestore.pairs import PairLayout
-from transforms.firestore.upsert import Upserter
+from transforms.firestore.upserter import Upserter
 from transforms.firestore.values import decode_fields, serialised_fields
 from transforms.firestore.versions import (
     CREATE_ONLY,

@@ -1,0 +1,39 @@
+"""One case in this process: `python -m benchmarks.cases NAME JSON`, started by `measure.run_case`.
+
+Prints its Sample as the last line. `CASES` is the table of contents.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+
+from benchmarks import connector_cases, ingest_cases, peers
+from benchmarks.measure import Sample, as_json
+
+CASES: dict[str, Callable[..., Sample]] = {
+    "ingest": ingest_cases.ingest,
+    "ingest_write_batch": peers.write_batch_job,
+    "ingest_bulk_writer": peers.bulk_writer_job,
+    "ingest_bare_loop": peers.bare_loop,
+    "write_to_firestore": connector_cases.write_to_firestore,
+    "write_nothing": connector_cases.write_nothing,
+    "write_bare_loop": connector_cases.write_bare_loop,
+    "write_bulk_writer": connector_cases.write_bulk_writer,
+    "read_from_firestore": connector_cases.read_from_firestore,
+    "read_reader": connector_cases.read_reader,
+    "read_stream": connector_cases.read_stream,
+}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the case that is named."""
+    logging.getLogger().setLevel(logging.ERROR)
+    name, settings = arguments
+    print(as_json(CASES[name](**json.loads(settings))))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,172 @@
+"""What was measured, as tables for a terminal, as Markdown for docs/benchmarks.md, and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from benchmarks.measure import Sample
+from benchmarks.suites import Measured, Suite
+
+RESULTS = Path(__file__).parent / "results"
+_PACKAGES = ("apache-beam", "google-cloud-firestore", "grpcio", "protobuf", "orjson")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One column: the median over the rounds of what `of` takes from a sample."""
+
+    heading: str
+    of: Callable[[Sample], float | None]
+    digits: int = 0
+
+
+def _latency(quantile: str) -> Callable[[Sample], float | None]:
+    return lambda sample: (sample.extra.get("commit_ms") or {}).get(quantile)
+
+
+# Client CPU of one element; latencies of a Commit; seconds from the start of the process to the first Commit answered,
+# and from the start of the job to the first batch complete.
+FIGURES = (
+    Figure("per s", lambda sample: sample.per_s),
+    Figure("CPU µs", lambda sample: sample.cpu_us),
+    Figure("peak MB", lambda sample: sample.peak_mb),
+    Figure("p50 ms", _latency("p50")),
+    Figure("p99 ms", _latency("p99")),
+    Figure("write s", lambda sample: sample.extra.get("first_write_s"), 1),
+    Figure("result s", lambda sample: sample.extra.get("first_result_s"), 1),
+)
+
+
+def rows(suite: Suite, measured: Sequence[Measured]) -> tuple[list[str], list[list[str]]]:
+    """Headings and cells; columns that nobody has a figure for are left out."""
+    figures = [figure for figure in FIGURES if any(case.median(figure.of) is not None for case in measured)]
+    baseline = next((case for case in measured if case.label == suite.baseline), None)
+    headings = [suite.elements, *(figure.heading for figure in figures)]
+    if baseline:
+        headings += ["CPU ×", "wall ×"]
+    cells = []
+    for case in measured:
+        line = [case.label, *(_shown(case.median(figure.of), figure.digits) for figure in figures)]
+        if baseline:
+            line += [_ratio(case, baseline, lambda s: s.cpu_us), _ratio(case, baseline, lambda s: s.wall_s)]
+        cells.append(line)
+    return headings, cells
+
+
+def as_table(suite: Suite, measured: Sequence[Measured]) -> Table:
+    """For a terminal."""
+    headings, cells = rows(suite, measured)
+    table = Table(title=f"{suite.title}, medians of {suite.rounds}", title_justify="left")
+    for index, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if index else "left")
+    for line in cells:
+        table.add_row(*line)
+    return table
+
+
+def as_markdown(suite: Suite, measured: Sequence[Measured]) -> str:
+    """For docs/benchmarks.md."""
+    headings, cells = rows(suite, measured)
+    alignment = ["---", *("---:" for _ in headings[1:])]
+    lines = [f"| {' | '.join(line)} |" for line in (headings, alignment, *cells)]
+    return "\n".join([f"### {suite.title[0].upper()}{suite.title[1:]}", "", *lines, ""])
+
+
+def slopes_table(results: Sequence[tuple[Suite, Sequence[Measured]]]) -> Table | None:
+    """Client CPU of one more profile: what is left when the fixed cost of a start is taken away."""
+    table = Table(title="one more profile, without the fixed cost of a start", title_justify="left")
+    table.add_column("profiles")
+    table.add_column("CPU µs", justify="right")
+    slopes = _ingest_slopes(results)
+    for label, cpu_us in slopes:
+        table.add_row(label, f"{cpu_us:,.0f}")
+    return table if slopes else None
+
+
+def marginal_us(small: Sequence[Measured], large: Sequence[Measured]) -> list[tuple[str, float]]:
+    """Of every case that was measured at both sizes: the median over the rounds, in microseconds."""
+    by_label = {case.label: case for case in small}
+    lines = []
+    for case in large:
+        if case.label in by_label and case.samples[0].elements > by_label[case.label].samples[0].elements:
+            pairs = zip(case.samples, by_label[case.label].samples, strict=True)
+            slopes = [(more.cpu_s - few.cpu_s) / (more.elements - few.elements) * 1e6 for more, few in pairs]
+            lines.append((case.label, statistics.median(slopes)))
+    return lines
+
+
+def machine() -> dict[str, Any]:
+    """Where and with what it was measured."""
+    return {
+        "measured_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "cores": os.cpu_count(),
+        "load_average": [round(load, 1) for load in os.getloadavg()],
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "packages": {package: version(package) for package in _PACKAGES},
+    }
+
+
+def save(results: Sequence[tuple[Suite, Sequence[Measured]]], command: str, started: dict[str, Any]) -> Path:
+    """Writes latest.json and latest.md; returns where they are."""
+    RESULTS.mkdir(exist_ok=True)
+    suites = {
+        suite.name: {
+            "title": suite.title,
+            "baseline": suite.baseline,
+            "cases": [
+                {
+                    "label": case.label,
+                    "case": case.case,
+                    "arguments": {name: value for name, value in case.arguments.items() if name != "path"},
+                    "medians": {figure.heading: case.median(figure.of) for figure in FIGURES},
+                    "samples": [asdict(sample) for sample in case.samples],
+                }
+                for case in measured
+            ],
+        }
+        for suite, measured in results
+    }
+    finished = machine()
+    document = {"command": command, "started": started, "finished": finished, "suites": suites}
+    packages = ", ".join(f"{name} {number}" for name, number in started["packages"].items())
+    head = (
+        f"`{command}` on {started['cores']} cores, Python {started['python']}, {packages}; load average "
+        f"{started['load_average'][0]} before and {finished['load_average'][0]} after.\n"
+    )
+    slopes = _ingest_slopes(results)
+    document["one_more_profile_cpu_us"] = dict(slopes)
+    (RESULTS / "latest.json").write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    parts = [head, *(as_markdown(suite, measured) for suite, measured in results)]
+    if slopes:
+        lines = [f"| {label} | {cpu_us:,.0f} |" for label, cpu_us in slopes]
+        parts.append("\n".join(["### One more profile", "", "| | CPU µs |", "|---|---:|", *lines, ""]))
+    markdown = "\n".join(parts)
+    (RESULTS / "latest.md").write_text(markdown)
+    return RESULTS
+
+
+def _ingest_slopes(results: Sequence[tuple[Suite, Sequence[Measured]]]) -> list[tuple[str, float]]:
+    ingest = [measured for suite, measured in results if suite.name.startswith("ingest_")]
+    return marginal_us(ingest[0], ingest[-1]) if ingest else []
+
+
+def _shown(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:,.{digits}f}"
+
+
+def _ratio(case: Measured, baseline: Measured, figure: Callable[[Sample], float]) -> str:
+    """The median of the rounds' ratios: both were run in the same round, minutes apart at the most."""
+    pairs = zip(case.samples, baseline.samples, strict=True)
+    return f"{statistics.median(figure(one) / figure(other) for one, other in pairs):.2f}"

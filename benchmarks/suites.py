@@ -1,0 +1,217 @@
+"""What is measured beside what. A suite is a list of cases that are run in turn, round after round.
+
+    round 1:  A B C     round 2:  B C A     round 3:  C A B     ─▶ the median of each
+
+A busy machine slows down for minutes at a time: what is run in turn is slowed down alike, so ratios hold where absolute
+figures do not, and no case always comes first. Each suite has an emulator of its own, because Firestore's keeps every
+old version of every document; each run of a case has a project of its own, so that its documents are new.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import Sample, run_case
+from benchmarks.workload import write_profiles
+from pipeline.local import DEMO_PREFIX, bigquery_emulator, firestore_emulator
+from transforms.bigquery.tables import BigQueryTarget
+
+BIGQUERY_PROJECT = "demo-benchmarks"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One case and how it is shown.
+
+    Attributes:
+      label: its row.
+      case: in `cases.CASES`.
+      arguments: beside the project, which every run has anew.
+      same_project_as: label of a step whose documents it works on; that step stands before it.
+      needs_bigquery: left out where the BigQuery emulator cannot run.
+    """
+
+    label: str
+    case: str
+    arguments: Mapping[str, Any]
+    same_project_as: str | None = None
+    needs_bigquery: bool = False
+
+
+@dataclass
+class Suite:
+    """Some steps that are compared.
+
+    Attributes:
+      elements: what is counted, such as profiles.
+      baseline: label of the step that the others are compared with.
+      rounds: how often each step is run.
+    """
+
+    name: str
+    title: str
+    elements: str
+    steps: list[Step]
+    baseline: str | None
+    rounds: int
+
+
+@dataclass
+class Measured:
+    """All runs of one step.
+
+    Attributes:
+      label, case, arguments: as in `Step`.
+      samples: one a round.
+    """
+
+    label: str
+    case: str
+    arguments: Mapping[str, Any]
+    samples: list[Sample] = field(default_factory=list)
+
+    def median(self, figure: Callable[[Sample], float | None]) -> float | None:
+        """Of one figure over the rounds; None where no round has it."""
+        values = [value for sample in self.samples if (value := figure(sample)) is not None]
+        return statistics.median(values) if values else None
+
+
+def ingest_suites(folder: Path, sizes: list[int], rounds: int) -> Iterator[Suite]:
+    """Ingest by input size, without BigQuery and with it; beside its peers at the smallest and the largest."""
+    for n_profiles in sizes:
+        path = str(write_profiles(folder / f"profiles-{n_profiles}.jsonl", n_profiles))
+        both = {"path": path, "profiles": n_profiles}
+        steps = [
+            Step("ingest", "ingest", both),
+            Step("ingest, run again", "ingest", both | {"written": 0}, same_project_as="ingest"),
+            Step("ingest with BigQuery", "ingest", both, needs_bigquery=True),
+        ]
+        if n_profiles in (min(sizes), max(sizes)):
+            steps += [
+                Step("bare loop", "ingest_bare_loop", both),
+                Step("bare loop, run again", "ingest_bare_loop", both | {"written": 0}, same_project_as="bare loop"),
+                Step("DoFn with WriteBatch", "ingest_write_batch", both),
+                Step("DoFn with BulkWriter", "ingest_bulk_writer", both),
+            ]
+        yield Suite(f"ingest_{n_profiles}", f"ingest, {n_profiles:,} profiles", "profiles", steps, "ingest", rounds)
+
+
+def tuning_suite(folder: Path, n_profiles: int, rounds: int) -> Suite:
+    """Ingest by batch size and by Commits on the wire."""
+    path = str(write_profiles(folder / f"profiles-tuning-{n_profiles}.jsonl", n_profiles))
+    both = {"path": path, "profiles": n_profiles}
+    steps = [
+        Step(f"batch {size}, {flying} in flight", "ingest", both | {"batch_size": size, "max_in_flight": flying})
+        for size, flying in ((50, 2), (100, 2), (250, 2), (500, 1), (500, 2), (500, 4))
+    ]
+    return Suite("tuning", f"ingest by batch size, {n_profiles:,} profiles", "profiles", steps, None, rounds)
+
+
+def connector_suites(n_documents: int, rounds: int) -> Iterator[Suite]:
+    """The connector's write and read beside a bare loop and the client library."""
+    size = {"documents": n_documents}
+    writes = [
+        Step("WriteToFirestore", "write_to_firestore", size),
+        Step("the same graph, no write", "write_nothing", size),
+        Step("bare BatchWrite loop", "write_bare_loop", size),
+        Step("BulkWriter, unthrottled", "write_bulk_writer", size),
+    ]
+    title = f"write, {n_documents:,} documents of 1.8 KB"
+    yield Suite("write", title, "documents", writes, "WriteToFirestore", rounds)
+    stored = "bare BatchWrite loop"
+    reads = [
+        Step(stored, "write_bare_loop", size),
+        Step("reader", "read_reader", size, same_project_as=stored),
+        Step("ReadFromFirestore", "read_from_firestore", size, same_project_as=stored),
+        Step("stream().to_dict()", "read_stream", size, same_project_as=stored),
+    ]
+    yield Suite("read", f"read, {n_documents:,} documents of 1.8 KB", "documents", reads, "reader", rounds)
+
+
+def memory_suites(folder: Path, n_small: int, n_large: int) -> Iterator[Suite]:
+    """Peak memory at two sizes: it should be the same."""
+    for n in (n_small, n_large):
+        path = str(write_profiles(folder / f"profiles-memory-{n}.jsonl", n))
+        step = Step("ingest", "ingest", {"path": path, "profiles": n})
+        yield Suite(f"memory_ingest_{n}", f"memory of ingest, {n:,} profiles", "profiles", [step], None, 1)
+    for n in (n_small, n_large):
+        size = {"documents": n}
+        steps = [
+            Step("WriteToFirestore", "write_to_firestore", size),
+            Step("ReadFromFirestore", "read_from_firestore", size, same_project_as="WriteToFirestore"),
+        ]
+        title = f"memory of the connector, {n:,} documents"
+        yield Suite(f"memory_connector_{n}", title, "documents", steps, None, 1)
+
+
+def run_suite(suite: Suite, bigquery_host: str | None, say: Say) -> list[Measured]:
+    """Runs every step so many times, in turn, on an emulator of the suite's own.
+
+    Args:
+      bigquery_host: URL of a BigQuery emulator that holds `BIGQUERY_PROJECT`.
+      say: told what is measured next.
+    """
+    steps = [step for step in suite.steps if bigquery_host or not step.needs_bigquery]
+    measured = {step.label: Measured(step.label, step.case, step.arguments) for step in steps}
+    with firestore_emulator() as host:
+        environ = {"FIRESTORE_EMULATOR_HOST": host} | (
+            {"BIGQUERY_EMULATOR_HOST": bigquery_host} if bigquery_host else {}
+        )
+        _warm_up(suite, environ)
+        for round_number in range(suite.rounds):
+            projects: dict[str, str] = {}
+            for step in _turned(steps, round_number):
+                say(f"{suite.title}: round {round_number + 1} of {suite.rounds}: {step.label}")
+                project = projects.setdefault(step.same_project_as or step.label, _new_project())
+                arguments = dict(step.arguments) | {"project": project}
+                if step.needs_bigquery:
+                    arguments["bigquery_table"] = _new_table(bigquery_host or "")
+                measured[step.label].samples.append(run_case(step.case, arguments, environ))
+    return list(measured.values())
+
+
+@contextlib.contextmanager
+def bigquery(say: Say) -> Iterator[str]:
+    """URL of a BigQuery emulator."""
+    with bigquery_emulator(BIGQUERY_PROJECT, say=say) as emulator:
+        yield emulator.rest
+
+
+def _turned(steps: list[Step], by: int) -> list[Step]:
+    """The steps, beginning with another one; those that share a project stay in their order.
+
+    >>> a, a2, b = Step("a", "x", {}), Step("a2", "x", {}, same_project_as="a"), Step("b", "x", {})
+    >>> [step.label for step in _turned([a, a2, b], 1)]
+    ['b', 'a', 'a2']
+    """
+    owners = [step for step in steps if step.same_project_as is None]
+    first = by % len(owners)
+    return [
+        step
+        for owner in owners[first:] + owners[:first]
+        for step in steps
+        if owner.label in (step.label, step.same_project_as)
+    ]
+
+
+def _warm_up(suite: Suite, environ: Mapping[str, str]) -> None:
+    """The emulator compiles its hot paths first; whoever came first would pay for it."""
+    for _ in range(2):
+        run_case("write_bare_loop", {"documents": 4_000, "project": _new_project()}, environ)
+
+
+def _new_project() -> str:
+    return f"{DEMO_PREFIX}{uuid.uuid4().hex[:12]}"
+
+
+def _new_table(host: str) -> str:
+    """Of the emulator's empty dataset; ingest creates it."""
+    target = BigQueryTarget(BIGQUERY_PROJECT, "local", f"benchmark_{uuid.uuid4().hex[:8]}", host)
+    return f"{target.project}:{target.dataset}.{target.table}"
