@@ -18,6 +18,7 @@ MAX_LINES = 400
 BEAM_RING = {
     "transforms",
     "transforms.batches.dead_letter_files",
+    "transforms.batch_coder",
     "transforms.batches.files",
     "transforms.batches.read",
     "transforms.batches.slices",

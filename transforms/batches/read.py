@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
 
+import transforms.batch_coder  # noqa: F401 - registers how Beam handles batches
 from transforms.batches.files import InputFile
 from transforms.batches.slices import MIB, ReadOptions, Slice, plan_slices, read_slice
 from transforms.batches.stopping import is_asked_to_stop
