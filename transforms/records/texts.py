@@ -157,10 +157,10 @@ def _lower(text: str) -> str:
 def _keyword(text: str) -> str | None:
     """A term as it is indexed, or None: a stop word, too long, no letter or digit in it.
 
-    >>> _keyword("inc."), _keyword(".net"), _keyword("c++"), _keyword("--")
-    ('inc', '.net', 'c++', None)
+    >>> _keyword("inc."), _keyword(".net"), _keyword("c++"), _keyword("--"), _keyword("- 0")
+    ('inc', '.net', 'c++', None, '0')
     """
-    text = text.rstrip(".-'’_,;:").lstrip("-'’_,;:")
+    text = text.rstrip(".-'’_,;: ").lstrip("-'’_,;: ")
     if not text or len(text) > _MAX_KEYWORD_CHARS or text in _STOP_WORDS or is_placeholder(text):
         return None
     return text if any(character.isalnum() for character in text) else None
