@@ -31,10 +31,10 @@ from transforms.dead_letters import check_writable
 from transforms.errors import UsageError
 from transforms.firestore.client import FirestoreClient, FirestoreTarget
 from transforms.firestore.tagged_json import iso
-from transforms.firestore.versions import OVERWRITE, VERSIONED, RunIdentity
+from transforms.firestore.versions import OVERWRITE, VERSIONED, RunIdentity, input_id_of
 from transforms.job_ledger import JobDescription, Opening
 from transforms.ledger import CompleteBatch, LedgerEntry
-from transforms.past_jobs import finish_times, input_id_of, input_ids, stored_job
+from transforms.past_jobs import finish_times, input_ids, stored_job
 from transforms.replay import ClearLetters, ReadLetters, SetAsideOlder, SettleLetters
 from transforms.retry import RetryPolicy
 

@@ -36,6 +36,7 @@ from apache_beam.typehints.decorators import no_annotations
 from transforms.batches.files import line_numbers
 from transforms.errors import UsageError
 from transforms.firestore.tagged_json import iso, to_tagged_json
+from transforms.firestore.versions import input_id_of
 from transforms.types import Batch, DeadLetter
 
 T = TypeVar("T")
@@ -119,7 +120,7 @@ def _letters_of(folder: str, batch_prefixes: Collection[str]) -> Iterator[tuple[
     """The files of these batches, and the job that each belongs to."""
     for kind in _KINDS:
         for path in list_letters(FileSystems.join(folder, kind)):
-            if path.rpartition("/")[2].partition("-")[0] in batch_prefixes:
+            if input_id_of(path.rpartition("/")[2]) in batch_prefixes:
                 with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
                     yield path, json.loads(file.readline() or b"{}").get("job_id", "")
 

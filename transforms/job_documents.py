@@ -20,6 +20,7 @@ from transforms.firestore.client import FirestoreClient
 from transforms.firestore.fetch import fetch_all
 from transforms.firestore.values import decode_fields
 from transforms.job_ledger import INTERRUPTED, JOBS_COLLECTION, RUNNING, STALE_AFTER_S, Owner
+from transforms.past_jobs import stored_job
 from transforms.retry import RetryPolicy
 
 _TIMEOUT_S = 60.0
@@ -88,11 +89,8 @@ def read_job(client: FirestoreClient, job_id: str, retry: RetryPolicy | None = N
       JobError: credentials, permission or database.
       TransientError: no answer after bounded retries.
     """
-    name = client.target.document_name(f"{JOBS_COLLECTION}/{job_id}")
-    for answer in fetch_all(client, lambda: client.batch_get([name], (), _TIMEOUT_S), retry):
-        if answer.HasField("found"):
-            return Job.of(job_id, decode_fields(answer.found.fields))
-    return None
+    fields = stored_job(client, job_id, retry)
+    return None if fields is None else Job.of(job_id, fields)
 
 
 def recent_jobs(client: FirestoreClient, limit: int, retry: RetryPolicy | None = None) -> list[Job]:

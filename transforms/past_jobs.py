@@ -15,6 +15,7 @@ from transforms.firestore import messages
 from transforms.firestore.client import FirestoreClient
 from transforms.firestore.fetch import fetch_all
 from transforms.firestore.values import decode_fields
+from transforms.firestore.versions import input_id_of
 from transforms.job_ledger import BATCHES_COLLECTION, JOBS_COLLECTION
 from transforms.retry import RetryPolicy
 
@@ -39,14 +40,6 @@ def input_ids(client: FirestoreClient, job_id: str, retry: RetryPolicy | None = 
     return frozenset(
         input_id_of(_id(document)) for document in _select(client, parent, BATCHES_COLLECTION, "__name__", retry)
     )
-
-
-def input_id_of(batch_id: str) -> str:
-    """
-    >>> input_id_of("0123456789ab-00000-00007")
-    '0123456789ab'
-    """
-    return batch_id.partition("-")[0]
 
 
 def finish_times(client: FirestoreClient, retry: RetryPolicy | None = None) -> dict[str, datetime.datetime]:

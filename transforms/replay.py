@@ -22,8 +22,7 @@ from transforms.batches.letters import Letter, ReplayedRecord, record_of, still_
 from transforms.batches.stopping import is_asked_to_stop
 from transforms.errors import RecordError
 from transforms.firestore.tagged_json import iso
-from transforms.firestore.versions import StoredDocument
-from transforms.past_jobs import input_id_of
+from transforms.firestore.versions import StoredDocument, input_id_of
 from transforms.types import Batch, BatchOutcome, Compared, DeadLetter, Record, Written
 
 

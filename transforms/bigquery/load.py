@@ -3,10 +3,10 @@
     FILE_LOADS         rows ─▶ Parse JSON columns ─▶ files under temp_location ─▶ load jobs ─▶ load_jobs
     STREAMING_INSERTS  rows ─▶ shuffle ─▶ insertAll ─▶ rejected
 
-Rows are the cells of `rows.RowEncoder`; both methods end in the same table contents. FILE_LOADS is the cheaper one
-(28–67 µs a row in flat memory) and takes all rows or none; STREAMING_INSERTS costs 300–460 µs a row and holds every row
-in a shuffle. Both write each row at least once; the table's `_latest` view shows it once. For an answer a row inside a
-step of one's own, use `inserter.RowInserter`.
+Rows are the cells of `rows.RowEncoder`; both methods end in the same table contents. FILE_LOADS is the cheaper one, in
+flat memory, and takes all rows or none; STREAMING_INSERTS holds every row in a shuffle. Both write each row at least
+once; the table's `_latest` view shows it once. For an answer a row inside a step of one's own, use
+`inserter.RowInserter`.
 
     result = rows | "LoadRows" >> LoadRows(target, columns, "FILE_LOADS", temp_location="gs://bucket/tmp")
 """

@@ -163,14 +163,23 @@ def _wrote(run: RunIdentity, candidate: Candidate, document: StoredDocument | No
 
 def _is_earlier(document: StoredDocument, candidate: Candidate, run: RunIdentity) -> bool:
     """Whether a stored document comes from an earlier place of the same input."""
-    same_input = document.batch_id.partition("-")[0] in run.input_ids
+    same_input = input_id_of(document.batch_id) in run.input_ids
     return same_input and (document.source, document.position) < (candidate.source, candidate.position)
 
 
 def _is_later(document: StoredDocument, candidate: Candidate, run: RunIdentity) -> bool:
     """Whether a stored document comes from a later place of the same input: a later file by path, or further on."""
-    same_input = document.batch_id.partition("-")[0] in run.input_ids
+    same_input = input_id_of(document.batch_id) in run.input_ids
     return same_input and (document.source, document.position) > (candidate.source, candidate.position)
+
+
+def input_id_of(batch_id: str) -> str:
+    """What the ids of all batches of one source begin with.
+
+    >>> input_id_of("0123456789ab-00000-00007")
+    '0123456789ab'
+    """
+    return batch_id.partition("-")[0]
 
 
 def stored_pairs(answers: Iterable[Any], full_prefix: str, flat_prefix: str) -> dict[str, StoredPair]:
