@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.stored import stored_document
 from transforms.batches.dead_letter_files import LetterFolder, ReplayRun
 from transforms.batches.files import match_inputs
 from transforms.batches.letters import read_letter, record_of, still_dead
 from transforms.batches.slices import ReadOptions, plan_slices, read_slice
 from transforms.dead_letters import as_json, store
 from transforms.errors import JobError, RecordError, UsageError
-from transforms.firestore.versions import StoredDocument, StoredPair
+from transforms.firestore.versions import StoredPair
 from transforms.replay import batch_of, set_aside_older
 from transforms.types import Batch, Compared, DeadLetter
 
@@ -256,7 +257,7 @@ def test_what_earlier_replays_have_moved_stays(tmp_path):
 
 def document(job_id="other", batch_id="other-0-0", seconds=0):
     moment = FAILED_AT + datetime.timedelta(seconds=seconds)
-    return StoredDocument(moment, moment, 1, "hash", moment, moment, "other.jsonl", 0, job_id, batch_id)
+    return stored_document(moment, moment, 1, "hash", moment, moment, "other.jsonl", 0, job_id, batch_id)
 
 
 @pytest.mark.parametrize(

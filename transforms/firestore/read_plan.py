@@ -29,7 +29,9 @@ from transforms.firestore.reader import REQUEST_TIMEOUT_S, count, read, read_err
 
 MAX_RANGES = 10_000
 _PAGE_SIZE = 1_000
-_DOCUMENTS_PER_RANGE = 1_000  # where cuts are made by arithmetic; also what one unit of a count costs
+# Where cuts are made by arithmetic. Fewer do not pay for the dozen requests that find where to cut; a range that turns
+# out to be large is cut again while it is read.
+DOCUMENTS_PER_RANGE = 10_000
 
 
 class _NoPartitionsError(JobError):
@@ -42,11 +44,12 @@ class RangePlanner:
     Args:
       client: of the database.
       max_ranges: how many ranges a query is cut into at the most; the service may find fewer worth while.
+      documents_per_range: how many documents are worth a range where there are no partitions.
     """
 
-    def __init__(self, client: FirestoreClient, max_ranges: int):
+    def __init__(self, client: FirestoreClient, max_ranges: int, documents_per_range: int = DOCUMENTS_PER_RANGE):
         check_max_ranges(max_ranges)
-        self._client, self._max_ranges = client, max_ranges
+        self._client, self._max_ranges, self._documents_per_range = client, max_ranges, documents_per_range
         self._cuts: dict[tuple[str, datetime.datetime | None], tuple[str, ...] | None] = {}
 
     def ranges(self, query: Query, read_time: datetime.datetime | None = None) -> list[NameRange]:
@@ -81,8 +84,8 @@ class RangePlanner:
         if query.all_descendants:
             return [every_name]  # its names lie below many documents; arithmetic knows nothing of those
         names = Query(query.collection)
-        worth_cutting = names.limit(self._max_ranges * _DOCUMENTS_PER_RANGE)
-        wanted = -(-count(self._client, worth_cutting, read_time) // _DOCUMENTS_PER_RANGE)
+        worth_cutting = names.limit(self._max_ranges * self._documents_per_range)
+        wanted = -(-count(self._client, worth_cutting, read_time) // self._documents_per_range)
         first = self._first_name(query, every_name, read_time) if wanted > 1 else None
         if first is None:
             return [every_name]

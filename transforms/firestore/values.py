@@ -109,7 +109,16 @@ def decode_fields(fields: Any) -> dict[str, Any]:
     >>> decode_fields(document.fields)
     {'scores': [1, 2.0, None]}
     """
-    return {name: decode(value) for name, value in fields.items()}
+    decoded: dict[str, Any] = {}
+    for name, value in fields.items():  # text and integers are spelt out: a call per leaf is a tenth of the cost
+        kind = value.WhichOneof("value_type")
+        if kind == "string_value":
+            decoded[name] = value.string_value
+        elif kind == "integer_value":
+            decoded[name] = value.integer_value
+        else:
+            decoded[name] = _DECODERS[kind](value)
+    return decoded
 
 
 def decode(value: Any) -> Any:
@@ -292,6 +301,14 @@ def _reason(name: str, value: Any) -> _Unencodable:
 # Decoding.
 
 
+def _decode_array(value: Any) -> list[Any]:
+    items = []
+    for item in value.array_value.values:
+        kind = item.WhichOneof("value_type")
+        items.append(item.string_value if kind == "string_value" else _DECODERS[kind](item))
+    return items
+
+
 def _decode_map(value: Any) -> Any:
     fields = value.map_value.fields
     if "__type__" in fields and fields["__type__"].string_value == "__vector__":
@@ -309,6 +326,6 @@ _DECODERS: dict[str | None, Any] = {
     "timestamp_value": lambda v: timestamp(v.timestamp_value.seconds, v.timestamp_value.nanos),
     "reference_value": lambda v: Reference(v.reference_value),
     "geo_point_value": lambda v: GeoPoint(v.geo_point_value.latitude, v.geo_point_value.longitude),
-    "array_value": lambda v: [decode(item) for item in v.array_value.values],
+    "array_value": _decode_array,
     "map_value": _decode_map,
 }

@@ -32,19 +32,77 @@ META_FIELD = "_meta"
 ALL_ROWS, OWN_ROWS, NO_ROWS = "all", "own", "none"
 
 
-class StoredDocument(NamedTuple):
-    """What is known about one document: when it was written, and its `_meta`, as far as it has one."""
+class StoredDocument:
+    """What is known about one document: when it was written, and its `_meta`, as far as it has one.
 
-    update_time: datetime.datetime
-    create_time: datetime.datetime
-    version: int
-    content_hash: str
-    created_at: datetime.datetime | None
-    updated_at: datetime.datetime | None
-    source: str
-    position: int
-    job_id: str
-    batch_id: str
+    It reads the message when it is asked: of the many that are found unchanged only the hash and the job are wanted,
+    and to decode them all would cost five times as much.
+
+    Args:
+      document: protobuf `Document` with nothing but `_meta`; one without, written by somebody else, has version 0.
+    """
+
+    __slots__ = ("_document", "content_hash")
+
+    def __init__(self, document: Any):
+        self._document = document
+        self.content_hash: str = self._member("content_hash").string_value
+
+    @property
+    def update_time(self) -> datetime.datetime:
+        """When it was last changed, which is its version for Firestore."""
+        return timestamp(self._document.update_time.seconds, self._document.update_time.nanos)
+
+    @property
+    def create_time(self) -> datetime.datetime:
+        """When it was created."""
+        return timestamp(self._document.create_time.seconds, self._document.create_time.nanos)
+
+    @property
+    def version(self) -> int:
+        """Counted by Firebeam; 0 if it never wrote the document."""
+        return int(self._member("version").integer_value)
+
+    @property
+    def created_at(self) -> datetime.datetime | None:
+        """When Firebeam wrote the pair first."""
+        return self._moment("created_at")
+
+    @property
+    def updated_at(self) -> datetime.datetime | None:
+        """When Firebeam wrote the pair last."""
+        return self._moment("updated_at")
+
+    @property
+    def source(self) -> str:
+        """Where the record was read."""
+        return str(self._member("source").string_value)
+
+    @property
+    def position(self) -> int:
+        """Where in the source; -1 if nobody knows."""
+        member = self._member("position")
+        return int(member.integer_value) if member.HasField("integer_value") else -1
+
+    @property
+    def job_id(self) -> str:
+        """Of the job that wrote it."""
+        return str(self._member("job_id").string_value)
+
+    @property
+    def batch_id(self) -> str:
+        """Of the batch that wrote it."""
+        return str(self._member("batch_id").string_value)
+
+    def _member(self, name: str) -> Any:
+        """A member of `_meta`; protobuf gives an empty value for what is not there."""
+        return self._document.fields[META_FIELD].map_value.fields[name]
+
+    def _moment(self, name: str) -> datetime.datetime | None:
+        member = self._member(name)
+        if not member.HasField("timestamp_value"):
+            return None
+        return timestamp(member.timestamp_value.seconds, member.timestamp_value.nanos)
 
 
 class StoredPair(NamedTuple):
@@ -189,42 +247,16 @@ def stored_pairs(answers: Iterable[Any], full_prefix: str, flat_prefix: str) -> 
       answers: `BatchGetDocumentsResponse`s whose documents hold nothing but `_meta`.
       full_prefix, flat_prefix: the documents' names up to the id.
     """
-    pairs: dict[str, StoredPair] = {}
+    full: dict[str, StoredDocument] = {}
+    flat: dict[str, StoredDocument] = {}
     for document in _found(answers):
         name = document.name
         if name.startswith(full_prefix) and "/" not in (key := name[len(full_prefix) :]):
-            pairs[key] = pairs.get(key, NOTHING)._replace(full=stored_document(document))
+            full[key] = StoredDocument(document)
         else:
-            key = name[len(flat_prefix) :]
-            pairs[key] = pairs.get(key, NOTHING)._replace(flat=stored_document(document))
-    return pairs
+            flat[name[len(flat_prefix) :]] = StoredDocument(document)
+    return {key: StoredPair(full.get(key), flat.get(key)) for key in full.keys() | flat.keys()}
 
 
 def _found(answers: Iterable[Any]) -> Iterator[Any]:
     return (answer.found for answer in answers if answer.HasField("found"))
-
-
-def stored_document(document: Any) -> StoredDocument:
-    """What a protobuf `Document` says about itself. One without `_meta`, written by somebody else, has version 0."""
-    meta = document.fields[META_FIELD].map_value.fields if META_FIELD in document.fields else {}
-
-    def member(name: str, kind: str, default: Any) -> Any:
-        return getattr(meta[name], kind) if name in meta else default
-
-    def moment(name: str) -> datetime.datetime | None:
-        if name not in meta or not meta[name].HasField("timestamp_value"):
-            return None
-        return timestamp(meta[name].timestamp_value.seconds, meta[name].timestamp_value.nanos)
-
-    return StoredDocument(
-        timestamp(document.update_time.seconds, document.update_time.nanos),
-        timestamp(document.create_time.seconds, document.create_time.nanos),
-        member("version", "integer_value", 0),
-        member("content_hash", "string_value", ""),
-        moment("created_at"),
-        moment("updated_at"),
-        member("source", "string_value", ""),
-        member("position", "integer_value", -1),
-        member("job_id", "string_value", ""),
-        member("batch_id", "string_value", ""),
-    )

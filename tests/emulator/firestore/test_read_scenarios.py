@@ -235,7 +235,7 @@ def test_a_database_without_partitions_is_cut_by_arithmetic_and_loses_nothing(fi
     every = list(documents)
     for first in range(0, len(every), 500):
         write(target, {path: documents[path] for path in every[first : first + 500]})
-    ranges = RangePlanner(target.connect(), 8).ranges(USERS)
+    ranges = RangePlanner(target.connect(), 8, documents_per_range=1_000).ranges(USERS)
     assert len(ranges) == 2
     sizes = [sum(1 for _ in read(target.connect(), USERS, each)) for each in ranges]
     assert sum(sizes) == 1_500

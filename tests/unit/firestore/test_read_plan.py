@@ -21,7 +21,7 @@ IDS = st.one_of(
 
 
 def planned(server, query, max_ranges=8, read_time=None):
-    return RangePlanner(server.target.connect(), max_ranges).ranges(query, read_time)
+    return RangePlanner(server.target.connect(), max_ranges, documents_per_range=1_000).ranges(query, read_time)
 
 
 def cuts(ranges):

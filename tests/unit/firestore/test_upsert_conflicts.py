@@ -24,8 +24,8 @@ from transforms.firestore.versions import (
     OVERWRITE,
     VERSIONED,
     RunIdentity,
+    StoredDocument,
     StoredPair,
-    stored_document,
 )
 from transforms.retry import RetryPolicy
 from transforms.types import Batch, Flat, Record
@@ -75,7 +75,7 @@ def meta(server, collection, key):
 
 def stored(server, key):
     documents = (server.documents.get(f"{DOCUMENTS}{collection}/{key}") for collection in COLLECTIONS)
-    return StoredPair(*(document and stored_document(document) for document in documents))
+    return StoredPair(*(document and StoredDocument(document) for document in documents))
 
 
 def somebody_else_writes(server, key, *, collections=COLLECTIONS, **more):

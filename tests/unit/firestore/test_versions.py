@@ -4,6 +4,7 @@ import datetime
 
 import pytest
 
+from tests.support.stored import stored_document
 from transforms.firestore.versions import (
     CREATE_ONLY,
     MERGE,
@@ -12,7 +13,6 @@ from transforms.firestore.versions import (
     VERSIONED,
     Candidate,
     RunIdentity,
-    StoredDocument,
     StoredPair,
     Verdict,
     created_at,
@@ -35,7 +35,7 @@ def document(content_hash="other", source="x.jsonl", position=0, batch_id="xxx-0
         "job_id": "earlier",
         **more,
     }
-    return StoredDocument(
+    return stored_document(
         version=version, content_hash=content_hash, source=source, position=position, batch_id=batch_id, **fields
     )
 
