@@ -18,6 +18,7 @@ setup(
         "apache-beam[gcp]>=2.77,<3",
         "google-auth>=2.30,<3",
         "google-cloud-bigquery>=3.25,<4",
+        "google-cloud-bigquery-storage>=2.26,<3",
         "google-cloud-firestore>=2.34,<3",
         "grpcio>=1.67,<2",
         "jmespath>=1,<2",

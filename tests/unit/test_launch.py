@@ -62,7 +62,7 @@ def test_every_local_runner_is_the_fn_api_runner(name):
     assert isinstance(runner(options(*([f"--runner={name}"] if name else []))), FnApiRunner)
 
 
-@pytest.mark.parametrize("variable", ["FIRESTORE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST", "STORAGE_EMULATOR_HOST"])
+@pytest.mark.parametrize("variable", EMULATOR_VARIABLES)
 def test_dataflow_is_not_pointed_at_an_emulator(variable):
     flags = ["--input=none", "--project=acme-prod", "--runner=DataflowRunner"]
     with pytest.raises(UsageError, match=f"^{variable} points at an emulator, .* unset it: unset {variable}$"):

@@ -9,12 +9,11 @@ from __future__ import annotations
 import enum
 from typing import Any
 
-import google.auth.exceptions
 import grpc
 from google.cloud.bigquery_storage_v1 import types
 from google.rpc import status_pb2
 
-from transforms.bigquery.failures import Failure, failure_of
+from transforms.bigquery.failures import Failure
 from transforms.errors import Kind, classify
 
 _StorageError = types.StorageError.pb()
@@ -32,7 +31,7 @@ _KEY = frozenset({"CMEK_NOT_PROVIDED", "INVALID_CMEK_PROVIDED", "CMEK_ENCRYPTION
 _UNKNOWN_COLUMN = "SCHEMA_MISMATCH_EXTRA_FIELDS"
 _UNKNOWN_COLUMN_PHRASES = ("more fields than bigquery schema", "no such field")
 
-_FIX_KEY = "give BigQuery's service account the role roles/cloudkms.cryptoKeyEncrypterDecrypter on the key that encrypts the table"
+_FIX_KEY = "give BigQuery's service account the role roles/cloudkms.cryptoKeyEncrypterDecrypter on the key of the table"
 
 
 class Meaning(enum.Enum):
@@ -80,11 +79,12 @@ def refusal_of_call(error: grpc.RpcError) -> Refusal:
     for key, value in error.trailing_metadata() or ():
         if key == "grpc-status-details-bin":
             return refusal_of_status(status_pb2.Status.FromString(value))
-    cause = getattr(error, "__cause__", None)
-    if isinstance(cause, google.auth.exceptions.GoogleAuthError):
-        failure = failure_of(cause)
-        return Refusal(failure, Meaning.JOB if failure.kind is Kind.JOB else Meaning.LATER)
     return refusal_of_status(status_pb2.Status(code=error.code().value[0], message=error.details() or ""))
+
+
+def refusal_of(row_message: str) -> Refusal:
+    """Of a whole request for what BigQuery says of one of its rows."""
+    return _refusal("INVALID_ARGUMENT", "INVALID_ARGUMENT", row_message)
 
 
 def unknown_column(message: str) -> bool:
@@ -103,7 +103,7 @@ def _refusal(code: str, reason: str, text: str) -> Refusal:
         meaning = Meaning.OFFSET
     elif reason == _UNKNOWN_COLUMN or unknown_column(text):
         meaning, reason = Meaning.NO_COLUMN, _UNKNOWN_COLUMN
-    elif reason in _STREAM_GONE or "invalid stream name" in text.lower():
+    elif reason in _STREAM_GONE or (reason in ("NOT_FOUND", "INVALID_ARGUMENT") and _names_a_stream(text)):
         meaning = Meaning.STREAM_GONE
     elif reason in _NOT_FOUND:
         meaning, reason, kind = Meaning.NO_TABLE, "NOT_FOUND", Kind.JOB
@@ -116,3 +116,12 @@ def _refusal(code: str, reason: str, text: str) -> Refusal:
     else:
         meaning = Meaning.CONTENT
     return Refusal(Failure(0, reason, text, kind), meaning)
+
+
+def _names_a_stream(text: str) -> bool:
+    """Whether what is missing or wrong is a stream of somebody's own, not the one that every table has.
+
+    >>> _names_a_stream("Requested entity was not found. Entity: projects/p/datasets/d/tables/t/streams/Cg")
+    True
+    """
+    return "Entity: " in text and "/streams/" in text and not text.endswith("/streams/_default")

@@ -41,8 +41,8 @@ _FIELD_TYPES = {
 }
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# Option of a field that says which column it is, for names that no identifier can be: its value is text, so the tag ends
-# in 2. https://github.com/googleapis/googleapis/blob/master/google/cloud/bigquery/storage/v1/annotations.proto
+# Option of a field that says which column it is, where the name cannot be an identifier; of wire type 2.
+# https://github.com/googleapis/googleapis/blob/master/google/cloud/bigquery/storage/v1/annotations.proto
 _COLUMN_NAME_TAG = 454943157 << 3 | 2
 
 # What protobuf raises for a value that a field cannot hold; for a lone surrogate it is a kind of ValueError.
@@ -89,6 +89,10 @@ class RowMessage:
             return self._bytes(cells)
         except _MISFITS:
             raise RecordError("INVALID", self._misfit(cells)) from None
+
+    def largest(self, cells: Mapping[str, Any]) -> str:
+        """The column whose cell takes most of a row that `serialised` takes."""
+        return max(cells, key=lambda name: len(self._bytes({name: cells[name]})))
 
     def _bytes(self, cells: Mapping[str, Any]) -> bytes:
         values = _converted(cells, self._conversions) if self._conversions else cells

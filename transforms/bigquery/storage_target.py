@@ -144,7 +144,7 @@ class StorageClient:
     def create_stream(self, timeout_s: float) -> str:
         """The name of a new stream whose rows are visible as soon as they are acknowledged. Raises Refusal."""
         request = CreateWriteStreamRequest(parent=self._target.name)
-        request.write_stream.type = types.WriteStream.Type.COMMITTED
+        request.write_stream.type_ = types.WriteStream.Type.COMMITTED
         name: str = self._unary(self._create_write_stream, request, "parent", self._target.name, timeout_s).name
         return name
 
