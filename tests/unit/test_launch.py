@@ -12,6 +12,7 @@ from pipeline.__main__ import main
 from pipeline.config import parse
 from pipeline.launch import launch
 from pipeline.runners import beam_options, explain, runner
+from pipeline.targets import EMULATOR_VARIABLES
 from tests.support.scripted_firestore import PROJECT, Refusal, ScriptedFirestore
 from transforms.errors import AccountingError, JobError, UsageError
 from transforms.firestore import messages

@@ -123,6 +123,8 @@ def _describe(message: Any, columns: Sequence[Column]) -> _Conversions:
         if not _IDENTIFIER.fullmatch(column.name):
             field.name = _unused(f"column_{number}", taken)
             field.options.MergeFromString(_column_name_option(column.name))
+        # By itself it would be userId for both user_id and userId, and a message with one name twice cannot be built.
+        field.json_name = field.name
         convert: _Convert | None = _microseconds if column.type == "TIMESTAMP" else None
         if column.type == "STRUCT":
             # Fields and nested messages share one namespace. A relative name stays right wherever BigQuery puts it.
