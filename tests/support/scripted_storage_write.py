@@ -80,6 +80,8 @@ class ScriptedStorageWrite:
       appended: all requests so far.
       streams: ids by stream, in the order of their offsets.
       metadata: of all calls so far.
+      ends_after_answer: every connection is closed when it has had one answer.
+      hold: while it is cleared, requests are not answered.
     """
 
     def __init__(self) -> None:
@@ -91,6 +93,9 @@ class ScriptedStorageWrite:
         self.ended: set[str] = set()
         self.metadata: list[dict[str, str]] = []
         self.connections = 0
+        self.ends_after_answer = False
+        self.hold = threading.Event()
+        self.hold.set()
         self._lock = threading.Lock()
 
     def __enter__(self) -> ScriptedStorageWrite:
@@ -145,9 +150,12 @@ class ScriptedStorageWrite:
             offset = request.offset.value if request.HasField("offset") else None
             with self._lock:
                 answer = self._answer(Appended(stream, offset, ids, connection))
+            self.hold.wait()
             if isinstance(answer, Cut):
                 context.abort(grpc.StatusCode[answer.code], answer.message)
             yield answer
+            if self.ends_after_answer:
+                return
 
     def _answer(self, appended: Appended) -> Any:
         self.appended.append(appended)

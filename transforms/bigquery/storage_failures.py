@@ -66,7 +66,7 @@ def refusal_of_status(status: Any) -> Refusal:
     >>> refusal_of_status(status_pb2.Status(code=3, message="Request size exceeds maximum size")).failure.kind.name
     'TOO_LARGE'
     """
-    code, text = _CODES.get(status.code, "UNKNOWN"), status.message.strip().rstrip(".")
+    code, text = _CODES.get(status.code, "UNKNOWN"), status.message
     for detail in status.details:
         error = _StorageError()
         if detail.Unpack(error) and error.code:
@@ -97,7 +97,7 @@ def unknown_column(message: str) -> bool:
 
 
 def _refusal(code: str, reason: str, text: str) -> Refusal:
-    text = text or reason
+    text = text.strip().rstrip(".") or reason
     kind = classify(code, text)
     if reason in _OFFSET.values() or reason in _STREAM_ENDED or "stream is finalized" in text.lower():
         meaning = Meaning.OFFSET
