@@ -153,8 +153,9 @@ class ScriptedStorageWrite:
             self.hold.wait()
             if isinstance(answer, Cut):
                 context.abort(grpc.StatusCode[answer.code], answer.message)
+            ends = self.ends_after_answer
             yield answer
-            if self.ends_after_answer:
+            if ends:
                 return
 
     def _answer(self, appended: Appended) -> Any:

@@ -130,7 +130,7 @@ def _describe(message: Any, columns: Sequence[Column]) -> _Conversions:
             # Fields and nested messages share one namespace. A relative name stays right wherever BigQuery puts it.
             nested = message.nested_type.add(name=_unused(f"Struct{number}", taken))
             field.type_name = nested.name
-            convert = _structs(_describe(nested, getattr(column, "fields", ())))
+            convert = _structs(_describe(nested, column.fields))
         if convert is not None and column.mode == "REPEATED":
             convert = _each(convert)
         if convert is not None or field.name != column.name:

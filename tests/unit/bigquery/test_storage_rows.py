@@ -1,7 +1,7 @@
 import datetime
 import math
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -16,14 +16,8 @@ UTC = datetime.timezone.utc
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Struct(NamedTuple):
-    """A column with fields."""
-
-    name: str
-    fields: tuple[Any, ...]
-    mode: str = "NULLABLE"
-    type: str = "STRUCT"
-    form: str = "STRUCT"
+def struct(name: str, *fields: Column, mode: str = "NULLABLE") -> Column:
+    return Column(name, "STRUCT", mode, fields=fields)
 
 
 def parsed(message: RowMessage, row: bytes) -> Any:
@@ -81,8 +75,8 @@ def test_a_timestamp_of_another_zone_is_the_same_moment() -> None:
 
 
 def test_structs_nest_repeat_and_convert_their_cells() -> None:
-    inner = Struct("inner", (Column("at", "TIMESTAMP"), Column("n", "INT64")), "REPEATED")
-    message = RowMessage([Column("id", "STRING"), Struct("outer", (inner, Column("s", "STRING")))])
+    inner = struct("inner", Column("at", "TIMESTAMP"), Column("n", "INT64"), mode="REPEATED")
+    message = RowMessage([Column("id", "STRING"), struct("outer", inner, Column("s", "STRING"))])
     row = parsed(message, message.serialised({"outer": {"inner": [{"at": EPOCH, "n": 1}, {}, {"n": None}], "s": "x"}}))
     assert [(item.HasField("at"), item.at, item.n) for item in row.outer.inner] == [
         (True, 0, 1),
@@ -93,7 +87,7 @@ def test_structs_nest_repeat_and_convert_their_cells() -> None:
 
 
 def test_a_struct_may_share_its_name_with_what_a_message_calls_it() -> None:
-    message = RowMessage([Struct("Struct1", (Column("Struct1", "INT64"),)), Struct("Struct2", (Column("x", "BOOL"),))])
+    message = RowMessage([struct("Struct1", Column("Struct1", "INT64")), struct("Struct2", Column("x", "BOOL"))])
     row = parsed(message, message.serialised({"Struct1": {"Struct1": 7}, "Struct2": {"x": True}}))
     assert (row.Struct1.Struct1, row.Struct2.x) == (7, True)
 

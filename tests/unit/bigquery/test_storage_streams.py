@@ -283,5 +283,6 @@ def test_whatever_happens_on_the_way_each_good_row_is_there_once(
         rejected = {row.index for row in result.rejected}
         assert service.rows == [id_ for index, id_ in enumerate(ids) if index not in rejected]
         assert {index for index in bad if index < rows} <= rejected
+        service.script = []
         assert batch.do(ids, max_rows=max_rows)[:2] == result[:2]
         assert len(service.rows) == result.accepted == rows - len(rejected)
