@@ -30,11 +30,17 @@ from transforms.bigquery.tables import BigQueryTarget
 
 
 class Cut(NamedTuple):
-    """A script's step: the connection ends; `written` tells whether the request's rows are kept all the same."""
+    """A script's step: the connection ends.
+
+    Attributes:
+      written: whether the request's rows are kept all the same.
+      storage_code: of the StorageError in the details.
+    """
 
     code: str
     message: str = "the connection is closed"
     written: bool = False
+    storage_code: int = 0
 
 
 class Appended(NamedTuple):
@@ -152,6 +158,8 @@ class ScriptedStorageWrite:
                 answer = self._answer(Appended(stream, offset, ids, connection))
             self.hold.wait()
             if isinstance(answer, Cut):
+                details = status(answer.code, answer.message, answer.storage_code)
+                context.set_trailing_metadata((("grpc-status-details-bin", details.SerializeToString()),))
                 context.abort(grpc.StatusCode[answer.code], answer.message)
             ends = self.ends_after_answer
             yield answer

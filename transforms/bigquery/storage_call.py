@@ -21,6 +21,7 @@ class AppendCall:
       in_flight: requests without an answer, in the order in which they were sent.
       trouble: what has to be waited out before anything else is sent.
       in_doubt: nobody knows where the stream ends.
+      blamed: rows refused while that is in doubt: one that the stream turns out to have is not rejected.
       troubles: refusals since a request was last accepted.
       refused_requests: lone rows refused without a word about rows, by reason.
     """
@@ -32,6 +33,7 @@ class AppendCall:
         self.in_flight: deque[list[int]] = deque()
         self.trouble: Refusal | None = None
         self.in_doubt = False
+        self.blamed: dict[int, Rejected] = {}
         self.troubles: Counter[Meaning] = Counter()
         self.refused_requests: Counter[str] = Counter()
         self.accepted = self.requests = self.retries = 0
@@ -48,20 +50,33 @@ class AppendCall:
         if self.exact:
             self.exact.acknowledged += len(request)
 
-    def reject(self, index: int, code: str, message: str) -> None:
+    def reject(self, row: Rejected) -> None:
         """Books a row that will never be written."""
-        self.rejected[index] = Rejected(index, code, message)
+        self.rejected[row.index] = row
         if self.exact:
-            self.exact.position.rejected[index] = self.rejected[index]
+            self.exact.position.rejected[row.index] = row
 
-    def accept_queued(self, count: int) -> None:
-        """Books the first rows of the queue, which turned out to be written."""
-        self.accepted += count
-        while count:
-            request = self.queue.popleft()
-            if len(request) > count:
-                self.queue.appendleft(request[count:])
-            count -= min(count, len(request))
+    def blame(self, request: list[int], blamed: Mapping[int, Rejected]) -> list[int]:
+        """Takes note of rows of a request that BigQuery refused; returns those of it that remain to be sent."""
+        if self.exact:
+            self.blamed.update(blamed)
+            return request
+        self.rejected.update(blamed)
+        return [index for index in request if index not in blamed]
+
+    def settle(self, written: int) -> None:
+        """Books the first rows of the queue, which turned out to be written; rejects the others that are blamed."""
+        waiting = [index for request in self.queue for index in request]
+        self.accepted += written
+        done = set(waiting[:written])
+        for row in self.blamed.values():
+            if row.index not in done:
+                self.reject(row)
+                done.add(row.index)
+        self.blamed.clear()
+        requests = ([index for index in request if index not in done] for request in self.queue)
+        self.queue = deque(request for request in requests if request)
+        self.in_doubt = False
 
     def result(self) -> InsertResult:
         return InsertResult(

@@ -21,7 +21,7 @@ nothing is known about the rows, and the batch is to be done again:
     ledger.keep(batch, stream)
     result = writer.insert(rows, ids, stream=stream, keep=lambda now: ledger.keep(batch, now))
 
-  `keep` is called before anything is written that only the new text explains; it must be durable when it returns, and
+  `keep` is called before anything is written that only the new text explains. It must be durable when it returns, and
   raise if the ledger holds another text than the last one this worker read or kept: then somebody else does the batch.
   Rejected rows are part of the text, so that a batch done again has the same rows at the same offsets and gives the
   same answers. Rows must come in the same order each time. BigQuery makes some 10,000 streams an hour for a project:
@@ -37,7 +37,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from transforms.bigquery.failures import without_values
-from transforms.bigquery.inserter import InsertResult, check_that_rows_are_at_fault
+from transforms.bigquery.inserter import InsertResult, Rejected, check_that_rows_are_at_fault
 from transforms.bigquery.schema import Column
 from transforms.bigquery.storage_call import AppendCall
 from transforms.bigquery.storage_failures import Meaning, Refusal, refusal_of, refusal_of_status, unknown_column
@@ -169,10 +169,10 @@ class StorageWriter:
             try:
                 row = self._message.serialised(cells)
             except RecordError as error:
-                call.reject(index, error.code, error.message)
+                call.reject(Rejected(index, error.code, error.message))
                 continue
             if len(row) + _ROW_OVERHEAD_BYTES > self._max_request_bytes:
-                call.reject(index, "ROW_TOO_LARGE", self._too_large(cells, len(row)))
+                call.reject(Rejected(index, "ROW_TOO_LARGE", self._too_large(cells, len(row))))
             else:
                 call.serialised[index] = row
         remaining = list(call.serialised)
@@ -254,13 +254,13 @@ class StorageWriter:
 
     def _sorted_out(self, call: AppendCall, request: list[int], row_errors: Sequence[Any]) -> bool:
         """Rejects the rows that BigQuery blames and queues the others; False if it blames none."""
-        blamed = {error.index: error for error in row_errors if 0 <= error.index < len(request)}
-        for place, error in blamed.items():
-            code = RowError.RowErrorCode.Name(error.code) if error.code else "INVALID"
-            call.reject(request[place], code, without_values(error.message))
+        blamed: dict[int, Rejected] = {}
+        for error in row_errors:
+            if 0 <= error.index < len(request):
+                code = RowError.RowErrorCode.Name(error.code) if error.code else "INVALID"
+                blamed[request[error.index]] = Rejected(request[error.index], code, without_values(error.message))
         if blamed:
-            rest = [index for place, index in enumerate(request) if place not in blamed]
-            self._again(call, [rest] if rest else [])
+            self._again(call, call.blame(request, blamed))
         return bool(blamed)
 
     def _refused(self, call: AppendCall, request: list[int], refusal: Refusal) -> None:
@@ -270,10 +270,10 @@ class StorageWriter:
             raise self._job_error(refusal)
         if meaning is not Meaning.CONTENT:
             call.trouble = refusal
-            self._again(call, [request])
+            self._again(call, request)
         elif len(request) > 1:
             middle = len(request) // 2
-            self._again(call, [request[:middle], request[middle:]])
+            self._again(call, request[:middle], request[middle:])
         else:
             too_large = failure.kind is Kind.TOO_LARGE
             if not too_large:
@@ -284,39 +284,39 @@ class StorageWriter:
                     f"{without_values(failure.text)}. Compare the table's schema with the columns of the rows"
                 )
             code = "ROW_TOO_LARGE" if too_large else failure.code
-            call.reject(request[0], code, without_values(failure.text))
-            self._again(call, [])
+            row = Rejected(request[0], code, without_values(failure.text))
+            self._again(call, call.blame(request, {row.index: row}))
 
-    def _again(self, call: AppendCall, requests: list[list[int]]) -> None:
+    def _again(self, call: AppendCall, *requests: list[int]) -> None:
         """Puts requests before the queue. Behind a request that failed no offset is right any more."""
-        call.retries += len(requests)
+        again = [request for request in requests if request]
+        call.retries += len(again)
         if call.exact:
-            requests = [*requests, *call.in_flight]
+            again += call.in_flight
             call.in_flight.clear()
             call.in_doubt = True
             self._disconnect()
-        call.queue.extendleft(reversed(requests))
+        call.queue.extendleft(reversed(again))
 
     def _move_on(self, call: AppendCall, exact: BatchStream) -> None:
         """Ends the stream, books the rows that it turns out to have, and goes on in a new one."""
         name = exact.position.name
         count = self._patiently(lambda client: client.finalize_stream(name, self._timeout_s))
-        waiting = [index for request in call.queue for index in request]
+        waiting = sum(map(len, call.queue))
         unheard = count - exact.acknowledged
-        if not 0 <= unheard <= len(waiting):
+        if not 0 <= unheard <= waiting:
             raise JobError(
                 f"BigQuery stream {name} holds {count:,} rows, this batch has written between {exact.acknowledged:,} "
-                f"and {exact.acknowledged + len(waiting):,} to it: the stream is another batch's, or the batch's rows "
+                f"and {exact.acknowledged + waiting:,} to it: the stream is another batch's, or the batch's rows "
                 "are not the same or not in the same order as before. Delete the batch's rows from the table and its "
                 "stream from the ledger, then start again"
             )
-        call.accept_queued(unheard)
+        call.settle(unheard)
         exact.acknowledged = 0
         exact.position.written += count
         if call.queue:
             exact.position.name = self.begin_stream()
         exact.keep_changes()
-        call.in_doubt = False
 
     def _patiently(self, request: Callable[[StorageClient], T]) -> T:
         troubles: Counter[Meaning] = Counter()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.scripted_storage_write import Appended, Cut, ScriptedStorageWrite, refusal, row_errors
@@ -186,6 +186,17 @@ def test_whoever_has_lost_the_batch_writes_nothing_more(batch: Batch, service: S
     assert service.rows == list("abcd")
 
 
+def test_a_stream_that_another_worker_has_ended_is_left_for_a_new_one(
+    batch: Batch, service: ScriptedStorageWrite
+) -> None:
+    def end(appended: Appended) -> None:
+        service.ended.add(appended.stream)
+
+    service.script = [None, end]
+    assert batch.do("abcd").accepted == 4
+    assert service.streams == {f"{TABLE}/streams/s1": ["a", "b"], f"{TABLE}/streams/s2": ["c", "d"]}
+
+
 def test_rows_lost_from_a_stream_stop_the_job(batch: Batch, service: ScriptedStorageWrite) -> None:
     def lose(appended: Appended) -> Any:
         service.streams[appended.stream].clear()
@@ -245,6 +256,7 @@ def test_a_refusal_to_make_a_stream_stops_the_job_with_the_fix(batch: Batch, ser
         batch.with_writer(lambda writer: writer.begin_stream())
 
 
+MALFORMED = refusal("INVALID_ARGUMENT", "Malformed")
 FAULTS = st.sampled_from(
     [
         None,
@@ -254,12 +266,15 @@ FAULTS = st.sampled_from(
         Cut("PERMISSION_DENIED"),
         Cut("PERMISSION_DENIED", written=True),
         refusal("INTERNAL", "later"),
-        refusal("INVALID_ARGUMENT", "Malformed"),
+        MALFORMED,
+        row_errors((0, "bad")),
     ]
 )
 
 
 @settings(max_examples=60)
+@example(rows=1, bad=set(), max_rows=1, faults=[Cut("PERMISSION_DENIED", written=True), MALFORMED])
+@example(rows=3, bad=set(), max_rows=2, faults=[Cut("PERMISSION_DENIED", written=True), row_errors((0, "bad"))])
 @given(
     rows=st.integers(1, 9),
     bad=st.sets(st.integers(0, 8)),

@@ -202,13 +202,17 @@ def test_a_connection_that_was_closed_in_silence_is_opened_again(
     assert service.rows == ["a", "b"]
 
 
-@pytest.mark.parametrize("storage_code", [0, 7])
+@pytest.mark.parametrize(
+    "lag",
+    [
+        refusal("INVALID_ARGUMENT", "Input schema has more fields than BigQuery schema, extra fields: 'n'"),
+        refusal("INVALID_ARGUMENT", "Schema mismatch", 7),
+        Cut("INVALID_ARGUMENT", "Schema mismatch", storage_code=7),
+    ],
+)
 def test_a_column_just_added_is_waited_for_on_a_new_connection(
-    service: ScriptedStorageWrite, writer_of: Callable[..., StorageWriter], naps: list[float], storage_code: int
+    service: ScriptedStorageWrite, writer_of: Callable[..., StorageWriter], naps: list[float], lag: Any
 ) -> None:
-    lag = refusal(
-        "INVALID_ARGUMENT", "Input schema has more fields than BigQuery schema, extra fields: 'n'", storage_code
-    )
     service.script = [lag, lag]
     assert insert(writer_of(service), "a").accepted == 1
     assert (naps, service.connections) == ([2.0, 4.0], 3)
