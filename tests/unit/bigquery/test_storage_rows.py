@@ -165,7 +165,7 @@ def test_any_row_is_read_back_as_it_was(cells: dict[str, Any]) -> None:
         [*(Column(name, name) for name in CELLS), *(Column(f"{name}_S", name, "REPEATED") for name in CELLS)]
     )
     row = parsed(message, message.serialised(cells))
-    found = {field.name: list(value) if field.is_repeated else value for field, value in row.ListFields()}
+    found = {field.name: list(value) if field.name.endswith("_S") else value for field, value in row.ListFields()}
     for name, convert in (("TIMESTAMP", _moment), ("TIMESTAMP_S", lambda values: [_moment(v) for v in values])):
         if name in found:
             found[name] = convert(found[name])
