@@ -87,9 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         "--profiles", type=_sizes, default=[1_000, 5_000, 10_000], help="input sizes of ingest (1000,5000,10000)"
     )
     parser.add_argument("--tuning_profiles", type=_positive, default=5_000, help="input size of tuning (5000)")
-    parser.add_argument(
-        "--documents", type=_positive, default=10_000, help="documents of write, read, export (10000)"
-    )
+    parser.add_argument("--documents", type=_positive, default=10_000, help="documents of write, read, export (10000)")
     parser.add_argument("--without_bigquery", action="store_true", help="leave the rows out")
     parser.add_argument("--with_100k", "--soak", action="store_true", help="memory at 100,000 as well")
     return parser
