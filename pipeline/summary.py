@@ -137,7 +137,7 @@ class Summary:
         if self.results:
             table.add_section()
         for name, result in sorted(self.results.items()):
-            table.add_row(name, f"{result:,}" if isinstance(result, int) else escape(str(result)))
+            table.add_row(name, escape(_shown(result)))
         if self.results:
             table.add_section()
         table.add_row("elapsed_s", f"{self.elapsed_s:.1f}")
@@ -148,6 +148,17 @@ class Summary:
         """For a program: one object, two-space indent."""
         document: dict[str, Any] = asdict(self)
         return json.dumps(document, indent=2, default=str) + "\n"
+
+
+def _shown(result: Any) -> str:
+    """A result in the table: one line for each of several.
+
+    >>> _shown(1200), _shown({"users": "2026-01-01"})
+    ('1,200', 'users: 2026-01-01')
+    """
+    if isinstance(result, Mapping):
+        return "\n".join(f"{name}: {_shown(value)}" for name, value in sorted(result.items()))
+    return f"{result:,}" if isinstance(result, int) else str(result)
 
 
 def check_path(path: str) -> None:
