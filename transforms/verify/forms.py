@@ -1,0 +1,217 @@
+"""What of a document or a row is compared: its content, in one form for both sides. Plain Python.
+
+    Firestore, JSON Lines       the fields as they are, every type told apart
+    a typed table of export     row(document) and the stored row: the columns of fields, and `_overflow`
+    a table of ingest           `profile`: the record as JSON
+
+Content of a table has the shape of the document: the column of `address.city` is {"address": {"city": …}}. What a
+column cannot say is not compared: NULL is an absent field and an empty array, -0.0 is 0.0, and in a JSON value, which
+has one type of number, 1 is 1.0.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from transforms.bigquery.cells import json_text
+from transforms.bigquery.rows import Row
+from transforms.bigquery.schema import OVERFLOW, PROFILE, Column
+from transforms.firestore.documents import Document
+from transforms.firestore.values import GeoPoint, field_path
+from transforms.verify.ignored import Ignored
+
+META = "_meta"
+_POINT = re.compile(r"POINT\s*\(\s*(\S+)\s+(\S+)\s*\)", re.IGNORECASE)
+_MAX_INT64 = 2**63
+
+
+class Form(Protocol):
+    """Makes documents comparable."""
+
+    def of_document(self, document: Document) -> Mapping[str, Any]:
+        """The content of a document."""
+
+
+class TableForm(Form, Protocol):
+    """Makes documents and the rows of one table comparable."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """What a query has to select."""
+
+    def of_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The content of a row, as BigQuery's client gives it."""
+
+
+class RowMaker(Protocol):
+    """What is needed of `DocumentRows`."""
+
+    def row(self, document: Document) -> Row:
+        """The row that a table has of a document."""
+
+
+class FieldsForm:
+    """The fields of a document as they are.
+
+    Args:
+      ignored: fields that are not compared.
+    """
+
+    def __init__(self, ignored: Ignored):
+        self._ignored = ignored
+
+    def of_document(self, document: Document) -> Mapping[str, Any]:
+        """As `Form`."""
+        return self._ignored.stripped(document.fields)
+
+
+class ProfileForm:
+    """The whole record in the one JSON column of a table of ingest; `_meta` has columns of its own.
+
+    Args:
+      ignored: fields that are not compared.
+    """
+
+    columns = (PROFILE,)
+
+    def __init__(self, ignored: Ignored):
+        self._ignored = ignored
+
+    def of_document(self, document: Document) -> Mapping[str, Any]:
+        """As `Form`."""
+        record = {name: value for name, value in document.fields.items() if name != META}
+        return self._content(json.loads(json_text(record)))
+
+    def of_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """As `TableForm`."""
+        return self._content(row[PROFILE])
+
+    def _content(self, record: Any) -> Mapping[str, Any]:
+        if not isinstance(record, Mapping):
+            return {PROFILE: _json(record)}
+        content: dict[str, Any] = _json(self._ignored.stripped(record))
+        return content
+
+
+class TypedForm:
+    """The columns of a typed table.
+
+    Args:
+      fields: the columns of fields, each with its field path.
+      rows: makes the row of a document.
+      ignored: fields that are not compared.
+    """
+
+    def __init__(self, fields: Sequence[tuple[Column, tuple[str, ...]]], rows: RowMaker, ignored: Ignored):
+        self._fields, self._rows, self._ignored = tuple(fields), rows, ignored
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """As `TableForm`."""
+        return (*(column.name for column, _ in self._fields), OVERFLOW)
+
+    def of_document(self, document: Document) -> Mapping[str, Any]:
+        """As `Form`."""
+        return self._content(self._rows.row(document).cells, json.loads)
+
+    def of_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """As `TableForm`."""
+        return self._content(row, lambda value: value)
+
+    def _content(self, row: Mapping[str, Any], parse_json: Callable[[Any], Any]) -> Mapping[str, Any]:
+        content: dict[str, Any] = {}
+        for column, steps in self._fields:
+            value = normal(column, row.get(column.name), parse_json)
+            if value is not None:
+                _put(content, steps, value)
+        overflow = row.get(OVERFLOW)
+        stripped = dict(self._ignored.stripped(content))
+        if overflow is not None and (misfits := self._ignored.stripped(parse_json(overflow))):
+            stripped[OVERFLOW] = _json(misfits)
+        return stripped
+
+
+def normal(column: Column, cell: Any, parse_json: Callable[[Any], Any]) -> Any:
+    """The value of a cell, the same for the cell that is sent and for the one that is read; None for NULL.
+
+    >>> normal(Column("n", "INT64"), "9007199254740993", json.loads), normal(Column("x", "FLOAT64"), "NaN", json.loads)
+    (9007199254740993, nan)
+
+    Args:
+      parse_json: of a JSON cell, which is text where it is sent and a value where it is read.
+    """
+    if cell is None:
+        return None
+    if column.mode == "REPEATED":
+        return [_scalar(column, item, parse_json) for item in cell] or None
+    return _scalar(column, cell, parse_json)
+
+
+def _scalar(column: Column, cell: Any, parse_json: Callable[[Any], Any]) -> Any:
+    if column.type == "STRUCT":
+        members = {member.name: normal(member, cell.get(member.name), parse_json) for member in column.fields}
+        return {name: value for name, value in members.items() if value is not None} or None
+    if column.type == "JSON":
+        return _json(parse_json(cell))
+    return _NORMAL.get(column.type, str)(cell)
+
+
+def _timestamp(cell: Any) -> datetime.datetime:
+    moment = datetime.datetime.fromisoformat(cell) if isinstance(cell, str) else cell
+    return moment.astimezone(datetime.timezone.utc)
+
+
+def _point(cell: str) -> Any:
+    """
+    >>> _point("POINT(13.4 52.5)")
+    GeoPoint(latitude=52.5, longitude=13.4)
+    """
+    found = _POINT.fullmatch(cell.strip())
+    return GeoPoint(float(found[2]) + 0.0, float(found[1]) + 0.0) if found else cell
+
+
+def _json(value: Any) -> Any:
+    """JSON has one type of number.
+
+    >>> _json({"a": [1.0, 1.5, None]}), _json(2**70)
+    ({'a': [1, 1.5, None]}, 1.1805916207174113e+21)
+    """
+    if isinstance(value, Mapping):
+        return {name: _json(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_json(item) for item in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < _MAX_INT64:
+        return int(value)
+    if isinstance(value, int) and not -_MAX_INT64 <= value < _MAX_INT64:
+        return float(value)
+    return value
+
+
+_NORMAL: dict[str, Callable[[Any], Any]] = {
+    "STRING": str,
+    "INT64": int,
+    "FLOAT64": lambda cell: float(cell) + 0.0,
+    "BOOL": bool,
+    "TIMESTAMP": _timestamp,
+    "BYTES": lambda cell: base64.b64decode(cell) if isinstance(cell, str) else bytes(cell),
+    "GEOGRAPHY": _point,
+}
+
+
+def _put(content: dict[str, Any], steps: Sequence[str], value: Any) -> None:
+    """Puts a value where its field path says; where another column has the field above it, under the path's text."""
+    inner: Any = content
+    for step in steps[:-1]:
+        inner = inner.setdefault(step, {})
+        if not isinstance(inner, dict):
+            content[field_path(steps)] = value
+            return
+    if steps[-1] in inner:
+        content[field_path(steps)] = value
+    else:
+        inner[steps[-1]] = value
