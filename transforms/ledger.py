@@ -98,9 +98,10 @@ def _nothing_to_conclude() -> Mapping[str, Any]:
 class CompleteJob(beam.PTransform[PCollection[Any], PCollection[Any]]):
     """The last step of a bounded job: once every batch is done, what is left to do once, and the job's own end.
 
-    In: what is complete when all batches are, such as their outcomes. Out: one mapping, the results. Delivery: `conclude` may be called again when the
-    step fails, so doing it twice must change nothing. Parallel: no. Fails: as `conclude`; TransientError fails the
-    bundle, JobError the job. A run that was asked to stop is not concluded, because not all of its batches are done.
+    In: what is complete when all batches are, such as their outcomes. Out: one mapping, the results. Delivery:
+    `conclude` may be called again when the step fails, so doing it twice must change nothing. Parallel: no. Fails: as
+    `conclude`; TransientError fails the bundle, JobError the job. A run that was asked to stop is not concluded,
+    because not all of its batches are done.
 
     Args:
       entry: which run; an unattended one is written down as completed here.

@@ -28,7 +28,7 @@ OVERFLOW = "_overflow"
 
 # https://cloud.google.com/bigquery/docs/schemas#column_names
 _LEGAL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,299}")
-_RESERVED_PREFIXES = (
+RESERVED_PREFIXES = (
     "_TABLE_",
     "_FILE_",
     "_PARTITION",
@@ -188,7 +188,7 @@ def check_names(columns: Iterable[Column]) -> None:
                 f"{name!r} cannot be a BigQuery column: use letters, digits and _, not starting with a digit, "
                 "at most 300; rename the field"
             )
-        if prefix := next((prefix for prefix in _RESERVED_PREFIXES if name.upper().startswith(prefix)), None):
+        if prefix := next((prefix for prefix in RESERVED_PREFIXES if name.upper().startswith(prefix)), None):
             raise UsageError(f"column {name} starts with {prefix}, which BigQuery keeps for itself; rename the field")
         if (other := seen.get(name.lower())) is not None:
             raise UsageError(f"columns {other} and {name} are one for BigQuery, which ignores case; rename a field")
