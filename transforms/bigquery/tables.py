@@ -41,7 +41,7 @@ _MAX_RACES = 5
 
 # Which of several rows of one id and one update_time is shown: the last one written. So many columns decide that the
 # view gives the same row every time.
-_TIE_BREAK = (
+TIE_BREAK = (
     "_meta_version",
     "_meta_updated_at",
     "_meta_position",
@@ -180,7 +180,7 @@ def ensure_latest_view(
     target: BigQueryTarget,
     key: str,
     *,
-    tie_break: Sequence[str] = _TIE_BREAK,
+    tie_break: Sequence[str] = TIE_BREAK,
     client: bigquery.Client | None = None,
     patience: Patience = Patience(),
 ) -> BigQueryTarget:
@@ -200,7 +200,7 @@ def ensure_latest_view(
     return target.latest
 
 
-def latest_query(target: BigQueryTarget, key: str, tie_break: Sequence[str] = _TIE_BREAK) -> str:
+def latest_query(target: BigQueryTarget, key: str, tie_break: Sequence[str] = TIE_BREAK) -> str:
     """One row an id, that of the newest `update_time`.
 
     >>> print(latest_query(BigQueryTarget("acme-prod", "people", "candidates"), "candidate_id", ["_meta_version"]))

@@ -10,11 +10,11 @@ of the range only where the table is clustered by the key.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from google.api_core.exceptions import GoogleAPICallError
+from google.api_core.exceptions import GoogleAPICallError, RetryError
 from google.api_core.retry import Retry
 from google.cloud import bigquery
 
@@ -31,7 +31,8 @@ from transforms.verify.key_intervals import Interval, superset
 ROWS_PER_RANGE = 100_000
 _PAGE_ROWS = 1_000
 _TIMEOUT_S = 600.0  # of a query, most of which BigQuery may spend waiting for slots
-_KEY, _UPDATE_TIME = "_firebeam_key", "_firebeam_update_time"
+_FAILURES = (GoogleAPICallError, RetryError, *NETWORK_ERRORS)
+_KEY, _UPDATE_TIME, _IS_DELETED = "_firebeam_key", "_firebeam_update_time", "_firebeam_is_deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class BigQueryStore:
     def ranges(self, max_ranges: int) -> list[NameRange]:
         """As `Store`: about as many rows in each."""
         key = f"`{self.versions.key}`"
-        (rows, unnamed), *_ = self._query(f"SELECT COUNT(*), COUNTIF({key} IS NULL) FROM `{self.target.id}`")
+        ((rows, unnamed),) = self._query(f"SELECT COUNT(*), COUNTIF({key} IS NULL) {self._from}")
         if unnamed:
             raise JobError(
                 f"{unnamed:,} rows of BigQuery {self.target.id} have no {self.versions.key}, so nobody can say which "
@@ -88,7 +89,7 @@ class BigQueryStore:
         wanted = min(max_ranges, -(-rows // self.rows_per_range))
         if wanted <= 1:
             return [NameRange()]
-        ((names,), *_) = self._query(f"SELECT APPROX_QUANTILES({key}, {wanted}) FROM `{self.target.id}`")
+        ((names,),) = self._query(f"SELECT APPROX_QUANTILES({key}, {wanted}) {self._from}")
         keys = {self._key(name) for name in names}
         return ranges_between(sorted(keys, key=sort_key)[1:])
 
@@ -125,20 +126,23 @@ class BigQueryStore:
         return f"({' AND '.join(bounds)})" if bounds else "TRUE"
 
     def _entries(self, condition: str, parameters: Sequence[Any]) -> Iterator[Entry]:
-        versions, compared = self.versions, list(dict.fromkeys(self.form.columns))
-        order = [name for name in (versions.update_time, *versions.tie_break) if name]
-        newest = ", ".join(f"`{name}` DESC" for name in order)
-        # Some versions of the engine take QUALIFY only behind WHERE, GROUP BY or HAVING.
-        rows = f"SELECT * FROM `{self.target.id}` WHERE {condition}" + (
-            f" QUALIFY ROW_NUMBER() OVER (PARTITION BY `{versions.key}` ORDER BY {newest}) = 1" if newest else ""
-        )
-        selected = [f"`{name}`" for name in compared]
+        versions = self.versions
+        selected = [f"`{name}`" for name in dict.fromkeys(self.form.columns)]
         selected.append(f"`{versions.key}` AS {_KEY}")
+        selected.append(f"{versions.is_deleted or 'FALSE'} AS {_IS_DELETED}")
         if versions.update_time:
             selected.append(f"`{versions.update_time}` AS {_UPDATE_TIME}")
-        there = f" WHERE NOT ({versions.is_deleted})" if versions.is_deleted else ""
-        for row in self._query(f"SELECT {', '.join(selected)} FROM ({rows}){there}", parameters, named=True):
-            yield Entry(self._key(row[_KEY]), self.form.of_row(row), row.get(_UPDATE_TIME))
+        # Some versions of the engine take QUALIFY only behind WHERE, GROUP BY or HAVING.
+        sql = f"SELECT {', '.join(selected)} {self._from} WHERE {condition}"
+        if newest := ", ".join(f"`{name}` DESC" for name in (versions.update_time, *versions.tie_break) if name):
+            sql += f" QUALIFY ROW_NUMBER() OVER (PARTITION BY `{versions.key}` ORDER BY {newest}) = 1"
+        for row in self._query(sql, parameters, named=True):
+            if not row[_IS_DELETED]:
+                yield Entry(self._key(row[_KEY]), self.form.of_row(row), row.get(_UPDATE_TIME))
+
+    @property
+    def _from(self) -> str:
+        return f"FROM `{self.target.id}`"
 
     def _key(self, name: str) -> str:
         return name.removeprefix(self.versions.prefix)
@@ -152,12 +156,12 @@ class BigQueryStore:
             job = client.query(sql, job_config=config, retry=_RETRY, job_retry=None, timeout=_TIMEOUT_S)
             rows = iter(job.result(page_size=_PAGE_ROWS, retry=_RETRY, job_retry=None, timeout=_TIMEOUT_S))
             self.bytes_scanned += job.total_bytes_processed or 0
-        except (GoogleAPICallError, *NETWORK_ERRORS) as error:
+        except _FAILURES as error:
             raise raised_for(error, doing) from error
         while True:
             try:
                 row = next(rows, None)
-            except (GoogleAPICallError, *NETWORK_ERRORS) as error:
+            except _FAILURES as error:
                 raise raised_for(error, doing) from error
             if row is None:
                 return
@@ -178,14 +182,3 @@ def _is_passing(error: Exception) -> bool:
 
 # Of one request: a page that fails can be asked for again only by the iterator that asked for it.
 _RETRY = Retry(predicate=_is_passing, initial=0.5, maximum=30.0, multiplier=2.0, timeout=120.0)
-
-
-def common_prefix(names: Sequence[str], of: Callable[[str], str]) -> str | None:
-    """What all names begin with by `of`; None if they do not agree.
-
-    >>> common_prefix(["projects/p/databases/d/documents/users/a", "projects/p/databases/d/documents/x/b"],
-    ...               lambda name: name.partition("/documents/")[0])
-    'projects/p/databases/d'
-    """
-    prefixes = set(map(of, names))
-    return prefixes.pop() if len(prefixes) == 1 else None

@@ -13,6 +13,7 @@ can say. Memory is bounded by `max_keys` keys with their hashes a side, and the 
 from __future__ import annotations
 
 import datetime
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -149,7 +150,7 @@ def smaller(span: NameRange, left: Tally, right: Tally, max_keys: int) -> list[N
     wanted = min(len(cuts), max(1, 2 * larger.all.copies // max_keys))  # parts that are likely to be small enough
     chosen = [cuts[number * len(cuts) // wanted] for number in range(wanted)]
     bounds = [span.start, *map(Bound, chosen), span.end]
-    return [NameRange(start, end) for start, end in zip(bounds, bounds[1:], strict=False)]
+    return [NameRange(start, end) for start, end in itertools.pairwise(bounds)]
 
 
 def _seen(entries: list[Entry]) -> Seen:

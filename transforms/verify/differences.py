@@ -1,7 +1,7 @@
 """A difference: which document, on which side, in which fields. Plain Python.
 
     {"key": "ada", "difference": "DIFFERENT", "fields": ["address.city"], "left_copies": 1, "right_copies": 1,
-     "left_update_time": "…", "right_update_time": "…"}       with values: "left": {"address.city": "London"}, "right": …
+     "left_update_time": "…", "right_update_time": "…"}     with values: "left": {"address.city": "London"}, "right": …
 
 Values are shown only when asked for; then as tagged JSON, from which they can be restored.
 """
@@ -85,7 +85,9 @@ def changed_fields(left: Mapping[str, Any], right: Mapping[str, Any]) -> list[st
     """
     ours, theirs = dict(_leaves((), left)), dict(_leaves((), right))
     changed = [
-        steps for steps in ours.keys() | theirs.keys() if not _same(ours.get(steps, _ABSENT), theirs.get(steps, _ABSENT))
+        steps
+        for steps in ours.keys() | theirs.keys()
+        if not _same(ours.get(steps, _ABSENT), theirs.get(steps, _ABSENT))
     ]
     return sorted(field_path(steps) for steps in changed)
 

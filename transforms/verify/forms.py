@@ -1,8 +1,9 @@
 """What of a document or a row is compared: its content, in one form for both sides. Plain Python.
 
     Firestore, JSON Lines       the fields as they are, every type told apart
-    a typed table of export     row(document) and the stored row: the columns of fields, and `_overflow`
+    a typed table of export     row(document) and the stored row: the columns of fields, and what is in `_overflow`
     a table of ingest           `profile`: the record as JSON
+    a changelog                 `data`: the document as JSON
 
 Content of a table has the shape of the document: the column of `address.city` is {"address": {"city": …}}. What a
 column cannot say is not compared: NULL is an absent field and an empty array, -0.0 is 0.0, and in a JSON value, which
@@ -19,14 +20,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from transforms.bigquery.cells import json_text
-from transforms.bigquery.rows import Row
-from transforms.bigquery.schema import OVERFLOW, PROFILE, Column
+from transforms.bigquery.document_columns import field_of, fixed_columns
+from transforms.bigquery.document_rows import DocumentRows
+from transforms.bigquery.schema import OVERFLOW, Column
+from transforms.errors import RecordError
+from transforms.firestore import field_paths
 from transforms.firestore.documents import Document
 from transforms.firestore.values import GeoPoint, field_path
 from transforms.verify.ignored import Ignored
 
-META = "_meta"
+# No field of Firestore's can have such names.
+MISFITS, _NO_RECORD = "__overflow__", "__no_record__"
 _POINT = re.compile(r"POINT\s*\(\s*(\S+)\s+(\S+)\s*\)", re.IGNORECASE)
+_PARAMETER = "path parameter {"
 _MAX_INT64 = 2**63
 
 
@@ -48,13 +54,6 @@ class TableForm(Form, Protocol):
         """The content of a row, as BigQuery's client gives it."""
 
 
-class RowMaker(Protocol):
-    """What is needed of `DocumentRows`."""
-
-    def row(self, document: Document) -> Row:
-        """The row that a table has of a document."""
-
-
 class FieldsForm:
     """The fields of a document as they are.
 
@@ -70,50 +69,65 @@ class FieldsForm:
         return self._ignored.stripped(document.fields)
 
 
-class ProfileForm:
-    """The whole record in the one JSON column of a table of ingest; `_meta` has columns of its own.
+class RecordForm:
+    """A whole document in one column, as JSON.
 
     Args:
+      column: of type JSON, or STRING with JSON text.
       ignored: fields that are not compared.
+      without: fields of the document that the column leaves out.
     """
 
-    columns = (PROFILE,)
-
-    def __init__(self, ignored: Ignored):
-        self._ignored = ignored
+    def __init__(self, column: str, ignored: Ignored, without: Sequence[str] = ()):
+        self.columns = (column,)
+        self._ignored, self._without = ignored, frozenset(without)
 
     def of_document(self, document: Document) -> Mapping[str, Any]:
         """As `Form`."""
-        record = {name: value for name, value in document.fields.items() if name != META}
+        record = {name: value for name, value in document.fields.items() if name not in self._without}
         return self._content(json.loads(json_text(record)))
 
     def of_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
-        """As `TableForm`."""
-        return self._content(row[PROFILE])
+        """As `TableForm`; text that is no JSON is content, too, which no document has."""
+        record = row[self.columns[0]]
+        if isinstance(record, str):
+            try:
+                record = json.loads(record)
+            except ValueError:
+                return {_NO_RECORD: record}
+        return self._content(record)
 
     def _content(self, record: Any) -> Mapping[str, Any]:
         if not isinstance(record, Mapping):
-            return {PROFILE: _json(record)}
+            return {_NO_RECORD: _json(record)}
         content: dict[str, Any] = _json(self._ignored.stripped(record))
         return content
 
 
 class TypedForm:
-    """The columns of a typed table.
+    """The columns of a table of export: equal means that the row made of the document equals the stored one.
 
     Args:
-      fields: the columns of fields, each with its field path.
-      rows: makes the row of a document.
+      columns: all of the table.
       ignored: fields that are not compared.
     """
 
-    def __init__(self, fields: Sequence[tuple[Column, tuple[str, ...]]], rows: RowMaker, ignored: Ignored):
-        self._fields, self._rows, self._ignored = tuple(fields), rows, ignored
+    def __init__(self, columns: Sequence[Column], ignored: Ignored):
+        parameters = [column.name for column in columns if column.description.startswith(_PARAMETER)]
+        fixed = {column.name for column in fixed_columns(parameters)}
+        self._rows, self._ignored = DocumentRows(columns, parameters), ignored
+        self._fields: list[tuple[Column, tuple[str, ...], Ignored]] = []
+        for column in columns:
+            path = field_of(column) or (column.name,)
+            inner = ignored.below(path)
+            if column.name not in fixed and inner is not None:
+                self._fields.append((column, path, inner))
+        self._overflow = tuple(column.name for column in columns if column.name == OVERFLOW)
 
     @property
     def columns(self) -> Sequence[str]:
         """As `TableForm`."""
-        return (*(column.name for column, _ in self._fields), OVERFLOW)
+        return (*(column.name for column, _, _ in self._fields), *self._overflow)
 
     def of_document(self, document: Document) -> Mapping[str, Any]:
         """As `Form`."""
@@ -125,15 +139,24 @@ class TypedForm:
 
     def _content(self, row: Mapping[str, Any], parse_json: Callable[[Any], Any]) -> Mapping[str, Any]:
         content: dict[str, Any] = {}
-        for column, steps in self._fields:
+        for column, path, ignored in self._fields:
             value = normal(column, row.get(column.name), parse_json)
             if value is not None:
-                _put(content, steps, value)
-        overflow = row.get(OVERFLOW)
-        stripped = dict(self._ignored.stripped(content))
-        if overflow is not None and (misfits := self._ignored.stripped(parse_json(overflow))):
-            stripped[OVERFLOW] = _json(misfits)
-        return stripped
+                _put(content, path, ignored.stripped(value) if isinstance(value, Mapping) else value)
+        misfits = row.get(OVERFLOW)
+        if misfits is not None and (kept := self._misfits(parse_json(misfits))):
+            content[MISFITS] = kept
+        return content
+
+    def _misfits(self, misfits: Any) -> Any:
+        if not isinstance(misfits, Mapping):
+            return _json(misfits)
+        kept: dict[str, Any] = {}
+        for path, value in misfits.items():
+            ignored = self._ignored.below(_parsed(path))
+            if ignored is not None:
+                kept[path] = _json(ignored.stripped(value) if isinstance(value, Mapping) else value)
+        return kept
 
 
 def normal(column: Column, cell: Any, parse_json: Callable[[Any], Any]) -> Any:
@@ -159,6 +182,13 @@ def _scalar(column: Column, cell: Any, parse_json: Callable[[Any], Any]) -> Any:
     if column.type == "JSON":
         return _json(parse_json(cell))
     return _NORMAL.get(column.type, str)(cell)
+
+
+def _parsed(path: str) -> tuple[str, ...]:
+    try:
+        return field_paths.parse(path)
+    except RecordError:
+        return (path,)  # somebody else's words
 
 
 def _timestamp(cell: Any) -> datetime.datetime:

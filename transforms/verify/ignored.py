@@ -1,7 +1,7 @@
 """Fields that are not compared. Plain Python.
 
-    Ignored.of(["updated_at", "address.city"]).stripped({"name": …, "updated_at": …, "address": {"city": …, "zip": …}})
-    {"name": …, "address": {"zip": …}}
+Ignored.of(["updated_at", "address.city"]).stripped({"name": …, "updated_at": …, "address": {"city": …, "zip": …}})
+{"name": …, "address": {"zip": …}}
 """
 
 from __future__ import annotations
@@ -42,6 +42,17 @@ class Ignored:
         {'a': {}, 'd': {'a': {'b': 3}}}
         """
         return _without(fields, self.paths) if self.paths else fields
+
+    def below(self, path: tuple[str, ...]) -> Ignored | None:
+        """What is ignored within the value at `path`; None if all of it is.
+
+        >>> Ignored.of(["a.b", "c"]).below(("a",)), Ignored.of(["a.b", "c"]).below(("c", "d"))
+        (Ignored(paths=frozenset({('b',)})), None)
+        """
+        if any(path[: len(ignored)] == ignored for ignored in self.paths):
+            return None
+        inner = (ignored[len(path) :] for ignored in self.paths if ignored[: len(path)] == path)
+        return Ignored(frozenset(inner))
 
 
 def _without(fields: Mapping[str, Any], paths: Iterable[tuple[str, ...]]) -> Mapping[str, Any]:

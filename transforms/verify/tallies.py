@@ -1,8 +1,8 @@
 """Count and order-free hash of the documents of a range, and where to cut a range that has too many. Plain Python.
 
-    entries ─▶ count, Σ hash mod 2^128   the same for the same documents in any order; one that is there twice shows
-            ─▶ seen, by key              while there are at most `max_keys` of them
-            ─▶ a sample of the keys      the 64 whose digests are smallest: the same in both stores, spread evenly
+entries ─▶ count, Σ hash mod 2^128   the same for the same documents in any order; one that is there twice shows
+        ─▶ seen, by key              while there are at most `max_keys` of them
+        ─▶ a sample of the keys      the 64 whose digests are smallest: the same in both stores, spread evenly
 """
 
 from __future__ import annotations

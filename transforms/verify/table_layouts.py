@@ -1,0 +1,139 @@
+"""What a BigQuery table is to a comparison: which column names the document, which row counts, what is compared.
+
+    document_name, operation, data      a changelog of export, or of Firebase's extension: `data` of the newest change
+    _meta_content_hash, profile         a table of ingest: `profile`
+    document_id or document_name        a flat table of export, or any other with one column a field
+
+No Beam. A table whose columns say none of this needs `--key_column`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from google.api_core.exceptions import GoogleAPICallError
+from google.cloud import bigquery
+
+from transforms.bigquery.document_columns import DELETED_AT, DOCUMENT_ID, DOCUMENT_NAME
+from transforms.bigquery.failures import NETWORK_ERRORS, raised_for
+from transforms.bigquery.schema import META_PREFIX, PROFILE, UPDATE_TIME, Column, sql_type
+from transforms.bigquery.tables import TIE_BREAK, BigQueryTarget, Patience
+from transforms.errors import UsageError
+from transforms.firestore.versions import META_FIELD
+from transforms.verify.bigquery_store import BigQueryStore, RowVersions
+from transforms.verify.forms import RecordForm, TableForm, TypedForm
+from transforms.verify.ignored import Ignored
+
+_CHANGELOG = frozenset({DOCUMENT_NAME, "operation", "data"})
+_TIES = ("read_time", "extracted_at", "timestamp", "event_id", *TIE_BREAK)
+_DOCUMENTS = "/documents/"
+_TIMEOUT_S = 60.0
+
+
+def table_store(
+    target: BigQueryTarget, *, by_path: bool, ignored: Ignored, key_column: str | None = None
+) -> BigQueryStore:
+    """The store of a table, found out from its columns; two or three requests.
+
+    Args:
+      by_path: whether keys are paths rather than ids.
+      ignored: fields that are not compared.
+      key_column: names the documents, where it is not the table's own way of naming them.
+
+    Raises:
+      UsageError: the table cannot be compared in this way; says what to pass.
+      JobError, TransientError: there is no such table, or no answer.
+    """
+    columns, clustering = read_columns(target)
+    by_name = {column.name: column for column in columns}
+    key = key_column or _key_of(target, by_name, clustering, by_path)
+    if key not in by_name or by_name[key].type != "STRING" or by_name[key].mode == "REPEATED":
+        found = ", ".join(column.name for column in columns if column.type == "STRING" and column.mode != "REPEATED")
+        raise UsageError(f"{target.id} has no STRING column {key}; pass --key_column, one of {found or 'none'}")
+    is_changelog = by_name.keys() >= _CHANGELOG
+    deleted = "`operation` = 'DELETE'" if is_changelog else ""
+    if not is_changelog and DELETED_AT in by_name:
+        deleted = f"`{DELETED_AT}` IS NOT NULL"
+    versions = RowVersions(
+        key,
+        _prefix(target, key) if by_path and key == DOCUMENT_NAME else "",
+        UPDATE_TIME if UPDATE_TIME in by_name else "timestamp" if is_changelog else None,
+        tuple(name for name in _TIES if name in by_name),
+        deleted,
+    )
+    return BigQueryStore(target, versions, _form(columns, by_name, ignored))
+
+
+def read_columns(target: BigQueryTarget) -> tuple[tuple[Column, ...], tuple[str, ...]]:
+    """The columns of a table or view, and those it is clustered by. Raises as `table_store`."""
+    patience = Patience()
+    client = target.client()
+    table = patience.through(
+        lambda: client.get_table(target.id, retry=None, timeout=_TIMEOUT_S), f"BigQuery table {target.id}"
+    )
+    return tuple(map(_column, table.schema)), tuple(table.clustering_fields or ())
+
+
+def names_paths(columns: Sequence[Column]) -> bool:
+    """Whether a table knows the paths of its documents."""
+    return any(column.name == DOCUMENT_NAME for column in columns)
+
+
+def _key_of(
+    target: BigQueryTarget, by_name: Mapping[str, Column], clustering: Sequence[str], by_path: bool
+) -> str:
+    if by_path and DOCUMENT_NAME not in by_name:
+        raise UsageError(
+            f"{target.id} has no column {DOCUMENT_NAME}, so the paths of its documents are not known; pass "
+            "--match_by=id, or --key_column=COLUMN if another column has the paths"
+        )
+    if by_path:
+        return DOCUMENT_NAME
+    if DOCUMENT_ID in by_name:
+        return DOCUMENT_ID
+    if _is_of_ingest(by_name) and clustering:
+        return clustering[0]  # the key of the record spec, unless the spec says otherwise
+    raise UsageError(
+        f"{target.id} has no column {DOCUMENT_ID}, as tables of export have; pass --key_column=COLUMN, the one that "
+        "has the ids of the documents"
+    )
+
+
+def _is_of_ingest(by_name: Mapping[str, Column]) -> bool:
+    return PROFILE in by_name and f"{META_PREFIX}content_hash" in by_name
+
+
+def _form(columns: Sequence[Column], by_name: Mapping[str, Column], ignored: Ignored) -> TableForm:
+    if by_name.keys() >= _CHANGELOG:
+        return RecordForm("data", ignored)
+    if _is_of_ingest(by_name):
+        return RecordForm(PROFILE, ignored, without=(META_FIELD,))
+    return TypedForm(columns, ignored)
+
+
+def _prefix(target: BigQueryTarget, key: str) -> str:
+    """What all full names begin with: `projects/P/databases/D/documents/`; empty if there are no rows.
+
+    Between two texts of one beginning, in the order of bytes, every text begins alike: the first and the last will do.
+    """
+    sql = f"SELECT MIN(`{key}`) AS first, MAX(`{key}`) AS last FROM `{target.id}`"  # noqa: S608  # both are names, not values
+    try:
+        ((first, last),) = target.client().query_and_wait(sql, retry=None, job_retry=None)
+    except (GoogleAPICallError, *NETWORK_ERRORS) as error:
+        raise raised_for(error, f"reading BigQuery {target.id}") from error
+    if first is None:
+        return ""
+    prefixes = {name.partition(_DOCUMENTS)[0] + _DOCUMENTS for name in (first, last) if _DOCUMENTS in name}
+    if not prefixes:
+        return ""  # paths already
+    if len(prefixes) > 1 or not (_DOCUMENTS in first and _DOCUMENTS in last):
+        raise UsageError(
+            f"{target.id} has documents of several databases, {first.partition(_DOCUMENTS)[0]} and "
+            f"{last.partition(_DOCUMENTS)[0]}; compare a view of one of them, or pass --match_by=id"
+        )
+    return prefixes.pop()
+
+
+def _column(field: bigquery.SchemaField) -> Column:
+    members = tuple(map(_column, field.fields))
+    return Column(field.name, sql_type(field.field_type), field.mode or "NULLABLE", field.description or "", members)
