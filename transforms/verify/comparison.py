@@ -15,7 +15,7 @@ from __future__ import annotations
 import datetime
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from transforms.firestore.document_order import sort_key
 from transforms.firestore.ranges import Bound, NameRange
@@ -37,18 +37,25 @@ class Compared:
       differing: by kind of difference.
       changed: set aside, because they changed during the run.
       read_left, read_right: documents read, those that were read again included.
+      bytes_scanned: bytes that both stores were made to read, as far as those cost.
     """
 
-    equal: int
-    differing: dict[str, int]
-    changed: int
-    read_left: int
-    read_right: int
+    equal: int = 0
+    differing: dict[str, int] = field(default_factory=dict)
+    changed: int = 0
+    read_left: int = 0
+    read_right: int = 0
+    bytes_scanned: int = 0
 
-    @classmethod
-    def nothing(cls) -> Compared:
-        """The beginning."""
-        return cls(0, {}, 0, 0, 0)
+    def add(self, other: Compared) -> None:
+        """Adds what was found elsewhere."""
+        self.equal += other.equal
+        for kind, n in other.differing.items():
+            self.differing[kind] = self.differing.get(kind, 0) + n
+        self.changed += other.changed
+        self.read_left += other.read_left
+        self.read_right += other.read_right
+        self.bytes_scanned += other.bytes_scanned
 
     @property
     def documents(self) -> int:
@@ -76,7 +83,7 @@ class Comparison:
     ):
         self._left, self._right, self._since, self._max_keys = left, right, since, max_keys
         self._is_to_stop = is_to_stop
-        self.found = Compared.nothing()
+        self.found = Compared()
 
     def differences(self, span: NameRange) -> Iterator[Difference]:
         """The documents of a range that the stores do not hold alike, range by range in Firestore's order.

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from transforms.bigquery.cells import json_text
+from transforms.bigquery.changelog import ChangelogRows
 from transforms.bigquery.document_columns import field_of, fixed_columns
 from transforms.bigquery.document_rows import DocumentRows
 from transforms.bigquery.schema import OVERFLOW, Column
@@ -27,6 +28,7 @@ from transforms.errors import RecordError
 from transforms.firestore import field_paths
 from transforms.firestore.documents import Document
 from transforms.firestore.values import GeoPoint, field_path
+from transforms.firestore.versions import META_FIELD
 from transforms.verify.ignored import Ignored
 
 # No field of Firestore's can have such names.
@@ -74,18 +76,17 @@ class RecordForm:
 
     Args:
       column: of type JSON, or STRING with JSON text.
+      to_json: what the column holds of a document; picklable.
       ignored: fields that are not compared.
-      without: fields of the document that the column leaves out.
     """
 
-    def __init__(self, column: str, ignored: Ignored, without: Sequence[str] = ()):
+    def __init__(self, column: str, to_json: Callable[[Document], str], ignored: Ignored):
         self.columns = (column,)
-        self._ignored, self._without = ignored, frozenset(without)
+        self._to_json, self._ignored = to_json, ignored
 
     def of_document(self, document: Document) -> Mapping[str, Any]:
         """As `Form`."""
-        record = {name: value for name, value in document.fields.items() if name not in self._without}
-        return self._content(json.loads(json_text(record)))
+        return self._content(json.loads(self._to_json(document)))
 
     def of_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """As `TableForm`; text that is no JSON is content, too, which no document has."""
@@ -157,6 +158,20 @@ class TypedForm:
             if ignored is not None:
                 kept[path] = _json(ignored.stripped(value) if isinstance(value, Mapping) else value)
         return kept
+
+
+def profile_of(document: Document) -> str:
+    """What the `profile` of a table of ingest holds; `_meta` has columns of its own."""
+    return json_text({name: value for name, value in document.fields.items() if name != META_FIELD})
+
+
+def change_data_of(document: Document) -> str:
+    """What the `data` of a changelog holds."""
+    data: str = _CHANGELOG_ROWS.row(document).cells["data"]
+    return data
+
+
+_CHANGELOG_ROWS = ChangelogRows(imported=True)
 
 
 def normal(column: Column, cell: Any, parse_json: Callable[[Any], Any]) -> Any:

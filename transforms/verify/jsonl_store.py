@@ -3,8 +3,8 @@
     {"__name__": "users/ada", "age": 36, "seen": {"$timestamp": "2026-01-01T00:00:00.000000Z"}}    tagged JSON
     {"id": "ada", "age": 36}                                                                      plain JSON
 
-`__name__` is a document's path, full name or id. Where it is missing, the field that is named as the id's is the id, and
-content as well. Values are read as tagged JSON (`tagged_json.py`), which plain JSON is, too.
+`__name__` is a document's path, full name or id. Where it is missing, the field that is named as the id's is the id,
+and content as well. Values are read as tagged JSON (`tagged_json.py`), which plain JSON is, too.
 
     files ──one pass──▶ blocks of about 1 MiB with their first and last key ─▶ a range reads the blocks that may have it
 

@@ -10,24 +10,23 @@ No Beam. A table whose columns say none of this needs `--key_column`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from google.api_core.exceptions import GoogleAPICallError
 from google.cloud import bigquery
 
 from transforms.bigquery.document_columns import DELETED_AT, DOCUMENT_ID, DOCUMENT_NAME
-from transforms.bigquery.failures import NETWORK_ERRORS, raised_for
 from transforms.bigquery.schema import META_PREFIX, PROFILE, UPDATE_TIME, Column, sql_type
 from transforms.bigquery.tables import TIE_BREAK, BigQueryTarget, Patience
 from transforms.errors import UsageError
-from transforms.firestore.versions import META_FIELD
 from transforms.verify.bigquery_store import BigQueryStore, RowVersions
-from transforms.verify.forms import RecordForm, TableForm, TypedForm
+from transforms.verify.forms import RecordForm, TableForm, TypedForm, change_data_of, profile_of
 from transforms.verify.ignored import Ignored
 
 _CHANGELOG = frozenset({DOCUMENT_NAME, "operation", "data"})
 _TIES = ("read_time", "extracted_at", "timestamp", "event_id", *TIE_BREAK)
 _DOCUMENTS = "/documents/"
-_TIMEOUT_S = 60.0
+# The client library's own retries would hide errors for up to ten minutes.
+_ONCE: dict[str, Any] = {"retry": None, "timeout": 60.0}
 
 
 def table_store(
@@ -68,9 +67,7 @@ def read_columns(target: BigQueryTarget) -> tuple[tuple[Column, ...], tuple[str,
     """The columns of a table or view, and those it is clustered by. Raises as `table_store`."""
     patience = Patience()
     client = target.client()
-    table = patience.through(
-        lambda: client.get_table(target.id, retry=None, timeout=_TIMEOUT_S), f"BigQuery table {target.id}"
-    )
+    table = patience.through(lambda: client.get_table(target.id, **_ONCE), f"BigQuery table {target.id}")
     return tuple(map(_column, table.schema)), tuple(table.clustering_fields or ())
 
 
@@ -79,9 +76,7 @@ def names_paths(columns: Sequence[Column]) -> bool:
     return any(column.name == DOCUMENT_NAME for column in columns)
 
 
-def _key_of(
-    target: BigQueryTarget, by_name: Mapping[str, Column], clustering: Sequence[str], by_path: bool
-) -> str:
+def _key_of(target: BigQueryTarget, by_name: Mapping[str, Column], clustering: Sequence[str], by_path: bool) -> str:
     if by_path and DOCUMENT_NAME not in by_name:
         raise UsageError(
             f"{target.id} has no column {DOCUMENT_NAME}, so the paths of its documents are not known; pass "
@@ -105,9 +100,9 @@ def _is_of_ingest(by_name: Mapping[str, Column]) -> bool:
 
 def _form(columns: Sequence[Column], by_name: Mapping[str, Column], ignored: Ignored) -> TableForm:
     if by_name.keys() >= _CHANGELOG:
-        return RecordForm("data", ignored)
+        return RecordForm("data", change_data_of, ignored)
     if _is_of_ingest(by_name):
-        return RecordForm(PROFILE, ignored, without=(META_FIELD,))
+        return RecordForm(PROFILE, profile_of, ignored)
     return TypedForm(columns, ignored)
 
 
@@ -117,13 +112,12 @@ def _prefix(target: BigQueryTarget, key: str) -> str:
     Between two texts of one beginning, in the order of bytes, every text begins alike: the first and the last will do.
     """
     sql = f"SELECT MIN(`{key}`) AS first, MAX(`{key}`) AS last FROM `{target.id}`"  # noqa: S608  # both are names, not values
-    try:
-        ((first, last),) = target.client().query_and_wait(sql, retry=None, job_retry=None)
-    except (GoogleAPICallError, *NETWORK_ERRORS) as error:
-        raise raised_for(error, f"reading BigQuery {target.id}") from error
+    client = target.client()
+    found = Patience().through(lambda: list(client.query(sql, **_ONCE).result(**_ONCE)), f"BigQuery table {target.id}")
+    first, last = found[0].values()
     if first is None:
         return ""
-    prefixes = {name.partition(_DOCUMENTS)[0] + _DOCUMENTS for name in (first, last) if _DOCUMENTS in name}
+    prefixes: set[str] = {name.partition(_DOCUMENTS)[0] + _DOCUMENTS for name in (first, last) if _DOCUMENTS in name}
     if not prefixes:
         return ""  # paths already
     if len(prefixes) > 1 or not (_DOCUMENTS in first and _DOCUMENTS in last):
