@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pipeline.__main__ import main
 from transforms.firestore import messages
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.committer import AtomicGroup, Committer
-from transforms.firestore.values import serialised_fields
+from transforms.firestore.values import GeoPoint, Reference, Vector, serialised_fields
 
 
 @dataclass
@@ -73,3 +74,22 @@ def remove(target: FirestoreTarget, *paths: str) -> None:
     """Deletes documents by path."""
     writes = (messages.delete(target.document_name(path)) for path in paths)
     Committer(target.connect()).commit([AtomicGroup((write,)) for write in writes])
+
+
+def every_type(n: int) -> dict[str, Any]:
+    """A document with every type."""
+    return {
+        "name": f"Person {n}",
+        "age": n,
+        "score": float(n) if n % 7 else float("nan"),
+        "active": n % 2 == 0,
+        "seen_at": datetime.datetime(2026, 1, 1, 0, 0, n % 60, n, tzinfo=datetime.timezone.utc),
+        "photo": bytes([n % 256, 0, 255]),
+        "friend": Reference(f"projects/p/databases/(default)/documents/users/{n}"),
+        "at": GeoPoint(n % 90 + 0.5, -n % 180 + 0.25),
+        "embedding": Vector((0.5, float(n))),
+        "tags": ["a", f"t{n}"],
+        "address": {"city": "London", "zip": {"code": n, "old": None}},
+        "nothing": None,
+        "mixed": n if n % 3 else f"{n}",
+    }
