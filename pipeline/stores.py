@@ -147,7 +147,7 @@ def matches_by_path(places: Sequence[Place], match_by: str) -> bool:
     if collections:
         return bool(groups)
     tables = [place for place in places if isinstance(place, BigQueryTarget)]
-    return len(tables) == len(places) and all(names_paths(read_columns(table)[0]) for table in tables)
+    return len(tables) == len(places) and all(names_paths(read_columns(table)) for table in tables)
 
 
 def plans_right(left: Store, right: Store) -> bool:

@@ -9,9 +9,11 @@ No Beam. A table whose columns say none of this needs `--key_column`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
 from transforms.bigquery.document_columns import DELETED_AT, DOCUMENT_ID, DOCUMENT_NAME
@@ -25,6 +27,7 @@ from transforms.verify.ignored import Ignored
 _CHANGELOG = frozenset({DOCUMENT_NAME, "operation", "data"})
 _TIES = ("read_time", "extracted_at", "timestamp", "event_id", *TIE_BREAK)
 _DOCUMENTS = "/documents/"
+_PARTITION = re.compile(r"PARTITION BY `(\w+)`")
 # The client library's own retries would hide errors for up to ten minutes.
 _ONCE: dict[str, Any] = {"retry": None, "timeout": 60.0}
 
@@ -43,9 +46,9 @@ def table_store(
       UsageError: the table cannot be compared in this way; says what to pass.
       JobError, TransientError: there is no such table, or no answer.
     """
-    columns, clustering = read_columns(target)
+    columns = read_columns(target)
     by_name = {column.name: column for column in columns}
-    key = key_column or _key_of(target, by_name, clustering, by_path)
+    key = key_column or _key_of(target, by_name, by_path)
     if key not in by_name or by_name[key].type != "STRING" or by_name[key].mode == "REPEATED":
         found = ", ".join(column.name for column in columns if column.type == "STRING" and column.mode != "REPEATED")
         raise UsageError(f"{target.id} has no STRING column {key}; pass --key_column, one of {found or 'none'}")
@@ -63,12 +66,12 @@ def table_store(
     return BigQueryStore(target, versions, _form(columns, by_name, ignored))
 
 
-def read_columns(target: BigQueryTarget) -> tuple[tuple[Column, ...], tuple[str, ...]]:
-    """The columns of a table or view, and those it is clustered by. Raises as `table_store`."""
+def read_columns(target: BigQueryTarget) -> tuple[Column, ...]:
+    """The columns of a table or view. Raises as `table_store`."""
     patience = Patience()
     client = target.client()
     table = patience.through(lambda: client.get_table(target.id, **_ONCE), f"BigQuery table {target.id}")
-    return tuple(map(_column, table.schema)), tuple(table.clustering_fields or ())
+    return tuple(map(_column, table.schema))
 
 
 def names_paths(columns: Sequence[Column]) -> bool:
@@ -76,7 +79,7 @@ def names_paths(columns: Sequence[Column]) -> bool:
     return any(column.name == DOCUMENT_NAME for column in columns)
 
 
-def _key_of(target: BigQueryTarget, by_name: Mapping[str, Column], clustering: Sequence[str], by_path: bool) -> str:
+def _key_of(target: BigQueryTarget, by_name: Mapping[str, Column], by_path: bool) -> str:
     if by_path and DOCUMENT_NAME not in by_name:
         raise UsageError(
             f"{target.id} has no column {DOCUMENT_NAME}, so the paths of its documents are not known; pass "
@@ -86,12 +89,27 @@ def _key_of(target: BigQueryTarget, by_name: Mapping[str, Column], clustering: S
         return DOCUMENT_NAME
     if DOCUMENT_ID in by_name:
         return DOCUMENT_ID
-    if _is_of_ingest(by_name) and clustering:
-        return clustering[0]  # the key of the record spec, unless the spec says otherwise
+    if _is_of_ingest(by_name) and (key := _key_of_latest_view(target)):
+        return key
     raise UsageError(
         f"{target.id} has no column {DOCUMENT_ID}, as tables of export have; pass --key_column=COLUMN, the one that "
         "has the ids of the documents"
     )
+
+
+def _key_of_latest_view(target: BigQueryTarget) -> str | None:
+    """The column of which the `_latest` view shows each value once; None if there is no such view."""
+    client = target.client()
+    view = target if target.table.endswith("_latest") else target.latest
+
+    def query() -> str:
+        try:
+            return client.get_table(view.id, **_ONCE).view_query or ""
+        except NotFound:
+            return ""
+
+    found = _PARTITION.search(Patience().through(query, f"BigQuery view {view.id}"))
+    return found[1] if found else None
 
 
 def _is_of_ingest(by_name: Mapping[str, Column]) -> bool:

@@ -41,36 +41,53 @@ def users(n_users):
 
 
 def test_one_percent_of_a_typed_table_is_wrong_and_exactly_that_is_found(target, table, tmp_path):
-    put(target, users(800))
+    put(target, users(400))
     documents = documents_of(target, Query("users"))
     columns = columns_of(documents, "json")
     make_table(table, columns)
     rows = rows_of(columns, documents)
-    wrong = {}
-    for path, (column, value) in zip(
-        random.Random(2).sample(sorted(rows), 6),
-        [
-            ("age", -1),
-            ("age", None),
-            ("tags", ["a"]),
-            ("_overflow", '{"a":1}'),
-            ("photo", "AAAA"),
-            ("at", "POINT(1 2)"),
-        ],
-        strict=True,
-    ):
-        rows[path][column] = value
-        wrong[path.rpartition("/")[2]] = "DIFFERENT"
-    gone = rows.pop("users/user-0799")
+    lost, *spoilt = random.Random(2).sample(sorted(rows), 3)
+    gone = rows.pop(lost)
+    rows[spoilt[0]]["age"] = -1
+    rows[spoilt[1]]["tags"] = ["a"]
     insert(table, [*rows.values(), {**gone, "document_id": "extra", "document_name": f"{gone['document_name']}x"}])
-    wrong |= {"user-0799": "MISSING_RIGHT", "extra": "MISSING_LEFT"}
+    wrong = {lost: "MISSING_RIGHT", spoilt[0]: "DIFFERENT", spoilt[1]: "DIFFERENT", "users/extra": "MISSING_LEFT"}
+    by_id = {path.removeprefix("users/"): kind for path, kind in wrong.items()}
 
-    for flags in ((), ("--max_keys=300",)):
+    for flags in ((), ("--max_keys=150",)):
         found = verify(tmp_path, target, "firestore://users", name_of(table), *flags)
-        assert (found.exit_code, found.kinds) == (3, wrong)
-    fields = {line["fields"][0] for line in found.differences if line["fields"]}
-    assert fields == {"age", "tags", "__overflow__.a", "photo", "at"}
-    assert verify(tmp_path, target, name_of(table), "firestore://users", "--match_by=path").counts[3] == 8
+        assert (found.exit_code, found.kinds, found.counts) == (3, by_id, (401, 397, 0, 4))
+    assert sorted(line["fields"] for line in found.differences) == [[], [], ["age"], ["tags"]]
+
+
+def test_every_column_is_compared_and_either_side_may_be_the_left(target, table, tmp_path):
+    put(target, users(12))
+    documents = documents_of(target, Query("users"))
+    columns = columns_of(documents, "json")
+    make_table(table, columns)
+    rows = rows_of(columns, documents)
+    fields = {
+        "age": None,
+        "name": "Nobody",
+        "score": 0.25,
+        "active": None,
+        "seen_at": "2026-01-01T00:00:00.000009+00:00",
+        "photo": "AAAA",
+        "friend": "users/1",
+        "at": "POINT(1 2)",
+        "embedding": [0.5],
+        "tags": ["a"],
+        "mixed": '"7"',
+        "_overflow": '{"a":1}',
+    }
+    for row, (column, value) in zip(rows.values(), fields.items(), strict=True):
+        row[column] = value
+    insert(table, rows.values())
+    found = verify(tmp_path, target, name_of(table), "firestore://users", "--match_by=path")
+    assert [line["fields"] for line in found.differences] == [
+        [field] if field != "_overflow" else ["__overflow__.a"] for field in fields
+    ]
+    assert set(found.kinds) == {f"users/user-{n:04d}" for n in range(12)}
 
 
 @pytest.mark.parametrize("nested", ["record", "flatten"])
