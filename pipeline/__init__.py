@@ -19,6 +19,7 @@ class Entry(NamedTuple):
 
 JOBS = {
     "ingest": Entry("pipeline.ingest", "batch outputs into pairs of Firestore documents, and rows of BigQuery"),
+    "export": Entry("pipeline.export", "collections of Firestore into typed tables and changelogs of BigQuery"),
     "replay": Entry("pipeline.replay", "dead letters through the job they came from"),
     "verify": Entry("pipeline.verify", "prove that two stores hold the same documents, or say which differ"),
 }

@@ -41,6 +41,7 @@ class Option:
       choices: the only values allowed.
       minimum, maximum: bounds of a number, both included.
       metavar: what `--help` shows for the value.
+      commas: whether a comma separates values of a flag that takes several.
     """
 
     group: str
@@ -49,6 +50,7 @@ class Option:
     minimum: float | None = None
     maximum: float | None = None
     metavar: str | None = None
+    commas: bool = True
 
 
 def option(
@@ -60,9 +62,10 @@ def option(
     minimum: float | None = None,
     maximum: float | None = None,
     metavar: str | None = None,
+    commas: bool = True,
 ) -> Any:
     """Declares a field of a config as a flag; see `Option`. Without default it is required."""
-    metadata = {_OPTION: Option(group, help, choices, minimum, maximum, metavar)}
+    metadata = {_OPTION: Option(group, help, choices, minimum, maximum, metavar, commas)}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -184,7 +187,11 @@ def _reader(flag: str, kind: type, declared: Option, several: bool) -> Callable[
             raise UsageError(f"{flag} must be at most {declared.maximum:,}, got {text}")
         return value
 
-    return (lambda text: [one(part.strip()) for part in text.split(",") if part.strip()]) if several else one
+    if not several:
+        return one
+    if not declared.commas:
+        return lambda text: [one(text)]
+    return lambda text: [one(part.strip()) for part in text.split(",") if part.strip()]
 
 
 def _boolean(flag: str, text: str) -> bool:

@@ -30,6 +30,7 @@ from pipeline.running import Running
 from pipeline.summary import Summary
 from transforms.errors import FirebeamError
 from transforms.job_ledger import COMPLETED, FAILED, HEARTBEAT_INTERVAL_S, INTERRUPTED, JobLedger, Owner
+from transforms.job_results import read_results
 from transforms.totals import Totals, read_totals
 
 _LOG = logging.getLogger(__name__)
@@ -109,7 +110,8 @@ def _close(
         if state != COMPLETED:
             ledger.give_up_batches(error or state)
         totals = totals_of_job()
-        summary = Summary.of(plan.job_id, state, totals, started_at, time.time(), error)
+        results = read_results(plan.firestore.connect(), plan.job_id, plan.opening.attempt, plan.retry)
+        summary = Summary.of(plan.job_id, state, totals, started_at, time.time(), error, results)
         ledger.finish(summary.state, summary.error, totals.as_fields())
     except FirebeamError as failure:
         error = f"{error or failure} (the counts are those last seen: the ledger could not be read any more)"

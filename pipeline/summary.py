@@ -136,7 +136,7 @@ class Summary:
                     table.add_row(f"  {escape(place)}", f"{count:,}", style="dim")
         if self.results:
             table.add_section()
-        for name, result in self.results.items():
+        for name, result in sorted(self.results.items()):
             table.add_row(name, f"{result:,}" if isinstance(result, int) else escape(str(result)))
         if self.results:
             table.add_section()

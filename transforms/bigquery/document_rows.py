@@ -80,11 +80,17 @@ class DocumentRows:
         moments = {"read_time": read_time, "extracted_at": extracted_at}
         self._of_run = {name: self._moment(moment) for name, moment in moments.items() if moment is not None}
 
-    def row(self, document: Document, parameters: Mapping[str, str] | None = None) -> Row:
+    def row(
+        self,
+        document: Document,
+        parameters: Mapping[str, str] | None = None,
+        fields: Mapping[str, Any] | None = None,
+    ) -> Row:
         """The row of a document. Never raises for what a value is.
 
         Args:
           parameters: values of the path parameters.
+          fields: instead of the document's own.
         """
         cells: dict[str, Any] = {
             DOCUMENT_ID: document.id,
@@ -95,7 +101,7 @@ class DocumentRows:
             **self._of_run,
         }
         overflow: dict[str, Any] = {}
-        _fill(cells, overflow, document.fields, self._places, ())
+        _fill(cells, overflow, document.fields if fields is None else fields, self._places, ())
         if not overflow:
             return Row(cells, ())
         cells[OVERFLOW] = json_text(overflow)

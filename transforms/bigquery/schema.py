@@ -130,9 +130,8 @@ def table_columns(spec: RecordSpec) -> tuple[Column, ...]:
     Raises:
       UsageError: a field's name is no column name, or belongs to another column.
     """
-    typed = tuple(Column(field.name, *_COLUMN_TYPES[field.type], field.description or "") for field in spec.fields)
     columns = (
-        *typed,
+        *spec_columns(spec),
         Column(UPDATE_TIME, "TIMESTAMP", description="update_time of the documents; the row's version"),
         *meta_columns(),
         Column(PROFILE, "JSON", description="the whole record"),
@@ -140,6 +139,11 @@ def table_columns(spec: RecordSpec) -> tuple[Column, ...]:
     )
     check_names(columns)
     return columns
+
+
+def spec_columns(spec: RecordSpec) -> tuple[Column, ...]:
+    """The columns of a spec's own fields."""
+    return tuple(Column(field.name, *_COLUMN_TYPES[field.type], field.description or "") for field in spec.fields)
 
 
 def meta_columns() -> tuple[Column, ...]:
