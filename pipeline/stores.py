@@ -25,7 +25,7 @@ from transforms.verify.firestore_store import FirestoreStore
 from transforms.verify.forms import FieldsForm, Form
 from transforms.verify.ignored import Ignored
 from transforms.verify.jsonl_store import JsonlStore, Naming, read_index
-from transforms.verify.table_layouts import names_paths, read_columns, table_store
+from transforms.verify.table_layouts import names_paths, table_store
 
 AUTO, ID, PATH = "auto", "id", "path"
 _FIRESTORE, _BIGQUERY, _JSONL = "firestore://", "bigquery:", "jsonl:"
@@ -147,7 +147,7 @@ def matches_by_path(places: Sequence[Place], match_by: str) -> bool:
     if collections:
         return bool(groups)
     tables = [place for place in places if isinstance(place, BigQueryTarget)]
-    return len(tables) == len(places) and all(names_paths(read_columns(table)) for table in tables)
+    return len(tables) == len(places) and all(map(names_paths, tables))
 
 
 def plans_right(left: Store, right: Store) -> bool:

@@ -67,6 +67,7 @@ def interrupted(target, job_id, *batch_ids):
     fields.fields["state"].string_value = "interrupted"
     writes = [messages.update(fields.SerializeToString()) + messages.update_mask(["state"])]
     writes += [messages.delete(f"{job}/batches/{batch_id}") for batch_id in batch_ids]
+    writes.append(messages.delete(f"{job}/results/1"))
     Committer(target.connect()).commit([AtomicGroup((write,)) for write in writes])
 
 

@@ -9,9 +9,10 @@ from typing import Any
 from transforms.bigquery.document_columns import document_columns, fixed_columns
 from transforms.bigquery.document_rows import DocumentRows
 from transforms.bigquery.inserter import RowInserter
-from transforms.bigquery.schema import Column, TableOptions
+from transforms.bigquery.schema import Column
 from transforms.bigquery.shapes import Shape, observe
 from transforms.bigquery.tables import BigQueryTarget, ensure_table
+from transforms.export.target import ROW_OPTIONS
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.documents import Document
 from transforms.firestore.query import Query
@@ -31,10 +32,10 @@ def columns_of(documents: Iterable[Document], nested: str) -> tuple[Column, ...]
     return document_columns(shapes, nested, fixed_columns())
 
 
-def make_table(table: BigQueryTarget, columns: Sequence[Column], **options: Any) -> None:
+def make_table(table: BigQueryTarget, columns: Sequence[Column]) -> None:
     """An empty table."""
     table.client().create_dataset(table.dataset, exists_ok=True)
-    ensure_table(table, columns, TableOptions(**options))
+    ensure_table(table, columns, ROW_OPTIONS)
 
 
 def rows_of(columns: Sequence[Column], documents: Iterable[Document]) -> dict[str, dict[str, Any]]:

@@ -41,16 +41,18 @@ class RowVersions:
 
     Attributes:
       key: the column that names the document.
-      prefix: what all its values begin with and is no part of the key.
-      update_time: the column of the version; None where every row counts.
-      tie_break: columns that decide between equal versions; the highest wins.
+      name: the column of which each value is one document: `key`, or one that says more.
+      prefix: what all values of `key` begin with and is no part of the key.
+      update_time: SQL of the version; empty where every row counts.
+      newest: SQL of what decides which row is the newest; the highest wins.
       is_deleted: SQL condition under which the row says that there is no document; empty for none.
     """
 
     key: str
+    name: str
     prefix: str = ""
-    update_time: str | None = None
-    tie_break: tuple[str, ...] = ()
+    update_time: str = ""
+    newest: tuple[str, ...] = ()
     is_deleted: str = ""
 
 
@@ -131,11 +133,11 @@ class BigQueryStore:
         selected.append(f"`{versions.key}` AS {_KEY}")
         selected.append(f"{versions.is_deleted or 'FALSE'} AS {_IS_DELETED}")
         if versions.update_time:
-            selected.append(f"`{versions.update_time}` AS {_UPDATE_TIME}")
+            selected.append(f"{versions.update_time} AS {_UPDATE_TIME}")
         # Some versions of the engine take QUALIFY only behind WHERE, GROUP BY or HAVING.
         sql = f"SELECT {', '.join(selected)} {self._from} WHERE {condition}"
-        if newest := ", ".join(f"`{name}` DESC" for name in (versions.update_time, *versions.tie_break) if name):
-            sql += f" QUALIFY ROW_NUMBER() OVER (PARTITION BY `{versions.key}` ORDER BY {newest}) = 1"
+        if newest := ", ".join(f"{expression} DESC" for expression in versions.newest):
+            sql += f" QUALIFY ROW_NUMBER() OVER (PARTITION BY `{versions.name}` ORDER BY {newest}) = 1"
         for row in self._query(sql, parameters, named=True):
             if not row[_IS_DELETED]:
                 yield Entry(self._key(row[_KEY]), self.form.of_row(row), row.get(_UPDATE_TIME))

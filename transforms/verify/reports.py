@@ -20,6 +20,7 @@ from google.cloud import bigquery
 from transforms.bigquery.schema import Column, TableOptions
 from transforms.bigquery.tables import BigQueryTarget, Patience, ensure_table
 from transforms.firestore.tagged_json import iso
+from transforms.verify.differences import KINDS
 from transforms.verify.parts import Parts, replaced
 
 REPORT_COLUMNS = (
@@ -72,7 +73,7 @@ class Report:
             "documents": found.documents,
             "equal": found.equal,
             "changed": found.changed,
-            "differing": found.differing,
+            **{kind.lower(): found.differing.get(kind, 0) for kind in KINDS},
             "read_left": found.read_left,
             "read_right": found.read_right,
             "bytes_scanned": found.bytes_scanned,

@@ -50,7 +50,8 @@ def test_one_percent_of_a_typed_table_is_wrong_and_exactly_that_is_found(target,
     gone = rows.pop(lost)
     rows[spoilt[0]]["age"] = -1
     rows[spoilt[1]]["tags"] = ["a"]
-    insert(table, [*rows.values(), {**gone, "document_id": "extra", "document_name": f"{gone['document_name']}x"}])
+    extra = {"document_id": "extra", "document_name": gone["document_name"].replace(lost, "users/extra")}
+    insert(table, [*rows.values(), {**gone, **extra}])
     wrong = {lost: "MISSING_RIGHT", spoilt[0]: "DIFFERENT", spoilt[1]: "DIFFERENT", "users/extra": "MISSING_LEFT"}
     by_id = {path.removeprefix("users/"): kind for path, kind in wrong.items()}
 
@@ -144,6 +145,18 @@ def test_of_several_rows_the_newest_counts_and_a_deleted_document_is_none(target
     assert verify(tmp_path, target, "firestore://users", name_of(table)).kinds == {"user-0002": "MISSING_RIGHT"}
 
 
+def test_documents_of_several_collections_with_one_id_are_told_apart(target, table, tmp_path):
+    put(target, {"users/ada": {"n": 1}, "users/edi": {"n": 1}, "others/ada": {"n": 1}})
+    documents = [*documents_of(target, Query("users")), *documents_of(target, Query("others"))]
+    columns = columns_of(documents, "json")
+    make_table(table, columns)
+    insert(table, rows_of(columns, documents).values())
+    (line,) = verify(tmp_path, target, "firestore://users", name_of(table)).differences
+    assert (line["key"], line["left_copies"], line["right_copies"]) == ("ada", 1, 2)
+    by_path = verify(tmp_path, target, "firestore://users", name_of(table), "--match_by=path")
+    assert by_path.kinds == {"others/ada": "MISSING_LEFT"}
+
+
 def test_groups_and_numeric_ids_are_found_in_tables(target, table, tmp_path):
     ids = ["__id7__", "__id70__", "a", "a!", "a-b", "é", "~"]
     put(target, {f"users/{user}/posts/{post}": {"n": 1} for user in ids for post in ids})
@@ -197,7 +210,9 @@ def test_the_report_goes_into_a_table_once(target, table, tmp_path):
     found = verify(tmp_path, target, "firestore://users", "firestore://copies", flag, "--show_values")
     parts = Parts(str(tmp_path / "dead_letters"), found.summary["job_id"], 1)
     again = Report(parts, datetime.datetime.now(datetime.timezone.utc), table=report)
-    assert again()["differing"] == {"DIFFERENT": 1, "MISSING_RIGHT": 1}
+    results = again()
+    assert (results["different"], results["missing_right"], results["missing_left"]) == (1, 1, 0)
+    assert found.summary["results"] == results
     rows = [dict(row) for row in report.client().query(f"SELECT * FROM `{report.id}` ORDER BY key").result()]
     assert [(row["key"], row["difference"], row["fields"], row["left"], row["right"]) for row in rows] == [
         ("ada", "DIFFERENT", ["n"], {"n": 1}, {"n": 2}),
@@ -212,7 +227,7 @@ def test_the_report_goes_into_a_table_once(target, table, tmp_path):
         ([Column("name", "STRING")], [], "has no column document_id, as tables of export have; pass --key_column"),
         ([Column("n", "INT64")], ["--key_column=n"], "has no STRING column n; pass --key_column, one of none"),
         ([Column("document_id", "STRING")], ["--match_by=path"], "has no column document_name, so the paths"),
-        (None, [], "Not found"),
+        (None, [], "does not exist. Make it where the data should live"),
     ],
 )
 def test_a_table_that_cannot_be_compared_is_refused_with_what_to_pass(columns, flags, message, target, table, capsys):
