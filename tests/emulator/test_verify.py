@@ -1,5 +1,6 @@
 """Two stores that hold the same, and two that do not, on the real emulators."""
 
+import json
 import random
 
 import pytest
@@ -99,6 +100,22 @@ def test_numeric_ids_and_groups_are_compared_in_firestores_order(target, tmp_pat
         (True, "MISSING_RIGHT"),
     }
     assert found.counts[1] == sum(path.startswith("users/a/") for path in lines.split('"'))
+
+
+@pytest.mark.parametrize("max_keys", [1, 3, 100])
+def test_names_that_firestore_cannot_have_are_missing_there(target, tmp_path, max_keys):
+    put(target, {f"users/{key}": {"id": key} for key in ("b", "d")})
+    keys = ["", ".", "..", "__a__", "a/b", "b", "c", "d", "d/e/f", "x" * 1501]
+    (tmp_path / "ids.jsonl").write_text("".join(json.dumps({"id": key}) + "\n" for key in keys[1:] if "/" not in key))
+    paths = [f"users/{key}" for key in keys[1:] if key.count("/") != 1] + ["zoo/a", "a/b/users/c"]
+    (tmp_path / "paths.jsonl").write_text(
+        "".join(json.dumps({"__name__": path, "id": path[6:]}) + "\n" for path in paths)
+    )
+    flag = f"--max_keys={max_keys}"
+    by_id = verify(tmp_path, target, "firestore://users", f"jsonl:{tmp_path}/ids.jsonl", flag)
+    assert by_id.kinds == dict.fromkeys([".", "..", "__a__", "c", "x" * 1501], "MISSING_LEFT")
+    by_path = verify(tmp_path, target, f"jsonl:{tmp_path}/paths.jsonl", "firestore://**/users", flag)
+    assert by_path.kinds == dict.fromkeys(set(paths) - {"users/b", "users/d"}, "MISSING_RIGHT")
 
 
 def test_databases_are_told_apart(target, tmp_path):

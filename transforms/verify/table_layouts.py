@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from google.api_core.exceptions import NotFound
@@ -29,6 +30,7 @@ _CHANGELOG = frozenset({DOCUMENT_NAME, "operation", "data", "timestamp"})
 # Of rows of one version: what decides in the `_latest` views of export, then of ingest.
 _TIES = (DELETED_AT, "read_time", "extracted_at", f"{META_PREFIX}version", f"{META_PREFIX}updated_at")
 _DOCUMENTS = "/documents/"
+_LATEST = "_latest"
 _PARTITION = re.compile(r"PARTITION BY `(\w+)`")
 _ONCE: dict[str, Any] = {"retry": None, "timeout": 60.0}  # the client library's own retries would hide errors
 
@@ -54,7 +56,7 @@ def table_store(
       UsageError: the table cannot be compared in this way; says what to pass.
       JobError, TransientError: the dataset is missing, access is refused, or there is no answer.
     """
-    columns = existing_columns(target)
+    columns = _described(target, existing_columns(target))
     if not columns:
         raise UsageError(f"there is no BigQuery table {target.id}; name one that is there")
     by_name = {column.name: column for column in columns}
@@ -68,6 +70,15 @@ def table_store(
 def names_paths(target: BigQueryTarget) -> bool:
     """Whether a table knows the paths of its documents. Raises JobError or TransientError."""
     return any(column.name == DOCUMENT_NAME for column in existing_columns(target))
+
+
+def _described(target: BigQueryTarget, columns: Sequence[Column]) -> tuple[Column, ...]:
+    """The columns; those of a `_latest` view as its table describes them, because a view has no descriptions."""
+    base = target.table.removesuffix(_LATEST)
+    if base == target.table or any(column.description for column in columns):
+        return tuple(columns)
+    of_table = {column.name: column for column in existing_columns(replace(target, table=base))}
+    return tuple(of_table.get(column.name, column) for column in columns)
 
 
 def _versions(by_name: Mapping[str, Column], key: _Key) -> RowVersions:
@@ -143,7 +154,7 @@ def _key_of_names(target: BigQueryTarget, by_path: bool) -> _Key:
 def _key_of_latest_view(target: BigQueryTarget) -> str | None:
     """The column of which the `_latest` view shows each value once; None if there is no such view."""
     client = target.client()
-    view = target if target.table.endswith("_latest") else target.latest
+    view = target if target.table.endswith(_LATEST) else target.latest
 
     def view_query() -> str:
         try:
