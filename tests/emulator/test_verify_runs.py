@@ -3,10 +3,18 @@
 import datetime
 import json
 import stat
+from dataclasses import replace
 
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from rich.console import Console
 
+from pipeline import launch
+from pipeline import verify as job
+from pipeline.config import parse
+from tests.support.memory_store import MemoryStore
 from tests.support.verified import put, remove, verify
+from transforms.batches.stopping import ask_to_stop
 from transforms.firestore import messages
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.committer import AtomicGroup, Committer
@@ -14,6 +22,7 @@ from transforms.firestore.query import Query
 from transforms.firestore.ranges import NameRange, ranges_between
 from transforms.firestore.read_time import JOB_START, fix_read_time
 from transforms.verify.comparison import Comparison
+from transforms.verify.entries import Entry
 from transforms.verify.firestore_store import FirestoreStore
 from transforms.verify.forms import FieldsForm
 from transforms.verify.ignored import Ignored
@@ -91,6 +100,42 @@ def test_an_interrupted_run_goes_on_with_its_ranges_and_reports_every_difference
     again = verify(tmp_path, target, *stores)
     assert "3 batches are done" in capsys.readouterr().err
     assert (again.kinds, again.counts, again.summary["batches"]) == (wrong, (40, 36, 0, 4), 4)
+
+
+class Stopping(MemoryStore):
+    """Asks the run to stop when its second range is read."""
+
+    def ranges(self, max_ranges):
+        return ranges_between(["10", "20", "30"])
+
+    def entries(self, span):
+        if span.contains("15"):
+            ask_to_stop()
+        return super().entries(span)
+
+
+def test_a_run_that_is_stopped_finishes_no_range_half_and_goes_on_later(target, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    entries = [Entry(f"{n:02d}", {"n": n}) for n in range(40)]
+    put(target, {f"users/{n:02d}": {"n": n} for n in range(40) if n % 10})
+    options = PipelineOptions([])
+    flags = [f"--project={target.project}", "--left=firestore://none", "--right=firestore://users", "--max_keys=2"]
+    config, _ = parse(job.NAME, job.Config, [*flags, "--report=report.jsonl"])
+
+    def run(store):
+        plan = job.prepare(config, options)
+        plan = replace(plan, sides=replace(plan.sides, left=store))
+        summary = launch.run(job, plan, options, Console(stderr=True), "again")
+        return job.present(plan, summary, Console(stderr=True)), summary
+
+    exit_code, summary = run(Stopping(entries))
+    assert (exit_code, summary.state) == (130, "interrupted")
+    assert summary.batches in (0, 1, 2, 3)  # ranges come in any order
+    assert not (tmp_path / "report.jsonl").exists()
+    exit_code, summary = run(MemoryStore(entries))
+    assert (exit_code, summary.batches, summary.read, summary.unchanged) == (3, 4, 40, 36)
+    keys = [json.loads(line)["key"] for line in (tmp_path / "report.jsonl").read_text().splitlines()]
+    assert keys == ["00", "10", "20", "30"]
 
 
 def test_a_new_run_begins_without_what_earlier_ones_found(target, tmp_path):
