@@ -42,7 +42,7 @@ def below(collection, documents):
 
 
 def test_one_percent_of_a_copy_is_wrong_and_exactly_that_is_found(target, tmp_path, capsys):
-    documents = {f"user-{n:04d}": every_type(n) for n in range(1000)}
+    documents = {f"user-{n:04d}": every_type(n) for n in range(500)}
     copy, wrong = corrupted(documents, 0.01, seed=1)
     put(target, below("users", documents) | below("copies", copy))
     for flags in ((), ("--max_keys=50", "--read_time=latest")):

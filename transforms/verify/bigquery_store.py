@@ -81,17 +81,11 @@ class BigQueryStore:
 
     def ranges(self, max_ranges: int) -> list[NameRange]:
         """As `Store`: about as many rows in each."""
-        key = f"`{self.versions.key}`"
-        ((rows, unnamed),) = self._query(f"SELECT COUNT(*), COUNTIF({key} IS NULL) {self._from}")
-        if unnamed:
-            raise JobError(
-                f"{unnamed:,} rows of BigQuery {self.target.id} have no {self.versions.key}, so nobody can say which "
-                "documents they are; remove them, or compare a view without them"
-            )
+        ((rows,),) = self._query(f"SELECT COUNT(*) {self._from}")
         wanted = min(max_ranges, -(-rows // self.rows_per_range))
         if wanted <= 1:
             return [NameRange()]
-        ((names,),) = self._query(f"SELECT APPROX_QUANTILES({key}, {wanted}) {self._from}")
+        ((names,),) = self._query(f"SELECT APPROX_QUANTILES(`{self.versions.key}`, {wanted}) {self._from}")
         keys = {self._key(name) for name in names}
         return ranges_between(sorted(keys, key=sort_key)[1:])
 
@@ -139,6 +133,8 @@ class BigQueryStore:
         if newest := ", ".join(f"{expression} DESC" for expression in versions.newest):
             sql += f" QUALIFY ROW_NUMBER() OVER (PARTITION BY `{versions.name}` ORDER BY {newest}) = 1"
         for row in self._query(sql, parameters, named=True):
+            if row[_KEY] is None:
+                raise JobError(f"a row without {versions.key} has come into BigQuery {self.target.id}; start again")
             if not row[_IS_DELETED]:
                 yield Entry(self._key(row[_KEY]), self.form.of_row(row), row.get(_UPDATE_TIME))
 

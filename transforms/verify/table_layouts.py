@@ -45,7 +45,7 @@ class _Key(NamedTuple):
 def table_store(
     target: BigQueryTarget, *, by_path: bool, ignored: Ignored, key_column: str | None = None
 ) -> BigQueryStore:
-    """The store of a table, found out from its columns; two or three requests.
+    """The store of a table, found out from its columns; a few requests.
 
     Args:
       by_path: whether keys are paths rather than ids.
@@ -64,7 +64,19 @@ def table_store(
     if key.column not in by_name or by_name[key.column].form not in ("STRING", "STRING NOT NULL"):
         found = ", ".join(column.name for column in columns if column.form.startswith("STRING"))
         raise UsageError(f"{target.id} has no STRING column {key.column}; pass --key_column, one of {found or 'none'}")
+    _check_named(target, key.column)
     return BigQueryStore(target, _versions(by_name, key), _form(columns, by_name, ignored))
+
+
+def _check_named(target: BigQueryTarget, key: str) -> None:
+    """Raises UsageError if some rows name no document: nobody could say whether the other store has those."""
+    sql = f"SELECT COUNTIF(`{key}` IS NULL) FROM `{target.id}`"  # noqa: S608  # both are names, not values
+    ((unnamed,),) = query(target.client(), sql)
+    if unnamed:
+        raise UsageError(
+            f"{unnamed:,} rows of {target.id} have no {key}, so nobody can say which documents they are; remove them, "
+            "or compare a view without them"
+        )
 
 
 def names_paths(target: BigQueryTarget) -> bool:

@@ -171,6 +171,18 @@ def test_groups_and_numeric_ids_are_found_in_tables(target, table, tmp_path):
         assert (found.counts, list(found.kinds)) == ((49, 48, 0, 1), ["users/a!/posts/__id70__"])
 
 
+def test_rows_that_name_no_document_are_refused(target, table, tmp_path, capsys):
+    put(target, users(2))
+    columns = columns_of(documents_of(target, Query("users")), "json")
+    make_table(table, columns)
+    insert(
+        table, [{"age": 1}, {"age": 2, "document_id": "a", "document_name": "projects/p/databases/d/documents/users/a"}]
+    )
+    assert verify(tmp_path, target, "firestore://users", name_of(table)).exit_code == 2
+    assert "1 rows of" in (shown := capsys.readouterr().err)
+    assert "have no document_name, so nobody can say which documents they are" in shown
+
+
 def test_a_changelog_is_compared_by_its_newest_data(target, table, tmp_path):
     put(target, users(5))
     first = documents_of(target, Query("users"))

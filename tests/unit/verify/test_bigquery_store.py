@@ -96,16 +96,16 @@ def test_documents_are_read_again_by_their_names():
 
 
 def test_ranges_are_cut_at_quantiles_in_firestores_order():
-    store = store_of([{"rows": 35, "unnamed": 0}], [{"names": ["__id2__", "__id10__", "a", "b", "b"]}])
+    store = store_of([{"rows": 35}], [{"names": ["__id2__", "__id10__", "a", "b", "b"]}])
     assert [span.start and span.start.path for span in store.ranges(100)] == [None, "__id10__", "a", "b"]
     assert ScriptedTarget.asked[1][0] == "SELECT APPROX_QUANTILES(`id`, 4) FROM `acme.people.users`"
-    assert store_of([{"rows": 35, "unnamed": 0}]).ranges(1) == [NameRange()]
-    assert store_of([{"rows": 0, "unnamed": 0}]).ranges(100) == [NameRange()]
+    assert store_of([{"rows": 35}]).ranges(1) == [NameRange()]
+    assert store_of([{"rows": 0}]).ranges(100) == [NameRange()]
 
 
-def test_rows_that_name_no_document_stop_the_job():
-    with pytest.raises(JobError, match=r"2 rows of BigQuery acme\.people\.users have no id, so nobody can say"):
-        store_of([{"rows": 5, "unnamed": 2}]).ranges(10)
+def test_a_row_that_names_no_document_stops_the_job():
+    with pytest.raises(JobError, match=r"a row without id has come into BigQuery acme\.people\.users; start again"):
+        list(store_of([row(None)]).entries(NameRange()))
 
 
 @pytest.mark.parametrize(
