@@ -51,16 +51,20 @@ def launch(job: ModuleType, arguments: Sequence[str], console: Console, environ:
     # The command that goes on with this run must not begin it anew.
     command = shlex.join(["firebeam", job.NAME, *arguments, *(["--restart=false"] if config.restart else [])])
     summary = run(job, plan, options, console, command)
-    console.print(summary.as_table())
     if config.summary:
         summaries.save(summary, config.summary)
+    # A job whose results are not records that were written shows them itself.
+    present = getattr(job, "present", None)
+    exit_code: int | None = present(plan, summary, console) if present else None
+    if present is None:
+        console.print(summary.as_table())
     if summary.error:
         console.print(f"[bold red]error:[/] {escape(summary.error)}", highlight=False, soft_wrap=True)
-    if summary.dead_letters:
+    if summary.dead_letters and present is None:
         console.print(f"dead letters: {escape(config.dead_letters)}", highlight=False, soft_wrap=True)
     if summary.state == INTERRUPTED:
         console.print(f"to go on: {escape(command)}", highlight=False, soft_wrap=True)
-    return summary.exit_code(config.max_dead_letter_ratio)
+    return summary.exit_code(config.max_dead_letter_ratio) if exit_code is None else exit_code
 
 
 def run(job: ModuleType, plan: Any, options: PipelineOptions, console: Console, command: str) -> Summary:

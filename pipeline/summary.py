@@ -161,8 +161,8 @@ def _shown(result: Any) -> str:
     return f"{result:,}" if isinstance(result, int) else str(result)
 
 
-def check_path(path: str) -> None:
-    """Raises UsageError if a summary cannot be written there. Leaves what is there as it is."""
+def check_path(path: str, flag: str = "summary") -> None:
+    """Raises UsageError if the file of a flag cannot be written. Leaves what is there as it is."""
     if FileSystems.get_scheme(path) is not None:
         return
     target = Path(path)
@@ -174,7 +174,7 @@ def check_path(path: str) -> None:
         if is_new:
             target.unlink()
     except OSError as error:
-        raise UsageError(f"cannot write --summary={path}: {error.strerror}; name a file that can be written") from error
+        raise UsageError(f"cannot write --{flag}={path}: {error.strerror}; name a file that can be written") from error
 
 
 def save(summary: Summary, path: str) -> None:
