@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import Sample, run_case
+from benchmarks.measure import CaseError, Sample, run_case
 from benchmarks.workload import write_profiles
 from pipeline.local import DEMO_PREFIX, BigQueryEmulator, bigquery_emulator, firestore_emulator
 
@@ -188,8 +188,17 @@ def run_suite(suite: Suite, emulator: BigQueryEmulator | None, say: Say) -> list
                 arguments = dict(step.arguments) | {"project": project}
                 if step.needs_bigquery:
                     arguments["bigquery_table"] = f"{BIGQUERY_PROJECT}:local.benchmark_{uuid.uuid4().hex[:8]}"
-                measured[step.label].samples.append(run_case(step.case, arguments, environ))
+                measured[step.label].samples.append(_run_patiently(step.case, arguments, environ, say))
     return list(measured.values())
+
+
+def _run_patiently(case: str, arguments: Mapping[str, Any], environ: Mapping[str, str], say: Say) -> Sample:
+    """Runs a case, a second time if it fails: the client library gives up when an emulator is slow for a while."""
+    try:
+        return run_case(case, arguments, environ)
+    except CaseError as failure:
+        say(f"{case} failed and is run once more; the end of its output: {str(failure)[-200:]}")
+    return run_case(case, arguments, environ)
 
 
 def bigquery(say: Say) -> AbstractContextManager[BigQueryEmulator]:
