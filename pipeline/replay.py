@@ -194,7 +194,7 @@ class _ReplayLetters(beam.PTransform[PBegin, PCollection[str]]):
     def expand(self, begin: PBegin) -> PCollection[str]:
         job, plan, ledger = self._job, self._plan, self._ledger
         # A document that this job wrote from this batch is the letter's own, whenever that was: its row may be missing.
-        identity = RunIdentity(job.job_id, _EPOCH, job.input_ids)
+        identity = RunIdentity(job.job_id, _EPOCH, job.input_ids, yields=True)
         run = ReplayRun(plan.job_id, iso(plan.run.started_at), plan.config.max_attempts)
         batch_ids = [batch_id for batch_id in job.batches if batch_id not in plan.run.completed]
         batches = (

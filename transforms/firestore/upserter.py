@@ -125,7 +125,7 @@ class Upserter:
             if not current:
                 return books.closed()
             self._sleep(_CONFLICT_BACKOFF.delay_s(round_number, self._random))
-            current = self._read_again(current)
+            current = self._read_again(current, books)
         books.give_up([entry for entry in current if self._is_open(entry, books)])
         return books.closed()
 
@@ -143,10 +143,13 @@ class Upserter:
 
     def _is_open(self, entry: Flat, books: _Books) -> bool:
         """Whether a record is still to be written; books it if not."""
-        verdict = judge(_candidate(entry, books.batch), entry.stored, self._layout.mode, self._run)
+        verdict = self._verdict(entry, books.batch)
         if verdict is not Verdict.WRITE:
             books.settle(entry, verdict)
         return verdict is Verdict.WRITE
+
+    def _verdict(self, entry: Flat, batch: Batch[Flat]) -> Verdict:
+        return judge(_candidate(entry, batch), entry.stored, self._layout.mode, self._run)
 
     def _round(self, entries: Sequence[Flat], max_pairs: int, books: _Books) -> list[Flat]:
         """Judges and writes the entries; returns those that met a conflict."""
@@ -181,9 +184,18 @@ class Upserter:
                 books.refused(entry, outcome)
         return conflicted
 
-    def _read_again(self, entries: Sequence[Flat]) -> list[Flat]:
+    def _read_again(self, entries: Sequence[Flat], books: _Books) -> list[Flat]:
+        """The entries with what is stored about them now; a run that yields leaves what somebody has just written."""
         stored = read_stored(self._client, self._layout, [entry.key for entry in entries], self._retry)
-        return [entry._replace(stored=stored.get(entry.key, NOTHING)) for entry in entries]
+        again = []
+        for entry in entries:
+            current = entry._replace(stored=stored.get(entry.key, NOTHING))
+            is_outrun = self._run.yields and current.stored.is_newer_than(entry.stored)
+            if is_outrun and self._verdict(current, books.batch) is Verdict.WRITE:
+                books.settle(current, Verdict.SUPERSEDED)
+            else:
+                again.append(current)
+        return again
 
     def _committer(self, max_pairs: int) -> Committer:
         limits = dataclasses.replace(self._limits, max_writes=max_pairs * self._writes_per_pair())

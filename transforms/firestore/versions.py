@@ -124,6 +124,11 @@ class StoredPair(NamedTuple):
             return full is not flat
         return full.content_hash != flat.content_hash
 
+    def is_newer_than(self, earlier: StoredPair) -> bool:
+        """Whether one of the documents was written since the pair was read earlier."""
+        known = {document.update_time for document in earlier.present}
+        return any(document.update_time not in known for document in self.present)
+
     def holds(self, content_hash: str) -> bool:
         """Whether both documents are of this content."""
         full, flat = self
@@ -152,12 +157,14 @@ class RunIdentity:
       started_at: when this run of the job began; a resumed run keeps it.
       input_ids: the fingerprints of all sources of the run, with which their batch ids begin.
       rows_known: which unchanged records have their rows; ALL_ROWS where there is no table.
+      yields: whether a document that somebody else writes meanwhile stays as it is: the records are older than that.
     """
 
     job_id: str
     started_at: datetime.datetime
     input_ids: Collection[str] = frozenset()
     rows_known: str = ALL_ROWS
+    yields: bool = False
 
     def owes_row(self, document: StoredDocument) -> bool:
         """Whether the row of an unchanged record has to be sent."""

@@ -1,5 +1,6 @@
 """Two writers of one document: nobody's update is lost, nobody's counts twice, and nobody goes on for ever."""
 
+import dataclasses
 import datetime
 import itertools
 from collections import defaultdict
@@ -45,12 +46,12 @@ def flat(key, position=0, stored=NOTHING, content="ours"):
     return Flat(key, record, f"{key}-{content}", stored, serialised_fields(value), {"id": key})
 
 
-def upsert(server, *entries, mode=VERSIONED, keep_versions=0, batch_id="b-0", **limits):
+def upsert(server, *entries, mode=VERSIONED, keep_versions=0, batch_id="b-0", yields=False, **limits):
     layout = PairLayout(server.target, *COLLECTIONS, 3, mode, keep_versions)
     upserter = Upserter(
         server.target.connect(),
         layout,
-        RUN,
+        dataclasses.replace(RUN, yields=yields),
         CommitLimits(**limits),
         RetryPolicy(max_attempts=4, initial_s=0),
         now=MOMENT.timestamp,
@@ -147,6 +148,27 @@ def test_after_a_conflict_the_pairs_are_read_again_and_decided_again():
     assert [entry.meta["version"] for entry in done.entries] == [1, 2, 1]
     assert meta(server, "profiles", "b")["created_at"] == MOMENT - datetime.timedelta(days=1)
     assert done.retries == 0  # nothing was sent a second time: what was sent was decided anew
+
+
+def test_a_run_that_yields_leaves_what_somebody_else_writes_meanwhile():
+    def interfere(request, earlier):
+        somebody_else_writes(server, "b")
+
+    with ScriptedFirestore(first(interfere), keeps_times=True) as server:
+        done = upsert(server, *(flat(key, position) for position, key in enumerate("abc")), yields=True)
+    assert counts(done) == (2, 0, 1, 0)
+    assert [entry.key for entry in done.entries] == ["a", "c"]
+    assert meta(server, "profiles", "b")["content_hash"] == "b-theirs"
+
+
+def test_a_run_that_yields_knows_what_it_wrote_itself():
+    def apply_and_fail(request, earlier):
+        server.apply(request.writes)
+        conflict(request, earlier)
+
+    with ScriptedFirestore(first(apply_and_fail), keeps_times=True) as server:
+        done = upsert(server, flat("a"), yields=True)
+    assert counts(done) == (1, 0, 0, 0)
 
 
 @pytest.mark.parametrize("code", ["ALREADY_EXISTS", "FAILED_PRECONDITION", "ABORTED", "NOT_FOUND"])
