@@ -1,0 +1,68 @@
+"""The launcher's part of a run's ledger: it opens it, reads the totals meanwhile, and closes it whatever happened."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from pipeline.summary import Summary
+from transforms.errors import FirebeamError
+from transforms.job_documents import read_job
+from transforms.job_ledger import COMPLETED, FAILED, HEARTBEAT_INTERVAL_S, JobLedger, Owner
+from transforms.totals import Totals, read_totals
+
+
+class RunLedger:
+    """One run in the ledger, as its launcher sees it."""
+
+    def __init__(self, plan: Any, now: Callable[[], float] = time.monotonic):
+        self._plan, self._now = plan, now
+        self._client = plan.firestore.connect()
+        self._ledger = JobLedger(self._client, plan.job_id, plan.retry)
+        self._last = Totals()  # for when they cannot be read any more
+        self._beat_at = now()
+
+    def open(self, owner: Owner, console: Console) -> Any:
+        """Takes the job for its owner; returns the plan of the run that begins or goes on.
+
+        Raises:
+          UsageError: somebody else runs the job, or it is unfinished and its input has changed.
+        """
+        plan = self._plan
+        opening = self._ledger.open(
+            plan.description, owner, restart=plan.config.restart, take_over=plan.config.take_over
+        )
+        if opening.resumed:
+            console.print(
+                f"going on with {escape(plan.job_id)}: {len(opening.completed):,} batches are done", highlight=False
+            )
+        return plan.opened(opening)
+
+    def totals(self) -> Totals:
+        """What became of the records so far."""
+        self._last = read_totals(self._client, self._plan.job_id, self._plan.retry)
+        return self._last
+
+    def beat(self) -> None:
+        """Says that the job is being run, if it is time. Raises JobError if somebody else has taken the job."""
+        if self._now() - self._beat_at >= HEARTBEAT_INTERVAL_S:
+            self._beat_at = self._now()
+            self._ledger.heartbeat()
+
+    def close(self, state: str, error: str | None, started_at: float) -> Summary:
+        """Writes down how the run ended; a run that is already closed as completed stays so."""
+        plan = self._plan
+        try:
+            if state != COMPLETED:
+                self._ledger.give_up_batches(error or state)
+            totals = self.totals()
+            summary = Summary.of(plan.job_id, state, totals, started_at, time.time(), error)
+            self._ledger.finish(summary.state, summary.error, totals.as_fields())
+        except FirebeamError as failure:
+            error = f"{error or failure} (the counts are those last seen: the ledger could not be read any more)"
+            return Summary.of(plan.job_id, FAILED, self._last, started_at, time.time(), error)
+        return summary

@@ -1,0 +1,160 @@
+"""A run that Dataflow does: handed over, and watched only if somebody asks for it.
+
+    plan ─open─▶ ledger ─provision─▶ tables ─build─▶ graph ─submit─▶ Dataflow      exit code 0
+     the Dataflow job is the owner                              └─ --wait ─▶ progress ─▶ Summary
+
+The graph's own last step closes the ledger, so nobody has to wait for that. What goes wrong before the service has the
+job is written down here; what goes wrong afterwards too, if somebody waits. A signal ends the waiting, never the job.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType, ModuleType
+from typing import Any, NoReturn
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+from rich.console import Console
+from rich.markup import escape
+
+from pipeline.dataflow import CloudJob
+from pipeline.progress import show_progress
+from pipeline.run_ledger import RunLedger
+from pipeline.runners import explain, runner
+from pipeline.summary import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, Summary
+from transforms.errors import JobError
+from transforms.job_ledger import COMPLETED, FAILED, INTERRUPTED
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class WaitEnded(Exception):  # noqa: N818 - nothing has failed: the job goes on
+    """Nobody waits any longer; the exit code says why."""
+
+    def __init__(self, exit_code: int):
+        self.exit_code = exit_code
+        super().__init__(exit_code)
+
+
+def submit(job: ModuleType, plan: Any, options: PipelineOptions, console: Console) -> Summary | None:
+    """Hands a run over to Dataflow and says where to look; with `--wait` stays until it has ended.
+
+    Returns:
+      How the run ended; None if nobody waited for that.
+
+    Raises:
+      UsageError: somebody else runs the job, or it is unfinished and its input has changed.
+      JobError: the service did not take the job; the ledger says so.
+      WaitEnded: a signal, or the service cannot be asked any more.
+    """
+    cloud = CloudJob.of(options)
+    started_at = time.time()
+    ledger = RunLedger(plan)
+    plan = ledger.open(cloud.owner, console)
+    try:
+        job.provision(plan)
+        pipeline = beam.Pipeline(runner=runner(options), options=options)
+        job.build(pipeline, plan)
+        result: Any = pipeline.run()
+    except BaseException as failure:  # a Ctrl-C as well: nobody else would say that nothing runs
+        stopped = isinstance(failure, KeyboardInterrupt)
+        error = f"Dataflow did not get the job: {explain(failure)}"
+        ledger.close(INTERRUPTED if stopped else FAILED, None if stopped else error, started_at)
+        if isinstance(failure, Exception):
+            raise JobError(error) from failure
+        raise
+    status = shlex.join(
+        ["firebeam", "status", plan.job_id, f"--project={plan.firestore.project}", f"--database={plan.firestore.database}"]
+    )
+    if not result.has_job:  # a template's launcher: it is the service that creates the job, from this file
+        _say(console, f"the job's description is {options.view_as(GoogleCloudOptions).template_location}")
+        _say(console, f"how far it is: {status}")
+        return None
+    dataflow_id = result.job_id()
+    _say(console, f"Dataflow job {dataflow_id}, {cloud.name} in {cloud.region}")
+    _say(console, f"console: {cloud.console_link(dataflow_id)}")
+    _say(console, f"how far it is: {status}")
+    if not plan.config.wait:
+        return None
+    try:
+        error = _watch(result, ledger, plan, console)
+    except KeyboardInterrupt:
+        _say_it_goes_on(console, cloud, dataflow_id)
+        raise WaitEnded(EXIT_INTERRUPTED) from None
+    except Exception as failure:  # of asking, not of the job
+        _say(console, f"the job cannot be watched any more: {explain(failure)}")
+        _say_it_goes_on(console, cloud, dataflow_id)
+        raise WaitEnded(EXIT_FAILED) from failure
+    return ledger.close(FAILED if error else COMPLETED, error, started_at)
+
+
+def _watch(result: Any, ledger: RunLedger, plan: Any, console: Console) -> str | None:
+    """Shows progress until the job has ended; returns what ended it, if that was a failure.
+
+    Raises:
+      KeyboardInterrupt: a signal.
+    """
+    watched = _Watched(result)
+    with _signals_interrupt():
+        show_progress(watched, ledger.totals, lambda: None, console, plan.description.bytes_total)
+    failure = watched.failure
+    if failure is None:
+        return None
+    if not result.is_in_terminal_state():
+        raise failure
+    return explain(failure)
+
+
+class _Watched:
+    """A submitted job, which a thread asks about until it has ended."""
+
+    def __init__(self, result: Any):
+        self.failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._wait, args=(result,), name="dataflow", daemon=True)
+        self._thread.start()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Whether it ended within the time."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _wait(self, result: Any) -> None:
+        try:
+            result.wait_until_finish()
+        except BaseException as failure:
+            self.failure = failure
+
+
+@contextlib.contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """Every signal that ends a process raises KeyboardInterrupt, as Ctrl-C does; only in the main thread."""
+    is_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, _interrupt) for number in _SIGNALS} if is_main else {}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _say_it_goes_on(console: Console, cloud: CloudJob, dataflow_id: str) -> None:
+    _say(console, f"the Dataflow job goes on; to cancel it: {cloud.cancel_command(dataflow_id)}")
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(escape(line), highlight=False, soft_wrap=True)
+
+
+def exit_code(config: Any, summary: Summary | None) -> int:
+    """Of a submission: 0 if nobody waited, else as of any run."""
+    return EXIT_OK if summary is None else summary.exit_code(config.max_dead_letter_ratio)
