@@ -12,6 +12,7 @@ batch behind UpsertPairs and go through Beam's WriteToBigQuery instead.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
@@ -36,7 +37,7 @@ from transforms.firestore.pairs import PairLayout
 from transforms.firestore.upsert import CompareVersions, UpsertPairs
 from transforms.firestore.versions import ALL_ROWS, MODES, VERSIONED, RunIdentity
 from transforms.job_ledger import JobDescription, Opening
-from transforms.ledger import BeginBatch, CompleteBatch, LedgerEntry, RecordOutcomes
+from transforms.ledger import BeginBatch, CompleteBatch, CompleteJob, LedgerEntry, RecordOutcomes
 from transforms.records.spec import RecordSpec
 from transforms.records.steps import FlattenRecords, IdentifyRecords
 from transforms.retry import RetryPolicy
@@ -277,16 +278,18 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
         raise ValueError("the ledger must open the plan before its graph is drawn")
     rows_known = opening.rows_known if plan.to.table else ALL_ROWS
     run = RunIdentity(plan.job_id, opening.started_at, plan.sources.ids(opening), rows_known)
-    ledger = LedgerEntry(plan.firestore, plan.job_id, opening.attempt, plan.retry)
+    ledger = LedgerEntry(plan.firestore, plan.job_id, opening.attempt, plan.retry, opening.unattended)
     batches = plan.sources.read(pipeline, opening)
     written = write_batches(compare_batches(batches, plan.to, run, ledger), plan.to, run)
+    loaded: tuple[PCollection[Any], ...] = ()
     if plan.to.table and plan.to.table.method != INSERT_ROWS:
-        written = _load_rows(written, plan, plan.to.table, ledger)
-    _ = (
+        written, loaded = _load_rows(written, plan, plan.to.table, ledger)
+    outcomes = (
         written
         | "StoreDeadLetters" >> StoreDeadLetters(plan.config.dead_letters, NAME, plan.job_id)
         | "CompleteBatch" >> CompleteBatch(ledger)
     )
+    _ = outcomes | "CompleteJob" >> CompleteJob(ledger, after=loaded)
 
 
 def compare_batches(
@@ -318,19 +321,18 @@ def write_batches(
 
 def _load_rows(
     written: PCollection[Batch[Written]], plan: Plan, table: Table, ledger: LedgerEntry
-) -> PCollection[Batch[Written]]:
-    """The rows' own way through Beam's WriteToBigQuery; the batches go on without waiting for it."""
+) -> tuple[PCollection[Batch[Written]], tuple[PCollection[Any], ...]]:
+    """The rows' own way through Beam's WriteToBigQuery; the batches go on without waiting for it, the job does."""
     encoded = written | "EncodeRows" >> EncodeRows(table.columns)
     loaded = encoded.rows | "LoadRows" >> LoadRows(table.target, table.columns, table.method)
-    _ = (
+    corrected = (
         loaded.rejected
         | "GroupRejectedRows" >> GroupRejectedRows(plan.to.spec.key.name)
         | "StoreRejectedRows" >> StoreDeadLetters(plan.config.dead_letters, NAME, plan.job_id)
         | "CorrectBatch" >> beam.Map(correction)
         | "RecordCorrection" >> RecordOutcomes(ledger)
     )
-    batches: PCollection[Batch[Written]] = encoded.batches
-    return batches
+    return encoded.batches, (corrected, loaded.load_jobs)
 
 
 def _table(config: Config, spec: RecordSpec) -> Table | None:

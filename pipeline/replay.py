@@ -33,7 +33,7 @@ from transforms.firestore.client import FirestoreClient, FirestoreTarget
 from transforms.firestore.tagged_json import iso
 from transforms.firestore.versions import OVERWRITE, VERSIONED, RunIdentity, input_id_of
 from transforms.job_ledger import JobDescription, Opening
-from transforms.ledger import CompleteBatch, LedgerEntry
+from transforms.ledger import CompleteBatch, CompleteJob, LedgerEntry
 from transforms.past_jobs import finish_times, input_ids, stored_job
 from transforms.replay import ClearLetters, ReadLetters, SetAsideOlder, SettleLetters
 from transforms.retry import RetryPolicy
@@ -177,22 +177,24 @@ def provision(plan: Plan) -> None:
 
 def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     """Draws the graph of a run: one branch for every job."""
-    for job in plan.jobs:
-        _ = pipeline | job.job_id >> _ReplayLetters(job, plan)
+    ledger = LedgerEntry(plan.firestore, plan.job_id, plan.run.attempt, plan.retry, plan.run.unattended)
+    first, *others = [pipeline | job.job_id >> _ReplayLetters(job, plan, ledger) for job in plan.jobs] or [
+        pipeline | "NoLetters" >> beam.Create([], reshuffle=False)
+    ]
+    _ = first | "CompleteJob" >> CompleteJob(ledger, after=tuple(others))
 
 
 class _ReplayLetters(beam.PTransform[PBegin, PCollection[str]]):
     """The dead letters of one job, on their way through its steps."""
 
-    def __init__(self, job: Replayed, plan: Plan):
+    def __init__(self, job: Replayed, plan: Plan, ledger: LedgerEntry):
         super().__init__()
-        self._job, self._plan = job, plan
+        self._job, self._plan, self._ledger = job, plan, ledger
 
     def expand(self, begin: PBegin) -> PCollection[str]:
-        job, plan = self._job, self._plan
+        job, plan, ledger = self._job, self._plan, self._ledger
         # A document that this job wrote from this batch is the letter's own, whenever that was: its row may be missing.
         identity = RunIdentity(job.job_id, _EPOCH, job.input_ids)
-        ledger = LedgerEntry(plan.firestore, plan.job_id, plan.run.attempt, plan.retry)
         run = ReplayRun(plan.job_id, iso(plan.run.started_at), plan.config.max_attempts)
         batch_ids = [batch_id for batch_id in job.batches if batch_id not in plan.run.completed]
         batches = (

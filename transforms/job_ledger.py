@@ -53,7 +53,7 @@ PROCESSING, ERROR, CORRECTION = "processing", "error", "correction"
 
 HEARTBEAT_INTERVAL_S = 10.0
 # How long the ledger is kept, for a time-to-live policy on expire_at.
-_KEPT = datetime.timedelta(days=90)
+KEPT = datetime.timedelta(days=90)
 _READ_TIMEOUT_S = 60.0
 
 _EQUAL = messages.StructuredQuery.FieldFilter.EQUAL
@@ -165,14 +165,22 @@ class JobLedger:
             }
         )
 
-    # The workers' part: beginning and completing a batch.
+    # The workers' part: beginning and completing a batch, and closing a run that nobody waits for.
+
+    def adopt(self, attempt: int) -> bool:
+        """Makes this the ledger of a run that another process has opened; False if that run is over or replaced."""
+        stored = self._read_job()
+        if stored is None or stored["attempt"] != attempt or stored["state"] != RUNNING:
+            return False
+        self._owned = {"owner": stored["owner"]}
+        return True
 
     def begin_batch(self, batch_id: str, attempt: int, fields: Mapping[str, Any]) -> None:
         """Writes down that a batch is being processed."""
         moment = self._moment()
         zeros = dict.fromkeys(COUNTS, 0)
         state = {"state": PROCESSING, "attempt": attempt, "started_at": moment, "completed_at": None, "error": None}
-        self._set_batch(batch_id, {**zeros, **state, **fields, "expire_at": moment + _KEPT})
+        self._set_batch(batch_id, {**zeros, **state, **fields, "expire_at": moment + KEPT})
 
     def complete_batch(self, outcome: BatchOutcome, attempt: int) -> None:
         """Writes down that a batch is done."""
@@ -196,7 +204,7 @@ class JobLedger:
             "ids": list(outcome.ids),
             "completed_at": moment,
             "error": None,
-            "expire_at": moment + _KEPT,
+            "expire_at": moment + KEPT,
         }
         self._set_batch(outcome.batch_id, fields, mask=fields)
 
@@ -251,7 +259,7 @@ class JobLedger:
             "error": None,
             "batches_total": None,
             "totals": {},
-            "expire_at": moment + _KEPT,
+            "expire_at": moment + KEPT,
         }
         self._take(messages.update(messages.document(self._name(), serialised_fields(fields))))
 

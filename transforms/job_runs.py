@@ -133,6 +133,7 @@ class Opening:
       resumed: whether an unfinished run goes on.
       completed: ids of the batches that need not be done again.
       rows_known: which unchanged records have their rows in the job's table: see `versions.py`.
+      unattended: whether nobody waits for the run's end, so that its last step has to write down that it is completed.
     """
 
     attempt: int
@@ -140,6 +141,7 @@ class Opening:
     resumed: bool
     completed: frozenset[str] = frozenset()
     rows_known: str = NO_ROWS
+    unattended: bool = False
 
 
 def rows_known_after(stored: Mapping[str, Any], description: JobDescription) -> str:

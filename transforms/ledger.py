@@ -3,19 +3,27 @@
     Batch[Record] ──BeginBatch──▶ Batch[Record] ─ … ─▶ Batch[Written] ──CompleteBatch──▶ BatchOutcome
                      processing                                          completed
 
-What the documents hold and who reads them: `job_ledger.py` and `totals.py`.
+    … ─▶ BatchOutcome, the last of them ──CompleteJob──▶ the job's results; completed, if nobody waits for it
+
+What the documents hold and who reads them: `job_ledger.py`, `job_results.py` and `totals.py`.
 """
 
-from collections.abc import Iterator
+import datetime
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
+from transforms.batches.stopping import is_asked_to_stop
 from transforms.firestore.client import FirestoreTarget
-from transforms.job_ledger import JobLedger
+from transforms.job_ledger import COMPLETED, JobLedger
+from transforms.job_results import write_results
 from transforms.metrics import count_batch
 from transforms.retry import RetryPolicy
+from transforms.totals import read_totals
 from transforms.types import Batch, BatchOutcome, DeadLetter, Record, Written
 
 
@@ -28,12 +36,14 @@ class LedgerEntry:
       job_id: of the job.
       attempt: which run, counted from 1.
       retry: of every request.
+      unattended: as in `Opening`.
     """
 
     target: FirestoreTarget
     job_id: str
     attempt: int
     retry: RetryPolicy
+    unattended: bool = False
 
     def connect(self) -> JobLedger:
         """For use in a worker."""
@@ -79,6 +89,63 @@ class RecordOutcomes(beam.PTransform[PCollection[BatchOutcome], PCollection[Batc
     def expand(self, outcomes: PCollection[BatchOutcome]) -> PCollection[BatchOutcome]:
         recorded: PCollection[BatchOutcome] = outcomes | "Write" >> beam.ParDo(_RecordFn(self._entry))
         return recorded
+
+
+def _nothing_to_conclude() -> Mapping[str, Any]:
+    return {}
+
+
+class CompleteJob(beam.PTransform[PCollection[Any], PCollection[Any]]):
+    """The last step of a bounded job: once every batch is done, what is left to do once, and the job's own end.
+
+    In: what is complete when all batches are, such as their outcomes. Out: one mapping, the results. Delivery: `conclude` may be called again when the
+    step fails, so doing it twice must change nothing. Parallel: no. Fails: as `conclude`; TransientError fails the
+    bundle, JobError the job. A run that was asked to stop is not concluded, because not all of its batches are done.
+
+    Args:
+      entry: which run; an unattended one is written down as completed here.
+      conclude: what is left to do, and what to say of it; picklable.
+      after: further collections that must be complete before.
+      now: seconds since the epoch; injected by tests.
+    """
+
+    def __init__(
+        self,
+        entry: LedgerEntry,
+        conclude: Callable[[], Mapping[str, Any]] = _nothing_to_conclude,
+        after: tuple[PCollection[Any], ...] = (),
+        now: Callable[[], float] = time.time,
+    ):
+        super().__init__()
+        self._entry, self._conclude, self._after, self._now = entry, conclude, after, now
+
+    def expand(self, outcomes: PCollection[Any]) -> PCollection[Any]:
+        once = outcomes.pipeline | "Once" >> beam.Create([None], reshuffle=False)
+        at_the_end = once | "WaitForBatches" >> beam.WaitOn(outcomes, *self._after)
+        results: PCollection[Any] = at_the_end | "Conclude" >> beam.ParDo(
+            _ConcludeFn(self._entry, self._conclude, self._now)
+        )
+        return results
+
+
+class _ConcludeFn(beam.DoFn):
+    def __init__(self, entry: LedgerEntry, conclude: Callable[[], Mapping[str, Any]], now: Callable[[], float]):
+        super().__init__()
+        self._entry, self._conclude, self._now = entry, conclude, now
+
+    def process(self, element: None) -> Iterator[Mapping[str, Any]]:
+        if is_asked_to_stop():
+            return
+        entry = self._entry
+        results = self._conclude()
+        client = entry.target.connect()
+        moment = datetime.datetime.fromtimestamp(self._now(), datetime.timezone.utc)
+        if results:
+            write_results(client, entry.job_id, entry.attempt, results, moment, entry.retry)
+        ledger = entry.connect()
+        if entry.unattended and ledger.adopt(entry.attempt):
+            ledger.finish(COMPLETED, None, read_totals(client, entry.job_id, entry.retry).as_fields())
+        yield results
 
 
 class _BeginFn(beam.DoFn):

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from transforms.errors import UsageError
@@ -65,14 +65,16 @@ class Column:
     """One column of a table.
 
     Attributes:
-      type: GoogleSQL name: STRING, INT64, FLOAT64, BOOL, TIMESTAMP or JSON.
+      type: GoogleSQL name: STRING, INT64, FLOAT64, BOOL, TIMESTAMP, BYTES, GEOGRAPHY, JSON or STRUCT.
       mode: NULLABLE or REPEATED; a table of somebody else's may also have REQUIRED columns.
+      fields: of a STRUCT.
     """
 
     name: str
     type: str
     mode: str = "NULLABLE"
     description: str = ""
+    fields: tuple[Column, ...] = ()
 
     @property
     def form(self) -> str:
@@ -81,9 +83,11 @@ class Column:
         >>> Column("tags", "STRING", "REPEATED").form, Column("id", "STRING", "REQUIRED").form
         ('ARRAY<STRING>', 'STRING NOT NULL')
         """
+        members = ", ".join(f"{member.name} {member.form}" for member in self.fields)
+        sql = f"{self.type}<{members}>" if members else self.type
         if self.mode == "REPEATED":
-            return f"ARRAY<{self.type}>"
-        return f"{self.type} NOT NULL" if self.mode == "REQUIRED" else self.type
+            return f"ARRAY<{sql}>"
+        return f"{sql} NOT NULL" if self.mode == "REQUIRED" else sql
 
     @property
     def legacy_type(self) -> str:
@@ -112,10 +116,12 @@ class SchemaDifference(NamedTuple):
     Attributes:
       added: columns that the table lacks; adding them loses nothing.
       conflicts: one sentence for each column that cannot hold what is wanted.
+      widened: STRUCT columns that lack fields, as they will be.
     """
 
     added: tuple[Column, ...]
     conflicts: tuple[str, ...]
+    widened: tuple[Column, ...] = ()
 
 
 def table_columns(spec: RecordSpec) -> tuple[Column, ...]:
@@ -221,23 +227,31 @@ def schema_difference(existing: Iterable[Column], wanted: Iterable[Column]) -> S
 
     >>> schema_difference([Column("id", "STRING")], [Column("id", "INT64"), Column("name", "STRING")])
     ... # doctest: +ELLIPSIS
-    SchemaDifference(added=(Column(name='name', ...),), conflicts=('id is STRING, wanted INT64',))
+    SchemaDifference(added=(Column(name='name', ...),), conflicts=('id is STRING, wanted INT64',), widened=())
     """
     by_name = {column.name.lower(): column for column in existing}
     added: list[Column] = []
     conflicts: list[str] = []
+    widened: list[Column] = []
     for column in wanted:
         present = by_name.pop(column.name.lower(), None)
         if present is None:
             added.append(column)
-        elif present.form != column.form:
+        elif present.form == column.form:
+            continue
+        elif present.type == column.type == "STRUCT" and present.mode == column.mode:
+            within = schema_difference(present.fields, column.fields)
+            conflicts += (f"{present.name}.{conflict}" for conflict in within.conflicts)
+            fields = {field.name: field for field in (*present.fields, *within.widened, *within.added)}
+            widened.append(replace(present, fields=tuple(fields.values())))
+        else:
             conflicts.append(f"{present.name} is {present.form}, wanted {column.form}")
     conflicts += [
         f"{column.name} is {column.form}, but no row will have it"
         for column in by_name.values()
         if column.mode == "REQUIRED"
     ]
-    return SchemaDifference(tuple(added), tuple(conflicts))
+    return SchemaDifference(tuple(added), tuple(conflicts), tuple(widened))
 
 
 def sql_type(name: str) -> str:

@@ -240,10 +240,12 @@ def _ensure_once(
             f"BigQuery table {target.id} does not fit the spec: {'; '.join(difference.conflicts)}. "
             "Rename the fields in the spec, or write to a new table; a column's type is never changed"
         )
-    if difference.added:
-        present.schema = [*present.schema, *map(_field, difference.added)]
+    if difference.added or difference.widened:
+        widened = {column.name: _field(column) for column in difference.widened}
+        kept = (widened.get(field.name, field) for field in present.schema)
+        present.schema = [*kept, *map(_field, difference.added)]
         client.update_table(present, ["schema"], **_RPC)  # guarded by the ETag
-    return Ensured(False, tuple(column.name for column in difference.added))
+    return Ensured(False, tuple(column.name for column in (*difference.added, *difference.widened)))
 
 
 def _ensure_view_once(client: bigquery.Client, target: BigQueryTarget, query: str) -> None:
@@ -288,8 +290,15 @@ def _new_table(target: BigQueryTarget, columns: Sequence[Column], options: Table
 
 
 def _field(column: Column) -> bigquery.SchemaField:
-    return bigquery.SchemaField(column.name, column.legacy_type, column.mode, description=column.description)
+    return bigquery.SchemaField(
+        column.name,
+        column.legacy_type,
+        column.mode,
+        description=column.description,
+        fields=[_field(member) for member in column.fields],
+    )
 
 
 def _column(field: bigquery.SchemaField) -> Column:
-    return Column(field.name, sql_type(field.field_type), field.mode or "NULLABLE", field.description or "")
+    members = tuple(_column(member) for member in field.fields)
+    return Column(field.name, sql_type(field.field_type), field.mode or "NULLABLE", field.description or "", members)

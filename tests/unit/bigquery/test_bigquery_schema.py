@@ -130,11 +130,25 @@ def test_missing_columns_are_added_in_the_order_wanted() -> None:
 
 
 def test_descriptions_and_the_case_of_names_make_no_difference() -> None:
-    assert schema_difference([Column("ID", "STRING", description="x")], [Column("id", "STRING")]) == ((), ())
+    assert schema_difference([Column("ID", "STRING", description="x")], [Column("id", "STRING")]) == SchemaDifference(
+        (), ()
+    )
+
+
+def test_a_struct_that_lacks_fields_is_widened_and_keeps_those_it_has() -> None:
+    a, b, c = Column("a", "STRING"), Column("b", "INT64"), Column("c", "JSON")
+    existing, wanted = Column("m", "STRUCT", fields=(a, b)), Column("m", "STRUCT", fields=(b, c))
+    assert schema_difference([existing], [wanted]).widened == (Column("m", "STRUCT", fields=(a, b, c)),)
+
+
+def test_a_field_of_a_struct_that_has_another_type_is_a_conflict() -> None:
+    existing = Column("m", "STRUCT", fields=(Column("a", "STRING"),))
+    wanted = Column("m", "STRUCT", fields=(Column("a", "INT64"),))
+    assert schema_difference([existing], [wanted]).conflicts == ("m.a is STRING, wanted INT64",)
 
 
 def test_columns_that_nobody_asks_for_are_left_alone() -> None:
-    assert schema_difference([Column("mine", "GEOGRAPHY")], []) == ((), ())
+    assert schema_difference([Column("mine", "GEOGRAPHY")], []) == SchemaDifference((), ())
 
 
 @pytest.mark.parametrize(

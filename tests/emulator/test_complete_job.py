@@ -1,0 +1,85 @@
+"""The last step of a job: once, behind every batch, and only for a run that is still the job's own."""
+
+import datetime
+
+import apache_beam as beam
+import pytest
+from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
+
+from transforms.batches.stopping import ask_to_stop, begin_anew
+from transforms.firestore.client import FirestoreTarget
+from transforms.job_documents import read_job
+from transforms.job_ledger import COMPLETED, RUNNING, JobLedger
+from transforms.job_results import read_results
+from transforms.job_runs import JobDescription, Owner
+from transforms.ledger import CompleteJob, LedgerEntry, RecordOutcomes
+from transforms.retry import RetryPolicy
+from transforms.types import BatchOutcome
+
+JOB_ID = "job"
+SEEN: list[int] = []
+
+
+@pytest.fixture
+def target(firestore_host, firestore_project):
+    SEEN.clear()
+    begin_anew()
+    return FirestoreTarget(firestore_project, emulator_host=firestore_host)
+
+
+def opened(target):
+    ledger = JobLedger(target.connect(), JOB_ID)
+    return ledger.open(JobDescription("ingest", JOB_ID, {}, "input", "spec"), Owner())
+
+
+def entry(target, attempt, *, unattended=True):
+    return LedgerEntry(target, JOB_ID, attempt, RetryPolicy(), unattended)
+
+
+def conclude():
+    SEEN.append(1)
+    return {"rows": 2, "at": datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)}
+
+
+def run(ledger, n_batches=3):
+    outcomes = [BatchOutcome(f"b-{n}", "a.jsonl", 5, 5) for n in range(n_batches)]
+    with beam.Pipeline(runner=FnApiRunner()) as p:
+        recorded = p | beam.Create(outcomes) | "Record" >> RecordOutcomes(ledger)
+        _ = recorded | "CompleteJob" >> CompleteJob(ledger, conclude)
+
+
+def test_a_run_that_nobody_waits_for_is_completed_with_its_totals_and_results(target):
+    opening = opened(target)
+    run(entry(target, opening.attempt))
+    job = read_job(target.connect(), JOB_ID)
+    assert (job.state, job.totals["read"], job.totals["batches"]) == (COMPLETED, 15, 3)
+    assert read_results(target.connect(), JOB_ID, opening.attempt)["rows"] == 2
+    assert SEEN == [1]
+
+
+def test_a_run_whose_launcher_waits_is_left_for_it_to_close(target):
+    run(entry(target, opened(target).attempt, unattended=False))
+    assert read_job(target.connect(), JOB_ID).state == RUNNING
+    assert read_results(target.connect(), JOB_ID, 1)["rows"] == 2
+
+
+def test_a_job_without_any_batch_is_completed_too(target):
+    run(entry(target, opened(target).attempt), n_batches=0)
+    assert read_job(target.connect(), JOB_ID).state == COMPLETED
+
+
+def test_a_run_that_was_replaced_does_not_close_its_successor(target):
+    run(entry(target, opened(target).attempt + 1))
+    assert read_job(target.connect(), JOB_ID).state == RUNNING
+
+
+def test_a_run_that_was_asked_to_stop_is_not_concluded(target):
+    attempt = opened(target).attempt
+    ask_to_stop()
+    try:
+        run(entry(target, attempt))
+    finally:
+        begin_anew()
+    assert SEEN == []
+    assert read_job(target.connect(), JOB_ID).state == RUNNING
+    assert read_results(target.connect(), JOB_ID, attempt) == {}
