@@ -79,7 +79,15 @@ class CloudJob:
         'gcloud dataflow jobs cancel 2026-01 --project=acme --region=europe-west1'
         """
         return shlex.join(
-            ["gcloud", "dataflow", "jobs", "cancel", dataflow_id, f"--project={self.project}", f"--region={self.region}"]
+            [
+                "gcloud",
+                "dataflow",
+                "jobs",
+                "cancel",
+                dataflow_id,
+                f"--project={self.project}",
+                f"--region={self.region}",
+            ]
         )
 
 
@@ -113,7 +121,9 @@ def check_submission(job: str, config: Any, options: PipelineOptions, *, streami
         raise UsageError("\n".join([f"{heading}:", *(f"  {problem}" for problem in problems)]))
 
 
-def set_defaults(job: str, config: Any, options: PipelineOptions, environ: Mapping[str, str], *, streaming: bool) -> None:
+def set_defaults(
+    job: str, config: Any, options: PipelineOptions, environ: Mapping[str, str], *, streaming: bool
+) -> None:
     """Fills in what the flags leave open."""
     cloud, workers, setup = (options.view_as(of) for of in (GoogleCloudOptions, WorkerOptions, SetupOptions))
     cloud.project = config.firestore.project  # from the environment, where the flag is absent
@@ -150,8 +160,8 @@ def notes(config: Any, options: PipelineOptions) -> Iterator[str]:
     if rate is not None:
         processes = declared_parallelism(options)
         yield (
-            f"Firestore's write budget begins at {rate:,.0f} writes/s, {rate / processes:,.0f} for each of {processes:,} "
-            "processes at most, and grows by half every five minutes"
+            f"Firestore's write budget begins at {rate:,.0f} writes/s, {rate / processes:,.0f} for each of up to "
+            f"{processes:,} processes, and grows by half every five minutes"
         )
 
 
@@ -223,8 +233,8 @@ def _over_budget(config: Any, options: PipelineOptions) -> Iterator[str]:
     if rate is not None and rate < processes * _WRITES_PER_PAIR:
         fits = int(rate * workers.max_num_workers / processes / _WRITES_PER_PAIR)
         yield (
-            f"--max_num_workers={workers.max_num_workers} means {processes:,} processes of {workers.machine_type}, which "
-            f"share {rate:,.0f} writes/s: less than a pair of documents a second each; "
+            f"--max_num_workers={workers.max_num_workers} means {processes:,} processes on {workers.machine_type}, "
+            f"which share {rate:,.0f} writes/s: less than a pair of documents a second each; "
             + (f"pass --max_num_workers={fits} or less" if fits else "raise --max_writes_per_s")
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
@@ -12,7 +13,7 @@ from rich.markup import escape
 from pipeline.summary import Summary
 from transforms.errors import FirebeamError
 from transforms.job_documents import read_job
-from transforms.job_ledger import COMPLETED, FAILED, HEARTBEAT_INTERVAL_S, JobLedger, Owner
+from transforms.job_ledger import COMPLETED, FAILED, HEARTBEAT_INTERVAL_S, JobLedger, Opening, Owner
 from transforms.totals import Totals, read_totals
 
 
@@ -24,10 +25,13 @@ class RunLedger:
         self._client = plan.firestore.connect()
         self._ledger = JobLedger(self._client, plan.job_id, plan.retry)
         self._last = Totals()  # for when they cannot be read any more
+        self._opening: Opening | None = None
         self._beat_at = now()
 
     def open(self, owner: Owner, console: Console) -> Any:
         """Takes the job for its owner; returns the plan of the run that begins or goes on.
+
+        A run in the cloud closes its ledger itself, because its launcher may be gone by then.
 
         Raises:
           UsageError: somebody else runs the job, or it is unfinished and its input has changed.
@@ -40,7 +44,8 @@ class RunLedger:
             console.print(
                 f"going on with {escape(plan.job_id)}: {len(opening.completed):,} batches are done", highlight=False
             )
-        return plan.opened(opening)
+        self._opening = replace(opening, unattended=owner.dataflow_job is not None)
+        return plan.opened(self._opening)
 
     def totals(self) -> Totals:
         """What became of the records so far."""
@@ -54,9 +59,11 @@ class RunLedger:
             self._ledger.heartbeat()
 
     def close(self, state: str, error: str | None, started_at: float) -> Summary:
-        """Writes down how the run ended; a run that is already closed as completed stays so."""
+        """Writes down how the run ended, unless it has done so itself: what its last step says is what holds."""
         plan = self._plan
         try:
+            if self._closed_itself():
+                return Summary.of(plan.job_id, COMPLETED, self.totals(), started_at, time.time())
             if state != COMPLETED:
                 self._ledger.give_up_batches(error or state)
             totals = self.totals()
@@ -66,3 +73,9 @@ class RunLedger:
             error = f"{error or failure} (the counts are those last seen: the ledger could not be read any more)"
             return Summary.of(plan.job_id, FAILED, self._last, started_at, time.time(), error)
         return summary
+
+    def _closed_itself(self) -> bool:
+        if self._opening is None or not self._opening.unattended:
+            return False
+        job = read_job(self._client, self._plan.job_id, self._plan.retry)
+        return job is not None and (job.attempt, job.state) == (self._opening.attempt, COMPLETED)

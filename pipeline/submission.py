@@ -27,7 +27,7 @@ from pipeline.dataflow import CloudJob
 from pipeline.progress import show_progress
 from pipeline.run_ledger import RunLedger
 from pipeline.runners import explain, runner
-from pipeline.summary import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, Summary
+from pipeline.summary import EXIT_FAILED, EXIT_INTERRUPTED, Summary
 from transforms.errors import JobError
 from transforms.job_ledger import COMPLETED, FAILED, INTERRUPTED
 
@@ -70,7 +70,13 @@ def submit(job: ModuleType, plan: Any, options: PipelineOptions, console: Consol
             raise JobError(error) from failure
         raise
     status = shlex.join(
-        ["firebeam", "status", plan.job_id, f"--project={plan.firestore.project}", f"--database={plan.firestore.database}"]
+        [
+            "firebeam",
+            "status",
+            plan.job_id,
+            f"--project={plan.firestore.project}",
+            f"--database={plan.firestore.database}",
+        ]
     )
     if not result.has_job:  # a template's launcher: it is the service that creates the job, from this file
         _say(console, f"the job's description is {options.view_as(GoogleCloudOptions).template_location}")
@@ -83,7 +89,7 @@ def submit(job: ModuleType, plan: Any, options: PipelineOptions, console: Consol
     if not plan.config.wait:
         return None
     try:
-        error = _watch(result, ledger, plan, console)
+        ended_by = _watch(result, ledger, plan, console)
     except KeyboardInterrupt:
         _say_it_goes_on(console, cloud, dataflow_id)
         raise WaitEnded(EXIT_INTERRUPTED) from None
@@ -91,7 +97,7 @@ def submit(job: ModuleType, plan: Any, options: PipelineOptions, console: Consol
         _say(console, f"the job cannot be watched any more: {explain(failure)}")
         _say_it_goes_on(console, cloud, dataflow_id)
         raise WaitEnded(EXIT_FAILED) from failure
-    return ledger.close(FAILED if error else COMPLETED, error, started_at)
+    return ledger.close(FAILED if ended_by else COMPLETED, ended_by, started_at)
 
 
 def _watch(result: Any, ledger: RunLedger, plan: Any, console: Console) -> str | None:
@@ -153,8 +159,3 @@ def _say_it_goes_on(console: Console, cloud: CloudJob, dataflow_id: str) -> None
 
 def _say(console: Console, line: str) -> None:
     console.print(escape(line), highlight=False, soft_wrap=True)
-
-
-def exit_code(config: Any, summary: Summary | None) -> int:
-    """Of a submission: 0 if nobody waited, else as of any run."""
-    return EXIT_OK if summary is None else summary.exit_code(config.max_dead_letter_ratio)
