@@ -20,6 +20,7 @@ import pipeline
 import transforms
 from pipeline import JOBS
 from pipeline.__main__ import main
+from tests.support.credentials import write_credentials
 from tests.support.launchable import LAUNCHABLE, PROJECT, REGION, SERVICE_ACCOUNT, Place
 
 pytestmark = pytest.mark.emulator
@@ -104,9 +105,7 @@ def place(firestore_host, bigquery):
 def staged(request, place, tmp_path_factory):
     LAUNCHABLE[request.param].prepare(place, 5)
     with pytest.MonkeyPatch.context() as patch:
-        credentials = json.loads(Path(os.environ["GOOGLE_APPLICATION_CREDENTIALS"]).read_text())
-        file = tmp_path_factory.mktemp("secret") / "credentials.json"
-        file.write_text(json.dumps({**credentials, "token": "a-secret-token", "refresh_token": "a-secret-token"}))
+        file = write_credentials(tmp_path_factory.mktemp("secret"), token="a-secret-token")
         patch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
         exit_code = stage(request.param, place, sdk_container_image=IMAGE)
     job = json.loads(place.read(f"{request.param}.json"))
