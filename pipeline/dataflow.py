@@ -10,6 +10,7 @@ Nothing here calls a service.
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -111,11 +112,8 @@ def check_submission(job: str, config: Any, options: PipelineOptions, *, streami
     ]
     if options.view_as(StandardOptions).streaming and not streaming:
         problems.append(f"{job} ends when its input does, which is a batch job: remove --streaming")
-    if not options.view_as(SetupOptions).setup_file and not options.view_as(WorkerOptions).sdk_container_image:
-        problems.append(
-            "workers have no Firebeam: pass --sdk_container_image=IMAGE (`make image` builds it), or from a checkout "
-            "--setup_file=./setup.py"
-        )
+    if not options.view_as(WorkerOptions).sdk_container_image:
+        problems += _no_package(options)
     if problems:
         heading = f"{job} cannot be submitted to Dataflow as asked for"
         raise UsageError("\n".join([f"{heading}:", *(f"  {problem}" for problem in problems)]))
@@ -201,6 +199,17 @@ def _missing(options: PipelineOptions) -> Iterator[str]:
         folder = getattr(cloud, name)
         if folder and not folder.startswith("gs://"):
             yield f"--{name}={folder} is no bucket: pass --{name}=gs://BUCKET/tmp"
+
+
+def _no_package(options: PipelineOptions) -> Iterator[str]:
+    file = options.view_as(SetupOptions).setup_file
+    image = "--sdk_container_image=IMAGE, which `make image` builds"
+    if not file:
+        yield f"workers have no Firebeam: pass {image}, or from a checkout --setup_file=./setup.py"
+    elif not Path(file).is_file():
+        yield f"--setup_file={file} is not there: pass {image}, or the setup.py of a checkout"
+    elif importlib.util.find_spec("setuptools") is None:
+        yield f"{file} needs setuptools: pip install 'firebeam[dataflow]', or pass {image}"
 
 
 def _out_of_reach(config: Any) -> Iterator[str]:

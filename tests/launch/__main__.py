@@ -1,7 +1,7 @@
 """make launch-check: every job through a loopback Dataflow, on workers that hold only what the image holds.
 
     firebeam JOB … ─real client─▶ ┐                                        ┌ 2 SDK worker processes of .venv-launch
-    a template's launch ─────────▶┴ LoopbackDataflow: checks, then runs ─▶ ┴ Firestore, BigQuery, Cloud Storage emulators
+    a template's launch ─────────▶┴ LoopbackDataflow: checks, then runs ─▶ ┴ emulators of all three services
 
 Prints one table and ends with 1 if a cell of it failed.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import sys
 import time
@@ -44,6 +45,7 @@ COLUMNS = ("constructs", "metadata", "image lint", "submitted", "executed", "exa
 N_RECORDS = {"ingest": 1_000}
 N_RECORDS_OF_OTHERS = 200
 TIMEOUT_S = 180.0
+WIDTH = 120
 
 
 class Check:
@@ -91,15 +93,18 @@ class Launcher:
 
     def __init__(self, service: LoopbackDataflow, workers: Workers, place: Callable[[str], Place]):
         self._service, self._workers, self._place = service, workers, place
+        self._constructed: set[str] = set()
 
     def check(self, job: str, how: str, submit: Callable[[str, Place, int], SubmittedJob]) -> Check:
         """All of one row."""
-        check, of, n = Check(f"{job}, {how}"), LAUNCHABLE[job], N_RECORDS.get(job, N_RECORDS_OF_OTHERS)
+        check, of, n = Check(f"{job} {how}"), LAUNCHABLE[job], N_RECORDS.get(job, N_RECORDS_OF_OTHERS)
         place = self._place(f"{job}-{how}")
         with contextlib.suppress(SkippedError):
             with check.column("constructs"):
                 of.prepare(place, n)
-                self._construct(job, place)
+                if job not in self._constructed:
+                    self._construct(job, place)
+                    self._constructed.add(job)
             with check.column("metadata"):
                 assert metadata_problems(job) == []
             with check.column("image lint"):
@@ -222,7 +227,8 @@ def _succeed(ended: tuple[int, str]) -> str:
 
 def main() -> int:
     """Runs the checks and prints the table; returns the exit code."""
-    console = Console()
+    console = Console(width=WIDTH)
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)  # every worker warns of what it lacks beside a container
     console.print("building what the image holds in .venv-launch …")
     python = image.build()
     with contextlib.ExitStack() as running:
@@ -260,7 +266,7 @@ def main() -> int:
 def _report(console: Console, checks: list[Check], refusal: str) -> int:
     table = Table(title="every job on a loopback Dataflow", title_justify="left")
     for column in ("job", *COLUMNS, "seconds"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=True)
     for check in checks:
         cells = ({True: "yes", False: "NO", None: "–"}[check.cells.get(column)] for column in COLUMNS)
         table.add_row(check.name, *cells, f"{check.seconds:.0f}")

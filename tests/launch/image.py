@@ -28,8 +28,9 @@ _NOT_OF_UV = frozenset({"--no-cache-dir"})
 
 
 def build() -> Path:
-    """The Python of the environment, built when it is not there yet or its requirements have changed; the package itself
-    is installed anew every time.
+    """The Python of the environment, built when it is not there yet or its requirements have changed.
+
+    The package itself is installed anew every time.
 
     Raises:
       RuntimeError: a step of the Dockerfile failed.
@@ -80,13 +81,14 @@ def _copy(step: Instruction, context: Path) -> None:
 def _by_uv(command: Sequence[str], uv: Path, python: Path) -> list[str]:
     """The same step for another environment than the running one.
 
-    >>> _by_uv(["pip", "install", "--no-cache-dir", "--no-deps", "."], Path("uv"), Path("venv/bin/python"))
-    ['uv', 'pip', 'install', '--quiet', '--python=venv/bin/python', '--no-deps', '.', '--reinstall']
+    >>> _by_uv(["pip", "install", "--no-cache-dir", "--no-deps", "."], Path("uv"), Path("python"))
+    ['uv', 'pip', 'install', '--quiet', '--python=python', '--no-deps', '.', '--compile-bytecode', '--reinstall']
     """
     _, action, *rest = command
-    again = ["--reinstall"] if "." in rest else []
     kept = [word for word in rest if word not in _NOT_OF_UV]
-    return [str(uv), "pip", action, "--quiet", f"--python={python}", *kept, *again]
+    more = ["--compile-bytecode"] if action == "install" else []  # as pip does
+    again = ["--reinstall"] if "." in rest else []
+    return [str(uv), "pip", action, "--quiet", f"--python={python}", *kept, *more, *again]
 
 
 def _run(command: Sequence[str], directory: Path) -> None:

@@ -20,6 +20,12 @@ N_WORKERS = 2
 _WORKER = "apache_beam.runners.worker.sdk_worker_main"
 
 
+class _RunnerOfTwo(FnApiRunner):
+    def __init__(self) -> None:
+        super().__init__()
+        self._num_workers = N_WORKERS  # the option for it is not looked at for a pipeline that is a message already
+
+
 class Workers:
     """A container of the image, as far as this computer can be one.
 
@@ -31,6 +37,7 @@ class Workers:
 
     def __init__(self, python: Path, directory: Path, environ: Mapping[str, str]):
         self._python, self._directory, self._environ = python, directory, environ
+        self._log = directory.with_suffix(".started")
 
     def run(self, pipeline: beam_api.Pipeline) -> list[dict[str, Any]]:
         """Runs a pipeline and returns its counters. Raises RuntimeError if it fails."""
@@ -39,13 +46,17 @@ class Workers:
         hidden = [f"--unset={name}" for name in ("PYTHONPATH", "FIRESTORE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST")]
         settings = [f"{name}={value}" for name, value in found.items() if name != "BIGQUERY_EMULATOR_HOST"]
         command = shlex.join(["env", *hidden, *settings, str(self._python), "-m", _WORKER])
-        payload = f"cd {shlex.quote(str(self._directory))} && exec {command}"
+        payload = (
+            f"echo started >> {shlex.quote(str(self._log))} && cd {shlex.quote(str(self._directory))} && exec {command}"
+        )
         for environment in pipeline.components.environments.values():
             del environment.dependencies[:]
             environment.urn, environment.payload = python_urns.SUBPROCESS_SDK, payload.encode()
-        flags = [f"--direct_num_workers={N_WORKERS}", "--direct_running_mode=multi_processing"]
-        result: Any = FnApiRunner().run_via_runner_api(pipeline, PipelineOptions(flags))
+        before = self._started()
+        result: Any = _RunnerOfTwo().run_via_runner_api(pipeline, PipelineOptions([]))
         result.wait_until_finish()
+        if self._started() - before != N_WORKERS:
+            raise RuntimeError(f"{self._started() - before} workers ran the job, not {N_WORKERS}")
         return [
             {
                 "name": {
@@ -57,6 +68,9 @@ class Workers:
             }
             for found in result.metrics().query()["counters"]
         ]
+
+    def _started(self) -> int:
+        return len(self._log.read_text().splitlines()) if self._log.exists() else 0
 
     def firebeam(self, *arguments: str, **environ: str) -> tuple[int, str]:
         """Runs `firebeam …` and returns its exit code and what it said."""

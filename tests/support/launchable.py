@@ -6,6 +6,7 @@ Afterwards `make snapshots` writes its template's metadata and the names of its 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -161,7 +162,8 @@ def _prepare_replay(place: Place, n: int) -> None:
         source.write_text("".join(json.dumps(_nameless(i)) + "\n" for i in range(n)))
         flags = (f"--input={source}", f"--spec={spec}", f"--dead_letters={place.folder}/letters", "--job_id=too-strict")
         where = (f"--project={PROJECT}", f"--database={place.name}")
-        assert main(["ingest", *flags, *where, "--max_dead_letter_ratio=1"]) == 0
+        with contextlib.redirect_stderr(io.StringIO()):
+            assert main(["ingest", *flags, *where, "--max_dead_letter_ratio=1"]) == 0
 
 
 def _check_replay(place: Place, n: int) -> None:
