@@ -20,6 +20,7 @@ class Entry(NamedTuple):
 
 JOBS = {
     "ingest": Entry("pipeline.ingest", "batch outputs into pairs of Firestore documents, and rows of BigQuery"),
+    "export": Entry("pipeline.export", "collections of Firestore into typed tables and changelogs of BigQuery"),
     "replay": Entry("pipeline.replay", "dead letters through the job they came from"),
 }
 

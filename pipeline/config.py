@@ -35,19 +35,23 @@ _TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no",
 class Option:
     """What a flag is beside its name, type and default, which its field has.
 
-    Attributes:
-      group: heading under which `--help` shows it.
-      help: one sentence without full stop.
-      choices: the only values allowed.
-      minimum, maximum: bounds of a number, both included.
-      metavar: what `--help` shows for the value.
-      label: what a form calls it; made from the name when absent.
-      pattern: regular expression that the text of a template's parameter matches; made from the type when absent.
-      schemes: of the paths and addresses that workers in the cloud can reach, such as `gs`; empty for what is no path,
-        or is read when launching.
-      parameter: type of the template's parameter, such as GCS_WRITE_FOLDER; made from the type when absent.
-      shown_with: name and values of another option, with one of which a form shows this one.
-      in_templates: whether a template has a parameter for it.
+        Attributes:
+          group: heading under which `--help` shows it.
+          help: one sentence without full stop.
+          choices: the only values allowed.
+          minimum, maximum: bounds of a number, both included.
+          metavar: what `--help` shows for the value.
+    <<<<<<< HEAD
+          label: what a form calls it; made from the name when absent.
+          pattern: regular expression that the text of a template's parameter matches; made from the type when absent.
+          schemes: of the paths and addresses that workers in the cloud can reach, such as `gs`; empty for what is no path,
+            or is read when launching.
+          parameter: type of the template's parameter, such as GCS_WRITE_FOLDER; made from the type when absent.
+          shown_with: name and values of another option, with one of which a form shows this one.
+          in_templates: whether a template has a parameter for it.
+    =======
+          commas: whether a comma separates values of a flag that takes several.
+    >>>>>>> fe2d8804e4de69c5b6a2bc93179fcbb6ef653020
     """
 
     group: str
@@ -56,6 +60,7 @@ class Option:
     minimum: float | None = None
     maximum: float | None = None
     metavar: str | None = None
+    commas: bool = True
     label: str | None = None
     pattern: str | None = None
     schemes: tuple[str, ...] = ()
@@ -73,6 +78,7 @@ def option(
     minimum: float | None = None,
     maximum: float | None = None,
     metavar: str | None = None,
+    commas: bool = True,
     label: str | None = None,
     pattern: str | None = None,
     schemes: tuple[str, ...] = (),
@@ -88,6 +94,7 @@ def option(
         minimum,
         maximum,
         metavar,
+        commas,
         label,
         pattern,
         schemes,
@@ -104,7 +111,7 @@ class Flag:
 
     Attributes:
       kind: type of one value.
-      several: whether there may be several, with commas between them.
+      several: whether there may be several.
       required: whether it has no default.
     """
 
@@ -114,6 +121,11 @@ class Flag:
     required: bool
     default: Any
     declared: Option
+
+    @property
+    def separated(self) -> bool:
+        """Whether one text may hold several values."""
+        return self.several and self.declared.commas
 
 
 def flags_of(config: type[Any]) -> list[Flag]:
@@ -241,7 +253,11 @@ def _reader(flag: str, kind: type, declared: Option, several: bool) -> Callable[
             raise UsageError(f"{flag} must be at most {declared.maximum:,}, got {text}")
         return value
 
-    return (lambda text: [one(part.strip()) for part in text.split(",") if part.strip()]) if several else one
+    if not several:
+        return one
+    if not declared.commas:
+        return lambda text: [one(text)]
+    return lambda text: [one(part.strip()) for part in text.split(",") if part.strip()]
 
 
 def _boolean(flag: str, text: str) -> bool:

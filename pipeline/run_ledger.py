@@ -14,6 +14,7 @@ from pipeline.summary import Summary
 from transforms.errors import FirebeamError
 from transforms.job_documents import read_job
 from transforms.job_ledger import COMPLETED, FAILED, HEARTBEAT_INTERVAL_S, JobLedger, Opening, Owner
+from transforms.job_results import read_results
 from transforms.totals import Totals, read_totals
 
 
@@ -62,17 +63,24 @@ class RunLedger:
         """Writes down how the run ended, unless it has done so itself: what its last step says is what holds."""
         plan = self._plan
         try:
-            if self._closed_itself():
-                return Summary.of(plan.job_id, COMPLETED, self.totals(), started_at, time.time())
+            is_closed = self._closed_itself()
+            if is_closed:
+                state, error = COMPLETED, None
             if state != COMPLETED:
                 self._ledger.give_up_batches(error or state)
             totals = self.totals()
-            summary = Summary.of(plan.job_id, state, totals, started_at, time.time(), error)
-            self._ledger.finish(summary.state, summary.error, totals.as_fields())
+            summary = Summary.of(plan.job_id, state, totals, started_at, time.time(), error, self._results())
+            if not is_closed:
+                self._ledger.finish(summary.state, summary.error, totals.as_fields())
         except FirebeamError as failure:
             error = f"{error or failure} (the counts are those last seen: the ledger could not be read any more)"
             return Summary.of(plan.job_id, FAILED, self._last, started_at, time.time(), error)
         return summary
+
+    def _results(self) -> dict[str, Any]:
+        if self._opening is None:
+            return {}
+        return read_results(self._client, self._plan.job_id, self._opening.attempt, self._plan.retry)
 
     def _closed_itself(self) -> bool:
         if self._opening is None or not self._opening.unattended:

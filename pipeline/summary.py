@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
+from rich.markup import escape
 from rich.table import Table
 
 from transforms.errors import UsageError
@@ -15,6 +18,8 @@ from transforms.job_ledger import COMPLETED, FAILED, INTERRUPTED
 from transforms.totals import Totals
 
 UNREADABLE_FILE = "UNREADABLE_FILE"
+
+_SHOWN_FIELDS = 10  # that have overflowed, in the table; all of them are in the JSON
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -55,15 +60,25 @@ class Summary:
     elapsed_s: float
     first_result_s: float | None
     error: str | None = None
+    overflowed_by: Mapping[str, int] = field(default_factory=dict)
+    results: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, job_id: str, state: str, totals: Totals, started_at: float, finished_at: float, error: str | None = None
+        cls,
+        job_id: str,
+        state: str,
+        totals: Totals,
+        started_at: float,
+        finished_at: float,
+        error: str | None = None,
+        results: Mapping[str, Any] | None = None,
     ) -> Summary:
         """The summary of a job's totals. Totals that do not add up fail the run, whatever its state was.
 
         Args:
           started_at, finished_at: seconds since the epoch.
+          results: what the job's last step says.
         """
         if not totals.adds_up:
             state = FAILED
@@ -89,6 +104,8 @@ class Summary:
             elapsed_s=round(finished_at - started_at, 3),
             first_result_s=None if first is None else round(first.timestamp() - started_at, 3),
             error=error,
+            overflowed_by=dict(totals.overflowed_by.most_common()),
+            results=results or {},
         )
 
     def exit_code(self, max_dead_letter_ratio: float) -> int:
@@ -114,6 +131,15 @@ class Summary:
         table.add_section()
         for name in ("batches", "retries", "overflowed", "repaired"):
             table.add_row(name, f"{getattr(self, name):,}")
+            if name == "overflowed":
+                for place, count in itertools.islice(self.overflowed_by.items(), _SHOWN_FIELDS):
+                    table.add_row(f"  {escape(place)}", f"{count:,}", style="dim")
+        if self.results:
+            table.add_section()
+        for name, result in sorted(self.results.items()):
+            table.add_row(name, f"{result:,}" if isinstance(result, int) else escape(str(result)))
+        if self.results:
+            table.add_section()
         table.add_row("elapsed_s", f"{self.elapsed_s:.1f}")
         table.add_row("first_result_s", "–" if self.first_result_s is None else f"{self.first_result_s:.1f}")
         return table
@@ -121,7 +147,7 @@ class Summary:
     def as_json(self) -> str:
         """For a program: one object, two-space indent."""
         document: dict[str, Any] = asdict(self)
-        return json.dumps(document, indent=2) + "\n"
+        return json.dumps(document, indent=2, default=str) + "\n"
 
 
 def check_path(path: str) -> None:

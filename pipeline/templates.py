@@ -146,12 +146,12 @@ def _pattern(flag: Flag) -> str | None:
     """The regular expression of a value's text, or of several with commas between them; None if any will do."""
     one: str | None = flag.declared.pattern
     if one is None and flag.declared.schemes:
-        one = rf"({'|'.join(flag.declared.schemes)})://{'[^,]+' if flag.several else '.+'}"
+        one = rf"({'|'.join(flag.declared.schemes)})://{'[^,]+' if flag.separated else '.+'}"
     if one is None and flag.declared.choices:
         one = "|".join(flag.declared.choices)
     if one is None:
         one = {bool: "|".join(_BOOLEANS), int: r"\d+", float: r"\d+(\.\d+)?"}.get(flag.kind)
-    return one if one is None or not flag.several else f"({one})(,({one}))*"
+    return one if one is None or not flag.separated else f"({one})(,({one}))*"
 
 
 def _text(described: dict[str, Any]) -> str:

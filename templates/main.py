@@ -6,5 +6,5 @@ import sys
 from pipeline.__main__ import main
 
 if __name__ == "__main__":
-    job = os.environ.get("FIREBEAM_JOB") or sys.exit("FIREBEAM_JOB names no job: build the image with --build-arg JOB=…")
+    job = os.environ.get("FIREBEAM_JOB") or sys.exit("FIREBEAM_JOB names no job: build the image with a JOB")
     sys.exit(main([job, *sys.argv[1:]]))

@@ -11,7 +11,7 @@ from typing import Any
 from apache_beam.coders.coders import Coder
 from apache_beam.coders.typecoders import registry
 
-from transforms.types import Batch, Compared, Flat, Keyed, Record, Written
+from transforms.types import Batch, Compared, Exported, Flat, Keyed, Record, Written
 
 
 class BatchCoder(Coder):
@@ -37,5 +37,5 @@ class BatchCoder(Coder):
         return False
 
 
-for _entry in (Record, Keyed, Compared, Flat, Written):
+for _entry in (Record, Keyed, Compared, Flat, Written, Exported):
     registry.register_coder(Batch[_entry], BatchCoder)  # type: ignore[valid-type]

@@ -199,6 +199,8 @@ class JobLedger:
             "has_dead_letters": bool(reasons),
             "retries": outcome.retries,
             "overflowed": outcome.overflowed,
+            "overflowed_by": [{"field": name, "count": n} for name, n in sorted(outcome.overflowed_by.items())],
+            "has_overflow": bool(outcome.overflowed_by),
             "repaired": outcome.repaired,
             "bytes_read": outcome.bytes_read,
             "ids": list(outcome.ids),

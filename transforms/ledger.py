@@ -12,19 +12,22 @@ import datetime
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
+from apache_beam.typehints.decorators import no_annotations
 
 from transforms.batches.stopping import is_asked_to_stop
 from transforms.firestore.client import FirestoreTarget
 from transforms.job_ledger import COMPLETED, JobLedger
-from transforms.job_results import write_results
+from transforms.job_results import read_results, write_results
 from transforms.metrics import count_batch
 from transforms.retry import RetryPolicy
 from transforms.totals import read_totals
-from transforms.types import Batch, BatchOutcome, DeadLetter, Record, Written
+from transforms.types import Batch, BatchOutcome, DeadLetter, Exported, Record, Written
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -50,19 +53,21 @@ class LedgerEntry:
         return JobLedger(self.target.connect(), self.job_id, self.retry)
 
 
-class BeginBatch(beam.PTransform[PCollection[Batch[Record]], PCollection[Batch[Record]]]):
+class BeginBatch(beam.PTransform[PCollection[Any], PCollection[Any]]):
     """Writes down that batches are being processed, and hands them on. One small write a batch."""
 
     def __init__(self, entry: LedgerEntry):
         super().__init__()
         self._entry = entry
 
-    def expand(self, batches: PCollection[Batch[Record]]) -> PCollection[Batch[Record]]:
-        begun: PCollection[Batch[Record]] = batches | "Begin" >> beam.ParDo(_BeginFn(self._entry))
+    @no_annotations  # type: ignore[untyped-decorator]  # Beam takes Batch[T] for a class of its own
+    def expand(self, batches: PCollection[Batch[T]]) -> PCollection[Batch[T]]:
+        begin = beam.ParDo(_BeginFn(self._entry)).with_output_types(batches.element_type)
+        begun: PCollection[Batch[T]] = batches | "Begin" >> begin
         return begun
 
 
-class CompleteBatch(beam.PTransform[PCollection[Batch[Written]], PCollection[BatchOutcome]]):
+class CompleteBatch(beam.PTransform[PCollection[Any], PCollection[BatchOutcome]]):
     """Writes down what became of batches whose steps are done.
 
     In: batches that went through every other step. Out: their outcomes. Delivery: at least once, under the batch's
@@ -73,8 +78,10 @@ class CompleteBatch(beam.PTransform[PCollection[Batch[Written]], PCollection[Bat
         super().__init__()
         self._entry = entry
 
-    def expand(self, batches: PCollection[Batch[Written]]) -> PCollection[BatchOutcome]:
-        outcomes: PCollection[BatchOutcome] = batches | "Outcome" >> beam.Map(BatchOutcome.of)
+    @no_annotations  # type: ignore[untyped-decorator]
+    def expand(self, batches: PCollection[Batch[Written]] | PCollection[Batch[Exported]]) -> PCollection[BatchOutcome]:
+        outcome = beam.ParDo(_OutcomeFn()).with_output_types(BatchOutcome)
+        outcomes: PCollection[BatchOutcome] = batches | "Outcome" >> outcome
         recorded: PCollection[BatchOutcome] = outcomes | "Record" >> RecordOutcomes(self._entry)
         return recorded
 
@@ -95,16 +102,22 @@ def _nothing_to_conclude() -> Mapping[str, Any]:
     return {}
 
 
+def _nothing_to_clean_up() -> None:
+    pass
+
+
 class CompleteJob(beam.PTransform[PCollection[Any], PCollection[Any]]):
     """The last step of a bounded job: once every batch is done, what is left to do once, and the job's own end.
 
-    In: what is complete when all batches are, such as their outcomes. Out: one mapping, the results. Delivery: `conclude` may be called again when the
-    step fails, so doing it twice must change nothing. Parallel: no. Fails: as `conclude`; TransientError fails the
-    bundle, JobError the job. A run that was asked to stop is not concluded, because not all of its batches are done.
+    In: what is complete when all batches are, such as their outcomes. Out: one mapping, the results. Delivery:
+    `conclude` may be called again when the step fails, so doing it twice must change nothing. Parallel: no. Fails: as
+    `conclude`; TransientError fails the bundle, JobError the job. A run that was asked to stop is not concluded,
+    because not all of its batches are done.
 
     Args:
       entry: which run; an unattended one is written down as completed here.
       conclude: what is left to do, and what to say of it; picklable.
+      clean_up: removes what `conclude` needs; done when the results are stored; picklable.
       after: further collections that must be complete before.
       now: seconds since the epoch; injected by tests.
     """
@@ -113,35 +126,41 @@ class CompleteJob(beam.PTransform[PCollection[Any], PCollection[Any]]):
         self,
         entry: LedgerEntry,
         conclude: Callable[[], Mapping[str, Any]] = _nothing_to_conclude,
+        clean_up: Callable[[], None] = _nothing_to_clean_up,
         after: tuple[PCollection[Any], ...] = (),
         now: Callable[[], float] = time.time,
     ):
         super().__init__()
-        self._entry, self._conclude, self._after, self._now = entry, conclude, after, now
+        self._after, self._conclude = after, _ConcludeFn(entry, conclude, clean_up, now)
 
     def expand(self, outcomes: PCollection[Any]) -> PCollection[Any]:
         once = outcomes.pipeline | "Once" >> beam.Create([None], reshuffle=False)
         at_the_end = once | "WaitForBatches" >> beam.WaitOn(outcomes, *self._after)
-        results: PCollection[Any] = at_the_end | "Conclude" >> beam.ParDo(
-            _ConcludeFn(self._entry, self._conclude, self._now)
-        )
+        results: PCollection[Any] = at_the_end | "Conclude" >> beam.ParDo(self._conclude)
         return results
 
 
 class _ConcludeFn(beam.DoFn):
-    def __init__(self, entry: LedgerEntry, conclude: Callable[[], Mapping[str, Any]], now: Callable[[], float]):
+    def __init__(
+        self,
+        entry: LedgerEntry,
+        conclude: Callable[[], Mapping[str, Any]],
+        clean_up: Callable[[], None],
+        now: Callable[[], float],
+    ):
         super().__init__()
-        self._entry, self._conclude, self._now = entry, conclude, now
+        self._entry, self._conclude, self._clean_up, self._now = entry, conclude, clean_up, now
 
     def process(self, element: None) -> Iterator[Mapping[str, Any]]:
         if is_asked_to_stop():
             return
         entry = self._entry
-        results = self._conclude()
         client = entry.target.connect()
-        moment = datetime.datetime.fromtimestamp(self._now(), datetime.timezone.utc)
-        if results:
+        results: Mapping[str, Any] = read_results(client, entry.job_id, entry.attempt, entry.retry)
+        if not results and (results := self._conclude()):
+            moment = datetime.datetime.fromtimestamp(self._now(), datetime.timezone.utc)
             write_results(client, entry.job_id, entry.attempt, results, moment, entry.retry)
+        self._clean_up()
         ledger = entry.connect()
         if entry.unattended and ledger.adopt(entry.attempt):
             ledger.finish(COMPLETED, None, read_totals(client, entry.job_id, entry.retry).as_fields())
@@ -156,13 +175,20 @@ class _BeginFn(beam.DoFn):
     def setup(self) -> None:
         self._ledger = self._entry.connect()
 
-    def process(self, element: Batch[Record]) -> Iterator[Batch[Record]]:
-        items: tuple[Record | DeadLetter, ...] = (*element.entries, *element.dead_letters)
+    @no_annotations  # type: ignore[untyped-decorator]
+    def process(self, element: Batch[T]) -> Iterator[Batch[T]]:
+        items: tuple[Any, ...] = (*element.entries, *element.dead_letters)
         places = [place(item) for item in items]
         places.sort(key=lambda found: found["position"] or 0)
         fields = {"source": element.source, "records": element.read, "first": places[0], "last": places[-1]}
         self._ledger.begin_batch(element.batch_id, self._entry.attempt, fields)
         yield element
+
+
+class _OutcomeFn(beam.DoFn):
+    @no_annotations  # type: ignore[untyped-decorator]
+    def process(self, element: Batch[Any]) -> Iterator[BatchOutcome]:
+        yield BatchOutcome.of(element)
 
 
 class _RecordFn(beam.DoFn):
@@ -179,7 +205,7 @@ class _RecordFn(beam.DoFn):
         yield element
 
 
-def place(item: Record | DeadLetter) -> dict[str, int | None]:
+def place(item: Record | Exported | DeadLetter) -> dict[str, int | None]:
     """Where a record stands in its source.
 
     >>> place(Record(17, {}, line=2))

@@ -56,6 +56,7 @@ class Totals:
     repaired: int = 0
     bytes_read: int = 0
     dead_letters: Counter[tuple[str, str]] = field(default_factory=Counter)
+    overflowed_by: Counter[str] = field(default_factory=Counter)
     first_completed_at: datetime.datetime | None = None
     newest_ids: tuple[str, ...] = ()
     recent: tuple[Completion, ...] = ()
@@ -75,12 +76,16 @@ class Totals:
         True
         """
         reasons = {(reason["step"], reason["code"]): reason["count"] for reason in fields["dead_letters"]}
-        return cls(**{**fields, "dead_letters": Counter(reasons), "newest_ids": tuple(fields["newest_ids"])})
+        by_field = {each["field"]: each["count"] for each in fields.get("overflowed_by", ())}
+        counted = {"dead_letters": Counter(reasons), "overflowed_by": Counter(by_field)}
+        return cls(**{**fields, **counted, "newest_ids": tuple(fields["newest_ids"])})
 
     def as_fields(self) -> dict[str, Any]:
         """As the job's document keeps them."""
         reasons = [{"step": step, "code": code, "count": n} for (step, code), n in sorted(self.dead_letters.items())]
-        fields = {**asdict(self), "dead_letters": reasons, "newest_ids": list(self.newest_ids)}
+        by_field = [{"field": name, "count": n} for name, n in sorted(self.overflowed_by.items())]
+        counted = {"dead_letters": reasons, "overflowed_by": by_field}
+        fields = {**asdict(self), **counted, "newest_ids": list(self.newest_ids)}
         del fields["recent"]
         return fields
 
@@ -97,8 +102,10 @@ def read_totals(client: FirestoreClient, job_id: str, retry: RetryPolicy | None 
         totals = reader.summed()
     except _NoIndexError:
         return add_up(reader.batches())
-    for batch in reader.batches(has_dead_letters=True) if totals.dead_letter_count else ():
+    for batch in reader.batches("has_dead_letters") if totals.dead_letter_count else ():
         _add_reasons(totals, batch)
+    for batch in reader.batches("has_overflow") if totals.overflowed else ():
+        _add_overflow(totals, batch)
     for batch in reader.edge("ASCENDING", limit=1):
         totals.first_completed_at = batch["completed_at"]
     _add_newest(totals, reader.edge("DESCENDING", limit=_RECENT_BATCHES))
@@ -123,6 +130,7 @@ def add_up(batches: Iterable[Mapping[str, Any]]) -> Totals:
         for name in COUNTS:
             setattr(totals, name, getattr(totals, name) + batch.get(name, 0))
         _add_reasons(totals, batch)
+        _add_overflow(totals, batch)
         if batch.get("completed_at"):
             completed.append(batch)
     completed.sort(key=lambda batch: batch["completed_at"])
@@ -153,8 +161,9 @@ class _Reader:
                 setattr(totals, name, sum_of_all)
         return totals
 
-    def batches(self, *, has_dead_letters: bool = False) -> list[dict[str, Any]]:
-        return self._run(_where("has_dead_letters", True) if has_dead_letters else _all())
+    def batches(self, flag: str | None = None) -> list[dict[str, Any]]:
+        """All batches, or those that have a flag."""
+        return self._run(_where(flag, True) if flag else _all())
 
     def edge(self, direction: str, limit: int) -> list[dict[str, Any]]:
         """The first or the last batches completed; others have no time of completion."""
@@ -210,6 +219,11 @@ def _where(field_path: str, value: Any) -> Any:
 def _add_reasons(totals: Totals, batch: Mapping[str, Any]) -> None:
     for reason in batch.get("dead_letters", ()):
         totals.dead_letters[reason["step"], reason["code"]] += reason["count"]
+
+
+def _add_overflow(totals: Totals, batch: Mapping[str, Any]) -> None:
+    for each in batch.get("overflowed_by", ()):
+        totals.overflowed_by[each["field"]] += each["count"]
 
 
 def _add_newest(totals: Totals, newest: Sequence[Mapping[str, Any]]) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from transforms.errors import AccountingError, RecordError
+from transforms.firestore.documents import Document
 from transforms.firestore.versions import StoredPair
 
 T = TypeVar("T")
@@ -132,6 +133,23 @@ class Written(NamedTuple):
     unchanged: bool = False
 
 
+class Exported(NamedTuple):
+    """A document on its way into BigQuery; `unchanged` if the table holds this very version.
+
+    Attributes:
+      key: the document's path.
+      position: as in `Record`.
+      parameters: values of the path parameters of the pattern that the document was found by.
+    """
+
+    key: str
+    position: int
+    document: Document
+    parameters: Mapping[str, str]
+    line: int | None = None
+    unchanged: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Batch(Generic[T]):
     """Up to `batch_size` records of one source on their way through a job.
@@ -148,6 +166,7 @@ class Batch(Generic[T]):
       overflowed: values that did not fit their BigQuery column and went to `_overflow`.
       repaired: records whose two documents were not of one content before; they are among the entries.
       bytes_read: of the source, as its reader counts them; 0 where it does not.
+      overflowed_by: how many of the `overflowed` values were of which field, where that is counted.
     """
 
     batch_id: str
@@ -161,6 +180,7 @@ class Batch(Generic[T]):
     overflowed: int = 0
     repaired: int = 0
     bytes_read: int = 0
+    overflowed_by: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         accounted = len(self.entries) + len(self.dead_letters) + self.superseded + self.unchanged
@@ -181,6 +201,7 @@ class Batch(Generic[T]):
         retries: int = 0,
         overflowed: int = 0,
         repaired: int = 0,
+        overflowed_by: Mapping[str, int] | None = None,
     ) -> Batch[U]:
         """The batch after a step: `entries` go on, the others are added to those that left the batch before.
 
@@ -199,6 +220,7 @@ class Batch(Generic[T]):
             self.overflowed + overflowed,
             self.repaired + repaired,
             self.bytes_read,
+            {**self.overflowed_by, **overflowed_by} if overflowed_by else self.overflowed_by,
         )
 
 
@@ -207,7 +229,7 @@ class BatchOutcome:
     """What became of one batch, in records; `retries` in requests, `overflowed` in values, `bytes_read` of the source.
 
     `read` is the sum of `written`, `unchanged`, `superseded` and all `dead_letters`, which are counted by (step, code).
-    `repaired` are part of `written`; `ids` are the first few written.
+    `repaired` are part of `written`; `ids` are the first few written; `overflowed_by` names fields.
     """
 
     batch_id: str
@@ -222,6 +244,7 @@ class BatchOutcome:
     repaired: int = 0
     ids: tuple[str, ...] = ()
     bytes_read: int = 0
+    overflowed_by: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_correction(self) -> bool:
@@ -229,7 +252,7 @@ class BatchOutcome:
         return self.written < 0
 
     @classmethod
-    def of(cls, batch: Batch[Written]) -> BatchOutcome:
+    def of(cls, batch: Batch[Written] | Batch[Exported]) -> BatchOutcome:
         """The outcome of a batch whose last step is done."""
         by_reason = Counter((letter.step, letter.code) for letter in batch.dead_letters)
         new = [entry for entry in batch.entries if not entry.unchanged]
@@ -246,4 +269,5 @@ class BatchOutcome:
             batch.repaired,
             tuple(entry.key for entry in new[:_SHOWN_IDS]),
             batch.bytes_read,
+            batch.overflowed_by,
         )

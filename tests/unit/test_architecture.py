@@ -28,6 +28,7 @@ BEAM_RING = {
     "transforms.bigquery.load",
     "transforms.bigquery.rejected",
     "transforms.dead_letters",
+    "transforms.export.steps",
     "transforms.firestore.batches",
     "transforms.firestore.connection",
     "transforms.firestore.delete",

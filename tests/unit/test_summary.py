@@ -101,6 +101,8 @@ def test_the_json_has_exactly_these_keys_in_this_order():
         ("elapsed_s", 2.5),
         ("first_result_s", 1.25),
         ("error", None),
+        ("overflowed_by", {}),
+        ("results", {}),
     ]
 
 

@@ -65,24 +65,29 @@ def converter(column: Column, *, typed: bool = False) -> Converter:
     return _strings if column.type == "STRING" else functools.partial(_repeated, convert)
 
 
-def json_text(value: Any) -> str:
+def json_text(value: Any, of_firestore: Converter | None = None) -> str:
     """Any value as JSON that BigQuery takes; see the module for what stands for the unspeakable.
+
+    Args:
+      of_firestore: what stands for a datetime, bytes, `Reference`, `GeoPoint` or `Vector`, if not what the module says.
 
     >>> json_text({"a": [1, 1.0, None], "b": float("nan"), "c": 2**64, "d": b"hi"})
     '{"a":[1,1.0,null],"b":"NaN","c":"18446744073709551616","d":"aGk="}'
     """
+    style = of_firestore or _of_firestore
+    option = orjson.OPT_PASSTHROUGH_DATETIME if of_firestore else None
     try:
-        text = orjson.dumps(value, default=_of_firestore)
+        text = orjson.dumps(value, default=style, option=option)
         # orjson writes NaN and ±Infinity as null.
         if b"null" not in text or not _may_hide_a_number(value):
             return text.decode()
     except (TypeError, RecursionError):  # orjson.JSONEncodeError is a TypeError
         pass
-    return orjson.dumps(_plain(value, _MAX_DEPTH)).decode()
+    return orjson.dumps(_plain(value, _MAX_DEPTH, style)).decode()
 
 
 def _of_firestore(value: Any) -> Any:
-    """What orjson does not know of Firestore's types, for it to go on with."""
+    """What stands for a value of Firestore's own types. Raises TypeError for any other."""
     if isinstance(value, Reference):
         return value.name
     if isinstance(value, GeoPoint):
@@ -91,6 +96,8 @@ def _of_firestore(value: Any) -> Any:
         return value.components
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
+    if isinstance(value, datetime.datetime):
+        return value.isoformat()
     raise TypeError
 
 
@@ -115,41 +122,41 @@ def _may_hide_a_number(value: Any) -> bool:
     return False
 
 
-def _plain(value: Any, levels: int) -> Any:
+def _plain(value: Any, levels: int, style: Converter) -> Any:
     """The same in terms that orjson writes without loss; total, if `str` of the value's class is.
 
-    >>> _plain({1: float("-inf"), "x\\ud800": (True, 2**70)}, 5)
+    >>> _plain({1: float("-inf"), "x\\ud800": (True, 2**70)}, 5, _of_firestore)
     {'1': '-Infinity', 'x\ufffd': [True, '1180591620717411303424']}
     """
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, enum.Enum):
-        return _plain(value.value, levels)
+        return _plain(value.value, levels, style)
     if isinstance(value, str):
         return _without_lone_surrogates(value)
     if isinstance(value, int):
         return int(value) if _MIN_INT64 <= value <= _MAX_UINT64 else _digits(value)
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else _not_finite(value)
-    if isinstance(value, (bytes, bytearray, memoryview)):
+    if isinstance(value, (Reference, GeoPoint, Vector, bytes, datetime.datetime)):
+        return _plain(style(value), levels, style)
+    if isinstance(value, (bytearray, memoryview)):
         return base64.b64encode(value).decode()
-    if isinstance(value, (datetime.date, datetime.time)):  # a datetime is a date
+    if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
-    if isinstance(value, (Reference, GeoPoint, Vector)):
-        return _plain(_of_firestore(value), levels)
     if levels == 0:
         return f"nested deeper than {_MAX_DEPTH} levels"
     if isinstance(value, Mapping):
-        return {_plain_name(name, levels): _plain(item, levels - 1) for name, item in value.items()}
+        return {_plain_name(name, levels, style): _plain(item, levels - 1, style) for name, item in value.items()}
     if isinstance(value, (Sequence, Set)):
-        return [_plain(item, levels - 1) for item in value]
+        return [_plain(item, levels - 1, style) for item in value]
     if callable(as_python := getattr(value, "tolist", None)):  # NumPy's arrays and scalars
-        return _plain(as_python(), levels - 1)
+        return _plain(as_python(), levels - 1, style)
     return _without_lone_surrogates(str(value))
 
 
-def _plain_name(name: Any, levels: int) -> str:
-    return str(_plain(name, levels - 1))
+def _plain_name(name: Any, levels: int, style: Converter) -> str:
+    return str(_plain(name, levels - 1, style))
 
 
 def _without_lone_surrogates(text: str) -> str:

@@ -28,7 +28,7 @@ OVERFLOW = "_overflow"
 
 # https://cloud.google.com/bigquery/docs/schemas#column_names
 _LEGAL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,299}")
-_RESERVED_PREFIXES = (
+RESERVED_PREFIXES = (
     "_TABLE_",
     "_FILE_",
     "_PARTITION",
@@ -130,9 +130,8 @@ def table_columns(spec: RecordSpec) -> tuple[Column, ...]:
     Raises:
       UsageError: a field's name is no column name, or belongs to another column.
     """
-    typed = tuple(Column(field.name, *_COLUMN_TYPES[field.type], field.description or "") for field in spec.fields)
     columns = (
-        *typed,
+        *spec_columns(spec),
         Column(UPDATE_TIME, "TIMESTAMP", description="update_time of the documents; the row's version"),
         *meta_columns(),
         Column(PROFILE, "JSON", description="the whole record"),
@@ -140,6 +139,11 @@ def table_columns(spec: RecordSpec) -> tuple[Column, ...]:
     )
     check_names(columns)
     return columns
+
+
+def spec_columns(spec: RecordSpec) -> tuple[Column, ...]:
+    """The columns of a spec's own fields."""
+    return tuple(Column(field.name, *_COLUMN_TYPES[field.type], field.description or "") for field in spec.fields)
 
 
 def meta_columns() -> tuple[Column, ...]:
@@ -188,7 +192,7 @@ def check_names(columns: Iterable[Column]) -> None:
                 f"{name!r} cannot be a BigQuery column: use letters, digits and _, not starting with a digit, "
                 "at most 300; rename the field"
             )
-        if prefix := next((prefix for prefix in _RESERVED_PREFIXES if name.upper().startswith(prefix)), None):
+        if prefix := next((prefix for prefix in RESERVED_PREFIXES if name.upper().startswith(prefix)), None):
             raise UsageError(f"column {name} starts with {prefix}, which BigQuery keeps for itself; rename the field")
         if (other := seen.get(name.lower())) is not None:
             raise UsageError(f"columns {other} and {name} are one for BigQuery, which ignores case; rename a field")

@@ -12,6 +12,7 @@ when a location is given, because its location can never be changed afterwards.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import os
 import random
 import re
@@ -152,6 +153,7 @@ def ensure_table(
     options: TableOptions,
     *,
     dataset_location: str | None = None,
+    kept: datetime.timedelta | None = None,
     client: bigquery.Client | None = None,
     patience: Patience = Patience(),
 ) -> Ensured:
@@ -159,6 +161,7 @@ def ensure_table(
 
     Args:
       dataset_location: where to make the dataset if it is missing, such as `EU`; None: a missing dataset is an error.
+      kept: how long a new table is kept; None for as long as the dataset says.
 
     Raises:
       JobError: the dataset is missing, access is refused, or a column has another type; says how to fix it.
@@ -170,7 +173,7 @@ def ensure_table(
         for _ in range(_MAX_RACES):
             # Conflicts: somebody else made or changed the table in between, so look again.
             with contextlib.suppress(Conflict, PreconditionFailed):
-                return _ensure_once(connected, target, columns, options, dataset_location)
+                return _ensure_once(connected, target, columns, options, dataset_location, kept)
         raise JobError(f"BigQuery table {target.id} was changed by somebody else {_MAX_RACES} times over; start again")
 
     return patience.through(ensure, f"BigQuery table {target.id}")
@@ -194,10 +197,37 @@ def ensure_latest_view(
       JobError: there is a table of that name, or access is refused.
       TransientError: BigQuery does not answer.
     """
+    return ensure_latest(target, latest_query(target, key, tie_break), client=client, patience=patience)
+
+
+def ensure_latest(
+    target: BigQueryTarget, query: str, *, client: bigquery.Client | None = None, patience: Patience = Patience()
+) -> BigQueryTarget:
+    """As `ensure_latest_view`, by a query of one's own on the table."""
     connected = client or target.client()
-    query = latest_query(target, key, tie_break)
     patience.through(lambda: _ensure_view_once(connected, target, query), f"BigQuery view {target.latest.id}")
     return target.latest
+
+
+def existing_columns(
+    target: BigQueryTarget, *, client: bigquery.Client | None = None, patience: Patience = Patience()
+) -> tuple[Column, ...]:
+    """The columns of the table; none if there is no such table yet.
+
+    Raises:
+      JobError: the dataset is missing, or access is refused.
+      TransientError: BigQuery does not answer.
+    """
+    connected = client or target.client()
+
+    def look() -> tuple[Column, ...]:
+        try:
+            return tuple(_column(field) for field in connected.get_table(target.id, **_RPC).schema)
+        except NotFound:
+            _ensure_dataset(connected, target, None)
+            return ()
+
+    return patience.through(look, f"BigQuery table {target.id}")
 
 
 def latest_query(target: BigQueryTarget, key: str, tie_break: Sequence[str] = _TIE_BREAK) -> str:
@@ -223,12 +253,16 @@ def _ensure_once(
     columns: Sequence[Column],
     options: TableOptions,
     dataset_location: str | None,
+    kept: datetime.timedelta | None,
 ) -> Ensured:
     try:
         present = client.get_table(target.id, **_RPC)
     except NotFound:
         _ensure_dataset(client, target, dataset_location)
-        client.create_table(_new_table(target, columns, options), **_RPC)
+        table = _new_table(target, columns, options)
+        if kept is not None:
+            table.expires = datetime.datetime.now(datetime.timezone.utc) + kept
+        client.create_table(table, **_RPC)
         return Ensured(True, tuple(column.name for column in columns))
     if present.table_type != "TABLE":
         raise JobError(
@@ -242,8 +276,8 @@ def _ensure_once(
         )
     if difference.added or difference.widened:
         widened = {column.name: _field(column) for column in difference.widened}
-        kept = (widened.get(field.name, field) for field in present.schema)
-        present.schema = [*kept, *map(_field, difference.added)]
+        as_wanted = (widened.get(field.name, field) for field in present.schema)
+        present.schema = [*as_wanted, *map(_field, difference.added)]
         client.update_table(present, ["schema"], **_RPC)  # guarded by the ETag
     return Ensured(False, tuple(column.name for column in (*difference.added, *difference.widened)))
 

@@ -16,9 +16,11 @@ import datetime
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from typing import Any, TypeAlias, TypeVar
 
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
+from apache_beam.typehints.decorators import no_annotations
 
 from transforms.batches.items import Item, cut
 from transforms.errors import UsageError
@@ -30,6 +32,9 @@ from transforms.firestore.read_plan import check_max_ranges
 from transforms.firestore.read_steps import Piece, PlanReads, QueryPiece
 from transforms.firestore.reader import read
 from transforms.types import Batch, Record
+
+T = TypeVar("T")
+EntryOf: TypeAlias = Callable[[Document, int], T | None]
 
 _MIB = 1024 * 1024
 _FINGERPRINT_DIGITS = 12
@@ -74,28 +79,72 @@ class ReadDocumentBatches(beam.PTransform[PBegin, PCollection[Batch[Record]]]):
                 raise UsageError(f"{name} must be at least 1, got {value}")
         check_max_ranges(max_ranges)
         self._target, self._query, self._read_time, self._max_ranges = target, query, read_time, max_ranges
-        self._read = _ReadBatchesFn(target, batch_size, max_batch_bytes, is_complete)
+        self._read = ReadPieceBatches(target, batch_size, max_batch_bytes, is_complete)
 
     def expand(self, begin: PBegin) -> PCollection[Batch[Record]]:
         """Wires the steps of the diagram above."""
         queries = begin | "Query" >> beam.Create([self._query], reshuffle=False)
         pieces = queries | "PlanReads" >> PlanReads(self._target, self._read_time, self._max_ranges)
-        batches: PCollection[Batch[Record]] = pieces | "ReadBatches" >> beam.ParDo(self._read)
+        batches: PCollection[Batch[Record]] = pieces | "ReadBatches" >> self._read
+        return batches
+
+
+def record_of(document: Document, position: int) -> Record:
+    """A document as a record; its values are decoded here."""
+    return Record(position, document.fields, fallback_id=document.id)
+
+
+class ReadPieceBatches(beam.PTransform[PCollection[Piece], PCollection[Batch[Any]]]):
+    """Reads the ranges of queries as batches.
+
+    In: what `PlanReads` makes of queries. Out: batches, named `{input id}-{range}-{ordinal}`. Delivery: every document
+    of a range once. Parallel: ranges, which are not split further. Fails: as `ReadDocumentBatches`, which also says
+    what the other arguments are.
+
+    Args:
+      batch_type: of the batches; there is a coder for it.
+      entry_of: makes one of a document and its position; None for a document that is not to be read. Picklable.
+    """
+
+    def __init__(
+        self,
+        target: FirestoreTarget,
+        batch_size: int,
+        max_batch_bytes: int,
+        is_complete: Callable[[str], bool],
+        batch_type: Any = Batch[Record],
+        entry_of: EntryOf[Any] = record_of,
+    ):
+        super().__init__()
+        self._batch_type = batch_type
+        self._read = _ReadBatchesFn(target, batch_size, max_batch_bytes, is_complete, entry_of)
+
+    @no_annotations  # type: ignore[untyped-decorator]  # Beam takes Batch[Any] for a class of its own
+    def expand(self, pieces: PCollection[Piece]) -> PCollection[Batch[Any]]:
+        batches: PCollection[Batch[Any]] = pieces | "Read" >> beam.ParDo(self._read).with_output_types(self._batch_type)
         return batches
 
 
 class _ReadBatchesFn(beam.DoFn):
     def __init__(
-        self, target: FirestoreTarget, batch_size: int, max_batch_bytes: int, is_complete: Callable[[str], bool]
+        self,
+        target: FirestoreTarget,
+        batch_size: int,
+        max_batch_bytes: int,
+        is_complete: Callable[[str], bool],
+        entry_of: EntryOf[Any],
     ):
         self._target, self._batch_size, self._max_batch_bytes = target, batch_size, max_batch_bytes
-        self._is_complete = is_complete
+        self._is_complete, self._entry_of = is_complete, entry_of
 
-    def process(self, piece: Piece) -> Iterator[Batch[Record]]:
+    @no_annotations  # type: ignore[untyped-decorator]  # the type of a batch's entries is the transform's
+    def process(self, piece: Piece) -> Iterator[Batch[Any]]:
         if not isinstance(piece, QueryPiece):
             raise TypeError(f"batches are made of queries, got {type(piece).__name__}")
         client = self._target.connect()
-        yield from read_batches(client, piece, self._batch_size, self._max_batch_bytes, self._is_complete)
+        yield from read_batches(
+            client, piece, self._batch_size, self._max_batch_bytes, self._is_complete, self._entry_of
+        )
 
 
 def read_batches(
@@ -104,7 +153,8 @@ def read_batches(
     batch_size: int,
     max_batch_bytes: int,
     is_complete: Callable[[str], bool] = lambda batch_id: False,
-) -> Iterator[Batch[Record]]:
+    entry_of: EntryOf[T] = record_of,  # type: ignore[assignment]  # a Record is what T is then
+) -> Iterator[Batch[T]]:
     """Reads a range batch by batch; no more than one of them is in memory. Arguments and errors as above."""
     name = f"{input_id(client.target, piece.query, piece.read_time)}-{range_id(piece)}"
     first = piece.index * _POSITIONS_PER_RANGE
@@ -113,8 +163,10 @@ def read_batches(
         for ordinal, batch in enumerate(cut(items, batch_size, max_batch_bytes)):
             batch_id = f"{name}-{ordinal:05d}"
             if not is_complete(batch_id):
-                records = tuple(record_of(item.content, item.position) for item in batch if isinstance(item, Item))
-                yield Batch(batch_id, source_of(piece.query), len(records), records)
+                made = (entry_of(item.content, item.position) for item in batch if isinstance(item, Item))
+                entries = tuple(entry for entry in made if entry is not None)
+                if entries:
+                    yield Batch(batch_id, source_of(piece.query), len(entries), entries)
 
 
 def input_id(target: FirestoreTarget, query: Query, read_time: datetime.datetime | None) -> str:
@@ -146,11 +198,6 @@ def source_of(query: Query) -> str:
     if not query.all_descendants:
         return f"firestore://{query.collection}"
     return f"firestore://{query.parent}/**/{query.collection}" if query.parent else f"firestore://**/{query.collection}"
-
-
-def record_of(document: Document, position: int) -> Record:
-    """A document as a record; its values are decoded here."""
-    return Record(position, document.fields, fallback_id=document.id)
 
 
 def _digest(*parts: str) -> str:

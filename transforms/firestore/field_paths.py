@@ -62,6 +62,18 @@ def parse(path: str) -> tuple[str, ...]:
     )
 
 
+def lookup(fields: Mapping[str, Any], path: str) -> Any:
+    """The value at a path; None where there is none.
+
+    >>> lookup({"address": {"city": "London"}}, "address.city"), lookup({"address": 7}, "address.city")
+    ('London', None)
+    """
+    value: Any = fields
+    for name in parse(path):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
 def leaves(fields: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """The names that lead to every value that is no map, or an empty one.
 

@@ -1,0 +1,282 @@
+"""export: documents of Firestore into typed tables and changelogs of BigQuery.
+
+    collections ─▶ PlanReads ─┬─▶ InferShapes ─▶ ProvideTables ─▶ columns
+                   ranges     │   1st pass        made, widened      │
+                              └─▶ ReadBatches ─▶ BeginBatch ─▶ DropHeld ─▶ WriteRows ─▶ …
+                                  2nd pass        ledger       incremental   an answer a row
+
+                                        … StoreDeadLetters ─▶ CompleteBatch ─▶ CompleteJob
+                                          JSONL files          ledger           merge, compare both sides
+
+Both passes read one moment. All steps of the second are fused, so a batch is read, written and accounted for before the
+next, and memory does not grow with the collection.
+"""
+
+import datetime
+from dataclasses import dataclass, replace
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.pvalue import PBegin, PCollection
+
+from pipeline.export_flags import (
+    ALL,
+    FULL,
+    INCREMENTAL,
+    Config,
+    check_combinations,
+    conditioned,
+    looking_back,
+    moment_of,
+)
+from pipeline.jobs import derived_job_id, digest
+from pipeline.specs import read_spec
+from transforms.batches.stopping import PassedOver
+from transforms.bigquery.document_columns import JSON
+from transforms.bigquery.tables import BigQueryTarget, existing_columns
+from transforms.dead_letters import StoreDeadLetters, check_writable, remove_letters
+from transforms.export.rows import RowWriter
+from transforms.export.steps import DropHeld, ExportedOf, InferShapes, ProvideTables, WriteRows
+from transforms.export.tables import ConcludeExport
+from transforms.export.target import (
+    CHANGELOG,
+    ExportTarget,
+)
+from transforms.firestore.batches import ReadPieceBatches, input_id
+from transforms.firestore.client import FirestoreTarget
+from transforms.firestore.collection_patterns import CollectionPattern
+from transforms.firestore.query import Query
+from transforms.firestore.read_steps import Piece, PlanReads
+from transforms.job_ledger import JobDescription, Opening
+from transforms.job_results import read_last_results
+from transforms.ledger import BeginBatch, CompleteBatch, CompleteJob, LedgerEntry
+from transforms.records.spec import RecordSpec
+from transforms.retry import RetryPolicy
+from transforms.types import Batch, Exported
+
+NAME = "export"
+
+ABOUT = """\
+Puts collections of Firestore into BigQuery: typed columns that hold every value, a changelog as Firebase's extension
+keeps it, or both; whole, only what has changed, or as of a moment. A row that is refused becomes a dead letter."""
+
+EXAMPLE = """\
+  firebeam export --collection=users --project=my-project --database='(default)' \\
+      --bigquery_table=my-project:exports.users --dead_letters=gs://my-bucket/dead_letters"""
+
+_MAX_BATCH_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A config with everything read and looked up that the graph needs.
+
+    Attributes:
+      opening: how the run begins; None until the ledger has said so.
+      cursors: where each pattern's last run ended, by pattern.
+    """
+
+    config: Config
+    description: JobDescription
+    firestore: FirestoreTarget
+    patterns: tuple[CollectionPattern, ...]
+    table: BigQueryTarget
+    spec: RecordSpec | None
+    read_time: datetime.datetime | None
+    opening: Opening | None = None
+    cursors: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def job_id(self) -> str:
+        """Of the job."""
+        return self.description.job_id
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """Of every request."""
+        return self.config.retry
+
+    @property
+    def run(self) -> Opening:
+        """How the run begins. Raises ValueError before the ledger has said so."""
+        if self.opening is None:
+            raise ValueError("the ledger must open the plan before its run begins")
+        return self.opening
+
+    @property
+    def moment(self) -> datetime.datetime:
+        """As of when documents are read; a run that is resumed reads the same moment."""
+        return self.read_time or self.run.started_at
+
+    @property
+    def target(self) -> ExportTarget:
+        """What is written, and where."""
+        config = self.config
+        return ExportTarget(
+            self.firestore,
+            self.patterns,
+            self.table,
+            config.layout,
+            config.write,
+            config.deletes,
+            config.nested,
+            self.spec,
+            imported=config.mode == FULL,
+            run_id=f"{self.job_id} {self.run.attempt}",
+            read_time=self.moment,
+        )
+
+    @property
+    def queries(self) -> tuple[Query, ...]:
+        """What is read of each pattern."""
+        cursors = dict(self.cursors)
+        return tuple(self._query(pattern, cursors.get(pattern.text)) for pattern in self.patterns)
+
+    def opened(self, opening: Opening) -> "Plan":
+        """The plan of the run that the ledger has opened."""
+        cursors: dict[str, Any] = {}
+        if self.config.cursor_field:
+            last = read_last_results(self.firestore.connect(), self.job_id, opening.attempt, self.retry)
+            cursors = last.get("cursors", {})
+        return replace(self, opening=opening, cursors=tuple(sorted(cursors.items())))
+
+    def _query(self, pattern: CollectionPattern, cursor: Any) -> Query:
+        query = conditioned(pattern, self.config)
+        if self.config.cursor_field and cursor is not None:
+            query = query.where(self.config.cursor_field, ">=", looking_back(cursor, self.config.lookback_s))
+        return query
+
+
+def prepare(config: Config, options: PipelineOptions) -> Plan:
+    """Checks what can be checked before anything is started.
+
+    Raises:
+      UsageError: what is wrong with which flag.
+    """
+    check_combinations(config)
+    firestore = config.firestore
+    patterns = tuple(map(CollectionPattern, (*config.collection, *(f"**/{each}" for each in config.collection_group))))
+    for pattern in patterns:
+        conditioned(pattern, config)
+    read_time = None if config.read_time is None else moment_of(config.read_time)
+    table = BigQueryTarget.parse(config.bigquery_table)
+    spec = None if config.spec is None else read_spec(config.spec)
+    check_writable(config.dead_letters)
+    texts = sorted(pattern.text for pattern in patterns)
+    about = (texts, sorted(config.where), config.fields, config.layout, config.mode, config.cursor_field)
+    description = JobDescription(
+        NAME,
+        config.job_id or derived_job_id(NAME, about, firestore.project, firestore.database, config.bigquery_table),
+        config.parameters(),
+        input_fingerprint=digest(about, config.batch_size, config.max_ranges, config.read_time),
+        spec_fingerprint=spec.fingerprint if spec else digest(config.nested, config.infer),
+    )
+    return Plan(config, description, firestore, patterns, table, spec, read_time)
+
+
+def provision(plan: Plan) -> None:
+    """Makes sure that there is a dataset that may be written to; a new run begins without its old dead letters.
+
+    Raises:
+      JobError: the dataset is missing, or access is refused.
+    """
+    existing_columns(plan.table)
+    if not plan.run.resumed:
+        remove_letters(plan.config.dead_letters, plan.job_id, _input_ids(plan))
+
+
+def build(pipeline: beam.Pipeline, plan: Plan) -> None:
+    """Draws the graph of a run."""
+    config, target = plan.config, plan.target
+    ledger = LedgerEntry(plan.firestore, plan.job_id, plan.run.attempt, plan.retry, plan.run.unattended)
+    pieces = [
+        pipeline | f"PlanReads[{pattern.text}]" >> _PlanQuery(plan, query)
+        for pattern, query in zip(plan.patterns, plan.queries, strict=True)
+    ]
+    columns = _shapes(pipeline, pieces, plan) | "ProvideTables" >> ProvideTables(target)
+    batches = _read(pieces, plan) | "BeginBatch" >> BeginBatch(ledger)
+    if config.mode == INCREMENTAL:
+        batches = batches | "DropHeld" >> DropHeld(target, columns)
+    outcomes = (
+        batches
+        | "WriteRows" >> WriteRows(RowWriter(target, plan.run.started_at), columns)
+        | "StoreDeadLetters" >> StoreDeadLetters(config.dead_letters, NAME, plan.job_id)
+        | "CompleteBatch" >> CompleteBatch(ledger)
+    )
+    conclude = ConcludeExport(
+        target,
+        plan.job_id,
+        plan.queries,
+        compares=all(pattern.is_exact for pattern in plan.patterns),
+        passes=2 if _infers(plan) and config.infer == ALL else 1,
+        cursor_field=config.cursor_field,
+        cursors=dict(plan.cursors),
+        retry=plan.retry,
+    )
+    _ = outcomes | "CompleteJob" >> CompleteJob(ledger, conclude, conclude.clean_up, after=(columns,))
+
+
+class _PlanQuery(beam.PTransform[PBegin, PCollection[Piece]]):
+    """The ranges of one query."""
+
+    def __init__(self, plan: Plan, query: Query):
+        super().__init__()
+        self._plan, self._query = plan, query
+
+    def expand(self, begin: PBegin) -> PCollection[Piece]:
+        plan = self._plan
+        queries = begin | "Query" >> beam.Create([self._query], reshuffle=False)
+        pieces: PCollection[Piece] = queries | "Plan" >> PlanReads(plan.firestore, plan.moment, plan.config.max_ranges)
+        return pieces
+
+
+def _shapes(pipeline: beam.Pipeline, pieces: list[PCollection[Piece]], plan: Plan) -> PCollection[Any]:
+    """What the documents hold, as far as it is to be looked at."""
+    if not _infers(plan):
+        nothing: PCollection[Any] = pipeline | "NoShapes" >> beam.Create([{}], reshuffle=False)
+        return nothing
+    if plan.config.infer != ALL:
+        sampled = [query.limit(int(plan.config.infer)) for query in plan.queries]
+        pieces = [
+            pipeline | f"PlanSample[{pattern.text}]" >> _PlanQuery(plan, query)
+            for pattern, query in zip(plan.patterns, sampled, strict=True)
+        ]
+    within_maps = plan.config.nested != JSON
+    shapes: PCollection[Any] = (
+        pieces
+        | "PiecesToInfer" >> beam.Flatten()
+        | "InferShapes" >> InferShapes(plan.firestore, plan.patterns, within_maps)
+    )
+    return shapes
+
+
+def _infers(plan: Plan) -> bool:
+    return plan.spec is None and plan.config.layout != CHANGELOG and plan.config.infer != "0"
+
+
+def _read(pieces: list[PCollection[Piece]], plan: Plan) -> PCollection[Batch[Exported]]:
+    """The documents of all patterns as batches."""
+    batches: list[PCollection[Batch[Exported]]] = [
+        ranges
+        | f"ReadBatches[{pattern.text}]"
+        >> ReadPieceBatches(
+            plan.firestore,
+            plan.config.batch_size,
+            _MAX_BATCH_BYTES,
+            PassedOver(plan.run.completed),
+            Batch[Exported],
+            ExportedOf(pattern),
+        )
+        for pattern, ranges in zip(plan.patterns, pieces, strict=True)
+    ]
+    if len(batches) == 1:
+        (only,) = batches
+        return only
+    every: PCollection[Batch[Exported]] = batches | "AllBatches" >> beam.Flatten()
+    return every
+
+
+def _input_ids(plan: Plan) -> frozenset[str]:
+    """With what the ids of the batches of this run begin."""
+    return frozenset(input_id(plan.firestore, query, plan.moment) for query in plan.queries)

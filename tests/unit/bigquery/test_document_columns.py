@@ -1,0 +1,231 @@
+"""The columns that documents ask for, and the rows that documents make of them."""
+
+import datetime
+import math
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.any_documents import records as some_documents
+from transforms.bigquery import shapes
+from transforms.bigquery.document_columns import (
+    FLATTEN,
+    JSON,
+    RECORD,
+    Rename,
+    document_columns,
+    field_of,
+    fixed_columns,
+    legal_name,
+    renames,
+)
+from transforms.bigquery.document_rows import DocumentRows
+from transforms.bigquery.schema import Column, check_names, schema_difference
+from transforms.bigquery.shapes import Shape, merge, observe
+from transforms.firestore import messages
+from transforms.firestore.documents import Document
+from transforms.firestore.values import GeoPoint, Reference, Vector, encode_fields
+
+NAME = "projects/p/databases/d/documents/users/ada"
+MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=datetime.timezone.utc)
+FIXED = fixed_columns()
+
+
+def document(**fields):
+    message = messages.Document(name=NAME)
+    encode_fields(fields, message.fields)
+    message.create_time.FromDatetime(MOMENT)
+    message.update_time.FromDatetime(MOMENT)
+    return Document(message)
+
+
+def shapes_of(*fields, within_maps=False):
+    found: dict[str, Shape] = {}
+    for each in fields:
+        observe(document(**each).message.fields, found, within_maps=within_maps)
+    return found
+
+
+def columns_of(*fields, nested=JSON, existing=()):
+    wanted = document_columns(shapes_of(*fields, within_maps=nested != JSON), nested, FIXED, existing)
+    check_names(wanted)
+    return {column.name: column for column in wanted if column not in FIXED}
+
+
+def forms(*fields, **more):
+    return {name: column.form for name, column in columns_of(*fields, **more).items()}
+
+
+def row(columns, **fields):
+    made = DocumentRows((*FIXED, *columns), read_time=MOMENT).row(document(**fields))
+    own = {name: cell for name, cell in made.cells.items() if name not in {column.name for column in FIXED}}
+    return own, orjson.loads(made.cells.get("_overflow", "{}")), made.overflowed
+
+
+@pytest.mark.parametrize(
+    ("values", "form"),
+    [
+        ([1, 2], "INT64"),
+        ([2**62], "INT64"),
+        ([1.5, math.nan], "FLOAT64"),
+        ([1, 1.5], "FLOAT64"),
+        ([2**53 + 1, 1.5], "JSON"),
+        ([True, None], "BOOL"),
+        ([True, 1], "JSON"),
+        (["a", None], "STRING"),
+        (["a", 1], "JSON"),
+        ([Reference(NAME)], "STRING"),
+        (["a", Reference(NAME)], "STRING"),
+        ([b"a"], "BYTES"),
+        ([GeoPoint(1, 2)], "GEOGRAPHY"),
+        ([MOMENT], "TIMESTAMP"),
+        ([MOMENT, "2026-01-01"], "JSON"),
+        ([Vector((1.0,))], "ARRAY<FLOAT64>"),
+        ([["a"], []], "ARRAY<STRING>"),
+        ([[1], [2.5]], "ARRAY<FLOAT64>"),
+        ([[MOMENT]], "ARRAY<TIMESTAMP>"),
+        ([[]], "JSON"),
+        ([["a", None]], "JSON"),
+        ([["a", 1]], "JSON"),
+        ([[{"a": 1}]], "JSON"),
+        ([["a"], "a"], "JSON"),
+        ([{"a": 1}], "JSON"),
+        ([{"a": 1}, 1], "JSON"),
+    ],
+)
+def test_the_column_is_the_narrowest_that_holds_every_value_exactly(values, form):
+    assert forms(*({"f": value} for value in values)) == {"f": form}
+
+
+def test_a_field_that_was_never_anything_but_null_has_no_column():
+    assert forms({"f": None}) == {}
+
+
+def test_maps_are_json_structs_or_a_column_a_leaf():
+    fields = {"a": {"b": 1, "c": {"d": "x"}}, "e": 1}
+    assert forms(fields, nested=JSON) == {"a": "JSON", "e": "INT64"}
+    assert forms(fields, nested=RECORD) == {"a": "STRUCT<b INT64, c STRUCT<d STRING>>", "e": "INT64"}
+    assert forms(fields, nested=FLATTEN) == {"a_b": "INT64", "a_c_d": "STRING", "e": "INT64"}
+
+
+@pytest.mark.parametrize("nested", [RECORD, FLATTEN])
+def test_a_map_that_is_not_always_one_or_always_empty_is_json(nested):
+    assert forms({"a": {"b": 1}, "c": {}}, {"a": 1}, nested=nested) == {"a": "JSON", "c": "JSON"}
+
+
+def test_names_are_made_legal_and_lead_back_to_their_fields():
+    columns = columns_of({"full name": 1, "2nd": 2, "Tag": 3, "tag": 4, "document_id": 5})
+    assert {field_of(column): name for name, column in columns.items()} == {
+        ("full name",): "full_name",
+        ("2nd",): "_2nd",
+        ("Tag",): "Tag",
+        ("tag",): legal_name("tag", {"tag"}),
+        ("document_id",): legal_name("document_id", {"document_id"}),
+    }
+    assert Rename("`full name`", "full_name") in renames(columns.values())
+    assert Rename("Tag", "Tag") not in renames(columns.values())
+
+
+def test_members_of_structs_are_renamed_within_them():
+    assert renames(columns_of({"a": {"b c": {"d": 1, "e-f": 2}}}, nested=RECORD).values()) == [
+        Rename("a.`b c`", "a.b_c"),
+        Rename("a.`b c`.`e-f`", "a.b_c.e_f"),
+    ]
+
+
+def test_a_column_is_never_retyped_dropped_or_renamed():
+    existing = (*FIXED, *columns_of({"age": 1, "tag": "a", "gone": True}).values())
+    wanted = document_columns(shapes_of({"age": "x", "Tag": 1, "tag": 2}), JSON, FIXED, existing)
+    assert wanted[: len(existing)] == existing
+    assert [column.form for column in wanted[len(existing) :]] == ["INT64"]
+
+
+def test_a_column_that_somebody_else_made_for_a_field_is_used():
+    mine = Column("age", "FLOAT64", description="years")
+    assert columns_of({"age": 1}, existing=[mine]) == {"age": mine}
+
+
+def test_a_struct_gets_the_fields_it_lacks():
+    before = columns_of({"a": {"b": 1}}, nested=RECORD)
+    after = columns_of({"a": {"c": "x"}}, nested=RECORD, existing=tuple(before.values()))
+    assert after["a"].form == "STRUCT<b INT64, c STRING>"
+    assert schema_difference(before.values(), after.values()).conflicts == ()
+
+
+def test_a_table_never_gets_more_columns_than_bigquery_allows():
+    assert len(columns_of({f"f{n}": 1 for n in range(9_100)})) < 9_000
+
+
+def test_a_field_whose_name_is_too_long_for_a_description_goes_to_the_overflow():
+    long = "x" * 1_200
+    assert columns_of({long: 1}) == {}
+    assert row((), **{long: 1}) == ({}, {long: 1}, (long,))
+
+
+def test_a_row_has_what_the_document_and_the_run_say():
+    made = DocumentRows(fixed_columns(("team",)), ("team",), read_time=MOMENT, extracted_at=MOMENT)
+    assert made.row(document(), {"team": "t1"}).cells == {
+        "document_id": "ada",
+        "document_name": NAME,
+        "team": "t1",
+        **dict.fromkeys(
+            ("create_time", "update_time", "read_time", "extracted_at"), "2026-01-02T03:04:05.000006+00:00"
+        ),
+    }
+
+
+def test_values_that_do_not_fit_go_to_the_overflow_under_their_field_paths():
+    columns = columns_of({"age": 1, "a": {"b": 1, "c": {"d": True}}}, nested=RECORD).values()
+    fields = {"age": "x", "a": {"b": 2, "c": {"d": 1}, "new": [1]}, "n e w": 3}
+    cells = {"a": {"b": 2, "c": {}}}
+    assert row(columns, **fields) == (
+        cells,
+        {"age": "x", "a.c.d": 1, "a.new": [1], "`n e w`": 3},
+        ("`n e w`", "a.c.d", "a.new", "age"),
+    )
+
+
+def test_flattened_members_go_to_their_columns_and_an_empty_map_to_the_overflow():
+    columns = columns_of({"a": {"b": 1, "c": {"d": True}}}, nested=FLATTEN).values()
+    assert row(columns, a={"b": 2, "c": {"d": False}}) == ({"a_b": 2, "a_c_d": False}, {}, ())
+    assert row(columns, a={"c": {}}) == ({}, {"a.c": {}}, ("a.c",))
+    assert row(columns, a=7) == ({}, {"a": 7}, ("a",))
+
+
+def test_a_table_that_changes_its_mind_about_maps_keeps_filling_the_column_it_has():
+    before = columns_of({"a": {"b": 1}}, nested=JSON)
+    after = columns_of({"a": {"b": 1}}, nested=FLATTEN, existing=tuple(before.values()))
+    assert after == before
+
+
+def is_hollow(value):
+    return value is None or value == [] or (isinstance(value, dict) and all(map(is_hollow, value.values())))
+
+
+@pytest.mark.parametrize("nested", [JSON, RECORD, FLATTEN])
+@given(records=st.lists(some_documents, min_size=1, max_size=5))
+def test_nothing_overflows_in_a_table_made_for_the_documents_but_empty_and_null_parts(records, nested):
+    columns = columns_of(*records, nested=nested).values()
+    for fields in records:
+        _, overflow, _ = row(columns, **fields)
+        assert all(map(is_hollow, overflow.values()))
+
+
+@given(st.lists(some_documents, max_size=6), st.randoms())
+def test_shapes_merge_in_any_order(records, random):
+    whole = shapes_of(*records, within_maps=True)
+    parts = [shapes_of(each, within_maps=True) for each in records]
+    random.shuffle(parts)
+    merged: dict[str, Shape] = {}
+    for part in parts:
+        merge(merged, part)
+    assert merged == whole
+
+
+def test_shapes_tell_large_integers_and_vectors_apart():
+    found = shapes_of({"n": 2**53, "m": 2**53 + 1, "v": Vector((1.0,)), "t": {"__type__x": "y"}})
+    kinds = {name: shape.kinds for name, shape in found.items()}
+    large = shapes.INTEGER | shapes.LARGE_INTEGER
+    assert kinds == {"n": shapes.INTEGER, "m": large, "v": shapes.VECTOR, "t": shapes.MAP}

@@ -1,0 +1,159 @@
+"""The tables of an export: made and widened before its rows, merged and counted behind the last of them. Plain Python.
+
+shapes ──provide──▶ columns, tables, views ─ … rows … ─▶ conclude ──▶ merged, compared, results
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from google.cloud import bigquery
+
+from transforms.bigquery.changelog import CHANGELOG_COLUMNS
+from transforms.bigquery.document_columns import document_columns
+from transforms.bigquery.queries import drop, execute, query
+from transforms.bigquery.schema import Column
+from transforms.bigquery.shapes import Shape
+from transforms.bigquery.tables import ensure_latest, ensure_table, existing_columns
+from transforms.errors import JobError
+from transforms.export import statements
+from transforms.export.target import APPEND, IGNORE, REPLACE, ROW_OPTIONS, STAGING_KEPT, ExportTarget
+from transforms.firestore import field_paths
+from transforms.firestore.client import FirestoreClient
+from transforms.firestore.query import Query
+from transforms.firestore.reader import count, read
+from transforms.retry import RetryPolicy
+from transforms.totals import read_totals
+
+
+def provide(target: ExportTarget, shapes: Mapping[str, Shape]) -> tuple[Column, ...]:
+    """Makes the tables and their views, or widens them; returns the columns of the flat table.
+
+    Raises:
+      JobError: a dataset is missing, access is refused, or a table does not fit.
+      TransientError: BigQuery does not answer.
+    """
+    client = target.table.client()
+    columns: tuple[Column, ...] = ()
+    if target.flat:
+        present = existing_columns(target.flat, client=client)
+        columns = document_columns(shapes, target.nested, target.fixed, present)
+        ensure_table(target.flat, columns, ROW_OPTIONS, client=client)
+        ensure_latest(target.flat, statements.latest_rows(target.flat), client=client)
+    if target.changelog:
+        ensure_table(target.changelog, CHANGELOG_COLUMNS, ROW_OPTIONS, client=client)
+        ensure_latest(target.changelog, statements.latest_changes(target.changelog), client=client)
+    if target.staging:
+        staged = columns or target.fixed
+        ensure_table(target.staging, staged, ROW_OPTIONS, client=client, kept=STAGING_KEPT)
+    return columns
+
+
+def held_versions(client: bigquery.Client, target: ExportTarget, names: Iterable[str]) -> dict[str, datetime]:
+    """The versions of documents that the table has already, by name."""
+    table = target.flat or target.changelog
+    ordered = sorted(names)
+    if table is None or not ordered:
+        return {}
+    parameters = {"names": ordered, "first": ordered[0], "last": ordered[-1]}
+    return dict(query(client, statements.held_versions(table), parameters))
+
+
+@dataclass(frozen=True)
+class ConcludeExport:
+    """The last act of an export; picklable. May be done again: it changes nothing then.
+
+    Attributes:
+      target: what was written.
+      job_id: whose ledger says how many documents that are.
+      queries: what was read, pattern by pattern.
+      compares: whether the number of documents that Firestore has must be the number read.
+      passes: how often each document was read, and billed.
+      cursor_field: by which the next run goes on; None for none.
+      cursors: where this run began, by pattern.
+      retry: of every request to Firestore.
+    """
+
+    target: ExportTarget
+    job_id: str
+    queries: tuple[Query, ...]
+    compares: bool
+    passes: int
+    cursor_field: str | None
+    cursors: Mapping[str, Any]
+    retry: RetryPolicy
+
+    def __call__(self) -> dict[str, Any]:
+        """Merges what was staged and compares both sides.
+
+        Raises:
+          JobError: a statement is refused, or documents are missing.
+        """
+        target, firestore = self.target, self.target.database.connect()
+        client = target.table.client()
+        totals = read_totals(firestore, self.job_id, self.retry)
+        found = sum(count(firestore, each, target.read_time, self.retry) for each in self.queries)
+        results: dict[str, Any] = {"firestore_documents": found, "documents_read": found * self.passes}
+        if self.compares and found != totals.read:
+            raise JobError(
+                f"Firestore has {found:,} documents as of {target.read_time.isoformat()}, but {totals.read:,} were "
+                "read; nothing was merged. Start again with --restart"
+            )
+        staged = totals.read if target.names_all else totals.written
+        results |= self._merge(client, staged)
+        for name, table in (("rows_latest", target.flat), ("changelog_latest", target.changelog)):
+            if table:
+                results[name] = _number(client, statements.count_living(table), self._scope())
+        if self.cursor_field:
+            results["cursors"] = {**self.cursors, **self._cursors(firestore, self.cursor_field)}
+        return results
+
+    def clean_up(self) -> None:
+        """Removes the staging table."""
+        if self.target.staging:
+            drop(self.target.table.client(), self.target.staging.id)
+
+    def _merge(self, client: bigquery.Client, staged: int) -> dict[str, int]:
+        target, staging = self.target, self.target.staging
+        if staging is None:
+            return {}
+        there = _number(client, statements.count_staged(staging))
+        if there != staged:
+            raise JobError(
+                f"BigQuery table {staging.id} names {there:,} documents instead of {staged:,}; nothing was merged. "
+                "Start again with --restart"
+            )
+        done = {}
+        moment = {"read_time": target.read_time}
+        if target.flat and target.write != APPEND:
+            columns = existing_columns(staging, client=client)
+            if target.write == REPLACE:
+                statement, parameters = statements.replace(target.flat, staging, columns), {}
+            else:
+                statement = statements.merge(target.flat, staging, columns, target.deletes)
+                parameters = {} if target.deletes == IGNORE else {**self._scope(), **moment}
+            done["rows_changed"] = execute(client, statement, parameters).affected
+        if target.changelog and target.deletes != IGNORE:
+            statement = statements.log_deletes(target.changelog, staging)
+            done["deletes_logged"] = execute(client, statement, {**self._scope(), **moment}).affected
+        return done
+
+    def _scope(self) -> dict[str, str]:
+        return {"scope": self.target.scope()}
+
+    def _cursors(self, firestore: FirestoreClient, field: str) -> dict[str, Any]:
+        """The greatest value of the cursor field that each pattern had, with which the next run begins."""
+        greatest = {}
+        for pattern in self.target.patterns:
+            newest = pattern.query.select(field).order_by(field, descending=True).limit(1)
+            for document in read(firestore, newest, read_time=self.target.read_time, retry=self.retry):
+                greatest[pattern.text] = field_paths.lookup(document.fields, field)
+        return greatest
+
+
+def _number(client: bigquery.Client, sql: str, parameters: Mapping[str, Any] | None = None) -> int:
+    ((number,),) = query(client, sql, parameters)
+    return int(number)

@@ -1,0 +1,117 @@
+"""What an export writes, and where. Plain data.
+
+    layout      tables
+    flat        TABLE, one typed row a document
+    changelog   TABLE, one row a change, as Firebase's extension has it
+    both        TABLE, flat, and TABLE_changelog
+
+    write       what becomes of the flat rows
+    append      they are added; TABLE_latest shows one a document
+    merge       they are staged, and merged at the end: the newer update_time wins
+    replace     they are staged, and take the place of all rows at the end
+
+A staging table has the name of its run, so that an interrupted run finds its own again and no other one's; BigQuery
+removes it after some days if nobody does.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from dataclasses import dataclass, replace
+
+from transforms.bigquery.document_columns import fixed_columns
+from transforms.bigquery.schema import UPDATE_TIME, Column, TableOptions, spec_columns
+from transforms.bigquery.tables import BigQueryTarget
+from transforms.firestore.client import FirestoreTarget
+from transforms.firestore.collection_patterns import CollectionPattern, all_parameters
+from transforms.records.spec import RecordSpec
+
+FLAT, CHANGELOG, BOTH = "flat", "changelog", "both"
+LAYOUTS = (FLAT, CHANGELOG, BOTH)
+
+APPEND, MERGE, REPLACE = "append", "merge", "replace"
+WRITES = (APPEND, MERGE, REPLACE)
+
+MARK, REMOVE, IGNORE = "mark", "remove", "ignore"
+DELETES = (MARK, REMOVE, IGNORE)
+
+ROW_OPTIONS = TableOptions(partition_by=UPDATE_TIME, cluster_by=("document_name",))
+STAGING_KEPT = datetime.timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class ExportTarget:
+    """What one run of an export writes, and where.
+
+    Attributes:
+      database: that the documents are in.
+      patterns: where they lie.
+      table: as the user named it.
+      layout, write: see the module.
+      deletes: what becomes of rows whose documents are gone: MARK sets deleted_at, or appends a DELETE to a changelog;
+        REMOVE takes them out; IGNORE does not look, which is all that is possible unless every document is read.
+      nested: what becomes of maps; see `document_columns.py`.
+      spec: gives the columns instead of the documents.
+      imported: whether changelog rows say IMPORT.
+      run_id: of this run of the job, for its staging table.
+      read_time: the moment as of which documents are read.
+    """
+
+    database: FirestoreTarget
+    patterns: tuple[CollectionPattern, ...]
+    table: BigQueryTarget
+    layout: str
+    write: str
+    deletes: str
+    nested: str
+    spec: RecordSpec | None
+    imported: bool
+    run_id: str
+    read_time: datetime.datetime
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the path parameters."""
+        return all_parameters(self.patterns)
+
+    @property
+    def flat(self) -> BigQueryTarget | None:
+        """The table of typed rows."""
+        return None if self.layout == CHANGELOG else self.table
+
+    @property
+    def changelog(self) -> BigQueryTarget | None:
+        """The table of changes."""
+        if self.layout == FLAT:
+            return None
+        return self.table if self.layout == CHANGELOG else replace(self.table, table=f"{self.table.table}_changelog")
+
+    @property
+    def is_staged(self) -> bool:
+        """Whether flat rows wait in the staging table for the end of the run."""
+        return self.layout != CHANGELOG and self.write != APPEND
+
+    @property
+    def names_all(self) -> bool:
+        """Whether the staging table names every document that was read, so that missing ones can be told."""
+        return self.deletes != IGNORE
+
+    @property
+    def staging(self) -> BigQueryTarget | None:
+        """The run's own table, if it needs one."""
+        if not (self.is_staged or self.names_all):
+            return None
+        digest = hashlib.sha256(self.run_id.encode()).hexdigest()[:12]
+        return replace(self.table, table=f"{self.table.table}_staging_{digest}")
+
+    @property
+    def fixed(self) -> tuple[Column, ...]:
+        """The columns that do not depend on what documents hold."""
+        return fixed_columns(self.parameters) + (spec_columns(self.spec) if self.spec else ())
+
+    def scope(self) -> str:
+        """A regular expression of the names of all documents that the export is about."""
+        paths = "|".join(pattern.regex() for pattern in self.patterns)
+        prefix = self.database.document_name("").replace("(", r"\(").replace(")", r"\)").replace(".", r"\.")
+        return f"^{prefix}(?:{paths})$"
