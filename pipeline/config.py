@@ -44,8 +44,8 @@ class Option:
     <<<<<<< HEAD
           label: what a form calls it; made from the name when absent.
           pattern: regular expression that the text of a template's parameter matches; made from the type when absent.
-          schemes: of the paths and addresses that workers in the cloud can reach, such as `gs`; empty for what is no path,
-            or is read when launching.
+          schemes: of the addresses that workers in the cloud can reach, such as `gs`; empty for what is no path, or is read
+        when launching.
           parameter: type of the template's parameter, such as GCS_WRITE_FOLDER; made from the type when absent.
           shown_with: name and values of another option, with one of which a form shows this one.
           in_templates: whether a template has a parameter for it.

@@ -10,21 +10,26 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from google.auth.credentials import AnonymousCredentials
-from google.cloud import storage
+from google.cloud import bigquery, storage
 
 import pipeline.specs
 from pipeline.__main__ import main
 from pipeline.local import BUCKET
 from tests.support.documents import read_collection
 from tests.support.ingest import profile
+from transforms.firestore import messages
 from transforms.firestore.client import FirestoreTarget
+from transforms.firestore.committer import AtomicGroup, Committer
+from transforms.firestore.packing import RequestLimits
+from transforms.firestore.values import serialised_fields
+from transforms.retry import RetryPolicy
 
 PROJECT = "demo-firebeam"
 REGION = "europe-west1"
@@ -41,20 +46,23 @@ class Place:
     Attributes:
       firestore: host and port.
       storage: URL of Cloud Storage.
-      bigquery: URL of BigQuery; None where it cannot run.
+      bigquery: URL of BigQuery.
       name: of the database, of the folder in the bucket, and of tables.
     """
 
     firestore: str
     storage: str
-    bigquery: str | None
+    bigquery: str
     name: str
 
     @property
     def environ(self) -> dict[str, str]:
         """How programs find the emulators."""
-        found = {"FIRESTORE_EMULATOR_HOST": self.firestore, "STORAGE_EMULATOR_HOST": self.storage}
-        return found | ({"BIGQUERY_EMULATOR_HOST": self.bigquery} if self.bigquery else {})
+        return {
+            "FIRESTORE_EMULATOR_HOST": self.firestore,
+            "STORAGE_EMULATOR_HOST": self.storage,
+            "BIGQUERY_EMULATOR_HOST": self.bigquery,
+        }
 
     @property
     def target(self) -> FirestoreTarget:
@@ -85,6 +93,14 @@ class Place:
         content: bytes = self._bucket().blob(f"{self.name}/{path}").download_as_bytes()
         return content
 
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """What a query answers; {table} is the table."""
+        client = bigquery.Client(
+            project=PROJECT, credentials=AnonymousCredentials(), client_options={"api_endpoint": self.bigquery}
+        )
+        table = f"`{self.table.replace(':', '.')}`"
+        return [tuple(row.values()) for row in client.query(query.format(table=table)).result()]
+
     def _bucket(self) -> storage.Bucket:
         options = {"api_endpoint": self.storage}
         client = storage.Client(project=PROJECT, credentials=AnonymousCredentials(), client_options=options)
@@ -107,18 +123,15 @@ class Launchable:
       flags: its own, with {folder} and {table} of the place; those of where and how are added.
       prepare: puts its input into the place, `n` records; what earlier rows left there is still there.
       check: raises AssertionError unless a run on what `prepare` made of `n` records has left exactly what it should.
-      with_bigquery: flags for where BigQuery's emulator runs.
     """
 
     flags: tuple[str, ...]
     prepare: Callable[[Place, int], None]
     check: Callable[[Place, int], None]
-    with_bigquery: tuple[str, ...] = field(default=())
 
     def arguments(self, place: Place, **more: str) -> list[str]:
         """The whole command line behind the job's name, for the DataflowRunner; `more` replaces or adds flags."""
-        flags = [*self.flags, *(self.with_bigquery if place.bigquery else ())]
-        own = dict(flag.removeprefix("--").split("=", 1) for flag in flags)
+        own = dict(flag.removeprefix("--").split("=", 1) for flag in self.flags)
         cloud = {
             "runner": "DataflowRunner",
             "project": PROJECT,
@@ -150,6 +163,8 @@ def _check_ingest(place: Place, n: int) -> None:
     assert {key: found.get(key) for key in expected} == expected
     assert {key: flat[key]["_meta"] for key in expected} == {key: full[key]["_meta"] for key in expected}
     assert {full[key]["_meta"]["version"] for key in expected} == {1}
+    rows = place.rows("SELECT candidate_id, years_experience FROM {table} ORDER BY candidate_id")
+    assert rows == [(key, one["career_trajectory"]["years_experience"]) for key, one in expected.items()]
 
 
 def _prepare_replay(place: Place, n: int) -> None:
@@ -175,16 +190,39 @@ def _check_replay(place: Place, n: int) -> None:
     assert left == []
 
 
+def _prepare_export(place: Place, n: int) -> None:
+    client, target = place.target.connect(), place.target
+    writes = [
+        messages.update(messages.document(target.document_name(f"people/{key}"), serialised_fields(fields)))
+        for key, fields in ((f"p{i:05d}", {"name": f"Person {i}", "age": i}) for i in range(n))
+    ]
+    Committer(client, RequestLimits(), RetryPolicy()).commit([AtomicGroup(tuple(writes))], guarded=False)
+
+
+def _check_export(place: Place, n: int) -> None:
+    rows = place.rows("SELECT document_id, name, age FROM {table} ORDER BY document_id")
+    assert rows == [(f"p{i:05d}", f"Person {i}", i) for i in range(n)]
+
+
 def _nameless(n: int) -> dict[str, Any]:
     return {**{key: value for key, value in profile(n).items() if key != "name"}, "candidate_id": f"nameless-{n:05d}"}
 
 
 LAUNCHABLE = {
     "ingest": Launchable(
-        ("--input={folder}/in/*.jsonl", "--dead_letters={folder}/dead_letters", "--batch_size=100"),
+        (
+            "--input={folder}/in/*.jsonl",
+            "--dead_letters={folder}/dead_letters",
+            "--bigquery_table={table}",
+            "--batch_size=100",
+        ),
         _prepare_ingest,
         _check_ingest,
-        ("--bigquery_table={table}",),
+    ),
+    "export": Launchable(
+        ("--collection=people", "--bigquery_table={table}", "--dead_letters={folder}/dead_letters"),
+        _prepare_export,
+        _check_export,
     ),
     "replay": Launchable(("--dead_letters={folder}/letters", "--spec=profiles"), _prepare_replay, _check_replay),
 }
