@@ -35,23 +35,20 @@ _TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no",
 class Option:
     """What a flag is beside its name, type and default, which its field has.
 
-        Attributes:
-          group: heading under which `--help` shows it.
-          help: one sentence without full stop.
-          choices: the only values allowed.
-          minimum, maximum: bounds of a number, both included.
-          metavar: what `--help` shows for the value.
-    <<<<<<< HEAD
-          label: what a form calls it; made from the name when absent.
-          pattern: regular expression that the text of a template's parameter matches; made from the type when absent.
-          schemes: of the addresses that workers in the cloud can reach, such as `gs`; empty for what is no path, or is read
+    Attributes:
+      group: heading under which `--help` shows it.
+      help: one sentence without full stop.
+      choices: the only values allowed.
+      minimum, maximum: bounds of a number, both included.
+      metavar: what `--help` shows for the value.
+      commas: whether a comma separates values of a flag that takes several.
+      label: what a form calls it; made from the name when absent.
+      pattern: regular expression that the text of a template's parameter matches; made from the type when absent.
+      schemes: of the addresses that workers in the cloud can reach, such as `gs`; empty for what is no path, or is read
         when launching.
-          parameter: type of the template's parameter, such as GCS_WRITE_FOLDER; made from the type when absent.
-          shown_with: name and values of another option, with one of which a form shows this one.
-          in_templates: whether a template has a parameter for it.
-    =======
-          commas: whether a comma separates values of a flag that takes several.
-    >>>>>>> fe2d8804e4de69c5b6a2bc93179fcbb6ef653020
+      parameter: type of the template's parameter, such as GCS_WRITE_FOLDER; made from the type when absent.
+      shown_with: name and values of another option, with one of which a form shows this one.
+      in_templates: whether a template has a parameter for it.
     """
 
     group: str
