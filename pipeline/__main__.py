@@ -20,6 +20,7 @@ _SILENCED = (
     "apache_beam.runners.portability.local_job_service",
     "apache_beam.io.gcp.bigquery",
     "apache_beam.io.gcp.bigquery_tools",
+    "apache_beam.runners.dataflow.dataflow_runner",
     "apache_beam.runners.dataflow.internal.apiclient",
 )
 

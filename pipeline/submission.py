@@ -68,6 +68,7 @@ def submit(job: ModuleType, plan: Any, options: PipelineOptions, console: Consol
         ledger.close(INTERRUPTED if stopped else FAILED, None if stopped else error, started_at)
         if isinstance(failure, Exception):
             raise JobError(error) from failure
+        _say(console, "stopped before Dataflow had the job; the same command submits it")
         raise
     status = shlex.join(
         [
