@@ -209,7 +209,7 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
         plan.job_id,
         plan.queries,
         compares=all(pattern.is_exact for pattern in plan.patterns),
-        passes=2 if _infers(plan) and config.infer == ALL else 1,
+        sampled=_sampled(plan),
         cursor_field=config.cursor_field,
         cursors=dict(plan.cursors),
         retry=plan.retry,
@@ -233,14 +233,14 @@ class _PlanQuery(beam.PTransform[PBegin, PCollection[Piece]]):
 
 def _shapes(pipeline: beam.Pipeline, pieces: list[PCollection[Piece]], plan: Plan) -> PCollection[Any]:
     """What the documents hold, as far as it is to be looked at."""
-    if not _infers(plan):
+    sampled = _sampled(plan)
+    if sampled == 0:
         nothing: PCollection[Any] = pipeline | "NoShapes" >> beam.Create([{}], reshuffle=False)
         return nothing
-    if plan.config.infer != ALL:
-        sampled = [query.limit(int(plan.config.infer)) for query in plan.queries]
+    if sampled is not None:
         pieces = [
-            pipeline | f"PlanSample[{pattern.text}]" >> _PlanQuery(plan, query)
-            for pattern, query in zip(plan.patterns, sampled, strict=True)
+            pipeline | f"PlanSample[{pattern.text}]" >> _PlanQuery(plan, query.limit(sampled))
+            for pattern, query in zip(plan.patterns, plan.queries, strict=True)
         ]
     within_maps = plan.config.nested != JSON
     shapes: PCollection[Any] = (
@@ -251,8 +251,11 @@ def _shapes(pipeline: beam.Pipeline, pieces: list[PCollection[Piece]], plan: Pla
     return shapes
 
 
-def _infers(plan: Plan) -> bool:
-    return plan.spec is None and plan.config.layout != CHANGELOG and plan.config.infer != "0"
+def _sampled(plan: Plan) -> int | None:
+    """How many documents of each query are looked at beforehand; None for all of them."""
+    if plan.spec is not None or plan.config.layout == CHANGELOG:
+        return 0
+    return None if plan.config.infer == ALL else int(plan.config.infer)
 
 
 def _read(pieces: list[PCollection[Piece]], plan: Plan) -> PCollection[Batch[Exported]]:

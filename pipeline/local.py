@@ -51,7 +51,7 @@ class BigQueryEmulator:
     Attributes:
       project: the project it holds; its name starts with `demo-`.
       rest: URL of the REST API, such as `http://127.0.0.1:9050`.
-      grpc: host and port of the Storage Read and Write APIs; None where BIGQUERY_EMULATOR_HOST alone says where to go.
+      grpc: host and port of the Storage Read and Write APIs; None where BIGQUERY_EMULATOR_GRPC_HOST should tell.
       gcs: URL of the Cloud Storage emulator that load jobs read from; None where STORAGE_EMULATOR_HOST should tell.
       bucket: a bucket that exists there.
     """
@@ -110,7 +110,8 @@ def bigquery_emulator(
     host = environ.get("BIGQUERY_EMULATOR_HOST")
     if host:
         storage = environ.get("STORAGE_EMULATOR_HOST")
-        yield BigQueryEmulator(project, _with_scheme(host), None, _with_scheme(storage) if storage else None)
+        grpc = environ.get("BIGQUERY_EMULATOR_GRPC_HOST") or None
+        yield BigQueryEmulator(project, _with_scheme(host), grpc, _with_scheme(storage) if storage else None)
         return
     environment = bigquery_environment(environ, say or _to_stderr)
     with contextlib.ExitStack() as running:

@@ -12,7 +12,12 @@ from transforms.firestore.client import FirestoreTarget
 # With the domain that older organisations' projects have: example.com:my-project.
 _PROJECT_ID = re.compile(r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{2,61}[a-z0-9]")
 
-EMULATOR_VARIABLES = ("FIRESTORE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST", "STORAGE_EMULATOR_HOST")
+EMULATOR_VARIABLES = (
+    "FIRESTORE_EMULATOR_HOST",
+    "BIGQUERY_EMULATOR_HOST",
+    "BIGQUERY_EMULATOR_GRPC_HOST",
+    "STORAGE_EMULATOR_HOST",
+)
 
 
 def firestore_target(project: str | None, database: str, environ: Mapping[str, str] = os.environ) -> FirestoreTarget:

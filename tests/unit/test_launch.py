@@ -12,6 +12,7 @@ from pipeline.__main__ import main
 from pipeline.config import parse
 from pipeline.launch import launch
 from pipeline.runners import beam_options, explain, runner
+from pipeline.targets import EMULATOR_VARIABLES
 from tests.support.scripted_firestore import PROJECT, Refusal, ScriptedFirestore
 from transforms.errors import AccountingError, JobError, UsageError
 from transforms.firestore import messages
@@ -62,7 +63,7 @@ def test_every_local_runner_is_the_fn_api_runner(name):
     assert isinstance(runner(options(*([f"--runner={name}"] if name else []))), FnApiRunner)
 
 
-@pytest.mark.parametrize("variable", ["FIRESTORE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST", "STORAGE_EMULATOR_HOST"])
+@pytest.mark.parametrize("variable", EMULATOR_VARIABLES)
 def test_dataflow_is_not_pointed_at_an_emulator(variable):
     flags = ["--input=none", "--project=acme-prod", "--runner=DataflowRunner"]
     with pytest.raises(UsageError, match=f"^{variable} points at an emulator, .* unset it: unset {variable}$"):

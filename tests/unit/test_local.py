@@ -288,6 +288,8 @@ def test_a_bigquery_emulator_that_the_environment_names_is_used_as_it_is(named: 
     with bigquery_emulator("demo-x", environ) as emulator:
         assert (emulator.rest, emulator.gcs) == ("http://localhost:9050", "http://localhost:9023")
         assert (emulator.project, emulator.grpc) == ("demo-x", None)
+    with bigquery_emulator("demo-x", {**environ, "BIGQUERY_EMULATOR_GRPC_HOST": "localhost:9060"}) as emulator:
+        assert emulator.grpc == "localhost:9060"
 
 
 def test_a_project_that_could_be_real_is_refused() -> None:

@@ -157,7 +157,7 @@ class RowInserter:
         queue = deque(self._packed(call))
         while queue:
             queue.extendleft(reversed(self._send(call, queue.popleft())))
-        _check_that_rows_are_at_fault(self._table, len(rows), call.rejected)
+        check_that_rows_are_at_fault(self._table, len(rows), call.rejected)
         return call.result()
 
     def _packed(self, call: _Call) -> list[list[int]]:
@@ -308,7 +308,7 @@ def upper_snake(reason: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", reason).upper()
 
 
-def _check_that_rows_are_at_fault(table: str, rows: int, rejected: Sequence[Rejected]) -> None:
+def check_that_rows_are_at_fault(table: str, rows: int, rejected: Sequence[Rejected]) -> None:
     """Stops the job when BigQuery refuses every one of many rows for one and the same reason."""
     if rows < _ALIKE_ROWS or len(rejected) < rows:
         return

@@ -71,7 +71,7 @@ class ConcludeExport:
       job_id: whose ledger says how many documents that are.
       queries: what was read, pattern by pattern.
       compares: whether the number of documents that Firestore has must be the number read.
-      passes: how often each document was read, and billed.
+      sampled: how many documents of each query were read beforehand, and billed; None for all of them.
       cursor_field: by which the next run goes on; None for none.
       cursors: where this run began, by pattern.
       retry: of every request to Firestore.
@@ -81,7 +81,7 @@ class ConcludeExport:
     job_id: str
     queries: tuple[Query, ...]
     compares: bool
-    passes: int
+    sampled: int | None
     cursor_field: str | None
     cursors: Mapping[str, Any]
     retry: RetryPolicy
@@ -95,8 +95,10 @@ class ConcludeExport:
         target, firestore = self.target, self.target.database.connect()
         client = target.table.client()
         totals = read_totals(firestore, self.job_id, self.retry)
-        found = sum(count(firestore, each, target.read_time, self.retry) for each in self.queries)
-        results: dict[str, Any] = {"firestore_documents": found, "documents_read": found * self.passes}
+        counts = [count(firestore, each, target.read_time, self.retry) for each in self.queries]
+        found = sum(counts)
+        beforehand = sum(each if self.sampled is None else min(each, self.sampled) for each in counts)
+        results: dict[str, Any] = {"firestore_documents": found, "documents_read": found + beforehand}
         if self.compares and found != totals.read:
             raise JobError(
                 f"Firestore has {found:,} documents as of {target.read_time.isoformat()}, but {totals.read:,} were "
