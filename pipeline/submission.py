@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+from apache_beam.runners.runner import PipelineState
 from rich.console import Console
 from rich.markup import escape
 
@@ -52,70 +53,74 @@ def submit(job: ModuleType, plan: Any, options: PipelineOptions, console: Consol
       UsageError: somebody else runs the job, or it is unfinished and its input has changed.
       JobError: the service did not take the job; the ledger says so.
       WaitEnded: a signal, or the service cannot be asked any more.
+      KeyboardInterrupt: a signal before the service had the job; the ledger says so.
     """
     cloud = CloudJob.of(options)
     started_at = time.time()
     ledger = RunLedger(plan)
     plan = ledger.open(cloud.owner, console)
+    with _signals_interrupt():
+        result = _hand_over(job, plan, options, ledger, console, started_at)
+        _say_where_it_is(result, cloud, plan, options, console)
+        if not (plan.config.wait and result.has_job):
+            return None
+        try:
+            state, error = _watch(result, ledger, plan, console)
+        except KeyboardInterrupt:
+            _say_it_goes_on(console, cloud, result.job_id())
+            raise WaitEnded(EXIT_INTERRUPTED) from None
+        except Exception as failure:  # of asking, not of the job
+            _say(console, f"the job cannot be watched any more: {explain(failure)}")
+            _say_it_goes_on(console, cloud, result.job_id())
+            raise WaitEnded(EXIT_FAILED) from failure
+    return ledger.close(state, error, started_at)
+
+
+def _hand_over(
+    job: ModuleType, plan: Any, options: PipelineOptions, ledger: RunLedger, console: Console, started_at: float
+) -> Any:
+    """Beam's result of a run that the service has taken; a run that it has not is closed."""
     try:
         job.provision(plan)
         pipeline = beam.Pipeline(runner=runner(options), options=options)
         job.build(pipeline, plan)
-        result: Any = pipeline.run()
-    except BaseException as failure:  # a Ctrl-C as well: nobody else would say that nothing runs
-        stopped = isinstance(failure, KeyboardInterrupt)
-        error = f"Dataflow did not get the job: {explain(failure)}"
-        ledger.close(INTERRUPTED if stopped else FAILED, None if stopped else error, started_at)
-        if isinstance(failure, Exception):
-            raise JobError(error) from failure
+        return pipeline.run()
+    except KeyboardInterrupt:
+        ledger.close(INTERRUPTED, None, started_at)
         _say(console, "stopped before Dataflow had the job; the same command submits it")
         raise
-    status = shlex.join(
-        [
-            "firebeam",
-            "status",
-            plan.job_id,
-            f"--project={plan.firestore.project}",
-            f"--database={plan.firestore.database}",
-        ]
-    )
-    if not result.has_job:  # a template's launcher: it is the service that creates the job, from this file
+    except Exception as failure:
+        error = f"Dataflow did not get the job: {explain(failure)}"
+        ledger.close(FAILED, error, started_at)
+        raise JobError(error) from failure
+
+
+def _say_where_it_is(result: Any, cloud: CloudJob, plan: Any, options: PipelineOptions, console: Console) -> None:
+    if result.has_job:
+        _say(console, f"Dataflow job {result.job_id()}, {cloud.name} in {cloud.region}")
+        _say(console, f"console: {cloud.console_link(result.job_id())}")
+    else:  # of a template's launcher: it is the service that creates the job, from this file
         _say(console, f"the job's description is {options.view_as(GoogleCloudOptions).template_location}")
-        _say(console, f"how far it is: {status}")
-        return None
-    dataflow_id = result.job_id()
-    _say(console, f"Dataflow job {dataflow_id}, {cloud.name} in {cloud.region}")
-    _say(console, f"console: {cloud.console_link(dataflow_id)}")
-    _say(console, f"how far it is: {status}")
-    if not plan.config.wait:
-        return None
-    try:
-        ended_by = _watch(result, ledger, plan, console)
-    except KeyboardInterrupt:
-        _say_it_goes_on(console, cloud, dataflow_id)
-        raise WaitEnded(EXIT_INTERRUPTED) from None
-    except Exception as failure:  # of asking, not of the job
-        _say(console, f"the job cannot be watched any more: {explain(failure)}")
-        _say_it_goes_on(console, cloud, dataflow_id)
-        raise WaitEnded(EXIT_FAILED) from failure
-    return ledger.close(FAILED if ended_by else COMPLETED, ended_by, started_at)
+    where = (f"--project={plan.firestore.project}", f"--database={plan.firestore.database}")
+    _say(console, f"how far it is: {shlex.join(['firebeam', 'status', plan.job_id, *where])}")
 
 
-def _watch(result: Any, ledger: RunLedger, plan: Any, console: Console) -> str | None:
-    """Shows progress until the job has ended; returns what ended it, if that was a failure.
+def _watch(result: Any, ledger: RunLedger, plan: Any, console: Console) -> tuple[str, str | None]:
+    """Shows progress until the job has ended; returns how, and what ended it.
 
     Raises:
       KeyboardInterrupt: a signal.
     """
     watched = _Watched(result)
-    with _signals_interrupt():
-        show_progress(watched, ledger.totals, lambda: None, console, plan.description.bytes_total)
+    show_progress(watched, ledger.totals, lambda: None, console, plan.description.bytes_total)
     failure = watched.failure
     if failure is None:
-        return None
+        return COMPLETED, None
     if not result.is_in_terminal_state():
         raise failure
-    return explain(failure)
+    if result.state == PipelineState.FAILED:
+        return FAILED, explain(failure)
+    return INTERRUPTED, None  # cancelled, by whom ever
 
 
 class _Watched:

@@ -155,6 +155,18 @@ def test_a_job_that_fails_while_somebody_waits_is_closed_with_what_ended_it(plac
     assert (job(place).state, job(place).error) == (FAILED, "no such database (step UpsertPairs/Commit)")
 
 
+def test_a_job_that_is_cancelled_while_somebody_waits_is_interrupted_and_can_go_on(place, cloud, capsys):
+    def cancel():
+        path = f"/v1b3/projects/{PROJECT}/locations/{REGION}/jobs/{cloud.job_id}"
+        cloud.service.answer("PUT", path, {"requestedState": "JOB_STATE_CANCELLED"})
+
+    with releasing(cloud, cancel, release=False):
+        assert submit(place, cloud, wait="true") == 130
+    shown = capsys.readouterr().err
+    assert "to go on: firebeam ingest " in shown
+    assert job(place).state == INTERRUPTED
+
+
 def test_a_signal_ends_the_waiting_and_not_the_job(place, cloud, capsys):
     number = signal.SIGTERM
 
@@ -184,15 +196,16 @@ def test_a_templates_launcher_writes_the_job_and_says_nothing_of_one_that_it_doe
 
 
 @contextlib.contextmanager
-def releasing(cloud, first=lambda: None):
-    """Lets the job end as soon as it is submitted, after something else was done."""
+def releasing(cloud, first=lambda: None, release=True):
+    """Does something as soon as a job is submitted, and lets the job end then."""
 
-    def release():
+    def follow():
         assert comes_true(lambda: len(cloud.service.jobs) == 1, within_s=30)
         first()
-        cloud.released.set()
+        if release:
+            cloud.released.set()
 
-    thread = threading.Thread(target=release)
+    thread = threading.Thread(target=follow)
     thread.start()
     yield
     thread.join()

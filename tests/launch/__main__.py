@@ -29,7 +29,7 @@ from rich.table import Table
 
 import pipeline.specs
 from pipeline import JOBS
-from pipeline.local import bigquery_emulator, firestore_emulator
+from pipeline.local import EmulatorMissingError, EmulatorStartError, bigquery_emulator, firestore_emulator
 from pipeline.templates import metadata
 from tests.launch import image
 from tests.launch.service import DONE, LoopbackDataflow, SubmittedJob, check_job
@@ -217,7 +217,14 @@ def main() -> int:
     console = Console(width=WIDTH)
     logging.getLogger("apache_beam").setLevel(logging.ERROR)  # every worker warns of what it lacks beside a container
     console.print("building what the image holds in .venv-launch …")
-    python = image.build()
+    try:
+        return _run(console, image.build())
+    except (image.BuildError, EmulatorMissingError, EmulatorStartError) as failure:
+        console.print(escape(str(failure)), highlight=False, soft_wrap=True)
+        return 1
+
+
+def _run(console: Console, python: Path) -> int:
     with contextlib.ExitStack() as running:
         directory = Path(running.enter_context(TemporaryDirectory()))
         empty = directory / "empty"

@@ -27,17 +27,21 @@ _BASE = re.compile(r"apache/beam_python(\d+\.\d+)_sdk:")
 _NOT_OF_UV = frozenset({"--no-cache-dir"})
 
 
+class BuildError(Exception):
+    """What the image holds cannot be installed here; the text says which step failed, and how."""
+
+
 def build() -> Path:
     """The Python of the environment, built when it is not there yet or its requirements have changed.
 
     The package itself is installed anew every time.
 
     Raises:
-      RuntimeError: a step of the Dockerfile failed.
+      BuildError: a step of the Dockerfile failed.
     """
     uv = find_uv(os.environ)
     if uv is None:
-        raise RuntimeError("uv is not installed; `make launch-check` installs it into .venv")
+        raise BuildError("uv is not installed; `make launch-check` installs it into .venv")
     python = ENVIRONMENT / "bin" / "python"
     steps = [step for step in instructions() if step.word in ("COPY", "RUN") and step.stage == "worker"]
     fingerprint = hashlib.sha256((ROOT / "templates" / "requirements.txt").read_bytes()).hexdigest()
@@ -56,7 +60,7 @@ def build() -> Path:
 def _version() -> str:
     found = _BASE.search(DOCKERFILE.read_text())
     if not found:
-        raise RuntimeError(f"{DOCKERFILE} is not built on an image of Beam's SDK")
+        raise BuildError(f"{DOCKERFILE} is not built on an image of Beam's SDK")
     return found[1]
 
 
@@ -94,4 +98,4 @@ def _by_uv(command: Sequence[str], uv: Path, python: Path) -> list[str]:
 def _run(command: Sequence[str], directory: Path) -> None:
     done = subprocess.run(command, cwd=directory, env=without_emulators(), capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"{shlex.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        raise BuildError(f"{shlex.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
