@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.pvalue import PBegin, PCollection
 
 from pipeline.export_flags import (
@@ -34,9 +34,12 @@ from pipeline.jobs import derived_job_id, digest
 from pipeline.specs import read_spec
 from transforms.batches.stopping import PassedOver
 from transforms.bigquery.document_columns import JSON
+from transforms.bigquery.load import check_temp_location
+from transforms.bigquery.storage_target import StorageTarget
 from transforms.bigquery.tables import BigQueryTarget, existing_columns
 from transforms.dead_letters import StoreDeadLetters, check_writable, remove_letters
-from transforms.export.rows import RowWriter
+from transforms.export.rows import RowsPlan
+from transforms.export.sinks import FILE_LOADS, INSERT_ROWS, TYPED_METHODS
 from transforms.export.steps import DropHeld, ExportedOf, InferShapes, ProvideTables, WriteRows
 from transforms.export.tables import ConcludeExport
 from transforms.export.target import (
@@ -73,6 +76,9 @@ class Plan:
     """A config with everything read and looked up that the graph needs.
 
     Attributes:
+      read_time: as of when documents are read; when the run begins if None.
+      method: of `sinks.METHODS`.
+      storage_host: of an emulator's Storage Write API, where that is used.
       opening: how the run begins; None until the ledger has said so.
       cursors: where each pattern's last run ended, by pattern.
     """
@@ -84,6 +90,8 @@ class Plan:
     table: BigQueryTarget
     spec: RecordSpec | None
     read_time: datetime.datetime | None
+    method: str
+    storage_host: str | None
     opening: Opening | None = None
     cursors: tuple[tuple[str, Any], ...] = ()
 
@@ -139,6 +147,8 @@ class Plan:
         if self.config.cursor_field:
             last = read_last_results(self.firestore.connect(), self.job_id, opening.attempt, self.retry)
             cursors = last.get("cursors", {})
+        if self.method == FILE_LOADS:  # a completed batch says nothing about its rows
+            opening = replace(opening, completed=frozenset())
         return replace(self, opening=opening, cursors=tuple(sorted(cursors.items())))
 
     def _query(self, pattern: CollectionPattern, cursor: Any) -> Query:
@@ -162,6 +172,11 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     read_time = None if config.read_time is None else moment_of(config.read_time)
     table = BigQueryTarget.parse(config.bigquery_table)
     spec = None if config.spec is None else read_spec(config.spec)
+    temp_location = options.view_as(GoogleCloudOptions).temp_location
+    method = config.bigquery_method or (FILE_LOADS if (temp_location or "").startswith("gs://") else INSERT_ROWS)
+    if method == FILE_LOADS:
+        check_temp_location(temp_location)
+    storage_host = StorageTarget.of(table).grpc_host if method in TYPED_METHODS else None
     check_writable(config.dead_letters)
     texts = sorted(pattern.text for pattern in patterns)
     about = (texts, sorted(config.where), config.fields, config.layout, config.mode, config.cursor_field)
@@ -172,7 +187,7 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
         input_fingerprint=digest(about, config.batch_size, config.max_ranges, config.read_time),
         spec_fingerprint=spec.fingerprint if spec else digest(config.nested, config.infer),
     )
-    return Plan(config, description, firestore, patterns, table, spec, read_time)
+    return Plan(config, description, firestore, patterns, table, spec, read_time, method, storage_host)
 
 
 def provision(plan: Plan) -> None:
@@ -198,9 +213,10 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     batches = _read(pieces, plan) | "BeginBatch" >> BeginBatch(ledger)
     if config.mode == INCREMENTAL:
         batches = batches | "DropHeld" >> DropHeld(target, columns)
+    rows = RowsPlan(target, plan.run.started_at, plan.method, ledger, plan.storage_host)
+    written = batches | "WriteRows" >> WriteRows(rows, columns)
     outcomes = (
-        batches
-        | "WriteRows" >> WriteRows(RowWriter(target, plan.run.started_at), columns)
+        written.batches
         | "StoreDeadLetters" >> StoreDeadLetters(config.dead_letters, NAME, plan.job_id)
         | "CompleteBatch" >> CompleteBatch(ledger)
     )
@@ -214,7 +230,7 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
         cursors=dict(plan.cursors),
         retry=plan.retry,
     )
-    _ = outcomes | "CompleteJob" >> CompleteJob(ledger, conclude, conclude.clean_up, after=(columns,))
+    _ = outcomes | "CompleteJob" >> CompleteJob(ledger, conclude, conclude.clean_up, after=(columns, *written.loaded))
 
 
 class _PlanQuery(beam.PTransform[PBegin, PCollection[Piece]]):

@@ -10,6 +10,7 @@ from pipeline.config import option
 from pipeline.jobs import JobConfig
 from transforms.bigquery.document_columns import JSON, NESTED
 from transforms.errors import UsageError
+from transforms.export.sinks import METHODS
 from transforms.export.target import CHANGELOG, DELETES, FLAT, IGNORE, LAYOUTS, MARK, MERGE, REPLACE, WRITES
 from transforms.firestore.collection_patterns import CollectionPattern
 from transforms.firestore.conditions import parse_condition
@@ -73,6 +74,13 @@ class Config(JobConfig):
         help="seconds before the last run's greatest value that are read again, for writers whose clocks differ",
     )
     bigquery_table: str = option(group="BigQuery", metavar="PROJECT:DATASET.TABLE", help="table to write to")
+    bigquery_method: str | None = option(
+        None,
+        group="BigQuery",
+        choices=METHODS,
+        help="FILE_LOADS, the cheapest, when --temp_location is a gs:// folder, else INSERT_ROWS; STORAGE_WRITE is the "
+        "Storage Write API, with EXACTLY_ONCE no row is ever there twice",
+    )
     layout: str = option(
         FLAT,
         group="BigQuery",

@@ -11,7 +11,6 @@ What the documents hold and who reads them: `job_ledger.py`, `job_results.py` an
 import datetime
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import apache_beam as beam
@@ -19,38 +18,14 @@ from apache_beam.pvalue import PCollection
 from apache_beam.typehints.decorators import no_annotations
 
 from transforms.batches.stopping import is_asked_to_stop
-from transforms.firestore.client import FirestoreTarget
-from transforms.job_ledger import COMPLETED, JobLedger
+from transforms.job_ledger import COMPLETED
 from transforms.job_results import read_results, write_results
+from transforms.ledger_entry import LedgerEntry as LedgerEntry
 from transforms.metrics import count_batch
-from transforms.retry import RetryPolicy
 from transforms.totals import read_totals
 from transforms.types import Batch, BatchOutcome, DeadLetter, Exported, Record, Written
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class LedgerEntry:
-    """Which run of which job a pipeline is, and where its ledger is kept.
-
-    Attributes:
-      target: the database.
-      job_id: of the job.
-      attempt: which run, counted from 1.
-      retry: of every request.
-      unattended: as in `Opening`.
-    """
-
-    target: FirestoreTarget
-    job_id: str
-    attempt: int
-    retry: RetryPolicy
-    unattended: bool = False
-
-    def connect(self) -> JobLedger:
-        """For use in a worker."""
-        return JobLedger(self.target.connect(), self.job_id, self.retry)
 
 
 class BeginBatch(beam.PTransform[PCollection[Any], PCollection[Any]]):

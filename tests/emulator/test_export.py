@@ -1,46 +1,18 @@
 """Firestore into BigQuery on the real emulators: no type, no row and no run is lost."""
 
 import datetime
-import itertools
-import json
 import math
 
 import pytest
 
-from tests.support.export import ExportDesk
+from tests.support.export import own, people
 from tests.support.faulty_firestore import FaultyFirestore
 from tests.support.scripted_firestore import Refusal
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.values import GeoPoint, Reference, Vector
 
 pytestmark = pytest.mark.emulator
 
 MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=datetime.timezone.utc)
-FIXED = {
-    "document_id",
-    "document_name",
-    "create_time",
-    "update_time",
-    "read_time",
-    "extracted_at",
-    "deleted_at",
-    "_overflow",
-}
-
-
-@pytest.fixture
-def desk(firestore_host, firestore_project, bigquery, tmp_path, monkeypatch):
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore_host)
-    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", bigquery.rest)
-    return ExportDesk(FirestoreTarget(firestore_project, emulator_host=firestore_host), bigquery, tmp_path)
-
-
-def people(*numbers, **more):
-    return {f"users/u{n:03d}": {"n": n, **more} for n in numbers}
-
-
-def own(row):
-    return {name: value for name, value in row.items() if name not in FIXED}
 
 
 def test_a_document_of_every_type_comes_back_with_exact_values(desk):
@@ -121,6 +93,58 @@ def test_the_case_that_data_frames_die_of_600_documents_with_last_modified_neste
         assert rows[path]["last_modified"] == last_modified
         assert rows[path]["profile"]["address"] == fields["profile"]["address"]
         assert rows[path]["value"] == fields["value"]
+
+
+METHODS = ("INSERT_ROWS", "STORAGE_WRITE", "STORAGE_WRITE_EXACTLY_ONCE", "FILE_LOADS")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_ends_in_the_same_rows(desk, method):
+    flags = (f"--bigquery_method={method}", f"--temp_location=gs://{desk.bigquery.bucket}/temp", "--layout=both")
+    fields = {
+        "at": MOMENT,
+        "nan": math.inf,
+        "map": {"a": [1]},
+        "point": GeoPoint(1.5, 2),
+        "v": Vector((0.5,)),
+    }
+    # Not text: the emulator's load jobs take no text for a JSON value.
+    desk.store({**people(1, 2, **fields), "users/u3": {"n": [True], "raw": b"\x00\xff"}})
+    assert desk.export(*flags, "--deletes=mark", "--batch_size=2") == 0
+    desk.store({"users/u3": None})
+    assert desk.export(*flags, "--deletes=mark", "--batch_size=2", "--mode=incremental") == 0
+    assert desk.counts() == (2, 0, 2)
+    first, second = desk.rows()
+    assert own(first) == {
+        "n": 1,
+        "at": MOMENT,
+        "nan": math.inf,
+        "map": {"a": [1]},
+        "point": "POINT(2 1.5)",
+        "v": [0.5],
+        "raw": None,
+    }
+    assert second["n"] == 2
+    assert [row["document_id"] for row in desk.rows("")] == ["u001", "u002", "u3"]
+    assert [row["raw"] for row in desk.rows("")][2] == b"\x00\xff"
+    assert [row["document_id"] for row in desk.rows("_changelog_latest")] == ["u001", "u002"]
+
+
+def test_a_batch_that_is_done_again_has_every_row_once_with_exactly_once(desk, monkeypatch):
+    desk.store(people(*range(10)))
+    flags = ("--write=append", "--batch_size=4", "--bigquery_method=STORAGE_WRITE_EXACTLY_ONCE")
+
+    def refuse(request):
+        is_completion = request.rpc == "Commit" and b"has_overflow" in request.body
+        return Refusal("PERMISSION_DENIED", "somebody took the role away") if is_completion else None
+
+    with FaultyFirestore(desk.database.emulator_host, refuse=refuse) as server:
+        monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", server.host)
+        assert desk.export(*flags) == 1
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", desk.database.emulator_host)
+    assert [row["n"] for row in desk.rows("")] != []
+    assert desk.export(*flags) == 0
+    assert sorted(row["n"] for row in desk.rows("")) == list(range(10))
 
 
 def test_the_schema_grows_three_times_and_no_column_is_ever_retyped(desk):
@@ -223,96 +247,6 @@ def test_what_is_gone_is_marked_removed_or_left_and_others_rows_are_not_touched(
     ]
 
 
-def test_an_incremental_scan_writes_only_what_bigquery_does_not_hold(desk):
-    desk.store(people(*range(10)))
-    assert desk.export("--mode=incremental") == 0
-    assert desk.counts() == (10, 10, 0)
-    desk.store({"users/u003": {"n": 33}, "users/u004": None, **people(77)})
-    assert desk.export("--mode=incremental", "--deletes=mark") == 0
-    assert desk.counts() == (10, 2, 8)
-    assert sorted(row["n"] for row in desk.rows()) == [0, 1, 2, 5, 6, 7, 8, 9, 33, 77]
-
-
-def test_a_cursor_reads_only_what_lies_behind_it_and_never_skips_equal_times(desk):
-    def at(seconds):
-        return MOMENT + datetime.timedelta(seconds=seconds)
-
-    flags = ("--mode=incremental", "--cursor_field=last_modified", "--lookback_s=0")
-    desk.store({f"users/u{n}": {"last_modified": at(n)} for n in range(5)})
-    assert desk.export(*flags) == 0
-    assert desk.counts() == (5, 5, 0)
-    desk.store({"users/a-late-one-of-the-same-time": {"last_modified": at(4)}, "users/u9": {"last_modified": at(9)}})
-    assert desk.export(*flags) == 0
-    assert desk.counts() == (3, 2, 1)  # the one at the cursor is read again
-    assert desk.export(*flags) == 0
-    assert desk.counts() == (1, 0, 1)
-    desk.store({"users/u0": {"last_modified": at(7)}})
-    assert desk.export(*flags) == 0
-    assert desk.counts() == (1, 0, 1)  # behind the cursor, by a writer whose clock is late
-    assert desk.export(*flags[:2], "--lookback_s=5") == 0
-    assert desk.counts() == (4, 1, 3)
-    assert len(desk.rows()) == 7
-
-
-def test_a_changelog_has_the_columns_and_the_json_of_the_extension(desk):
-    desk.store(people(1, at=MOMENT, place=GeoPoint(1.5, 2.5), ref=Reference(desk.database.document_name("a/b"))))
-    assert desk.export("--layout=changelog") == 0
-    (row,) = desk.rows("")
-    assert row["operation"] == "IMPORT"
-    assert json.loads(row["data"]) == {
-        "n": 1,
-        "at": {"_seconds": 1767323045, "_nanoseconds": 678901000},
-        "place": {"_latitude": 1.5, "_longitude": 2.5},
-        "ref": "a/b",
-    }
-    assert (row["document_id"], row["old_data"], row["timestamp"]) == ("u001", None, row["update_time"])
-    (again,) = desk.rows()
-    assert again["event_id"] == row["event_id"]
-
-
-def test_an_incremental_changelog_tells_created_updated_and_deleted_documents(desk):
-    flags = ("--layout=changelog", "--mode=incremental", "--deletes=mark")
-    desk.store(people(1, 2, 3))
-    assert desk.export(*flags) == 0
-    desk.store({"users/u001": None, "users/u002": {"n": 22}})
-    assert desk.export(*flags) == 0
-    assert desk.export(*flags) == 0
-    changes = [(row["document_id"], row["operation"]) for row in desk.rows("", "update_time, document_name")]
-    assert sorted(changes) == [
-        ("u001", "CREATE"),
-        ("u001", "DELETE"),
-        ("u002", "CREATE"),
-        ("u002", "UPDATE"),
-        ("u003", "CREATE"),
-    ]
-    assert [json.loads(row["data"])["n"] for row in desk.rows()] == [22, 3]
-
-
-def test_both_layouts_at_once_have_the_same_documents(desk):
-    desk.store(people(1, 2))
-    assert desk.export("--layout=both", "--deletes=mark") == 0
-    desk.store({"users/u001": None})
-    assert desk.export("--layout=both", "--deletes=mark", "--mode=incremental") == 0
-    assert [row["document_id"] for row in desk.rows()] == ["u002"]
-    assert [row["document_id"] for row in desk.rows("_changelog_latest")] == ["u002"]
-
-
-def test_collections_below_any_document_have_their_parents_as_columns(desk):
-    desk.store(
-        {
-            "users/ada/posts/1": {"n": 1},
-            "users/bob/posts/2": {"n": 2},
-            "teams/x/posts/3": {"n": 3},
-            "posts/4": {"n": 4},
-        }
-    )
-    assert desk.export("--collection=users/{user}/posts") == 0
-    assert [(row["user"], row["n"]) for row in desk.rows()] == [("ada", 1), ("bob", 2)]
-    assert desk.counts() == (2, 2, 0)
-    assert desk.export("--collection_group=posts") == 0
-    assert sorted(row["n"] for row in desk.rows()) == [1, 2, 3, 4]
-
-
 def test_conditions_and_fields_say_what_is_exported(desk):
     desk.store({f"users/u{n}": {"n": n, "city": "London" if n % 2 else "Rome", "x": 1} for n in range(6)})
     assert desk.export("--where=n >= 2", '--where=city in ["London", "Oslo"]', "--fields=n") == 0
@@ -340,28 +274,6 @@ def test_an_empty_collection_makes_an_empty_table(desk):
     assert desk.export() == 0
     assert desk.rows() == []
     assert desk.counts() == (0, 0, 0)
-
-
-# The second batch's last write comes before the merge, the results behind it.
-@pytest.mark.parametrize(("marker", "passed"), [(b"has_overflow", 1), (b"/results/", 0)], ids=["before", "after"])
-def test_an_interrupted_merge_is_done_by_the_same_command_and_changes_nothing_twice(desk, monkeypatch, marker, passed):
-    desk.store(people(*range(20)))
-    seen = itertools.count()
-
-    def refuse(request):
-        if request.rpc == "Commit" and marker in request.body and next(seen) >= passed:
-            return Refusal("PERMISSION_DENIED", "somebody took the role away")
-        return None
-
-    with FaultyFirestore(desk.database.emulator_host, refuse=refuse) as server:
-        monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", server.host)
-        assert desk.export("--batch_size=7", "--deletes=mark") == 1
-    assert len(desk.staging_tables()) == 1
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", desk.database.emulator_host)
-    assert desk.export("--batch_size=7", "--deletes=mark") == 0
-    assert [row["n"] for row in desk.rows("")] == list(range(20))
-    assert all(row["deleted_at"] is None for row in desk.rows(""))
-    assert desk.staging_tables() == []
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.__main__ import main
 from pipeline.local import BigQueryEmulator
+from transforms.bigquery.document_columns import fixed_columns
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.firestore import messages
 from transforms.firestore.client import FirestoreTarget
@@ -84,3 +85,17 @@ class ExportDesk:
         """What is left of runs."""
         tables = self.target.client().list_tables(f"{self.bigquery.project}.local")
         return [table.table_id for table in tables if table.table_id.startswith(f"{self.table}_staging")]
+
+
+# The columns that every table of documents has.
+FIXED = frozenset(column.name for column in fixed_columns())
+
+
+def people(*numbers: int, **more: Any) -> dict[str, dict[str, Any]]:
+    """Documents of users, by path."""
+    return {f"users/u{n:03d}": {"n": n, **more} for n in numbers}
+
+
+def own(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row has of its document's own fields."""
+    return {name: value for name, value in row.items() if name not in FIXED}

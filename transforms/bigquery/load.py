@@ -20,7 +20,7 @@ import apache_beam as beam
 from apache_beam.io.gcp.bigquery import BigQueryDisposition, WriteToBigQuery
 from apache_beam.io.gcp.bigquery_tools import RetryStrategy
 from apache_beam.options.pipeline_options import GoogleCloudOptions
-from apache_beam.pvalue import PCollection
+from apache_beam.pvalue import AsSingleton, PCollection
 from google.api_core.exceptions import from_http_status
 
 from transforms.bigquery.emulator import EmulatorClient
@@ -66,7 +66,8 @@ class LoadRows(beam.PTransform[PCollection[dict[str, Any]], LoadResult]):
 
     Args:
       target: the table; `ensure_table` has made it.
-      columns: of the table.
+      columns: of the table; with FILE_LOADS also a side input, for a table whose columns only the job finds out. Rows
+        are then expected as load jobs want them, see `rows.loadable`.
       method: FILE_LOADS or STREAMING_INSERTS.
       temp_location: gs:// folder for FILE_LOADS; None takes the pipeline's --temp_location.
     """
@@ -74,7 +75,7 @@ class LoadRows(beam.PTransform[PCollection[dict[str, Any]], LoadResult]):
     def __init__(
         self,
         target: BigQueryTarget,
-        columns: Sequence[Column],
+        columns: Sequence[Column] | AsSingleton,
         method: str = "FILE_LOADS",
         *,
         temp_location: str | None = None,
@@ -82,8 +83,10 @@ class LoadRows(beam.PTransform[PCollection[dict[str, Any]], LoadResult]):
         super().__init__()
         if method not in METHODS:
             raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+        if isinstance(columns, AsSingleton) and method != "FILE_LOADS":
+            raise ValueError(f"{method} needs the table's columns before the job starts")
         self.target = target
-        self.columns = tuple(columns)
+        self.columns = columns if isinstance(columns, AsSingleton) else tuple(columns)
         self.method = method
         self.temp_location = temp_location
 
@@ -96,12 +99,10 @@ class LoadRows(beam.PTransform[PCollection[dict[str, Any]], LoadResult]):
         pipeline = rows.pipeline
         temp_location = self.temp_location or pipeline.options.view_as(GoogleCloudOptions).temp_location
         check_temp_location(temp_location)
-        json_columns = [column.name for column in self.columns if column.type == "JSON"]
-        result = (
-            rows
-            | "ParseJsonColumns" >> beam.Map(loadable, json_columns)
-            | "LoadFiles" >> self._write(custom_gcs_temp_location=temp_location)
-        )
+        if not isinstance(self.columns, AsSingleton):
+            json_columns = [column.name for column in self.columns if column.type == "JSON"]
+            rows = rows | "ParseJsonColumns" >> beam.Map(loadable, json_columns)
+        result = rows | "LoadFiles" >> self._write(custom_gcs_temp_location=temp_location)
         load_jobs = result.destination_load_jobid_pairs | "NameLoadJob" >> beam.MapTuple(_job_id)
         return LoadResult(_nothing(pipeline, "NoRejectedRows", RejectedRow), load_jobs)
 
@@ -117,8 +118,7 @@ class LoadRows(beam.PTransform[PCollection[dict[str, Any]], LoadResult]):
     def _write(self, **options: Any) -> WriteToBigQuery:
         return WriteToBigQuery(
             table=f"{self.target.project}:{self.target.dataset}.{self.target.table}",
-            # The dict itself would do, but makes Beam warn about each JSON column.
-            schema=partial(_schema_of, beam_schema(self.columns)),
+            **self._schema(),
             method=self.method,
             create_disposition=BigQueryDisposition.CREATE_NEVER,
             write_disposition=BigQueryDisposition.WRITE_APPEND,
@@ -126,14 +126,25 @@ class LoadRows(beam.PTransform[PCollection[dict[str, Any]], LoadResult]):
             **options,
         )
 
+    def _schema(self) -> dict[str, Any]:
+        if isinstance(self.columns, AsSingleton):
+            return {"schema": _schema_of_columns, "schema_side_inputs": (self.columns,)}
+        # The dict itself would do, but makes Beam warn about each JSON column.
+        return {"schema": partial(_schema_of, beam_schema(self.columns))}
 
-def beam_schema(columns: Sequence[Column]) -> dict[str, list[dict[str, str]]]:
+
+def beam_schema(columns: Sequence[Column]) -> dict[str, list[dict[str, Any]]]:
     """Columns as Beam takes them.
 
     >>> beam_schema([Column("tags", "STRING", "REPEATED"), Column("age", "INT64")])["fields"][1]
     {'name': 'age', 'type': 'INTEGER', 'mode': 'NULLABLE'}
     """
-    return {"fields": [{"name": c.name, "type": c.legacy_type, "mode": c.mode} for c in columns]}
+    return {"fields": [_beam_field(column) for column in columns]}
+
+
+def _beam_field(column: Column) -> dict[str, Any]:
+    field = {"name": column.name, "type": column.legacy_type, "mode": column.mode}
+    return {**field, "fields": [_beam_field(member) for member in column.fields]} if column.fields else field
 
 
 def check_temp_location(temp_location: str | None) -> None:
@@ -182,6 +193,11 @@ _STATUSES = {status.phrase: status.value for status in HTTPStatus if status >= H
 def _schema_of(schema: dict[str, Any], _: Any) -> dict[str, Any]:
     """The schema, whatever the destination."""
     return schema
+
+
+def _schema_of_columns(_: Any, columns: Sequence[Column]) -> dict[str, Any]:
+    """The schema of a table whose columns come as a side input."""
+    return beam_schema(columns)
 
 
 def _job_id(_: str, job: Any) -> str:

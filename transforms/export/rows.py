@@ -1,8 +1,8 @@
-"""Makes the rows of a batch of documents and sends them. Plain Python.
+"""Makes the rows of a batch of documents and hands them to their tables. Plain Python.
 
-Batch[Exported] ─┬─ changed ──▶ flat row, changelog row ──▶ RowInserter ─┬─ accepted
-                 │                                                       └─ refused: dead letter
-                 └─ unchanged ─▶ its name, where missing documents are looked for
+Batch[Exported] ─┬─ changed ──▶ flat row, changelog row ──▶ Sink ─┬─ accepted
+                 │                                                └─ refused: dead letter
+                 └─ unchanged ─▶ its name only, where missing documents are looked for
 """
 
 from __future__ import annotations
@@ -10,137 +10,187 @@ from __future__ import annotations
 import datetime
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from transforms.bigquery.changelog import ChangelogRows
+from transforms.bigquery.changelog import CHANGELOG_COLUMNS, ChangelogRows
 from transforms.bigquery.document_columns import DOCUMENT_NAME
 from transforms.bigquery.document_rows import DocumentRows
-from transforms.bigquery.inserter import InsertResult, Rejected, RowInserter
-from transforms.bigquery.rows import Row, insert_id
+from transforms.bigquery.inserter import Rejected
+from transforms.bigquery.rows import Row, insert_id, loadable
 from transforms.bigquery.schema import Column
+from transforms.bigquery.storage_target import StorageTarget
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.errors import RecordError
+from transforms.export.sinks import (
+    FILE_LOADS,
+    INSERT_ROWS,
+    STORAGE_WRITE_EXACTLY_ONCE,
+    TYPED_METHODS,
+    Appended,
+    Collected,
+    Inserted,
+    Sink,
+)
+from transforms.export.streams import StreamLedger
 from transforms.export.target import ExportTarget
+from transforms.firestore.documents import Document
+from transforms.ledger_entry import LedgerEntry
+from transforms.records.spec import RecordSpec
 from transforms.types import Batch, DeadLetter, Exported
 
 STEP = "WriteRows"
+
+ROWS, CHANGES, NAMES = "rows", "changes", "names"
+PURPOSES = (ROWS, CHANGES, NAMES)
+
+# Those of flat rows are found out by the job.
+STATIC_COLUMNS = {CHANGES: CHANGELOG_COLUMNS, NAMES: (Column(DOCUMENT_NAME, "STRING"),)}
 
 
 class RowMaker(Protocol):
     """Makes rows of one table."""
 
-    def row(self, document: Any, parameters: Mapping[str, str] | None = None) -> Row:
+    def row(self, document: Document, parameters: Mapping[str, str] | None = None) -> Row:
         """Raises RecordError for a document that no row can be made of."""
 
 
-class Sink(Protocol):
-    """Takes rows of one table and has an answer for each."""
+@dataclass(frozen=True)
+class RowsPlan:
+    """How the rows of an export are made and sent; picklable.
 
-    def insert(self, rows: Sequence[Mapping[str, Any]], insert_ids: Sequence[str]) -> InsertResult:
-        """Raises TransientError or JobError when nothing is known about the rows."""
+    Attributes:
+      extracted_at: of all rows.
+      method: of `sinks.METHODS`.
+      storage: where the Storage Write API is, for the methods that use it.
+      ledger: keeps the streams of batches.
+    """
+
+    target: ExportTarget
+    extracted_at: datetime.datetime
+    method: str
+    ledger: LedgerEntry
+    storage_host: str | None = None
+
+    def destination(self, purpose: str) -> BigQueryTarget | None:
+        """The table that rows of a purpose go to; None where there are none."""
+        target = self.target
+        if purpose == ROWS:
+            return target.staging if target.is_staged else target.flat
+        if purpose == CHANGES:
+            return target.changelog
+        return target.staging if target.names_all else None
 
 
 class RowWriter:
-    """Writes the rows of batches to the tables of an export; picklable, connects when it is first used.
+    """Writes the rows of batches; for one thread. Connects when it is first used.
 
     Args:
-      target: the tables.
-      extracted_at: of all rows.
+      columns: of the flat table.
     """
 
-    def __init__(self, target: ExportTarget, extracted_at: datetime.datetime):
-        self._target, self._extracted_at = target, extracted_at
-        self._makers: list[tuple[RowMaker, Sink]] = []
-        self._names: Sink | None = None
+    def __init__(self, plan: RowsPlan, columns: Sequence[Column]):
+        self._plan, self._columns = plan, columns
+        self._sinks = {purpose: self._sink(purpose) for purpose in PURPOSES if plan.destination(purpose)}
+        self._makers = {purpose: self._maker(purpose) for purpose in (ROWS, CHANGES) if purpose in self._sinks}
 
-    def __reduce__(self) -> tuple[type[RowWriter], tuple[Any, ...]]:
-        return RowWriter, (self._target, self._extracted_at)
-
-    def write(self, batch: Batch[Exported], columns: Sequence[Column]) -> Batch[Exported]:
-        """Writes a batch; every entry is afterwards still an entry or a dead letter.
-
-        Args:
-          columns: of the flat table; the same for every batch.
-        """
-        if not self._makers:
-            self._connect(columns)
+    def write(self, batch: Batch[Exported]) -> Batch[Exported]:
+        """Writes a batch; every entry is afterwards still an entry or a dead letter."""
         books = _Books(batch)
-        for maker, sink in self._makers:
-            books.send(maker, sink)
-        if self._names is not None:
-            books.name(self._names, every=not self._target.is_staged)
+        for purpose, maker in self._makers.items():
+            books.send(maker, self._sinks[purpose])
+        if NAMES in self._sinks:
+            books.name(self._sinks[NAMES], every=not self._plan.target.is_staged)
         return books.closed()
 
-    def _connect(self, columns: Sequence[Column]) -> None:
-        target = self._target
-        if target.flat:
-            rows = DocumentRows(columns, target.parameters, read_time=target.read_time, extracted_at=self._extracted_at)
-            maker = _SpecRows(target.spec, rows) if target.spec else rows
-            destination = target.staging if target.is_staged and target.staging else target.flat
-            self._makers.append((maker, _inserter(destination)))
-        if target.changelog:
-            self._makers.append((ChangelogRows(target.imported), _inserter(target.changelog)))
-        if target.staging and target.names_all:
-            self._names = _inserter(target.staging)
+    def collected(self) -> dict[str, list[dict[str, Any]]]:
+        """The rows of the last batch as load jobs want them, by purpose; with FILE_LOADS."""
+        json_columns = [column.name for column in self._columns if column.type == "JSON"]
+        sinks = {purpose: sink for purpose, sink in self._sinks.items() if isinstance(sink, Collected)}
+        return {purpose: [loadable(cells, json_columns) for cells in sink.take()] for purpose, sink in sinks.items()}
+
+    def _maker(self, purpose: str) -> RowMaker:
+        target, typed = self._plan.target, self._plan.method in TYPED_METHODS
+        if purpose == CHANGES:
+            return ChangelogRows(target.imported, typed=typed)
+        rows = DocumentRows(
+            self._columns,
+            target.parameters,
+            read_time=target.read_time,
+            extracted_at=self._plan.extracted_at,
+            typed=typed,
+        )
+        return _SpecRows(target.spec, rows) if target.spec else rows
+
+    def _sink(self, purpose: str) -> Sink:
+        plan, table = self._plan, self._plan.destination(purpose)
+        if table is None:
+            raise ValueError(f"there is no table for {purpose}")
+        if plan.method == FILE_LOADS:
+            return Collected()
+        if plan.method == INSERT_ROWS:
+            return Inserted(table)
+        columns = STATIC_COLUMNS.get(purpose, self._columns)
+        streams = StreamLedger(plan.ledger, purpose) if plan.method == STORAGE_WRITE_EXACTLY_ONCE else None
+        return Appended(StorageTarget(table, plan.storage_host), columns, streams)
 
 
 class _SpecRows:
     """Rows of what a record spec makes of a document."""
 
-    def __init__(self, spec: Any, rows: DocumentRows):
+    def __init__(self, spec: RecordSpec, rows: DocumentRows):
         self._spec, self._rows = spec, rows
 
-    def row(self, document: Any, parameters: Mapping[str, str] | None = None) -> Row:
+    def row(self, document: Document, parameters: Mapping[str, str] | None = None) -> Row:
         return self._rows.row(document, parameters, self._spec.flatten(document.fields, document.id))
 
 
+@dataclass
 class _Books:
     """What has become of the documents of one batch so far."""
 
-    def __init__(self, batch: Batch[Exported]):
-        self._batch = batch
-        self._letters: dict[int, DeadLetter] = {}
-        self._overflowed: Counter[str] = Counter()
-        self._retries = 0
+    batch: Batch[Exported]
+    letters: dict[int, DeadLetter] = field(default_factory=dict)
+    overflowed: Counter[str] = field(default_factory=Counter)
+    retries: int = 0
 
     def send(self, maker: RowMaker, sink: Sink) -> None:
         """Sends the rows of one table for all documents that are to be written and are no dead letters yet."""
         rows, ids, indices = [], [], []
-        for index, entry in enumerate(self._batch.entries):
-            if entry.unchanged or index in self._letters:
+        for index, entry in enumerate(self.batch.entries):
+            if entry.unchanged or index in self.letters:
                 continue
             try:
                 row = maker.row(entry.document, entry.parameters)
             except RecordError as error:
-                self._letters[index] = _letter(entry, error.code, error.message, retryable=False)
+                self.letters[index] = _letter(entry, error.code, error.message, retryable=False)
                 continue
             rows.append(row.cells)
-            ids.append(insert_id(entry.document.name, str(entry.document.update_time), self._batch.batch_id))
+            ids.append(insert_id(entry.document.name, str(entry.document.update_time), self.batch.batch_id))
             indices.append(index)
-            self._overflowed.update(row.overflowed)
-        result = sink.insert(rows, ids)
-        self._retries += result.retries
+            self.overflowed.update(row.overflowed)
+        result = sink.insert(self.batch.batch_id, rows, ids)
+        self.retries += result.retries
         for answer in result.rejected:
-            entry = self._batch.entries[indices[answer.index]]
-            self._letters[indices[answer.index]] = _refused(entry, answer)
+            index = indices[answer.index]
+            self.letters[index] = _refused(self.batch.entries[index], answer)
 
     def name(self, sink: Sink, *, every: bool) -> None:
         """Writes the names of documents without a row there, refused ones included: they are not missing."""
-        rowless = [
-            entry for index, entry in enumerate(self._batch.entries) if entry.unchanged or index in self._letters
-        ]
-        named = self._batch.entries if every else rowless
-        ids = [insert_id(entry.document.name, self._batch.batch_id) for entry in named]
-        self._retries += sink.insert([{DOCUMENT_NAME: entry.document.name} for entry in named], ids).retries
+        rowless = [entry for index, entry in enumerate(self.batch.entries) if entry.unchanged or index in self.letters]
+        named = self.batch.entries if every else rowless
+        ids = [insert_id(entry.document.name, self.batch.batch_id) for entry in named]
+        names = [{DOCUMENT_NAME: entry.document.name} for entry in named]
+        self.retries += sink.insert(self.batch.batch_id, names, ids).retries
 
     def closed(self) -> Batch[Exported]:
-        entries = [entry for index, entry in enumerate(self._batch.entries) if index not in self._letters]
-        return self._batch.then(
+        entries = [entry for index, entry in enumerate(self.batch.entries) if index not in self.letters]
+        return self.batch.then(
             entries,
-            [letter for _, letter in sorted(self._letters.items())],
-            retries=self._retries,
-            overflowed=self._overflowed.total(),
-            overflowed_by=dict(self._overflowed),
+            [letter for _, letter in sorted(self.letters.items())],
+            retries=self.retries,
+            overflowed=self.overflowed.total(),
+            overflowed_by=dict(self.overflowed),
         )
 
 
@@ -152,7 +202,3 @@ def _letter(entry: Exported, code: str, message: str, *, retryable: bool) -> Dea
     return DeadLetter(
         STEP, code, message, entry.document.to_dict(), entry.key, entry.position, entry.line, retryable=retryable
     )
-
-
-def _inserter(target: BigQueryTarget) -> RowInserter:
-    return RowInserter(target.client, target.id)

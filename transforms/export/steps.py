@@ -8,14 +8,16 @@ Batch[Exported] ──DropHeld──▶ Batch[Exported] ────────
 
 import datetime
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
-from apache_beam.pvalue import AsSingleton, PCollection
+from apache_beam.pvalue import AsSingleton, PCollection, TaggedOutput
 
+from transforms.bigquery.load import LoadRows
 from transforms.bigquery.schema import Column
 from transforms.bigquery.shapes import Shape, merge, observe
-from transforms.export.rows import RowWriter
+from transforms.export.rows import PURPOSES, STATIC_COLUMNS, RowsPlan, RowWriter
+from transforms.export.sinks import FILE_LOADS
 from transforms.export.tables import held_versions, provide
 from transforms.export.target import ExportTarget
 from transforms.firestore.client import FirestoreTarget
@@ -154,32 +156,73 @@ def _compared(entry: Exported, held: Mapping[str, datetime.datetime]) -> Exporte
     return entry._replace(unchanged=True) if is_held else entry
 
 
-class WriteRows(beam.PTransform[PCollection[Batch[Exported]], PCollection[Batch[Exported]]]):
-    """Writes the rows of every batch and waits for the answer to each.
+class WrittenRows(NamedTuple):
+    """What `WriteRows` gives.
+
+    Attributes:
+      batches: whose rows have their answers, or, with FILE_LOADS, are on their way.
+      loaded: complete when all rows are in their tables.
+    """
+
+    batches: PCollection[Batch[Exported]]
+    loaded: tuple[PCollection[Any], ...]
+
+
+class WriteRows(beam.PTransform[PCollection[Batch[Exported]], WrittenRows]):
+    """Makes the rows of every batch and writes them.
 
     In: batches of documents. Out: the same batches; a document whose row was refused is a dead letter, with BigQuery's
-    own message. Delivery: at least once, under deterministic insert ids. Parallel: batches. Fails: TransientError fails
-    the bundle, JobError the job.
+    own message. Delivery: as the method, see `sinks.py`. Parallel: batches. Fails: TransientError fails the bundle,
+    JobError the job.
 
     Args:
-      writer: picklable; makes and sends the rows of a batch.
+      plan: how rows are made and sent.
       columns: what `ProvideTables` gives.
     """
 
-    def __init__(self, writer: RowWriter, columns: PCollection[Any]):
+    def __init__(self, plan: RowsPlan, columns: PCollection[Any]):
         super().__init__()
-        self._writer, self._columns = writer, columns
+        self._plan, self._columns = plan, columns
 
-    def expand(self, batches: PCollection[Batch[Exported]]) -> PCollection[Batch[Exported]]:
-        written: PCollection[Batch[Exported]] = batches | "Write" >> beam.ParDo(
-            _WriteRowsFn(self._writer), columns=AsSingleton(self._columns)
-        )
-        return written
+    def expand(self, batches: PCollection[Batch[Exported]]) -> WrittenRows:
+        columns = AsSingleton(self._columns)
+        if self._plan.method != FILE_LOADS:
+            written = batches | "Write" >> beam.ParDo(_WriteRowsFn(self._plan), columns=columns)
+            return WrittenRows(written, ())
+        encode = beam.ParDo(_CollectRowsFn(self._plan), columns=columns)
+        encoded = batches | "Encode" >> encode.with_outputs(*PURPOSES, main="batches")
+        loads = [
+            encoded[purpose] | f"Load[{purpose}]" >> LoadRows(table, STATIC_COLUMNS.get(purpose, columns))
+            for purpose in PURPOSES
+            if (table := self._plan.destination(purpose))
+        ]
+        return WrittenRows(encoded["batches"], tuple(load.load_jobs for load in loads))
 
 
 class _WriteRowsFn(beam.DoFn):
-    def __init__(self, writer: RowWriter):
-        self._writer = writer
+    def __init__(self, plan: RowsPlan):
+        self._plan = plan
+
+    def setup(self) -> None:
+        self._writer: RowWriter | None = None
 
     def process(self, element: Batch[Exported], columns: Any = None) -> Iterator[Batch[Exported]]:
-        yield self._writer.write(element, columns)
+        if self._writer is None:
+            self._writer = RowWriter(self._plan, columns)
+        yield self._writer.write(element)
+
+
+class _CollectRowsFn(beam.DoFn):
+    def __init__(self, plan: RowsPlan):
+        self._plan = plan
+
+    def setup(self) -> None:
+        self._writer: RowWriter | None = None
+
+    def process(self, element: Batch[Exported], columns: Any = None) -> Iterator[Any]:
+        if self._writer is None:
+            self._writer = RowWriter(self._plan, columns)
+        yield self._writer.write(element)
+        for purpose, rows in self._writer.collected().items():
+            for row in rows:
+                yield TaggedOutput(purpose, row)

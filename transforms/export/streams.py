@@ -1,0 +1,79 @@
+"""The streams that batches are appended to, kept in the ledger so that a batch done again finds its own.
+
+    pipeline_jobs/{job_id}/streams/{attempt}-{batch_id}-{table}
+        text: what `StorageWriter` says of the stream, expire_at
+
+A stream's document is replaced only in the state in which it was last seen: two workers that do the same batch cannot
+both go on.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+
+from transforms.errors import JobError
+from transforms.firestore import messages
+from transforms.firestore.client import FirestoreClient, RpcError
+from transforms.firestore.committer import AtomicGroup, Committer, Conflicted, Landed
+from transforms.firestore.fetch import fetch_all
+from transforms.firestore.packing import RequestLimits
+from transforms.firestore.values import decode_fields, serialised_fields, timestamp
+from transforms.job_ledger import JOBS_COLLECTION, KEPT
+from transforms.ledger_entry import LedgerEntry
+from transforms.retry import RetryPolicy
+
+_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True)
+class StreamLedger:
+    """The streams of one table in one run.
+
+    Attributes:
+      purpose: tells the tables of a run apart.
+    """
+
+    entry: LedgerEntry
+    purpose: str
+
+    def of(self, batch_id: str) -> KeptStream:
+        """The stream of a batch, as the ledger has it."""
+        path = f"{JOBS_COLLECTION}/{self.entry.job_id}/streams/{self.entry.attempt}-{batch_id}-{self.purpose}"
+        return KeptStream(self.entry.target.connect(), self.entry.target.document_name(path), self.entry.retry)
+
+
+class KeptStream:
+    """One batch's stream.
+
+    Attributes:
+      text: what was kept last; None for a batch that has no stream yet.
+    """
+
+    def __init__(self, client: FirestoreClient, name: str, retry: RetryPolicy):
+        self._client, self._name = client, name
+        self._committer = Committer(client, RequestLimits(), retry)
+        answers = fetch_all(client, lambda: client.batch_get([name], (), _TIMEOUT_S), retry)
+        found = [answer.found for answer in answers if answer.HasField("found")]
+        self.text: str | None = decode_fields(found[0].fields)["text"] if found else None
+        seen = found[0].update_time if found else None
+        self._update_time = timestamp(seen.seconds, seen.nanos) if seen else None
+
+    def keep(self, text: str) -> None:
+        """Keeps another text in the place of the last one.
+
+        Raises:
+          JobError: somebody else does the batch, or the ledger cannot be written.
+          TransientError: no answer after bounded retries.
+        """
+        expire_at = datetime.datetime.now(datetime.timezone.utc) + KEPT
+        write = messages.update(
+            messages.document(self._name, serialised_fields({"text": text, "expire_at": expire_at}))
+        )
+        condition = messages.if_unchanged_since(self._update_time) if self._update_time else messages.IF_ABSENT
+        (outcome,) = self._committer.commit([AtomicGroup((write + condition,))], guarded=True).outcomes
+        if isinstance(outcome, Conflicted):
+            raise JobError(f"{self._name} was changed meanwhile: another worker does the same batch; start again")
+        if not isinstance(outcome, Landed):
+            raise self._client.target.job_error(RpcError(outcome.code, outcome.message))
+        self.text, self._update_time = text, outcome.update_times[0]
