@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from pipeline import JOBS
 from pipeline.config import Flag, flags_of, option, parse_only, shown
@@ -64,7 +65,8 @@ def main(arguments: Sequence[str], console: Console) -> int:
             (directory / name).write_text(text, encoding="utf-8")
     stale = [name for name, text in texts.items() if not _holds(directory / name, text)]
     for name in stale:
-        console.print(f"{directory / name} is not what its flags make of it; run `firebeam templates --write`")
+        line = f"{directory / name} is not what its flags make of it; run `firebeam templates --write`"
+        console.print(escape(line), highlight=False, soft_wrap=True)
     return 1 if stale else 0
 
 
