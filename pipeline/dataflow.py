@@ -23,6 +23,7 @@ from apache_beam.options.pipeline_options import (
     PipelineOptions,
     SetupOptions,
     StandardOptions,
+    TestOptions,
     WorkerOptions,
 )
 
@@ -230,6 +231,8 @@ def _values(flag: Flag, value: Any) -> tuple[str, ...]:
 
 def _not_at_once(config: Any, options: PipelineOptions) -> Iterator[str]:
     template = options.view_as(GoogleCloudOptions).template_location
+    if options.view_as(TestOptions).dry_run:
+        yield "--dry_run would open the ledger of a job that never begins: leave it out"
     if config.wait and template:
         yield "--wait waits for a job, and --template_location starts none: remove one of them"
     elif config.summary and not config.wait:

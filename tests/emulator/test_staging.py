@@ -9,6 +9,7 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
@@ -170,14 +171,19 @@ def test_nothing_secret_and_nothing_of_the_launching_computer_travels_with_a_job
 
 def test_every_step_of_ours_is_labelled(staged):
     _, of = staged
-    steps = of.pipeline.components.transforms
-    unlabelled = [
-        steps[child].unique_name
-        for step in steps.values()
-        for child in step.subtransforms
-        if UNLABELLED.search(steps[child].unique_name.rpartition("/")[2]) and not _is_beams(step)
-    ]
-    assert unlabelled == []
+    assert unlabelled(of.pipeline) == []
+
+
+def test_a_step_without_label_is_found():
+    graph = beam.Pipeline()
+    _ = graph | "Two" >> beam.Create([2]) | "Unlabelled" >> Unlabelled()
+    (name,) = unlabelled(graph.to_runner_api())
+    assert name.startswith("Unlabelled/Map(<lambda at test_staging.py:")
+
+
+class Unlabelled(beam.PTransform):
+    def expand(self, numbers):
+        return numbers | beam.Map(lambda number: number)
 
 
 def test_steps_have_the_names_that_were_reviewed(staged):
@@ -191,9 +197,12 @@ def test_steps_have_the_names_that_were_reviewed(staged):
     assert file.read_text() == text, "run `make snapshots` and review what it changes"
 
 
-def _is_beams(step):
-    """Whether what has this step is a transform of Beam's, which names the steps in it."""
-    return step.annotations["python_type"].startswith(b"apache_beam.")
+def unlabelled(graph):
+    """The steps that have Beam's default name, but for those that a transform of Beam's has inside."""
+    steps = graph.components.transforms
+    ours = [step for step in steps.values() if not step.annotations["python_type"].startswith(b"apache_beam.")]
+    names = [steps[child].unique_name for step in ours for child in step.subtransforms]
+    return [name for name in names if UNLABELLED.search(name.rpartition("/")[2])]
 
 
 def _whole(value):

@@ -69,6 +69,7 @@ def test_a_job_with_everything_it_needs_may_be_submitted():
         ({"input": "in.jsonl"}, "--input=in.jsonl is on this computer, .* under gs:// or firestore:// and pass that"),
         ({"summary": "s.json"}, "--summary=s.json is written when the job has ended: pass --wait as well, .*"),
         ({"wait": "true", "template_location": "gs://b/t"}, "--wait waits for a job, .*: remove one of them"),
+        ({"dry_run": "true"}, "--dry_run would open the ledger of a job that never begins: leave it out"),
         ({"max_num_workers": 500}, ".* 1,000 processes on n2-standard-2, which share 500 writes/s: .*=125 or less"),
         (
             {"sdk_container_image": "", "setup_file": "/nowhere/setup.py"},
