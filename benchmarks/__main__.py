@@ -20,9 +20,10 @@ from rich.console import Console
 from benchmarks import report, suites
 from benchmarks.measure import CaseError
 from benchmarks.suites import Measured, Suite
-from pipeline.local import EmulatorMissingError
+from pipeline.local import BigQueryEmulator, EmulatorMissingError
 
-_DEFAULT_SUITES = ("ingest", "tuning", "write", "read")
+_DEFAULT_SUITES = ("ingest", "tuning", "write", "read", "export")
+_WITH_BIGQUERY = frozenset({"ingest", "export"})
 _WIDTH = 120  # of tables in a file or a log
 _SUITES = (*_DEFAULT_SUITES, "memory")
 
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     command = " ".join(["python -m benchmarks", *arguments])
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="firebeam-benchmarks-")))
-        bigquery = _bigquery(stack, console) if "ingest" in names and not flags.without_bigquery else None
+        bigquery = _bigquery(stack, console) if _WITH_BIGQUERY & set(names) and not flags.without_bigquery else None
         for suite in _chosen(names, folder, flags):
             with console.status(suite.title) as status:
                 say = status.update if console.is_terminal else _print_line
@@ -62,13 +63,14 @@ def _chosen(names: Sequence[str], folder: Path, flags: argparse.Namespace) -> It
         "tuning": lambda: iter([suites.tuning_suite(folder, flags.tuning_profiles, flags.rounds)]),
         "write": lambda: itertools.islice(suites.connector_suites(flags.documents, flags.rounds), 0, 1),
         "read": lambda: itertools.islice(suites.connector_suites(flags.documents, flags.rounds), 1, 2),
+        "export": lambda: suites.export_suites(flags.documents, flags.rounds),
         "memory": lambda: suites.memory_suites(folder, 10_000, 100_000),
     }
     for name in dict.fromkeys(names):
         yield from makers[name]()
 
 
-def _bigquery(stack: contextlib.ExitStack, console: Console) -> str | None:
+def _bigquery(stack: contextlib.ExitStack, console: Console) -> BigQueryEmulator | None:
     try:
         return stack.enter_context(suites.bigquery(console.print))
     except EmulatorMissingError as missing:
@@ -85,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         "--profiles", type=_sizes, default=[1_000, 5_000, 10_000], help="input sizes of ingest (1000,5000,10000)"
     )
     parser.add_argument("--tuning_profiles", type=_positive, default=5_000, help="input size of tuning (5000)")
-    parser.add_argument("--documents", type=_positive, default=10_000, help="documents of write and read (10000)")
+    parser.add_argument("--documents", type=_positive, default=10_000, help="documents of write, read, export (10000)")
     parser.add_argument("--without_bigquery", action="store_true", help="leave the rows out")
     parser.add_argument("--with_100k", "--soak", action="store_true", help="memory at 100,000 as well")
     return parser

@@ -10,7 +10,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 
-from benchmarks import connector_cases, ingest_cases, peers
+from benchmarks import connector_cases, export_cases, ingest_cases, peers
 from benchmarks.measure import Sample, as_json
 
 CASES: dict[str, Callable[..., Sample]] = {
@@ -25,6 +25,9 @@ CASES: dict[str, Callable[..., Sample]] = {
     "read_from_firestore": connector_cases.read_from_firestore,
     "read_reader": connector_cases.read_reader,
     "read_stream": connector_cases.read_stream,
+    "store_every_type": export_cases.store_every_type,
+    "export": export_cases.export,
+    "export_by_hand": export_cases.export_by_hand,
 }
 
 

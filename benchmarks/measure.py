@@ -79,6 +79,7 @@ class Meter:
     def __exit__(self, *exception: object) -> None:
         self._wall_s = time.perf_counter() - self._started
         self._cpu_s = time.process_time() - self._cpu_s
+        self.ended_at = time.time()
 
     def sample(self, **extra: Any) -> Sample:
         """What the block cost."""

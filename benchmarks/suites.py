@@ -9,18 +9,17 @@ old version of every document; each run of a case has a project of its own, so t
 
 from __future__ import annotations
 
-import contextlib
 import statistics
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import Sample, run_case
 from benchmarks.workload import write_profiles
-from pipeline.local import DEMO_PREFIX, bigquery_emulator, firestore_emulator
-from transforms.bigquery.tables import BigQueryTarget
+from pipeline.local import DEMO_PREFIX, BigQueryEmulator, bigquery_emulator, firestore_emulator
 
 BIGQUERY_PROJECT = "demo-benchmarks"
 Say = Callable[[str], None]
@@ -135,6 +134,24 @@ def connector_suites(n_documents: int, rounds: int) -> Iterator[Suite]:
     yield Suite("read", f"read, {n_documents:,} documents of 1.8 KB", "documents", reads, "reader", rounds)
 
 
+def export_suites(n_documents: int, rounds: int) -> Iterator[Suite]:
+    """Export of documents with every type, and of many plain ones by each method, beside a loop written by hand."""
+    for title, store, case, n in (
+        ("export, 600 documents with every type", "every type stored", "store_every_type", 600),
+        (f"export, {n_documents:,} documents of 1.8 KB", "bare BatchWrite loop", "write_bare_loop", n_documents),
+    ):
+        size = {"documents": n}
+        steps = [Step(store, case, size)]
+        for label, flags in (
+            ("export, insertAll, merged", ["--bigquery_method=INSERT_ROWS"]),
+            ("export, insertAll, appended", ["--bigquery_method=INSERT_ROWS", "--write=append"]),
+            ("export, Storage Write API, appended", ["--bigquery_method=STORAGE_WRITE", "--write=append"]),
+        ):
+            steps.append(Step(label, "export", size | {"flags": flags}, same_project_as=store, needs_bigquery=True))
+        steps.append(Step("by hand, insertAll", "export_by_hand", size, same_project_as=store, needs_bigquery=True))
+        yield Suite(f"export_{n}", title, "documents", steps, "export, insertAll, appended", rounds)
+
+
 def memory_suites(folder: Path, n_small: int, n_large: int) -> Iterator[Suite]:
     """Peak memory at two sizes: it should be the same."""
     for n in (n_small, n_large):
@@ -151,19 +168,17 @@ def memory_suites(folder: Path, n_small: int, n_large: int) -> Iterator[Suite]:
         yield Suite(f"memory_connector_{n}", title, "documents", steps, None, 1)
 
 
-def run_suite(suite: Suite, bigquery_host: str | None, say: Say) -> list[Measured]:
+def run_suite(suite: Suite, emulator: BigQueryEmulator | None, say: Say) -> list[Measured]:
     """Runs every step so many times, in turn, on an emulator of the suite's own.
 
     Args:
-      bigquery_host: URL of a BigQuery emulator that holds `BIGQUERY_PROJECT`.
+      emulator: of BigQuery; holds `BIGQUERY_PROJECT`.
       say: told what is measured next.
     """
-    steps = [step for step in suite.steps if bigquery_host or not step.needs_bigquery]
+    steps = [step for step in suite.steps if emulator or not step.needs_bigquery]
     measured = {step.label: Measured(step.label, step.case, step.arguments) for step in steps}
     with firestore_emulator() as host:
-        environ = {"FIRESTORE_EMULATOR_HOST": host} | (
-            {"BIGQUERY_EMULATOR_HOST": bigquery_host} if bigquery_host else {}
-        )
+        environ = {"FIRESTORE_EMULATOR_HOST": host} | _addresses(emulator)
         _warm_up(suite, environ)
         for round_number in range(suite.rounds):
             projects: dict[str, str] = {}
@@ -172,16 +187,21 @@ def run_suite(suite: Suite, bigquery_host: str | None, say: Say) -> list[Measure
                 project = projects.setdefault(step.same_project_as or step.label, _new_project())
                 arguments = dict(step.arguments) | {"project": project}
                 if step.needs_bigquery:
-                    arguments["bigquery_table"] = _new_table(bigquery_host or "")
+                    arguments["bigquery_table"] = f"{BIGQUERY_PROJECT}:local.benchmark_{uuid.uuid4().hex[:8]}"
                 measured[step.label].samples.append(run_case(step.case, arguments, environ))
     return list(measured.values())
 
 
-@contextlib.contextmanager
-def bigquery(say: Say) -> Iterator[str]:
-    """URL of a BigQuery emulator."""
-    with bigquery_emulator(BIGQUERY_PROJECT, say=say) as emulator:
-        yield emulator.rest
+def bigquery(say: Say) -> AbstractContextManager[BigQueryEmulator]:
+    """A BigQuery emulator."""
+    return bigquery_emulator(BIGQUERY_PROJECT, say=say)
+
+
+def _addresses(emulator: BigQueryEmulator | None) -> dict[str, str]:
+    if emulator is None:
+        return {}
+    named = {"BIGQUERY_EMULATOR_HOST": emulator.rest, "BIGQUERY_EMULATOR_GRPC_HOST": emulator.grpc}
+    return {name: address for name, address in named.items() if address}
 
 
 def _turned(steps: list[Step], by: int) -> list[Step]:
@@ -209,9 +229,3 @@ def _warm_up(suite: Suite, environ: Mapping[str, str]) -> None:
 
 def _new_project() -> str:
     return f"{DEMO_PREFIX}{uuid.uuid4().hex[:12]}"
-
-
-def _new_table(host: str) -> str:
-    """Of the emulator's empty dataset; ingest creates it."""
-    target = BigQueryTarget(BIGQUERY_PROJECT, "local", f"benchmark_{uuid.uuid4().hex[:8]}", host)
-    return f"{target.project}:{target.dataset}.{target.table}"

@@ -1,8 +1,9 @@
 """What runs: the table of contents of Firebeam's command line.
 
 A job is a module with a frozen `Config`, `prepare(config) -> plan` (reads and checks everything that can be checked
-before anything is started) and `build(pipeline, plan)` (draws the graph). A command is a module with a frozen `Config`
-and `run(config) -> exit code`.
+before anything is started) and `build(pipeline, plan)` (draws the graph); one whose result is not records that were
+written shows it by `present(plan, summary, console) -> exit code`. A command is a module with a frozen `Config` and
+`run(config) -> exit code`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ JOBS = {
     "ingest": Entry("pipeline.ingest", "batch outputs into pairs of Firestore documents, and rows of BigQuery"),
     "export": Entry("pipeline.export", "collections of Firestore into typed tables and changelogs of BigQuery"),
     "replay": Entry("pipeline.replay", "dead letters through the job they came from"),
+    "verify": Entry("pipeline.verify", "prove that two stores hold the same documents, or say which differ"),
 }
 
 COMMANDS = {

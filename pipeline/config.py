@@ -44,8 +44,8 @@ class Option:
       commas: whether a comma separates values of a flag that takes several.
       label: what a form calls it; made from the name when absent.
       pattern: regular expression that the text of a template's parameter matches; made from the type when absent.
-      schemes: of the addresses that workers in the cloud can reach, such as `gs`; empty for what is no path, or is read
-        when launching.
+      prefixes: with which values begin that workers in the cloud can reach, such as `gs://`; empty for what is no path,
+        or is read when launching.
       parameter: type of the template's parameter, such as GCS_WRITE_FOLDER; made from the type when absent.
       shown_with: name and values of another option, with one of which a form shows this one.
       in_templates: whether a template has a parameter for it.
@@ -60,7 +60,7 @@ class Option:
     commas: bool = True
     label: str | None = None
     pattern: str | None = None
-    schemes: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
     parameter: str | None = None
     shown_with: tuple[str, tuple[str, ...]] | None = None
     in_templates: bool = True
@@ -78,7 +78,7 @@ def option(
     commas: bool = True,
     label: str | None = None,
     pattern: str | None = None,
-    schemes: tuple[str, ...] = (),
+    prefixes: tuple[str, ...] = (),
     parameter: str | None = None,
     shown_with: tuple[str, tuple[str, ...]] | None = None,
     in_templates: bool = True,
@@ -94,7 +94,7 @@ def option(
         commas,
         label,
         pattern,
-        schemes,
+        prefixes,
         parameter,
         shown_with,
         in_templates,

@@ -217,8 +217,8 @@ def _out_of_reach(config: Any) -> Iterator[str]:
     """Values that name something of the launching computer's."""
     for flag in flags_of(type(config)):
         for value in _values(flag, getattr(config, flag.name)):
-            if flag.declared.schemes and value.partition("://")[0] not in flag.declared.schemes:
-                where = " or ".join(f"{scheme}://" for scheme in flag.declared.schemes)
+            if flag.declared.prefixes and not value.startswith(flag.declared.prefixes):
+                where = " or ".join(flag.declared.prefixes)
                 yield (
                     f"--{flag.name}={value} is on this computer, where workers cannot reach it: "
                     f"copy or create it under {where} and pass that"

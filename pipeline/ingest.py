@@ -65,7 +65,7 @@ class Config(JobConfig):
         group="Input",
         metavar="PATTERN",
         help="files to read: local or gs://, globs; or firestore://COLLECTION; repeat it or separate with commas",
-        schemes=("gs", "firestore"),
+        prefixes=("gs://", "firestore://"),
     )
     input_format: str = option(
         "auto",

@@ -47,7 +47,7 @@ class JobConfig:
         group="Results",
         metavar="DIR",
         help="folder or gs:// prefix for records that cannot be stored",
-        schemes=("gs",),
+        prefixes=("gs://",),
         parameter="GCS_WRITE_FOLDER",
     )
     max_dead_letter_ratio: float = option(

@@ -73,21 +73,27 @@ def launch(job: ModuleType, arguments: Sequence[str], console: Console, environ:
             submitted = submit(job, plan, options, console)
         except WaitEnded as ended:
             return ended.exit_code
-        return EXIT_OK if submitted is None else _conclude(submitted, config, console, command)
-    return _conclude(run(job, plan, options, console, command), config, console, command)
+        return EXIT_OK if submitted is None else _conclude(job, plan, submitted, console, command)
+    return _conclude(job, plan, run(job, plan, options, console, command), console, command)
 
 
-def _conclude(summary: Summary, config: Any, console: Console, command: str) -> int:
-    console.print(summary.as_table())
+def _conclude(job: ModuleType, plan: Any, summary: Summary, console: Console, command: str) -> int:
+    """Shows how a run ended; returns the exit code."""
+    config = plan.config
     if config.summary:
         summaries.save(summary, config.summary)
+    # A job whose results are not records that were written shows them itself.
+    present = getattr(job, "present", None)
+    exit_code: int | None = present(plan, summary, console) if present else None
+    if present is None:
+        console.print(summary.as_table())
     if summary.error:
         console.print(f"[bold red]error:[/] {escape(summary.error)}", highlight=False, soft_wrap=True)
-    if summary.dead_letters:
+    if summary.dead_letters and present is None:
         console.print(f"dead letters: {escape(config.dead_letters)}", highlight=False, soft_wrap=True)
     if summary.state == INTERRUPTED:
         console.print(f"to go on: {escape(command)}", highlight=False, soft_wrap=True)
-    return summary.exit_code(config.max_dead_letter_ratio)
+    return summary.exit_code(config.max_dead_letter_ratio) if exit_code is None else exit_code
 
 
 def run(job: ModuleType, plan: Any, options: PipelineOptions, console: Console, command: str) -> Summary:

@@ -137,7 +137,7 @@ class Summary:
         if self.results:
             table.add_section()
         for name, result in sorted(self.results.items()):
-            table.add_row(name, f"{result:,}" if isinstance(result, int) else escape(str(result)))
+            table.add_row(name, escape(_shown(result)))
         if self.results:
             table.add_section()
         table.add_row("elapsed_s", f"{self.elapsed_s:.1f}")
@@ -150,8 +150,19 @@ class Summary:
         return json.dumps(document, indent=2, default=str) + "\n"
 
 
-def check_path(path: str) -> None:
-    """Raises UsageError if a summary cannot be written there. Leaves what is there as it is."""
+def _shown(result: Any) -> str:
+    """A result in the table: one line for each of several.
+
+    >>> _shown(1200), _shown({"users": "2026-01-01"})
+    ('1,200', 'users: 2026-01-01')
+    """
+    if isinstance(result, Mapping):
+        return "\n".join(f"{name}: {_shown(value)}" for name, value in sorted(result.items()))
+    return f"{result:,}" if isinstance(result, int) else str(result)
+
+
+def check_path(path: str, flag: str = "summary") -> None:
+    """Raises UsageError if the file of a flag cannot be written. Leaves what is there as it is."""
     if FileSystems.get_scheme(path) is not None:
         return
     target = Path(path)
@@ -163,7 +174,7 @@ def check_path(path: str) -> None:
         if is_new:
             target.unlink()
     except OSError as error:
-        raise UsageError(f"cannot write --summary={path}: {error.strerror}; name a file that can be written") from error
+        raise UsageError(f"cannot write --{flag}={path}: {error.strerror}; name a file that can be written") from error
 
 
 def save(summary: Summary, path: str) -> None:

@@ -147,8 +147,8 @@ def _type(flag: Flag) -> str:
 def _pattern(flag: Flag) -> str | None:
     """The regular expression of a value's text, or of several with commas between them; None if any will do."""
     one: str | None = flag.declared.pattern
-    if one is None and flag.declared.schemes:
-        one = rf"({'|'.join(flag.declared.schemes)})://{'[^,]+' if flag.separated else '.+'}"
+    if one is None and flag.declared.prefixes:
+        one = rf"({'|'.join(flag.declared.prefixes)}){'[^,]+' if flag.separated else '.+'}"
     if one is None and flag.declared.choices:
         one = "|".join(flag.declared.choices)
     if one is None:

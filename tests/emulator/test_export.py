@@ -165,6 +165,7 @@ def test_the_schema_grows_three_times_and_no_column_is_ever_retyped(desk):
     assert by_id["u004"]["_overflow"] == {"at": "noon"}
     assert by_id["u004"]["full_name"] == "Ada"
     assert desk.summary["overflowed_by"] == {"age": 1, "at": 1}
+    assert desk.summary["results"]["renamed_fields"] == {"Age": list(names)[2], "`full name`": "full_name"}
 
 
 @pytest.mark.parametrize(

@@ -44,3 +44,16 @@ def test_writing_and_reading_ten_times_the_documents_takes_no_more_memory(enviro
 
     for case in ("write_to_firestore", "read_from_firestore"):
         assert peaks[case, LARGE] <= MAX_GROWTH * peaks[case, SMALL], case
+
+
+def test_exporting_ten_times_the_documents_takes_no_more_memory(environ, bigquery):
+    addresses = {"BIGQUERY_EMULATOR_HOST": bigquery.rest, "BIGQUERY_EMULATOR_GRPC_HOST": bigquery.grpc}
+    peaks = {}
+    for n in (SMALL, LARGE):
+        stored = {"documents": n, "project": new_project()}
+        run_case("write_bare_loop", stored, environ)
+        table = f"{bigquery.project}:local.memory_{n}_{uuid.uuid4().hex[:8]}"
+        arguments = stored | {"bigquery_table": table, "flags": ["--write=append"]}
+        peaks[n] = run_case("export", arguments, environ | addresses).peak_mb
+
+    assert peaks[LARGE] <= MAX_GROWTH * peaks[SMALL]

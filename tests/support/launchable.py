@@ -22,6 +22,7 @@ from google.cloud import bigquery, storage
 import pipeline.specs
 from pipeline.__main__ import main
 from pipeline.local import BUCKET
+from pipeline.verify import EXIT_DIFFERENT
 from tests.support.documents import read_collection
 from tests.support.ingest import profile
 from transforms.firestore import messages
@@ -123,11 +124,13 @@ class Launchable:
       flags: its own, with {folder} and {table} of the place; those of where and how are added.
       prepare: puts its input into the place, `n` records; what earlier rows left there is still there.
       check: raises AssertionError unless a run on what `prepare` made of `n` records has left exactly what it should.
+      exit_code: of who waits for that run.
     """
 
     flags: tuple[str, ...]
     prepare: Callable[[Place, int], None]
     check: Callable[[Place, int], None]
+    exit_code: int = 0
 
     def arguments(self, place: Place, **more: str) -> list[str]:
         """The whole command line behind the job's name, for the DataflowRunner; `more` replaces or adds flags."""
@@ -191,17 +194,34 @@ def _check_replay(place: Place, n: int) -> None:
 
 
 def _prepare_export(place: Place, n: int) -> None:
-    client, target = place.target.connect(), place.target
+    _write(place, "people", {f"p{i:05d}": {"name": f"Person {i}", "age": i} for i in range(n)})
+
+
+def _write(place: Place, collection: str, documents: Mapping[str, Mapping[str, Any]]) -> None:
     writes = [
-        messages.update(messages.document(target.document_name(f"people/{key}"), serialised_fields(fields)))
-        for key, fields in ((f"p{i:05d}", {"name": f"Person {i}", "age": i}) for i in range(n))
+        messages.update(messages.document(place.target.document_name(f"{collection}/{key}"), serialised_fields(fields)))
+        for key, fields in documents.items()
     ]
-    Committer(client, RequestLimits(), RetryPolicy()).commit([AtomicGroup(tuple(writes))], guarded=False)
+    committer = Committer(place.target.connect(), RequestLimits(), RetryPolicy())
+    committer.commit([AtomicGroup(tuple(writes))], guarded=False)
 
 
 def _check_export(place: Place, n: int) -> None:
     rows = place.rows("SELECT document_id, name, age FROM {table} ORDER BY document_id")
     assert rows == [(f"p{i:05d}", f"Person {i}", i) for i in range(n)]
+
+
+def _prepare_verify(place: Place, n: int) -> None:
+    """The first document is another on the right, the last one is missing there."""
+    documents = {f"p{i:05d}": {"age": i} for i in range(n)}
+    _write(place, "left", documents)
+    del documents[f"p{n - 1:05d}"]
+    _write(place, "right", {**documents, "p00000": {"age": -1}})
+
+
+def _check_verify(place: Place, n: int) -> None:
+    found = [json.loads(line) for line in place.read("report.jsonl").splitlines()]
+    assert [(line["key"], line["kind"]) for line in found] == [("p00000", "different"), (f"p{n - 1:05d}", "left_only")]
 
 
 def _nameless(n: int) -> dict[str, Any]:
@@ -225,6 +245,17 @@ LAUNCHABLE = {
         _check_export,
     ),
     "replay": Launchable(("--dead_letters={folder}/letters", "--spec=profiles"), _prepare_replay, _check_replay),
+    "verify": Launchable(
+        (
+            "--left=firestore://left",
+            "--right=firestore://right",
+            "--report={folder}/report.jsonl",
+            "--dead_letters={folder}/dead_letters",
+        ),
+        _prepare_verify,
+        _check_verify,
+        exit_code=EXIT_DIFFERENT,
+    ),
 }
 
 

@@ -43,6 +43,10 @@ BEAM_RING = {
     "transforms.metrics",
     "transforms.records.steps",
     "transforms.replay",
+    "transforms.verify.jsonl_store",
+    "transforms.verify.parts",
+    "transforms.verify.reports",
+    "transforms.verify.steps",
 }
 
 # Imports the modules named on its command line; any attempt to reach the network is an error.

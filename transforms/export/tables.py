@@ -13,7 +13,7 @@ from typing import Any
 from google.cloud import bigquery
 
 from transforms.bigquery.changelog import CHANGELOG_COLUMNS
-from transforms.bigquery.document_columns import document_columns
+from transforms.bigquery.document_columns import document_columns, renames
 from transforms.bigquery.queries import drop, execute, query
 from transforms.bigquery.schema import Column
 from transforms.bigquery.shapes import Shape
@@ -109,6 +109,8 @@ class ConcludeExport:
         for name, table in (("rows_latest", target.flat), ("changelog_latest", target.changelog)):
             if table:
                 results[name] = _number(client, statements.count_living(table), self._scope())
+        if target.flat and (renamed := renames(existing_columns(target.flat, client=client))):
+            results["renamed_fields"] = {each.field: each.column for each in renamed}
         if self.cursor_field:
             results["cursors"] = {**self.cursors, **self._cursors(firestore, self.cursor_field)}
         return results

@@ -1,0 +1,148 @@
+"""What a run leaves about its ranges: one file for the plan, one for every range, then one report of all.
+
+    FOLDER/differences/{job_id}/{attempt}/plan.json            the moment and the ranges, the same for a resumed run
+                                          range-00000.jsonl    a line a difference
+                                          range-00000.json     how many documents were found to be what
+                                          …
+
+Every file has a deterministic name and is replaced as a whole, so a range that is compared again leaves one result.
+Local files can be read by their owner only.
+"""
+
+import datetime
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from transforms.dead_letters import write_privately
+from transforms.firestore.ranges import Bound, NameRange
+from transforms.firestore.tagged_json import iso
+from transforms.verify.comparison import Compared
+
+_FOLDER = "differences"
+
+
+@dataclass(frozen=True, slots=True)
+class RangePiece:
+    """One range to compare.
+
+    Attributes:
+      batch_id: names it in the ledger and on disk.
+      moment: as of which stores that keep their past are read.
+    """
+
+    batch_id: str
+    span: NameRange
+    moment: datetime.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The files of one run.
+
+    Attributes:
+      folder: where dead letters go: local or gs://.
+      job_id, attempt: of the run.
+    """
+
+    folder: str
+    job_id: str
+    attempt: int
+
+    def read_plan(self) -> list[RangePiece] | None:
+        """The ranges; None if none are planned yet."""
+        if not FileSystems.exists(self._path("plan.json")):
+            return None
+        with _opened(self._path("plan.json")) as file:
+            plan = json.load(file)
+        moment = datetime.datetime.fromisoformat(plan["moment"].removesuffix("Z") + "+00:00")
+        spans = [NameRange(_bound(span["start"]), _bound(span["end"])) for span in plan["ranges"]]
+        return [RangePiece(f"range-{number:05d}", span, moment) for number, span in enumerate(spans)]
+
+    def write_plan(self, moment: datetime.datetime, spans: list[NameRange]) -> None:
+        """Keeps the ranges of a run."""
+        ranges = [{"start": span.start and asdict(span.start), "end": span.end and asdict(span.end)} for span in spans]
+        content = json.dumps({"moment": iso(moment), "ranges": ranges}, ensure_ascii=True)
+        write_privately(self._path("plan.json"), content.encode())
+
+    @contextmanager
+    def written(self, batch_id: str) -> Iterator[Callable[[str], None]]:
+        """Takes the lines of a range and stores them when the block ends; nothing if it fails."""
+        with replaced(self._path(f"{batch_id}.jsonl")) as write:
+            yield write
+
+    def write_found(self, batch_id: str, found: Compared) -> None:
+        """Keeps what was found in a range."""
+        write_privately(self._path(f"{batch_id}.json"), json.dumps(asdict(found)).encode())
+
+    def read_found(self) -> Compared:
+        """What was found in all ranges together."""
+        total = Compared()
+        for piece in self.read_plan() or ():
+            with _opened(self._path(f"{piece.batch_id}.json")) as file:
+                total.add(Compared(**json.load(file)))
+        return total
+
+    def lines(self) -> Iterator[str]:
+        """The differences of all ranges, in order."""
+        for piece in self.read_plan() or ():
+            with _opened(self._path(f"{piece.batch_id}.jsonl")) as file:
+                for line in file:
+                    yield line.decode().rstrip("\n")
+
+    def remove_others(self) -> None:
+        """Removes what earlier runs of the job have left."""
+        base = FileSystems.join(self.folder, _FOLDER, self.job_id)
+        if FileSystems.get_scheme(base) is None:
+            found = [str(path) for path in Path(base).glob("*/*") if path.is_file()]
+        else:
+            found = [file.path for match in FileSystems.match([f"{base}/*/*"]) for file in match.metadata_list]
+        if others := [path for path in found if not path.startswith(self.path)]:
+            FileSystems.delete(others)
+
+    @property
+    def path(self) -> str:
+        """The folder of the run."""
+        return FileSystems.join(self.folder, _FOLDER, self.job_id, f"{self.attempt:06d}")
+
+    def _path(self, name: str) -> str:
+        return FileSystems.join(self.path, name)
+
+
+@contextmanager
+def replaced(path: str) -> Iterator[Callable[[str], None]]:
+    """Takes lines, one after the other, and puts them in the place of a file when the block ends well."""
+    if FileSystems.get_scheme(path) is not None:
+        with FileSystems.create(path, mime_type="application/x-ndjson") as remote:
+            yield lambda line: _write(remote, line)
+        return
+    parent = Path(path).parent
+    parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=parent, prefix=".")  # mkstemp creates files with mode 0600
+    try:
+        with os.fdopen(descriptor, "wb") as local:
+            yield lambda line: _write(local, line)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _write(file: BinaryIO, line: str) -> None:
+    file.write(f"{line}\n".encode())
+
+
+def _opened(path: str) -> Any:
+    return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+
+
+def _bound(stored: dict[str, Any] | None) -> Bound | None:
+    return None if stored is None else Bound(**stored)

@@ -1,0 +1,178 @@
+"""What a BigQuery table is to a comparison: which column names the document, which row counts, what is compared.
+
+    document_name, operation, data      a changelog of export, or of Firebase's extension: `data` of the newest change
+    _meta_content_hash, profile         a table of ingest: `profile`
+    document_id or document_name        a flat table of export, or any other with one column a field
+
+No Beam. A table whose columns say none of this needs `--key_column`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from google.api_core.exceptions import NotFound
+
+from transforms.bigquery.changelog import DELETE
+from transforms.bigquery.document_columns import DELETED_AT, DOCUMENT_ID, DOCUMENT_NAME
+from transforms.bigquery.queries import query
+from transforms.bigquery.schema import META_PREFIX, PROFILE, UPDATE_TIME, Column
+from transforms.bigquery.tables import BigQueryTarget, Patience, existing_columns
+from transforms.errors import UsageError
+from transforms.verify.bigquery_store import BigQueryStore, RowVersions
+from transforms.verify.forms import RecordForm, TableForm, TypedForm, change_data_of, profile_of
+from transforms.verify.ignored import Ignored
+
+_CHANGELOG = frozenset({DOCUMENT_NAME, "operation", "data", "timestamp"})
+# Of rows of one version: what decides in the `_latest` views of export, then of ingest.
+_TIES = (DELETED_AT, "read_time", "extracted_at", f"{META_PREFIX}version", f"{META_PREFIX}updated_at")
+_DOCUMENTS = "/documents/"
+_LATEST = "_latest"
+_PARTITION = re.compile(r"PARTITION BY `(\w+)`")
+_ONCE: dict[str, Any] = {"retry": None, "timeout": 60.0}  # the client library's own retries would hide errors
+
+
+class _Key(NamedTuple):
+    """The column that names documents, and what all its values begin with."""
+
+    column: str
+    prefix: str = ""
+
+
+def table_store(
+    target: BigQueryTarget, *, by_path: bool, ignored: Ignored, key_column: str | None = None
+) -> BigQueryStore:
+    """The store of a table, found out from its columns; a few requests.
+
+    Args:
+      by_path: whether keys are paths rather than ids.
+      ignored: fields that are not compared.
+      key_column: names the documents, where it is not the table's own way of naming them.
+
+    Raises:
+      UsageError: the table cannot be compared in this way; says what to pass.
+      JobError, TransientError: the dataset is missing, access is refused, or there is no answer.
+    """
+    columns = _described(target, existing_columns(target))
+    if not columns:
+        raise UsageError(f"there is no BigQuery table {target.id}; name one that is there")
+    by_name = {column.name: column for column in columns}
+    key = _Key(key_column) if key_column else _key_of(target, by_name, by_path)
+    if key.column not in by_name or by_name[key.column].form not in ("STRING", "STRING NOT NULL"):
+        found = ", ".join(column.name for column in columns if column.form.startswith("STRING"))
+        raise UsageError(f"{target.id} has no STRING column {key.column}; pass --key_column, one of {found or 'none'}")
+    _check_named(target, key.column)
+    return BigQueryStore(target, _versions(by_name, key), _form(columns, by_name, ignored))
+
+
+def _check_named(target: BigQueryTarget, key: str) -> None:
+    """Raises UsageError if some rows name no document: nobody could say whether the other store has those."""
+    sql = f"SELECT COUNTIF(`{key}` IS NULL) FROM `{target.id}`"  # noqa: S608  # both are names, not values
+    ((unnamed,),) = query(target.client(), sql)
+    if unnamed:
+        raise UsageError(
+            f"{unnamed:,} rows of {target.id} have no {key}, so nobody can say which documents they are; remove them, "
+            "or compare a view without them"
+        )
+
+
+def names_paths(target: BigQueryTarget) -> bool:
+    """Whether a table knows the paths of its documents. Raises JobError or TransientError."""
+    return any(column.name == DOCUMENT_NAME for column in existing_columns(target))
+
+
+def _described(target: BigQueryTarget, columns: Sequence[Column]) -> tuple[Column, ...]:
+    """The columns; those of a `_latest` view as its table describes them, because a view has no descriptions."""
+    base = target.table.removesuffix(_LATEST)
+    if base == target.table or any(column.description for column in columns):
+        return tuple(columns)
+    of_table = {column.name: column for column in existing_columns(replace(target, table=base))}
+    return tuple(of_table.get(column.name, column) for column in columns)
+
+
+def _versions(by_name: Mapping[str, Column], key: _Key) -> RowVersions:
+    name = DOCUMENT_NAME if DOCUMENT_NAME in by_name else key.column
+    if by_name.keys() >= _CHANGELOG:
+        version = f"COALESCE(`{UPDATE_TIME}`, `timestamp`)" if UPDATE_TIME in by_name else "`timestamp`"
+        is_deleted = f"`operation` = '{DELETE}'"
+        ties = ("`event_id`",) if "event_id" in by_name else ()
+        return RowVersions(key.column, name, key.prefix, version, (version, is_deleted, *ties), is_deleted)
+    if UPDATE_TIME not in by_name:
+        return RowVersions(key.column, name, key.prefix)
+    version = f"`{UPDATE_TIME}`"
+    newest = (version, *(f"`{column}`" for column in _TIES if column in by_name))
+    return RowVersions(
+        key.column, name, key.prefix, version, newest, f"`{DELETED_AT}` IS NOT NULL" if DELETED_AT in by_name else ""
+    )
+
+
+def _form(columns: Sequence[Column], by_name: Mapping[str, Column], ignored: Ignored) -> TableForm:
+    if by_name.keys() >= _CHANGELOG:
+        return RecordForm("data", change_data_of, ignored)
+    if _is_of_ingest(by_name):
+        return RecordForm(PROFILE, profile_of, ignored)
+    return TypedForm(columns, ignored)
+
+
+def _is_of_ingest(by_name: Mapping[str, Column]) -> bool:
+    return PROFILE in by_name and f"{META_PREFIX}content_hash" in by_name
+
+
+def _key_of(target: BigQueryTarget, by_name: Mapping[str, Column], by_path: bool) -> _Key:
+    if by_path and DOCUMENT_NAME not in by_name:
+        raise UsageError(
+            f"{target.id} has no column {DOCUMENT_NAME}, so the paths of its documents are not known; pass "
+            "--match_by=id, or --key_column=COLUMN if another column has the paths"
+        )
+    if DOCUMENT_NAME in by_name and (by_path or DOCUMENT_ID in by_name):
+        return _key_of_names(target, by_path)
+    if DOCUMENT_ID in by_name:
+        return _Key(DOCUMENT_ID)
+    if _is_of_ingest(by_name) and (key := _key_of_latest_view(target)):
+        return _Key(key)
+    raise UsageError(
+        f"{target.id} has no column {DOCUMENT_ID}, as tables of export have; pass --key_column=COLUMN, the one that "
+        "has the ids of the documents"
+    )
+
+
+def _key_of_names(target: BigQueryTarget, by_path: bool) -> _Key:
+    """The full name without what all full names begin with, if possible, because tables are clustered by it.
+
+    Between two texts of one beginning, in the order of bytes, every text begins alike: the first and the last will do.
+    """
+    slashes = f"LENGTH(`{DOCUMENT_NAME}`) - LENGTH(REPLACE(`{DOCUMENT_NAME}`, '/', ''))"
+    sql = f"SELECT MIN(`{DOCUMENT_NAME}`), MAX(`{DOCUMENT_NAME}`), MIN({slashes}), MAX({slashes})"
+    ((first, last, fewest, most),) = query(target.client(), f"{sql} FROM `{target.id}`")
+    if first is None:
+        return _Key(DOCUMENT_NAME if by_path else DOCUMENT_ID)
+    collection = f"{first.rpartition('/')[0]}/"
+    if not by_path:
+        return _Key(DOCUMENT_NAME, collection) if last.startswith(collection) and fewest == most else _Key(DOCUMENT_ID)
+    database = f"{first.partition(_DOCUMENTS)[0]}{_DOCUMENTS}"
+    if _DOCUMENTS not in first and _DOCUMENTS not in last:
+        return _Key(DOCUMENT_NAME)  # paths already
+    if not (first.startswith(database) and last.startswith(database)):
+        raise UsageError(
+            f"{target.id} has documents of several databases, {first.partition(_DOCUMENTS)[0]} and "
+            f"{last.partition(_DOCUMENTS)[0]}; compare a view of one of them, or pass --match_by=id"
+        )
+    return _Key(DOCUMENT_NAME, database)
+
+
+def _key_of_latest_view(target: BigQueryTarget) -> str | None:
+    """The column of which the `_latest` view shows each value once; None if there is no such view."""
+    client = target.client()
+    view = target if target.table.endswith(_LATEST) else target.latest
+
+    def view_query() -> str:
+        try:
+            return client.get_table(view.id, **_ONCE).view_query or ""
+        except NotFound:
+            return ""
+
+    found = _PARTITION.search(Patience().through(view_query, f"BigQuery view {view.id}"))
+    return found[1] if found else None
