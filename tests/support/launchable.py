@@ -221,7 +221,8 @@ def _prepare_verify(place: Place, n: int) -> None:
 
 def _check_verify(place: Place, n: int) -> None:
     found = [json.loads(line) for line in place.read("report.jsonl").splitlines()]
-    assert [(line["key"], line["kind"]) for line in found] == [("p00000", "different"), (f"p{n - 1:05d}", "left_only")]
+    differing = sorted((line["key"], line["difference"], line["fields"]) for line in found)
+    assert differing == [("p00000", "DIFFERENT", ["age"]), (f"p{n - 1:05d}", "MISSING_RIGHT", [])]
 
 
 def _nameless(n: int) -> dict[str, Any]:
