@@ -1,7 +1,7 @@
 # Everything runs in .venv, which is created when a target first needs it and again when setup.py changes.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check soak bench clean
+.PHONY: help demo test check soak bench launch-check snapshots lock image template clean
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -17,7 +17,7 @@ export FIREBEAM_REQUIRE_EMULATORS := 1
 endif
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(INSTALLED)  ## run ingest on samples/profiles.jsonl against local emulators and show the result
 	@$(BIN)/python -m pipeline demo
@@ -36,8 +36,37 @@ soak: $(INSTALLED)  ## the tests that take longer
 bench: $(INSTALLED)  ## speed and memory beside the alternatives, on local emulators; BENCH='--suites=write --rounds=5'
 	@$(BIN)/python -m benchmarks $(BENCH)
 
+launch-check: $(INSTALLED)  ## every job through a loopback Dataflow, on workers that hold only what the image holds
+	@$(BIN)/python -m tests.launch
+
+snapshots: $(INSTALLED)  ## write the templates' metadata and the names of all steps anew, for review
+	$(BIN)/python -m pipeline templates --write
+	FIREBEAM_WRITE_SNAPSHOTS=1 $(BIN)/pytest tests/emulator/test_staging.py -k names_that_were_reviewed
+
+lock: $(INSTALLED)  ## write the image's requirements anew, every version and hash pinned
+	PATH="$(CURDIR)/$(BIN):$$PATH" uv pip compile setup.py templates/requirements.in --quiet --upgrade --generate-hashes \
+		--python-version 3.11 --python-platform x86_64-manylinux_2_28 --no-emit-index-url \
+		--custom-compile-command "make lock" --output-file templates/requirements.txt
+
+# The image of one job and its Flex Template; PROJECT, REGION, REPOSITORY and TAG say where the image is kept.
+JOB ?= ingest
+REGION ?= europe-west1
+REPOSITORY ?= firebeam
+TAG ?= $(shell sed -n 's/^ *version="\(.*\)",/\1/p' setup.py)
+PROJECT ?= $(shell gcloud config get-value project 2>/dev/null)
+IMAGE ?= $(REGION)-docker.pkg.dev/$(PROJECT)/$(REPOSITORY)/$(JOB):$(TAG)
+
+image:  ## build the image of a job: make image JOB=ingest PROJECT=my-project
+	docker build --file templates/Dockerfile --build-arg JOB=$(JOB) --build-arg IMAGE=$(IMAGE) --tag $(IMAGE) .
+
+template: image  ## push it and build the job's Flex Template: make template JOB=ingest BUCKET=my-bucket
+	@test -n "$(BUCKET)" || { echo "name the bucket for the template: make template JOB=$(JOB) BUCKET=my-bucket"; exit 2; }
+	docker push $(IMAGE)
+	gcloud dataflow flex-template build gs://$(BUCKET)/templates/$(JOB).json --project=$(PROJECT) --image=$(IMAGE) \
+		--sdk-language=PYTHON --metadata-file=templates/$(JOB).json
+
 clean:  ## remove .venv and everything generated
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf .venv .venv-launch build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # uv installs in seconds what takes pip minutes; pip knows about indexes that only pip.conf names.

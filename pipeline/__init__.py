@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """One word of the command line: the module behind it and what it does, in a line."""
+    """One word of the command line: the module behind it, what it does, in a line, and whether it has no end."""
 
     module: str
     summary: str
+    streaming: bool = False
 
 
 JOBS = {
@@ -33,4 +34,5 @@ COMMANDS = {
     "indexes": Entry("pipeline.indexes", "print the firestore.indexes.json of a record spec"),
     "schema": Entry("pipeline.schema", "print the documentation of a record spec: collections, fields, types"),
     "status": Entry("pipeline.status", "show how far a job is, wherever it runs; without an id, the recent jobs"),
+    "templates": Entry("pipeline.templates", "write the metadata of the jobs' Flex Templates from their flags"),
 }

@@ -20,6 +20,8 @@ _SILENCED = (
     "apache_beam.runners.portability.local_job_service",
     "apache_beam.io.gcp.bigquery",
     "apache_beam.io.gcp.bigquery_tools",
+    "apache_beam.runners.dataflow.dataflow_runner",
+    "apache_beam.runners.dataflow.internal.apiclient",
 )
 
 _HELP = frozenset({"-h", "--help", "help"})
@@ -30,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     for name in _SILENCED:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     console = Console(stderr=True)
     if not arguments or arguments[0] in _HELP:
         _print_contents(Console())

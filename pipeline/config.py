@@ -1,4 +1,4 @@
-"""One `option()` declaration gives a flag, its help text and its checks.
+"""One `option()` declaration gives a flag, its help text, its checks and the parameter of a Flex Template.
 
     @dataclass(frozen=True)
     class Config:
@@ -42,6 +42,13 @@ class Option:
       minimum, maximum: bounds of a number, both included.
       metavar: what `--help` shows for the value.
       commas: whether a comma separates values of a flag that takes several.
+      label: what a form calls it; made from the name when absent.
+      pattern: regular expression that the text of a template's parameter matches; made from the type when absent.
+      prefixes: with which values begin that workers in the cloud can reach, such as `gs://`; empty for what is no path,
+        or is read when launching.
+      parameter: type of the template's parameter, such as GCS_WRITE_FOLDER; made from the type when absent.
+      shown_with: name and values of another option, with one of which a form shows this one.
+      in_templates: whether a template has a parameter for it.
     """
 
     group: str
@@ -51,6 +58,12 @@ class Option:
     maximum: float | None = None
     metavar: str | None = None
     commas: bool = True
+    label: str | None = None
+    pattern: str | None = None
+    prefixes: tuple[str, ...] = ()
+    parameter: str | None = None
+    shown_with: tuple[str, tuple[str, ...]] | None = None
+    in_templates: bool = True
 
 
 def option(
@@ -63,10 +76,65 @@ def option(
     maximum: float | None = None,
     metavar: str | None = None,
     commas: bool = True,
+    label: str | None = None,
+    pattern: str | None = None,
+    prefixes: tuple[str, ...] = (),
+    parameter: str | None = None,
+    shown_with: tuple[str, tuple[str, ...]] | None = None,
+    in_templates: bool = True,
 ) -> Any:
     """Declares a field of a config as a flag; see `Option`. Without default it is required."""
-    metadata = {_OPTION: Option(group, help, choices, minimum, maximum, metavar, commas)}
-    return dataclasses.field(default=default, metadata=metadata)
+    declared = Option(
+        group,
+        help,
+        choices,
+        minimum,
+        maximum,
+        metavar,
+        commas,
+        label,
+        pattern,
+        prefixes,
+        parameter,
+        shown_with,
+        in_templates,
+    )
+    return dataclasses.field(default=default, metadata={_OPTION: declared})
+
+
+@dataclasses.dataclass(frozen=True)
+class Flag:
+    """A field of a config as the command line has it.
+
+    Attributes:
+      kind: type of one value.
+      several: whether there may be several.
+      required: whether it has no default.
+    """
+
+    name: str
+    kind: type
+    several: bool
+    required: bool
+    default: Any
+    declared: Option
+
+    @property
+    def separated(self) -> bool:
+        """Whether one text may hold several values."""
+        return self.several and self.declared.commas
+
+
+def flags_of(config: type[Any]) -> list[Flag]:
+    """The flags of a config, those of its own class first."""
+    hints, own = typing.get_type_hints(config), config.__annotations__
+    flags = []
+    for spec in sorted(dataclasses.fields(config), key=lambda spec: spec.name not in own):
+        kind, several = _kind(hints[spec.name])
+        required = spec.default is MISSING and spec.default_factory is MISSING
+        default = None if spec.default is MISSING else spec.default
+        flags.append(Flag(spec.name, kind, several, required, default, spec.metadata[_OPTION]))
+    return flags
 
 
 def parse(
@@ -96,17 +164,16 @@ def parse(
         allow_abbrev=False,  # or --region is taken for --region_tag
         argument_default=argparse.SUPPRESS,
     )
-    hints = typing.get_type_hints(config)
     groups: dict[str, Any] = {}
-    own = config.__annotations__
-    for spec in sorted(dataclasses.fields(config), key=lambda spec: spec.name not in own):  # type: ignore[arg-type]
-        declared: Option = spec.metadata[_OPTION]
-        group = groups.setdefault(declared.group, parser.add_argument_group(declared.group))
-        _add(group, spec, declared, hints[spec.name])
-    switches = [f"--{name}" for name, hint in hints.items() if _kind(hint)[0] is bool]
+    flags = flags_of(config)
+    for flag in flags:
+        heading = flag.declared.group
+        _add(groups.setdefault(heading, parser.add_argument_group(heading)), flag)
+    switches = [f"--{flag.name}" for flag in flags if flag.kind is bool]
     values, rest = parser.parse_known_args(_with_explicit_switches(arguments, switches))
     read = {key: tuple(value) if isinstance(value, list) else value for key, value in vars(values).items()}
-    missing = [f"--{spec.name}" for spec in dataclasses.fields(config) if _required(spec) and spec.name not in read]  # type: ignore[arg-type]
+    required = {flag.name for flag in flags if flag.required}
+    missing = [f"--{spec.name}" for spec in dataclasses.fields(config) if spec.name in required - read.keys()]  # type: ignore[arg-type]
     if missing:
         raise UsageError(f"{', '.join(missing)} must be given; `firebeam {name} --help` shows an example")
     return config(**read), rest
@@ -133,23 +200,19 @@ def refuse_unknown(name: str, unknown: Sequence[str], known: Sequence[str]) -> N
     raise UsageError(f"unknown argument {flag}{hint}")
 
 
-def _required(spec: dataclasses.Field[Any]) -> bool:
-    return spec.default is MISSING and spec.default_factory is MISSING
-
-
-def _add(group: Any, spec: dataclasses.Field[Any], declared: Option, hint: Any) -> None:
-    kind, several = _kind(hint)
-    note = "required" if _required(spec) else "" if spec.default in (None, ()) else f"default {_shown(spec.default)}"
+def _add(group: Any, flag: Flag) -> None:
+    declared = flag.declared
+    note = "required" if flag.required else "" if flag.default in (None, ()) else f"default {shown(flag.default)}"
     settings: dict[str, Any] = {
         "help": (declared.help + (f" ({note})" if note else "")).replace("%", "%%"),
-        "metavar": declared.metavar or ("|".join(declared.choices) or kind.__name__.upper()),
+        "metavar": declared.metavar or ("|".join(declared.choices) or flag.kind.__name__.upper()),
     }
-    if kind is bool:
+    if flag.kind is bool:
         settings |= {"nargs": "?", "const": True}
-    settings["type"] = _reader(f"--{spec.name}", kind, declared, several)
-    if several:
+    settings["type"] = _reader(f"--{flag.name}", flag.kind, declared, flag.several)
+    if flag.several:
         settings["action"] = "extend"
-    group.add_argument(f"--{spec.name}", **settings)
+    group.add_argument(f"--{flag.name}", **settings)
 
 
 def _with_explicit_switches(arguments: Sequence[str], switches: Sequence[str]) -> list[str]:
@@ -211,7 +274,12 @@ def _number(flag: str, text: str, kind: type) -> Any:
     return number
 
 
-def _shown(default: Any) -> str:
+def shown(default: Any) -> str:
+    """A value as it is typed behind its flag.
+
+    >>> shown(True), shown(("a", "b")), shown(0.1)
+    ('true', 'a,b', '0.1')
+    """
     if isinstance(default, bool):
         return str(default).lower()
     return ",".join(default) if isinstance(default, tuple) else f"{default}"

@@ -65,6 +65,7 @@ class Config(JobConfig):
         group="Input",
         metavar="PATTERN",
         help="files to read: local or gs://, globs; or firestore://COLLECTION; repeat it or separate with commas",
+        prefixes=("gs://", "firestore://"),
     )
     input_format: str = option(
         "auto",
@@ -81,6 +82,7 @@ class Config(JobConfig):
         group="Records",
         metavar="NAME|FILE",
         help="record spec: a shipped one or a YAML file, local or gs://",
+        pattern=r"[A-Za-z0-9_-]+|gs://.+",
     )
     upsert: str = option(
         VERSIONED,
@@ -95,6 +97,7 @@ class Config(JobConfig):
         minimum=0,
         maximum=1_000,
         help="earlier states kept under versions/, with upsert=versioned",
+        shown_with=("upsert", (VERSIONED,)),
     )
     max_request_bytes: int | None = option(
         None,
@@ -114,7 +117,12 @@ class Config(JobConfig):
         "minutes; 0 for no bound; off on the emulator",
     )
     bigquery_table: str | None = option(
-        None, group="BigQuery", metavar="PROJECT:DATASET.TABLE", help="table for a row a record; none when absent"
+        None,
+        group="BigQuery",
+        metavar="PROJECT:DATASET.TABLE",
+        help="table for a row a record; none when absent",
+        parameter="BIGQUERY_TABLE",
+        pattern=r"[a-z0-9.:-]+[:.]\w+\.[\w-]+",
     )
     bigquery_method: str = option(
         INSERT_ROWS,

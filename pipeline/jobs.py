@@ -15,7 +15,7 @@ from transforms.firestore.limits import check_document_id
 from transforms.retry import RetryPolicy
 
 _ID_DIGITS = 10
-_OF_ONE_COMMAND = frozenset({"restart", "take_over"})
+_OF_ONE_COMMAND = frozenset({"restart", "take_over", "wait"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +23,19 @@ class JobConfig:
     """The flags of every job."""
 
     project: str | None = option(
-        None, group="Firestore", metavar="PROJECT", help="Google Cloud project; GOOGLE_CLOUD_PROJECT when absent"
+        None,
+        group="Firestore",
+        metavar="PROJECT",
+        help="Google Cloud project; GOOGLE_CLOUD_PROJECT when absent",
+        in_templates=False,  # the service passes the one it runs the job in
     )
-    database: str = option(DEFAULT_DATABASE, group="Firestore", metavar="DATABASE", help="Firestore database")
+    database: str = option(
+        DEFAULT_DATABASE,
+        group="Firestore",
+        metavar="DATABASE",
+        help="Firestore database",
+        pattern=r"\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9]",
+    )
     max_request_attempts: int = option(
         8, group="Firestore", minimum=1, maximum=100, help="how often a request is sent at most while others succeed"
     )
@@ -33,17 +43,35 @@ class JobConfig:
         300, group="Firestore", minimum=0, help="seconds without any answer from Firestore after which the job stops"
     )
     dead_letters: str = option(
-        "dead_letters", group="Results", metavar="DIR", help="folder or gs:// prefix for records that cannot be stored"
+        "dead_letters",
+        group="Results",
+        metavar="DIR",
+        help="folder or gs:// prefix for records that cannot be stored",
+        prefixes=("gs://",),
+        parameter="GCS_WRITE_FOLDER",
     )
     max_dead_letter_ratio: float = option(
-        0.1, group="Results", minimum=0, maximum=1, help="more dead letters than this share of the records: exit code 4"
+        0.1,
+        group="Results",
+        minimum=0,
+        maximum=1,
+        help="more dead letters than this share of the records: exit code 4",
+        in_templates=False,
     )
-    summary: str | None = option(None, group="Results", metavar="FILE", help="write the summary as JSON, too")
+    summary: str | None = option(
+        None, group="Results", metavar="FILE", help="write the summary as JSON, too", in_templates=False
+    )
     job_id: str | None = option(
         None, group="Run", metavar="ID", help="name of the run's ledger; derived from the flags when absent"
     )
     restart: bool = option(False, group="Run", help="begin an unfinished run anew, even with another input or spec")
     take_over: bool = option(False, group="Run", help="go on with a run although its owner is still heard of")
+    wait: bool = option(
+        False,
+        group="Run",
+        help="on Dataflow: show progress until the job has ended; other runners always do",
+        in_templates=False,
+    )
 
     def __post_init__(self) -> None:
         if self.job_id is not None:

@@ -34,6 +34,7 @@ __all__ = [
     "bigquery_emulator",
     "check_demo_project",
     "firestore_emulator",
+    "storage_emulator",
 ]
 
 DEMO_PREFIX = "demo-"
@@ -114,12 +115,29 @@ def bigquery_emulator(
         return
     environment = bigquery_environment(environ, say or _to_stderr)
     with contextlib.ExitStack() as running:
-        own = {"PATH": environ.get("PATH", os.defpath), "HOME": str(environment / DUCKDB_HOME)}
-        (gcs_port,) = running.enter_context(serve(_storage_server(environment, own)))
-        gcs = f"http://{LOOPBACK}:{gcs_port}"
-        own["STORAGE_EMULATOR_HOST"] = gcs
+        gcs = running.enter_context(_storage_of(environment, environ))
+        own = {**_own_environ(environment, environ), "STORAGE_EMULATOR_HOST": gcs}
         rest_port, grpc_port = running.enter_context(serve(_bigquery_server(environment, project, own)))
         yield BigQueryEmulator(project, f"http://{LOOPBACK}:{rest_port}", f"{LOOPBACK}:{grpc_port}", gcs)
+
+
+@contextlib.contextmanager
+def storage_emulator(
+    environ: Mapping[str, str] = os.environ, say: Callable[[str], None] | None = None
+) -> Iterator[str]:
+    """Yields the URL of a Cloud Storage emulator with one empty bucket, `firebeam`. Raises as `bigquery_emulator`."""
+    with _storage_of(bigquery_environment(environ, say or _to_stderr), environ) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def _storage_of(environment: Path, environ: Mapping[str, str]) -> Iterator[str]:
+    with serve(_storage_server(environment, _own_environ(environment, environ))) as (port,):
+        yield f"http://{LOOPBACK}:{port}"
+
+
+def _own_environ(environment: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    return {"PATH": environ.get("PATH", os.defpath), "HOME": str(environment / DUCKDB_HOME)}
 
 
 def check_demo_project(project: str) -> None:

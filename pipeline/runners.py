@@ -24,6 +24,9 @@ from transforms.errors import FirebeamError, UsageError
 
 # Flags that Beam needs as well as the job.
 _SHARED_FLAGS = ("project",)
+DATAFLOW_RUNNER = "DataflowRunner"
+# Beam's other ways to write it.
+_DATAFLOW_RUNNERS = frozenset({"dataflow", "dataflowrunner"})
 _LOCAL_RUNNERS = frozenset({"DirectRunner", "FnApiRunner", "BundleBasedDirectRunner", "SwitchingDirectRunner"})
 
 
@@ -41,6 +44,9 @@ def beam_options(job: ModuleType, config: Any, rest: Sequence[str]) -> PipelineO
         refuse_unknown(job.NAME, unknown, [*flag_names(job.Config), *beam_flags])
     shared = [f"--{name}={value}" for name in _SHARED_FLAGS if (value := getattr(config, name, None))]
     options = PipelineOptions([*rest, *shared])
+    standard = options.view_as(StandardOptions)
+    if (standard.runner or "").rpartition(".")[2].lower() in _DATAFLOW_RUNNERS:
+        standard.runner = DATAFLOW_RUNNER
     # Workers import modules; a pickled main session would drag the launcher's state along.
     options.view_as(SetupOptions).save_main_session = False
     name = runner(options)
@@ -63,6 +69,11 @@ def runner(options: PipelineOptions) -> Any:
     download another."""
     name = options.view_as(StandardOptions).runner
     return FnApiRunner() if name is None or name.rpartition(".")[2] in _LOCAL_RUNNERS else name
+
+
+def on_dataflow(options: PipelineOptions) -> bool:
+    """Whether the job runs on Google Cloud."""
+    return bool(runner(options) == DATAFLOW_RUNNER)
 
 
 # A worker's failure arrives as the text of its traceback, with the step that failed at the end.
@@ -93,7 +104,7 @@ def refuse_cloud_with_emulators(options: PipelineOptions, environ: Mapping[str, 
     """A job on Google Cloud that was pointed at a laptop's emulator would fail there, or write somewhere unexpected."""
     set_variables = [name for name in EMULATOR_VARIABLES if environ.get(name)]
     endpoint = options.view_as(GoogleCloudOptions).dataflow_endpoint or ""
-    if runner(options) == "DataflowRunner" and set_variables and "//localhost" not in endpoint:
+    if on_dataflow(options) and set_variables and "//localhost" not in endpoint:
         raise UsageError(
             f"{', '.join(set_variables)} points at an emulator, which Dataflow cannot reach; unset it: "
             f"unset {' '.join(set_variables)}"

@@ -5,7 +5,8 @@
     firebeam status ID --follow     the same, again and again until the job ends
 
 It reads and never writes. A job that says it is running but whose owner has been silent for a minute is shown as
-interrupted: its own command goes on with it.
+interrupted: its own command goes on with it. A Dataflow job sends no heartbeats; it is heard of whenever a batch is
+completed, and after half an hour without one it is shown as interrupted.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from transforms.errors import UsageError
 from transforms.firestore.client import DEFAULT_DATABASE, FirestoreClient
 from transforms.job_documents import Job, read_job, recent_jobs
 from transforms.job_ledger import COMPLETED, FAILED, INTERRUPTED, RUNNING
+from transforms.job_runs import listing
 from transforms.totals import Totals, read_totals
 
 NAME = "status"
@@ -67,16 +69,26 @@ class Status:
     job: Job
     totals: Totals
     moment: datetime.datetime
+    project: str
 
     @property
     def state(self) -> str:
         """Its state, as whoever looks now has to take it."""
-        return self.job.state_at(self.moment)
+        return self.job.state_at(self.moment, self._last_completed_at)
+
+    @property
+    def heard_of_at(self) -> datetime.datetime:
+        """When its owner gave its last sign of life."""
+        return self.job.heard_of_at(self._last_completed_at)
+
+    @property
+    def _last_completed_at(self) -> datetime.datetime | None:
+        return self.totals.recent[0].at if self.totals.recent else None
 
     @property
     def elapsed_s(self) -> float:
         """How long the run took so far: up to its end, or up to when its owner was heard of last."""
-        end = self.moment if self.state == RUNNING else self.job.finished_at or self.job.heartbeat_at
+        end = self.moment if self.state == RUNNING else self.job.finished_at or self.heard_of_at
         return max(0.0, (end - self.job.started_at).total_seconds())
 
     @property
@@ -99,6 +111,7 @@ class Status:
             "owner": asdict(job.owner),
             "started_at": job.started_at.isoformat(),
             "heartbeat_at": job.heartbeat_at.isoformat(),
+            "heard_of_at": self.heard_of_at.isoformat(),
             "finished_at": job.finished_at.isoformat() if job.finished_at else None,
             "elapsed_s": round(self.elapsed_s, 3),
             "progress": None if at.share is None else round(at.share, 4),
@@ -127,9 +140,9 @@ class Status:
         table.add_column(no_wrap=True)
         table.add_column(overflow="fold")
         table.add_row("job", f"{job.job}, attempt {job.attempt}")
-        table.add_row("owner", escape(f"process {job.owner.pid} of {job.owner.host}"))
+        table.add_row("owner", escape(str(job.owner)))
         table.add_row("started", _shown(job.started_at))
-        table.add_row("last heard of", _shown(job.heartbeat_at))
+        table.add_row("last heard of", _shown(self.heard_of_at))
         table.add_row("elapsed", duration(self.elapsed_s))
         table.add_row("progress", "–" if at.share is None else f"{at.share:.0%}".replace("%", " %"))
         table.add_row("throughput", "–" if at.records_per_s is None else f"{at.records_per_s:,.0f} records/s")
@@ -150,6 +163,8 @@ class Status:
             table.add_row("newest ids", escape(", ".join(totals.newest_ids)))
         if job.error:
             table.add_row("error", escape(job.error), style="red")
+        if job.owner.dataflow_job and job.state == RUNNING:
+            table.add_row("Dataflow's word", escape(listing(job.owner, self.project)), style="dim")
         return table
 
 
@@ -199,7 +214,7 @@ def _status(client: FirestoreClient, job_id: str, now: Callable[[], float]) -> S
             f"there is no job {job_id} in {client.target.name}; `firebeam status` without an id lists recent ones, "
             "--project and --database say where to look"
         )
-    return Status(job, read_totals(client, job_id), _moment(now))
+    return Status(job, read_totals(client, job_id), _moment(now), client.target.project)
 
 
 def _follow(
@@ -229,7 +244,12 @@ def _follow(
 def _print_recent(client: FirestoreClient, config: Config, now: Callable[[], float]) -> None:
     statuses = [
         # A job that has ended has stored its totals; to read them again takes several queries.
-        Status(job, Totals.of(job.totals) if job.totals else read_totals(client, job.job_id), _moment(now))
+        Status(
+            job,
+            Totals.of(job.totals) if job.totals else read_totals(client, job.job_id),
+            _moment(now),
+            client.target.project,
+        )
         for job in recent_jobs(client, _SHOWN_JOBS)
     ]
     if config.json:

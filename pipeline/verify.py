@@ -47,6 +47,9 @@ START, LATEST = "start", "latest"
 
 EXIT_DIFFERENT = 3
 
+# Workers cannot read the launching computer's files.
+_IN_THE_CLOUD = ("firestore://", "bigquery:", "jsonl:gs://")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config(JobConfig):
@@ -56,8 +59,14 @@ class Config(JobConfig):
         group="Stores",
         metavar="STORE",
         help="firestore://COLLECTION, firestore://**/GROUP, bigquery:PROJECT:DATASET.TABLE or jsonl:PATTERN",
+        prefixes=_IN_THE_CLOUD,
     )
-    right: str = option(group="Stores", metavar="STORE", help="the store to compare it with, of any kind, too")
+    right: str = option(
+        group="Stores",
+        metavar="STORE",
+        help="the store to compare it with, of any kind, too",
+        prefixes=_IN_THE_CLOUD,
+    )
     match_by: str = option(
         AUTO,
         group="Stores",
@@ -92,7 +101,14 @@ class Config(JobConfig):
         maximum=1_000_000,
         help="keys of a range that a worker has in memory, a side; larger ranges that differ are read again in parts",
     )
-    report: str | None = option(None, group="Results", metavar="FILE", help="write the differences as JSON Lines")
+    report: str | None = option(
+        None,
+        group="Results",
+        metavar="FILE",
+        help="write the differences as JSON Lines",
+        prefixes=("gs://",),
+        parameter="GCS_WRITE_FILE",
+    )
     report_table: str | None = option(
         None, group="Results", metavar="PROJECT:DATASET.TABLE", help="add the differences to this BigQuery table"
     )

@@ -4,7 +4,6 @@ On a computer that cannot run an emulator the tests that need it are skipped, wi
 FIREBEAM_REQUIRE_EMULATORS=1, as in continuous integration, they fail instead. No test ever sees real credentials.
 """
 
-import json
 import os
 import uuid
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import pytest
 from hypothesis import settings
 
 from pipeline.local import BigQueryEmulator, EmulatorMissingError, bigquery_emulator, firestore_emulator
+from tests.support.credentials import write_credentials
 
 T = TypeVar("T")
 
@@ -23,26 +23,11 @@ T = TypeVar("T")
 settings.register_profile("firebeam", deadline=None)
 settings.load_profile("firebeam")
 
-_FAKE_CREDENTIALS = {
-    "type": "authorized_user",
-    "client_id": "fake.apps.googleusercontent.com",
-    "client_secret": "fake",
-    "refresh_token": "fake",
-    "token": "fake",
-    "expiry": "2099-01-01T00:00:00Z",
-    "quota_project_id": "demo-firebeam",
-}
-
 
 @pytest.fixture(scope="session", autouse=True)
 def fake_credentials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Application-default credentials that never expire and open nothing.
-
-    Without any, Google's libraries ask the metadata server first, which takes every process about 20 s outside of
-    Google's cloud.
-    """
-    file = tmp_path_factory.mktemp("credentials") / "application_default_credentials.json"
-    file.write_text(json.dumps(_FAKE_CREDENTIALS))
+    """Application-default credentials that never expire and open nothing."""
+    file = write_credentials(tmp_path_factory.mktemp("credentials"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
         yield file

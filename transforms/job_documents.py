@@ -19,7 +19,7 @@ from transforms.firestore import messages
 from transforms.firestore.client import FirestoreClient
 from transforms.firestore.fetch import fetch_all
 from transforms.firestore.values import decode_fields
-from transforms.job_ledger import INTERRUPTED, JOBS_COLLECTION, RUNNING, STALE_AFTER_S, Owner
+from transforms.job_ledger import INTERRUPTED, JOBS_COLLECTION, RUNNING, Owner
 from transforms.past_jobs import stored_job
 from transforms.retry import RetryPolicy
 
@@ -34,8 +34,8 @@ class Job:
       job: its name, such as `ingest`.
       state: as its owner wrote it down last; see `state_at`.
       attempt: which run it is, counted from 1.
-      owner: the process that runs it, or ran it last.
-      owned_since: when that process took it.
+      owner: who runs it, or ran it last.
+      owned_since: when that owner took it.
       started_at: when the run began; one that is resumed keeps it.
       heartbeat_at: when the owner was heard of last.
       finished_at: None while it runs.
@@ -75,10 +75,17 @@ class Job:
             totals=fields["totals"],
         )
 
-    def state_at(self, moment: datetime.datetime) -> str:
-        """Its state; a job whose owner is gone, or has not been heard of for a minute, is interrupted."""
-        silence_s = (moment - self.heartbeat_at).total_seconds()
-        is_lost = self.state == RUNNING and (silence_s >= STALE_AFTER_S or self.owner.is_dead_here)
+    def heard_of_at(self, last_completed_at: datetime.datetime | None = None) -> datetime.datetime:
+        """When the owner gave its last sign of life: a process a heartbeat, a cloud job that or a completed batch."""
+        if last_completed_at is None or not self.owner.dataflow_job:
+            return self.heartbeat_at
+        return max(self.heartbeat_at, last_completed_at)
+
+    def state_at(self, moment: datetime.datetime, last_completed_at: datetime.datetime | None = None) -> str:
+        """Its state. One whose owner is gone, or has been silent for too long, is interrupted: a process for a minute,
+        a cloud job for half an hour."""
+        silence_s = (moment - self.heard_of_at(last_completed_at)).total_seconds()
+        is_lost = self.state == RUNNING and (silence_s >= self.owner.stale_after_s or self.owner.is_dead_here)
         return INTERRUPTED if is_lost else self.state
 
 

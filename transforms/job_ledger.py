@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from transforms.errors import JobError, TransientError, UsageError
+from transforms.errors import JobError, TransientError
 from transforms.firestore import messages
 from transforms.firestore.client import FirestoreClient, RpcError
 from transforms.firestore.committer import AtomicGroup, Committer, Conflicted, Landed
@@ -38,10 +38,11 @@ from transforms.job_runs import COMPLETED as COMPLETED
 from transforms.job_runs import FAILED as FAILED
 from transforms.job_runs import INTERRUPTED as INTERRUPTED
 from transforms.job_runs import RUNNING as RUNNING
+from transforms.job_runs import STALE_AFTER_S as STALE_AFTER_S
 from transforms.job_runs import JobDescription as JobDescription
 from transforms.job_runs import Opening as Opening
 from transforms.job_runs import Owner as Owner
-from transforms.job_runs import refuse_if_changed, rows_known_after
+from transforms.job_runs import refuse_if_alive, refuse_if_changed, rows_known_after
 from transforms.retry import RetryPolicy
 from transforms.types import BatchOutcome
 
@@ -51,7 +52,6 @@ BATCHES_COLLECTION = "batches"
 PROCESSING, ERROR, CORRECTION = "processing", "error", "correction"
 
 HEARTBEAT_INTERVAL_S = 10.0
-STALE_AFTER_S = 60.0
 # How long the ledger is kept, for a time-to-live policy on expire_at.
 KEPT = datetime.timedelta(days=90)
 _READ_TIMEOUT_S = 60.0
@@ -227,12 +227,19 @@ class JobLedger:
 
     def _refuse_if_alive(self, stored: Mapping[str, Any], moment: datetime.datetime) -> None:
         owner = Owner(stored["owner"]["host"], stored["owner"]["pid"])
-        silence_s = (moment - stored["heartbeat_at"]).total_seconds()
-        if silence_s < STALE_AFTER_S and not owner.is_dead_here:
-            raise UsageError(
-                f"job {self._job_id} is being run by process {owner.pid} of {owner.host}, last heard of "
-                f"{max(silence_s, 0):.0f} s ago; wait for it, choose another --job_id, or take it over with --take_over"
-            )
+        heard_at = [stored["heartbeat_at"], *(self._last_completions() if owner.dataflow_job else ())]
+        silence_s = (moment - max(heard_at)).total_seconds()
+        refuse_if_alive(self._job_id, owner, silence_s, self._client.target.project)
+
+    def _last_completions(self) -> list[datetime.datetime]:
+        """When the batch was completed that was completed last; empty if none was."""
+        query = messages.StructuredQuery()
+        query.from_.add(collection_id=BATCHES_COLLECTION)
+        query.select.fields.add(field_path="completed_at")
+        query.order_by.add(direction="DESCENDING").field.field_path = "completed_at"
+        query.limit.value = 1
+        times = [decode_fields(document.fields)["completed_at"] for document in self._documents(query)]
+        return [time for time in times if time is not None]
 
     def _write_job(
         self, description: JobDescription, owner: Owner, opening: Opening, moment: datetime.datetime
@@ -308,6 +315,9 @@ class JobLedger:
         condition = query.where.field_filter
         condition.field.field_path, condition.op = field_path, operator
         condition.value.CopyFrom(encode(value))
+        return self._documents(query)
+
+    def _documents(self, query: Any) -> Iterator[Any]:
         answers = fetch_all(
             self._client, lambda: self._client.run_query(self._name(), query, _READ_TIMEOUT_S), self._retry
         )

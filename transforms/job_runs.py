@@ -3,6 +3,8 @@
     JobDescription ──▶ JobLedger.open(…, Owner()) ──▶ Opening
      what is asked       what is stored                which attempt, behind which batches
 
+An owner is a process, which beats every few seconds, or a job of Dataflow's, whose sign of life is a completed batch.
+
 An unfinished run goes on only with the input and the spec it began with: `refuse_if_changed` names the difference.
 """
 
@@ -19,6 +21,12 @@ from transforms.errors import UsageError
 from transforms.firestore.versions import ALL_ROWS, NO_ROWS, OWN_ROWS
 
 RUNNING, COMPLETED, FAILED, INTERRUPTED = "running", "completed", "failed", "interrupted"
+
+STALE_AFTER_S = 60.0
+# A cloud job needs minutes to begin, retries for minutes when a service is away, and may load tables at its end.
+CLOUD_STALE_AFTER_S = 1800.0
+
+_DATAFLOW = "dataflow:"
 
 # The steps whose dead letters are rows that the table lacks although the documents are there.
 _ROW_STEPS = frozenset({"InsertRows", "LoadRows"})
@@ -47,10 +55,30 @@ class JobDescription:
 
 @dataclass(frozen=True)
 class Owner:
-    """The process that runs a job."""
+    """Who runs a job: a process, or a job of Dataflow's.
+
+    >>> str(Owner("laptop", 17)), str(Owner.on_dataflow("europe-west1", "ingest-1f"))
+    ('process 17 of laptop', 'Dataflow job ingest-1f in europe-west1')
+    """
 
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
+
+    @classmethod
+    def on_dataflow(cls, region: str, job_name: str) -> Owner:
+        """A job of Dataflow's, which outlives the process that launches it."""
+        return cls(f"{_DATAFLOW}{region}/{job_name}", 0)
+
+    @property
+    def dataflow_job(self) -> tuple[str, str] | None:
+        """Region and job name; None for a process."""
+        region, _, job_name = self.host.removeprefix(_DATAFLOW).partition("/")
+        return (region, job_name) if self.host.startswith(_DATAFLOW) else None
+
+    @property
+    def stale_after_s(self) -> float:
+        """After so much silence it is taken to be gone."""
+        return CLOUD_STALE_AFTER_S if self.dataflow_job else STALE_AFTER_S
 
     @property
     def is_dead_here(self) -> bool:
@@ -64,6 +92,35 @@ class Owner:
         except PermissionError:  # it lives, and is somebody else's
             return False
         return False
+
+    def __str__(self) -> str:
+        if self.dataflow_job:
+            return "Dataflow job {1} in {0}".format(*self.dataflow_job)
+        return f"process {self.pid} of {self.host}"
+
+
+def refuse_if_alive(job_id: str, owner: Owner, silence_s: float, project: str) -> None:
+    """Raises UsageError if a job's owner has been heard of lately and may be running it."""
+    if silence_s >= owner.stale_after_s or owner.is_dead_here:
+        return
+    heard = f"last heard of {max(silence_s, 0):.0f} s ago"
+    if owner.dataflow_job:
+        raise UsageError(
+            f"job {job_id} is being run by {owner}, {heard}; wait for it, or choose another --job_id. If it has ended "
+            f"there (`{listing(owner, project)}` shows it), go on with --take_over"
+        )
+    raise UsageError(
+        f"job {job_id} is being run by {owner}, {heard}; wait for it, choose another --job_id, or take it over with "
+        "--take_over"
+    )
+
+
+def listing(owner: Owner, project: str) -> str:
+    """The command that shows what Dataflow says of a job; empty for a process."""
+    if not owner.dataflow_job:
+        return ""
+    region, name = owner.dataflow_job
+    return f"gcloud dataflow jobs list --project={project} --region={region} --filter=name={name}"
 
 
 @dataclass(frozen=True)

@@ -121,6 +121,7 @@ def test_for_a_program_it_is_one_object_with_the_same_numbers(ledger, shown):
             "owner": {"host": "another-host", "pid": 4711},
             "started_at": "2023-11-14T22:13:20+00:00",
             "heartbeat_at": "2023-11-14T22:13:30+00:00",
+            "heard_of_at": "2023-11-14T22:13:30+00:00",
             "finished_at": None,
             "elapsed_s": 10.0,
             "progress": 0.5,
