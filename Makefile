@@ -11,6 +11,9 @@ PYTHONS := python3.12 python3.11 python3.13 python3.10 python3.14 python3
 IS_SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 15))
 PYTHON ?= $(shell for python in $(PYTHONS); do $$python -c '$(IS_SUPPORTED)' 2>/dev/null && echo $$python && break; done)
 
+# Each process of the tests has emulators of its own, of about 1 GB.
+TEST_PROCESSES ?= 2
+
 # Where nobody looks at the screen a test that is skipped for want of an emulator would go unnoticed.
 ifdef CI
 export FIREBEAM_REQUIRE_EMULATORS := 1
@@ -23,7 +26,7 @@ demo: $(INSTALLED)  ## run ingest on samples/profiles.jsonl against local emulat
 	@$(BIN)/python -m pipeline demo
 
 test: check  ## everything that must hold: check, unit tests, tests on the real emulators
-	$(BIN)/pytest -m "not soak"
+	$(BIN)/pytest -m "not soak" -n $(TEST_PROCESSES) --dist loadfile
 
 check: $(INSTALLED)  ## lint, format and types
 	$(BIN)/ruff check .

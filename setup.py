@@ -45,6 +45,8 @@ setup(
             "mypy>=2,<3",
             "pytest>=8.4,<10",
             "pytest-timeout>=2.3,<3",
+            # The tests wait for emulators and processes more than they compute.
+            "pytest-xdist>=3.6,<4",
             # The formatter's style changes with its minor version.
             "ruff>=0.17,<0.18",
             "setuptools>=77",
