@@ -25,6 +25,7 @@ from pipeline.export_flags import (
     FULL,
     INCREMENTAL,
     Config,
+    check_column_names,
     check_combinations,
     conditioned,
     looking_back,
@@ -172,6 +173,7 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     read_time = None if config.read_time is None else moment_of(config.read_time)
     table = BigQueryTarget.parse(config.bigquery_table)
     spec = None if config.spec is None else read_spec(config.spec)
+    check_column_names(patterns, spec)
     temp_location = options.view_as(GoogleCloudOptions).temp_location
     method = config.bigquery_method or (FILE_LOADS if (temp_location or "").startswith("gs://") else INSERT_ROWS)
     if method == FILE_LOADS:
@@ -184,7 +186,12 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
         NAME,
         config.job_id or derived_job_id(NAME, about, firestore.project, firestore.database, config.bigquery_table),
         config.parameters(),
-        input_fingerprint=digest(about, config.batch_size, config.max_ranges, config.read_time),
+        # Also where rows wait, and how: what a completed batch has done is worth nothing to a run that goes elsewhere.
+        input_fingerprint=digest(
+            about,
+            (config.batch_size, config.max_ranges, config.read_time),
+            (config.bigquery_table, method, config.write, config.deletes),
+        ),
         spec_fingerprint=spec.fingerprint if spec else digest(config.nested, config.infer),
     )
     return Plan(config, description, firestore, patterns, table, spec, read_time, method, storage_host)

@@ -126,3 +126,25 @@ def test_an_interrupted_merge_is_done_by_the_same_command_and_changes_nothing_tw
     assert [row["n"] for row in desk.rows("")] == list(range(20))
     assert all(row["deleted_at"] is None for row in desk.rows(""))
     assert desk.staging_tables() == []
+
+
+def test_an_unfinished_run_goes_on_only_with_the_table_and_the_method_that_its_batches_were_written_to(
+    desk, monkeypatch, capsys
+):
+    desk.store(people(*range(20)))
+    seen = itertools.count()
+
+    def refuse(request):
+        is_completion = request.rpc == "Commit" and b"has_overflow" in request.body
+        return Refusal("PERMISSION_DENIED", "no role") if is_completion and next(seen) else None
+
+    with FaultyFirestore(desk.database.emulator_host, refuse=refuse) as server:
+        monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", server.host)
+        assert desk.export("--batch_size=7", "--job_id=nightly") == 1
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", desk.database.emulator_host)
+    elsewhere = f"--bigquery_table={desk.bigquery.project}:local.{desk.table}_2"
+    for flag in ("--write=append", "--deletes=mark", "--bigquery_method=STORAGE_WRITE", elsewhere):
+        assert desk.export("--batch_size=7", "--job_id=nightly", flag) == 2
+        assert "is unfinished, and the input changed since it began" in " ".join(capsys.readouterr().err.split())
+    assert desk.export("--batch_size=7", "--job_id=nightly") == 0
+    assert [row["n"] for row in desk.rows("")] == list(range(20))
