@@ -14,7 +14,7 @@ next, and memory does not grow with the collection.
 
 import datetime
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
@@ -49,7 +49,7 @@ from transforms.export.target import (
 )
 from transforms.firestore.batches import ReadPieceBatches, input_id
 from transforms.firestore.client import FirestoreTarget
-from transforms.firestore.collection_patterns import CollectionPattern
+from transforms.firestore.collection_patterns import CollectionPattern, by_query
 from transforms.firestore.query import Query
 from transforms.firestore.read_steps import Piece, PlanReads
 from transforms.job_ledger import JobDescription, Opening
@@ -70,6 +70,14 @@ EXAMPLE = """\
       --bigquery_table=my-project:exports.users --dead_letters=gs://my-bucket/dead_letters"""
 
 _MAX_BATCH_BYTES = 16 * 1024 * 1024
+
+
+class Source(NamedTuple):
+    """One query, the patterns whose documents it finds, and its name in the graph."""
+
+    query: Query
+    patterns: tuple[CollectionPattern, ...]
+    label: str
 
 
 @dataclass(frozen=True)
@@ -137,10 +145,12 @@ class Plan:
         )
 
     @property
-    def queries(self) -> tuple[Query, ...]:
-        """What is read of each pattern."""
-        cursors = dict(self.cursors)
-        return tuple(self._query(pattern, cursors.get(pattern.text)) for pattern in self.patterns)
+    def sources(self) -> tuple[Source, ...]:
+        """What is read."""
+        return tuple(
+            Source(self._query(patterns), patterns, ",".join(pattern.text for pattern in patterns))
+            for patterns in by_query(self.patterns).values()
+        )
 
     def opened(self, opening: Opening) -> "Plan":
         """The plan of the run that the ledger has opened."""
@@ -152,9 +162,10 @@ class Plan:
             opening = replace(opening, completed=frozenset())
         return replace(self, opening=opening, cursors=tuple(sorted(cursors.items())))
 
-    def _query(self, pattern: CollectionPattern, cursor: Any) -> Query:
-        query = conditioned(pattern, self.config)
-        if self.config.cursor_field and cursor is not None:
+    def _query(self, patterns: tuple[CollectionPattern, ...]) -> Query:
+        query = conditioned(patterns[0], self.config)
+        cursor, *others = map(dict(self.cursors).get, (pattern.text for pattern in patterns))
+        if self.config.cursor_field and cursor is not None and all(other == cursor for other in others):
             query = query.where(self.config.cursor_field, ">=", looking_back(cursor, self.config.lookback_s))
         return query
 
@@ -168,8 +179,8 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     check_combinations(config)
     firestore = config.firestore
     patterns = tuple(map(CollectionPattern, (*config.collection, *(f"**/{each}" for each in config.collection_group))))
-    for pattern in patterns:
-        conditioned(pattern, config)
+    for found in by_query(patterns).values():
+        conditioned(found[0], config)
     read_time = None if config.read_time is None else moment_of(config.read_time)
     table = BigQueryTarget.parse(config.bigquery_table)
     spec = None if config.spec is None else read_spec(config.spec)
@@ -180,7 +191,7 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
         check_temp_location(temp_location)
     storage_host = StorageTarget.of(table).grpc_host if method in TYPED_METHODS else None
     check_writable(config.dead_letters)
-    texts = sorted(pattern.text for pattern in patterns)
+    texts = sorted({pattern.text for pattern in patterns})
     about = (texts, sorted(config.where), config.fields, config.layout, config.mode, config.cursor_field)
     description = JobDescription(
         NAME,
@@ -212,10 +223,7 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     """Draws the graph of a run."""
     config, target = plan.config, plan.target
     ledger = LedgerEntry(plan.firestore, plan.job_id, plan.run.attempt, plan.retry, plan.run.unattended)
-    pieces = [
-        pipeline | f"PlanReads[{pattern.text}]" >> _PlanQuery(plan, query)
-        for pattern, query in zip(plan.patterns, plan.queries, strict=True)
-    ]
+    pieces = [pipeline | f"PlanReads[{source.label}]" >> _PlanQuery(plan, source.query) for source in plan.sources]
     columns = _shapes(pipeline, pieces, plan) | "ProvideTables" >> ProvideTables(target)
     batches = _read(pieces, plan) | "BeginBatch" >> BeginBatch(ledger)
     if config.mode == INCREMENTAL:
@@ -230,8 +238,8 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     conclude = ConcludeExport(
         target,
         plan.job_id,
-        plan.queries,
-        compares=all(pattern.is_exact for pattern in plan.patterns),
+        tuple(source.query for source in plan.sources),
+        compares=all(any(pattern.is_exact for pattern in source.patterns) for source in plan.sources),
         sampled=_sampled(plan),
         cursor_field=config.cursor_field,
         cursors=dict(plan.cursors),
@@ -262,8 +270,8 @@ def _shapes(pipeline: beam.Pipeline, pieces: list[PCollection[Piece]], plan: Pla
         return nothing
     if sampled is not None:
         pieces = [
-            pipeline | f"PlanSample[{pattern.text}]" >> _PlanQuery(plan, query.limit(sampled))
-            for pattern, query in zip(plan.patterns, plan.queries, strict=True)
+            pipeline | f"PlanSample[{source.label}]" >> _PlanQuery(plan, source.query.limit(sampled))
+            for source in plan.sources
         ]
     within_maps = plan.config.nested != JSON
     shapes: PCollection[Any] = (
@@ -285,16 +293,16 @@ def _read(pieces: list[PCollection[Piece]], plan: Plan) -> PCollection[Batch[Exp
     """The documents of all patterns as batches."""
     batches: list[PCollection[Batch[Exported]]] = [
         ranges
-        | f"ReadBatches[{pattern.text}]"
+        | f"ReadBatches[{source.label}]"
         >> ReadPieceBatches(
             plan.firestore,
             plan.config.batch_size,
             _MAX_BATCH_BYTES,
             PassedOver(plan.run.completed),
             Batch[Exported],
-            ExportedOf(pattern),
+            ExportedOf(source.patterns),
         )
-        for pattern, ranges in zip(plan.patterns, pieces, strict=True)
+        for source, ranges in zip(plan.sources, pieces, strict=True)
     ]
     if len(batches) == 1:
         (only,) = batches
@@ -305,4 +313,4 @@ def _read(pieces: list[PCollection[Piece]], plan: Plan) -> PCollection[Batch[Exp
 
 def _input_ids(plan: Plan) -> frozenset[str]:
     """With what the ids of the batches of this run begin."""
-    return frozenset(input_id(plan.firestore, query, plan.moment) for query in plan.queries)
+    return frozenset(input_id(plan.firestore, source.query, plan.moment) for source in plan.sources)

@@ -282,6 +282,7 @@ def test_an_empty_collection_makes_an_empty_table(desk):
     [
         (("--collection=users/ada",), "names a document"),
         (("--collection={x}/ada/posts",), "a path parameter stands for a document id"),
+        (("--collection=posts", "--collection_group=posts"), "**/posts means the documents of posts, too"),
         (("--where=age",), "a condition is FIELD OPERATOR VALUE"),
         (("--where=age >= [1",), "is no JSON"),
         (("--infer=some",), "--infer must be all or a number of documents, got 'some'"),

@@ -148,3 +148,21 @@ def test_an_unfinished_run_goes_on_only_with_the_table_and_the_method_that_its_b
         assert "is unfinished, and the input changed since it began" in " ".join(capsys.readouterr().err.split())
     assert desk.export("--batch_size=7", "--job_id=nightly") == 0
     assert [row["n"] for row in desk.rows("")] == list(range(20))
+
+
+def test_collections_of_one_id_below_several_parents_are_read_once_and_each_document_has_its_own_parent(desk):
+    desk.store({f"users/u{n}/posts/{n}": {"n": n} for n in range(3)})
+    desk.store({**{f"teams/t{n}/posts/{n}": {"n": n} for n in range(3, 5)}, "posts/5": {"n": 5}})
+    assert desk.export("--collection=users/{user}/posts,teams/{team}/posts,users/{user}/posts") == 0
+    assert desk.counts() == (5, 5, 0)
+    assert desk.summary["results"]["documents_read"] == 12
+    assert [(row["user"], row["team"], row["n"]) for row in sorted(desk.rows(), key=lambda row: row["n"])] == [
+        ("u0", None, 0),
+        ("u1", None, 1),
+        ("u2", None, 2),
+        (None, "t3", 3),
+        (None, "t4", 4),
+    ]
+    assert desk.export("--collection=users/{user}/posts", "--collection_group=posts", "--deletes=mark") == 0
+    assert desk.counts() == (6, 6, 0)
+    assert len(desk.rows()) == 6
