@@ -53,6 +53,7 @@ from transforms.firestore.collection_patterns import CollectionPattern, by_query
 from transforms.firestore.query import Query
 from transforms.firestore.read_steps import Piece, PlanReads
 from transforms.job_ledger import JobDescription, Opening
+from transforms.job_moments import moment_of_run
 from transforms.job_results import read_last_results
 from transforms.ledger import BeginBatch, CompleteBatch, CompleteJob, LedgerEntry
 from transforms.records.spec import RecordSpec
@@ -85,7 +86,7 @@ class Plan:
     """A config with everything read and looked up that the graph needs.
 
     Attributes:
-      read_time: as of when documents are read; when the run begins if None.
+      read_time: as of when documents are read; if None, the ledger says when the run began.
       method: of `sinks.METHODS`.
       storage_host: of an emulator's Storage Write API, where that is used.
       opening: how the run begins; None until the ledger has said so.
@@ -123,8 +124,10 @@ class Plan:
 
     @property
     def moment(self) -> datetime.datetime:
-        """As of when documents are read; a run that is resumed reads the same moment."""
-        return self.read_time or self.run.started_at
+        """As of when documents are read; a run that is resumed reads the same moment. Raises ValueError as `run`."""
+        if self.read_time is None:
+            raise ValueError("the ledger must open the plan before it has a moment")
+        return self.read_time
 
     @property
     def target(self) -> ExportTarget:
@@ -154,13 +157,17 @@ class Plan:
 
     def opened(self, opening: Opening) -> "Plan":
         """The plan of the run that the ledger has opened."""
+        client = self.firestore.connect()
+        read_time = self.read_time or moment_of_run(
+            client, self.job_id, opening.attempt, opening.started_at, self.retry
+        )
         cursors: dict[str, Any] = {}
         if self.config.cursor_field:
-            last = read_last_results(self.firestore.connect(), self.job_id, opening.attempt, self.retry)
+            last = read_last_results(client, self.job_id, opening.attempt, self.retry)
             cursors = last.get("cursors", {})
         if self.method == FILE_LOADS:  # a completed batch says nothing about its rows
             opening = replace(opening, completed=frozenset())
-        return replace(self, opening=opening, cursors=tuple(sorted(cursors.items())))
+        return replace(self, opening=opening, read_time=read_time, cursors=tuple(sorted(cursors.items())))
 
     def _query(self, patterns: tuple[CollectionPattern, ...]) -> Query:
         query = conditioned(patterns[0], self.config)
