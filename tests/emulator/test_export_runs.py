@@ -166,3 +166,31 @@ def test_collections_of_one_id_below_several_parents_are_read_once_and_each_docu
     assert desk.export("--collection=users/{user}/posts", "--collection_group=posts", "--deletes=mark") == 0
     assert desk.counts() == (6, 6, 0)
     assert len(desk.rows()) == 6
+
+
+@pytest.mark.parametrize("deletes", ["mark", "remove"])
+def test_a_run_that_reads_an_earlier_moment_undoes_nothing_of_a_later_one(desk, deletes):
+    flags = (f"--deletes={deletes}", "--layout=both") if deletes == "mark" else (f"--deletes={deletes}",)
+    desk.store(people(1, 2))
+    assert desk.export(*flags) == 0
+    earlier = desk.rows()[0]["read_time"].isoformat()
+    desk.store({"users/u002": None, **people(3)})
+    assert desk.export(*flags) == 0
+    before = desk.rows("")
+    assert desk.export("--deletes=mark", "--layout=both", "--fields=n", f"--read_time={earlier}") == 0
+    expected = {"mark": ["u001", "u003"], "remove": ["u001", "u002", "u003"]}  # what is removed leaves no trace
+    assert [row["document_id"] for row in desk.rows()] == expected[deletes]
+    if deletes == "mark":
+        assert desk.rows("") == before
+        logged = [row["document_id"] for row in desk.rows("_changelog") if row["operation"] == "DELETE"]
+        assert logged == ["u002"]
+
+
+def test_a_row_that_was_marked_by_mistake_comes_back_with_the_version_it_had(desk):
+    desk.store(people(1, 2))
+    assert desk.export() == 0
+    sql = f"UPDATE `{desk.target.id}` SET deleted_at = update_time WHERE document_id = 'u001'"
+    desk.target.client().query_and_wait(sql)
+    assert [row["document_id"] for row in desk.rows()] == ["u002"]
+    assert desk.export("--mode=incremental") == 0
+    assert [row["document_id"] for row in desk.rows()] == ["u001", "u002"]
