@@ -143,7 +143,7 @@ class Plan:
             config.nested,
             self.spec,
             imported=config.mode == FULL,
-            run_id=f"{self.job_id} {self.run.attempt}",
+            run_id=f"{self.firestore.name} {self.job_id} {self.run.attempt} {self.moment.isoformat()}",
             read_time=self.moment,
         )
 

@@ -194,3 +194,33 @@ def test_a_row_that_was_marked_by_mistake_comes_back_with_the_version_it_had(des
     assert [row["document_id"] for row in desk.rows()] == ["u002"]
     assert desk.export("--mode=incremental") == 0
     assert [row["document_id"] for row in desk.rows()] == ["u001", "u002"]
+
+
+def test_what_only_one_of_two_tables_holds_is_written_again(desk):
+    flags = ("--mode=incremental", "--write=append")
+    desk.store(people(1, 2))
+    assert desk.export(*flags) == 0
+    desk.store(people(3))
+    assert desk.export(*flags, "--layout=both") == 0
+    assert desk.counts() == (3, 3, 0)
+    assert [row["document_id"] for row in desk.rows("_changelog_latest")] == ["u001", "u002", "u003"]
+    assert desk.export(*flags, "--layout=both") == 0
+    assert desk.counts() == (3, 0, 3)
+
+
+def test_an_incremental_batch_that_is_done_again_loses_no_row_with_exactly_once(desk, monkeypatch):
+    desk.store(people(*range(8)))
+    flags = ("--write=append", "--mode=incremental", "--bigquery_method=STORAGE_WRITE_EXACTLY_ONCE")
+
+    def refuse(request):
+        is_completion = request.rpc == "Commit" and b"has_overflow" in request.body
+        return Refusal("PERMISSION_DENIED", "somebody took the role away") if is_completion else None
+
+    with FaultyFirestore(desk.database.emulator_host, refuse=refuse) as server:
+        monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", server.host)
+        assert desk.export(*flags) == 1
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", desk.database.emulator_host)
+    # As if the worker had died behind its first rows.
+    desk.target.client().query_and_wait(f"DELETE FROM `{desk.target.id}` WHERE n >= 4")
+    assert desk.export(*flags) == 0
+    assert [row["n"] for row in desk.rows("")] == list(range(8))

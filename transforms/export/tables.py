@@ -53,13 +53,14 @@ def provide(target: ExportTarget, shapes: Mapping[str, Shape]) -> tuple[Column, 
 
 
 def held_versions(client: bigquery.Client, target: ExportTarget, names: Iterable[str]) -> dict[str, datetime]:
-    """The versions of documents that the table has already, by name."""
-    table = target.flat or target.changelog
+    """The versions of documents that every table has already, by name."""
     ordered = sorted(names)
-    if table is None or not ordered:
+    if not ordered:
         return {}
     parameters = {"names": ordered, "first": ordered[0], "last": ordered[-1]}
-    return dict(query(client, statements.held_versions(table), parameters))
+    tables = [table for table in (target.flat, target.changelog) if table]
+    held = [dict(query(client, statements.held_versions(table), parameters)) for table in tables]
+    return {name: min(versions[name] for versions in held) for name in set(held[0]).intersection(*held[1:])}
 
 
 @dataclass(frozen=True)
