@@ -39,6 +39,7 @@ from transforms.bigquery.load import check_temp_location
 from transforms.bigquery.storage_target import StorageTarget
 from transforms.bigquery.tables import BigQueryTarget, existing_columns
 from transforms.dead_letters import StoreDeadLetters, check_writable, remove_letters
+from transforms.errors import JobError
 from transforms.export.rows import RowsPlan
 from transforms.export.sinks import FILE_LOADS, INSERT_ROWS, TYPED_METHODS
 from transforms.export.steps import DropHeld, ExportedOf, InferShapes, ProvideTables, WriteRows
@@ -164,10 +165,17 @@ class Plan:
         cursors: dict[str, Any] = {}
         if self.config.cursor_field:
             last = read_last_results(client, self.job_id, opening.attempt, self.retry)
-            cursors = last.get("cursors", {})
+            if last.get("cursors_of") == self.cursors_of:
+                cursors = last["cursors"]
         if self.method == FILE_LOADS:  # a completed batch says nothing about its rows
             opening = replace(opening, completed=frozenset())
         return replace(self, opening=opening, read_time=read_time, cursors=tuple(sorted(cursors.items())))
+
+    @property
+    def cursors_of(self) -> str:
+        """What cursors are good for: under a job id of one's own the next run may ask for something else."""
+        config = self.config
+        return digest(config.cursor_field, sorted(config.where), config.fields, config.layout, config.bigquery_table)
 
     def _query(self, patterns: tuple[CollectionPattern, ...]) -> Query:
         query = conditioned(patterns[0], self.config)
@@ -219,9 +227,13 @@ def provision(plan: Plan) -> None:
     """Makes sure that there is a dataset that may be written to; a new run begins without its old dead letters.
 
     Raises:
-      JobError: the dataset is missing, or access is refused.
+      JobError: the dataset is missing, access is refused, or the table is gone that the last run's cursors are of.
     """
-    existing_columns(plan.table)
+    if not existing_columns(plan.table) and plan.cursors:
+        raise JobError(
+            f"BigQuery table {plan.table.id} is gone, but the last run's cursors say that it holds all documents up to "
+            "them. Run once without --cursor_field, which reads everything, or choose another --job_id"
+        )
     if not plan.run.resumed:
         remove_letters(plan.config.dead_letters, plan.job_id, _input_ids(plan))
 
@@ -249,7 +261,7 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
         compares=all(any(pattern.is_exact for pattern in source.patterns) for source in plan.sources),
         sampled=_sampled(plan),
         cursor_field=config.cursor_field,
-        cursors=dict(plan.cursors),
+        cursors_of=plan.cursors_of,
         retry=plan.retry,
     )
     _ = outcomes | "CompleteJob" >> CompleteJob(ledger, conclude, conclude.clean_up, after=(columns, *written.loaded))

@@ -224,3 +224,42 @@ def test_an_incremental_batch_that_is_done_again_loses_no_row_with_exactly_once(
     desk.target.client().query_and_wait(f"DELETE FROM `{desk.target.id}` WHERE n >= 4")
     assert desk.export(*flags) == 0
     assert [row["n"] for row in desk.rows("")] == list(range(8))
+
+
+BY_CURSOR = ("--mode=incremental", "--cursor_field=at", "--lookback_s=0")
+
+
+def test_a_time_to_come_hides_nothing_from_the_next_run(desk):
+    desk.store({"users/u1": {"at": datetime.datetime(2999, 1, 1, tzinfo=datetime.timezone.utc)}})
+    assert desk.export(*BY_CURSOR) == 0
+    desk.store({"users/u2": {"at": datetime.datetime.now(datetime.timezone.utc)}})
+    assert desk.export(*BY_CURSOR) == 0
+    assert [row["document_id"] for row in desk.rows()] == ["u1", "u2"]
+
+
+def test_a_cursor_field_that_holds_text_and_times_hides_nothing_from_the_next_run(desk):
+    desk.store({"users/u1": {"at": MOMENT}, "users/u2": {"at": MOMENT.isoformat()}, "users/u3": {"at": None}})
+    assert desk.export(*BY_CURSOR) == 0
+    desk.store({"users/u4": {"at": MOMENT + datetime.timedelta(days=1)}})
+    assert desk.export(*BY_CURSOR) == 0
+    assert desk.counts() == (4, 1, 3)
+
+
+def test_cursors_are_good_only_for_what_they_were_made_for(desk):
+    desk.store({f"users/u{n}": {"at": MOMENT + datetime.timedelta(days=n), "n": n} for n in range(4)})
+    flags = (*BY_CURSOR, "--job_id=nightly")
+    assert desk.export(*flags, "--where=at < 2") == 0
+    assert desk.counts() == (0, 0, 0)
+    assert desk.export(*flags) == 0
+    assert desk.counts() == (4, 4, 0)
+
+
+def test_a_table_that_is_gone_is_not_filled_from_the_last_run_s_end(desk, capsys):
+    desk.store({"users/u1": {"at": MOMENT}})
+    assert desk.export(*BY_CURSOR) == 0
+    desk.target.client().delete_table(desk.target.id)
+    assert desk.export(*BY_CURSOR) == 1
+    assert "Run once without --cursor_field" in " ".join(capsys.readouterr().err.split())
+    assert desk.export("--mode=incremental") == 0
+    assert desk.export(*BY_CURSOR) == 0
+    assert len(desk.rows()) == 1

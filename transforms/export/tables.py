@@ -74,7 +74,7 @@ class ConcludeExport:
       compares: whether the number of documents that Firestore has must be the number read.
       sampled: how many documents of each query were read beforehand, and billed; None for all of them.
       cursor_field: by which the next run goes on; None for none.
-      cursors: where this run began, by pattern.
+      cursors_of: what the cursors are good for; kept beside them.
       retry: of every request to Firestore.
     """
 
@@ -84,7 +84,7 @@ class ConcludeExport:
     compares: bool
     sampled: int | None
     cursor_field: str | None
-    cursors: Mapping[str, Any]
+    cursors_of: str
     retry: RetryPolicy
 
     def __call__(self) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class ConcludeExport:
         if target.flat and (renamed := renames(existing_columns(target.flat, client=client))):
             results["renamed_fields"] = {each.field: each.column for each in renamed}
         if self.cursor_field:
-            results["cursors"] = {**self.cursors, **self._cursors(firestore, self.cursor_field)}
+            results |= {"cursors": self._cursors(firestore, self.cursor_field), "cursors_of": self.cursors_of}
         return results
 
     def clean_up(self) -> None:
@@ -150,13 +150,30 @@ class ConcludeExport:
         return {"scope": self.target.scope()}
 
     def _cursors(self, firestore: FirestoreClient, field: str) -> dict[str, Any]:
-        """The greatest value of the cursor field that each pattern had, with which the next run begins."""
-        greatest = {}
+        """Where the next run begins: at the greatest value that each pattern's cursor field has.
+
+        A time to come, of a writer whose clock is wrong, would hide all that is written until then: the moment of this
+        run takes its place. Firestore compares values of one type only, so where a field has several there is no
+        cursor, and the next run reads everything.
+        """
+        found = {}
         for pattern in self.target.patterns:
-            newest = pattern.query.select(field).order_by(field, descending=True).limit(1)
-            for document in read(firestore, newest, read_time=self.target.read_time, retry=self.retry):
-                greatest[pattern.text] = field_paths.lookup(document.fields, field)
-        return greatest
+            typed = pattern.query.select(field).where(field, "!=", None)
+            oldest = self._first(firestore, typed.order_by(field), field)
+            newest = self._first(firestore, typed.order_by(field, descending=True), field)
+            if newest is not None and _rank(oldest) == _rank(newest) and newest == newest:
+                is_ahead = isinstance(newest, datetime) and newest > self.target.read_time
+                found[pattern.text] = self.target.read_time if is_ahead else newest
+        return found
+
+    def _first(self, firestore: FirestoreClient, query: Query, field: str) -> Any:
+        documents = read(firestore, query.limit(1), read_time=self.target.read_time, retry=self.retry)
+        return next((field_paths.lookup(document.fields, field) for document in documents), None)
+
+
+def _rank(value: Any) -> type:
+    """Stands for the type of a value as Firestore compares them: integers and doubles alike."""
+    return float if type(value) is int else type(value)
 
 
 def _number(client: bigquery.Client, sql: str, parameters: Mapping[str, Any] | None = None) -> int:
