@@ -44,6 +44,10 @@ STEP = "WriteRows"
 ROWS, CHANGES, NAMES = "rows", "changes", "names"
 PURPOSES = (ROWS, CHANGES, NAMES)
 
+# How many fields are told by name, those that overflowed most: with a field for every id of something, the ledger's
+# document of the batch would be too large for Firestore.
+_MOST_FIELDS = 50
+
 # Those of flat rows are found out by the job.
 STATIC_COLUMNS = {CHANGES: CHANGELOG_COLUMNS, NAMES: (Column(DOCUMENT_NAME, "STRING"),)}
 
@@ -193,7 +197,7 @@ class _Books:
             [letter for _, letter in sorted(self.letters.items())],
             retries=self.retries,
             overflowed=self.overflowed.total(),
-            overflowed_by=dict(self.overflowed),
+            overflowed_by=dict(self.overflowed.most_common(_MOST_FIELDS)),
         )
 
 

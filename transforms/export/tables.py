@@ -5,7 +5,9 @@ shapes ──provide──▶ columns, tables, views ─ … rows … ─▶ con
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -75,7 +77,7 @@ class ConcludeExport:
       sampled: how many documents of each query were read beforehand, and billed; None for all of them.
       cursor_field: by which the next run goes on; None for none.
       cursors_of: what the cursors are good for; kept beside them.
-      retry: of every request to Firestore.
+      retry: of every request to Firestore, and of counting rows that were just streamed.
     """
 
     target: ExportTarget
@@ -125,11 +127,11 @@ class ConcludeExport:
         target, staging = self.target, self.target.staging
         if staging is None:
             return {}
-        there = _number(client, statements.count_staged(staging))
+        there = settled(lambda: _number(client, statements.count_staged(staging)), staged, self.retry)
         if there != staged:
             raise JobError(
                 f"BigQuery table {staging.id} names {there:,} documents instead of {staged:,}; nothing was merged. "
-                "Start again with --restart"
+                "Start again in a few minutes; if that does not help, with --restart"
             )
         done = {}
         moment = {"read_time": target.read_time}
@@ -174,6 +176,29 @@ class ConcludeExport:
 def _rank(value: Any) -> type:
     """Stands for the type of a value as Firestore compares them: integers and doubles alike."""
     return float if type(value) is int else type(value)
+
+
+def settled(
+    count_rows: Callable[[], int],
+    expected: int,
+    retry: RetryPolicy,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    chance: Callable[[], float] = random.random,
+) -> int:
+    """The number of rows, counted again for a while as long as some are missing: queries may see streamed rows late.
+
+    >>> answers = iter([7, 9, 10])
+    >>> settled(lambda: next(answers), 10, RetryPolicy(), sleep=lambda seconds: None)
+    10
+    """
+    there = count_rows()
+    for attempt in range(1, retry.max_attempts):
+        if there >= expected:
+            break
+        sleep(retry.delay_s(attempt, chance))
+        there = count_rows()
+    return there
 
 
 def _number(client: bigquery.Client, sql: str, parameters: Mapping[str, Any] | None = None) -> int:

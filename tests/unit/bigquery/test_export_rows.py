@@ -119,3 +119,11 @@ def test_load_jobs_get_json_values_wherever_a_column_holds_them_and_text_where_a
     (row,), (change,) = collected["rows"], collected["changes"]
     assert (row["n"], row["data"]) == ({"b": {"deep": [1]}, "c": 2}, {"a": 1})
     assert json.loads(change["data"]) == {"n": {"b": {"deep": [1]}, "c": 2}, "data": {"a": 1}}
+
+
+def test_of_many_fields_without_a_column_those_that_overflow_most_are_told_by_name(writer):
+    ids = entry(0, value=1)
+    encode_fields({f"id{n:04d}": 1 for n in range(3000)}, ids.document.message.fields)
+    written = writer().write(batch(ids, entry(1, value="x")))
+    assert written.overflowed == 3001
+    assert len(written.overflowed_by) == 50
