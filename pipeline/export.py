@@ -14,7 +14,7 @@ next, and memory does not grow with the collection.
 
 import datetime
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
@@ -25,6 +25,7 @@ from pipeline.export_flags import (
     FULL,
     INCREMENTAL,
     Config,
+    check_column_names,
     check_combinations,
     conditioned,
     looking_back,
@@ -38,6 +39,7 @@ from transforms.bigquery.load import check_temp_location
 from transforms.bigquery.storage_target import StorageTarget
 from transforms.bigquery.tables import BigQueryTarget, existing_columns
 from transforms.dead_letters import StoreDeadLetters, check_writable, remove_letters
+from transforms.errors import JobError
 from transforms.export.rows import RowsPlan
 from transforms.export.sinks import FILE_LOADS, INSERT_ROWS, TYPED_METHODS
 from transforms.export.steps import DropHeld, ExportedOf, InferShapes, ProvideTables, WriteRows
@@ -48,10 +50,11 @@ from transforms.export.target import (
 )
 from transforms.firestore.batches import ReadPieceBatches, input_id
 from transforms.firestore.client import FirestoreTarget
-from transforms.firestore.collection_patterns import CollectionPattern
+from transforms.firestore.collection_patterns import CollectionPattern, by_query
 from transforms.firestore.query import Query
 from transforms.firestore.read_steps import Piece, PlanReads
 from transforms.job_ledger import JobDescription, Opening
+from transforms.job_moments import moment_of_run
 from transforms.job_results import read_last_results
 from transforms.ledger import BeginBatch, CompleteBatch, CompleteJob, LedgerEntry
 from transforms.records.spec import RecordSpec
@@ -71,12 +74,20 @@ EXAMPLE = """\
 _MAX_BATCH_BYTES = 16 * 1024 * 1024
 
 
+class Source(NamedTuple):
+    """One query, the patterns whose documents it finds, and its name in the graph."""
+
+    query: Query
+    patterns: tuple[CollectionPattern, ...]
+    label: str
+
+
 @dataclass(frozen=True)
 class Plan:
     """A config with everything read and looked up that the graph needs.
 
     Attributes:
-      read_time: as of when documents are read; when the run begins if None.
+      read_time: as of when documents are read; if None, the ledger says when the run began.
       method: of `sinks.METHODS`.
       storage_host: of an emulator's Storage Write API, where that is used.
       opening: how the run begins; None until the ledger has said so.
@@ -114,8 +125,10 @@ class Plan:
 
     @property
     def moment(self) -> datetime.datetime:
-        """As of when documents are read; a run that is resumed reads the same moment."""
-        return self.read_time or self.run.started_at
+        """As of when documents are read; a run that is resumed reads the same moment. Raises ValueError as `run`."""
+        if self.read_time is None:
+            raise ValueError("the ledger must open the plan before it has a moment")
+        return self.read_time
 
     @property
     def target(self) -> ExportTarget:
@@ -131,29 +144,43 @@ class Plan:
             config.nested,
             self.spec,
             imported=config.mode == FULL,
-            run_id=f"{self.job_id} {self.run.attempt}",
+            run_id=f"{self.firestore.name} {self.job_id} {self.run.attempt} {self.moment.isoformat()}",
             read_time=self.moment,
         )
 
     @property
-    def queries(self) -> tuple[Query, ...]:
-        """What is read of each pattern."""
-        cursors = dict(self.cursors)
-        return tuple(self._query(pattern, cursors.get(pattern.text)) for pattern in self.patterns)
+    def sources(self) -> tuple[Source, ...]:
+        """What is read."""
+        return tuple(
+            Source(self._query(patterns), patterns, ",".join(pattern.text for pattern in patterns))
+            for patterns in by_query(self.patterns).values()
+        )
 
     def opened(self, opening: Opening) -> "Plan":
         """The plan of the run that the ledger has opened."""
+        client = self.firestore.connect()
+        read_time = self.read_time or moment_of_run(
+            client, self.job_id, opening.attempt, opening.started_at, self.retry
+        )
         cursors: dict[str, Any] = {}
         if self.config.cursor_field:
-            last = read_last_results(self.firestore.connect(), self.job_id, opening.attempt, self.retry)
-            cursors = last.get("cursors", {})
+            last = read_last_results(client, self.job_id, opening.attempt, self.retry)
+            if last.get("cursors_of") == self.cursors_of:
+                cursors = last["cursors"]
         if self.method == FILE_LOADS:  # a completed batch says nothing about its rows
             opening = replace(opening, completed=frozenset())
-        return replace(self, opening=opening, cursors=tuple(sorted(cursors.items())))
+        return replace(self, opening=opening, read_time=read_time, cursors=tuple(sorted(cursors.items())))
 
-    def _query(self, pattern: CollectionPattern, cursor: Any) -> Query:
-        query = conditioned(pattern, self.config)
-        if self.config.cursor_field and cursor is not None:
+    @property
+    def cursors_of(self) -> str:
+        """What cursors are good for: under a job id of one's own the next run may ask for something else."""
+        config = self.config
+        return digest(config.cursor_field, sorted(config.where), config.fields, config.layout, config.bigquery_table)
+
+    def _query(self, patterns: tuple[CollectionPattern, ...]) -> Query:
+        query = conditioned(patterns[0], self.config)
+        cursor, *others = map(dict(self.cursors).get, (pattern.text for pattern in patterns))
+        if self.config.cursor_field and cursor is not None and all(other == cursor for other in others):
             query = query.where(self.config.cursor_field, ">=", looking_back(cursor, self.config.lookback_s))
         return query
 
@@ -167,24 +194,30 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     check_combinations(config)
     firestore = config.firestore
     patterns = tuple(map(CollectionPattern, (*config.collection, *(f"**/{each}" for each in config.collection_group))))
-    for pattern in patterns:
-        conditioned(pattern, config)
+    for found in by_query(patterns).values():
+        conditioned(found[0], config)
     read_time = None if config.read_time is None else moment_of(config.read_time)
     table = BigQueryTarget.parse(config.bigquery_table)
     spec = None if config.spec is None else read_spec(config.spec)
+    check_column_names(patterns, spec)
     temp_location = options.view_as(GoogleCloudOptions).temp_location
     method = config.bigquery_method or (FILE_LOADS if (temp_location or "").startswith("gs://") else INSERT_ROWS)
     if method == FILE_LOADS:
         check_temp_location(temp_location)
     storage_host = StorageTarget.of(table).grpc_host if method in TYPED_METHODS else None
     check_writable(config.dead_letters)
-    texts = sorted(pattern.text for pattern in patterns)
+    texts = sorted({pattern.text for pattern in patterns})
     about = (texts, sorted(config.where), config.fields, config.layout, config.mode, config.cursor_field)
     description = JobDescription(
         NAME,
         config.job_id or derived_job_id(NAME, about, firestore.project, firestore.database, config.bigquery_table),
         config.parameters(),
-        input_fingerprint=digest(about, config.batch_size, config.max_ranges, config.read_time),
+        # Also where rows wait, and how: what a completed batch has done is worth nothing to a run that goes elsewhere.
+        input_fingerprint=digest(
+            about,
+            (config.batch_size, config.max_ranges, config.read_time),
+            (config.bigquery_table, method, config.write, config.deletes),
+        ),
         spec_fingerprint=spec.fingerprint if spec else digest(config.nested, config.infer),
     )
     return Plan(config, description, firestore, patterns, table, spec, read_time, method, storage_host)
@@ -194,9 +227,13 @@ def provision(plan: Plan) -> None:
     """Makes sure that there is a dataset that may be written to; a new run begins without its old dead letters.
 
     Raises:
-      JobError: the dataset is missing, or access is refused.
+      JobError: the dataset is missing, access is refused, or the table is gone that the last run's cursors are of.
     """
-    existing_columns(plan.table)
+    if not existing_columns(plan.table) and plan.cursors:
+        raise JobError(
+            f"BigQuery table {plan.table.id} is gone, but the last run's cursors say that it holds all documents up to "
+            "them. Run once without --cursor_field, which reads everything, or choose another --job_id"
+        )
     if not plan.run.resumed:
         remove_letters(plan.config.dead_letters, plan.job_id, _input_ids(plan))
 
@@ -205,10 +242,7 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     """Draws the graph of a run."""
     config, target = plan.config, plan.target
     ledger = LedgerEntry(plan.firestore, plan.job_id, plan.run.attempt, plan.retry, plan.run.unattended)
-    pieces = [
-        pipeline | f"PlanReads[{pattern.text}]" >> _PlanQuery(plan, query)
-        for pattern, query in zip(plan.patterns, plan.queries, strict=True)
-    ]
+    pieces = [pipeline | f"PlanReads[{source.label}]" >> _PlanQuery(plan, source.query) for source in plan.sources]
     columns = _shapes(pipeline, pieces, plan) | "ProvideTables" >> ProvideTables(target)
     batches = _read(pieces, plan) | "BeginBatch" >> BeginBatch(ledger)
     if config.mode == INCREMENTAL:
@@ -223,11 +257,11 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     conclude = ConcludeExport(
         target,
         plan.job_id,
-        plan.queries,
-        compares=all(pattern.is_exact for pattern in plan.patterns),
+        tuple(source.query for source in plan.sources),
+        compares=all(any(pattern.is_exact for pattern in source.patterns) for source in plan.sources),
         sampled=_sampled(plan),
         cursor_field=config.cursor_field,
-        cursors=dict(plan.cursors),
+        cursors_of=plan.cursors_of,
         retry=plan.retry,
     )
     _ = outcomes | "CompleteJob" >> CompleteJob(ledger, conclude, conclude.clean_up, after=(columns, *written.loaded))
@@ -255,8 +289,8 @@ def _shapes(pipeline: beam.Pipeline, pieces: list[PCollection[Piece]], plan: Pla
         return nothing
     if sampled is not None:
         pieces = [
-            pipeline | f"PlanSample[{pattern.text}]" >> _PlanQuery(plan, query.limit(sampled))
-            for pattern, query in zip(plan.patterns, plan.queries, strict=True)
+            pipeline | f"PlanSample[{source.label}]" >> _PlanQuery(plan, source.query.limit(sampled))
+            for source in plan.sources
         ]
     within_maps = plan.config.nested != JSON
     shapes: PCollection[Any] = (
@@ -278,16 +312,16 @@ def _read(pieces: list[PCollection[Piece]], plan: Plan) -> PCollection[Batch[Exp
     """The documents of all patterns as batches."""
     batches: list[PCollection[Batch[Exported]]] = [
         ranges
-        | f"ReadBatches[{pattern.text}]"
+        | f"ReadBatches[{source.label}]"
         >> ReadPieceBatches(
             plan.firestore,
             plan.config.batch_size,
             _MAX_BATCH_BYTES,
             PassedOver(plan.run.completed),
             Batch[Exported],
-            ExportedOf(pattern),
+            ExportedOf(source.patterns),
         )
-        for pattern, ranges in zip(plan.patterns, pieces, strict=True)
+        for source, ranges in zip(plan.sources, pieces, strict=True)
     ]
     if len(batches) == 1:
         (only,) = batches
@@ -298,4 +332,4 @@ def _read(pieces: list[PCollection[Piece]], plan: Plan) -> PCollection[Batch[Exp
 
 def _input_ids(plan: Plan) -> frozenset[str]:
     """With what the ids of the batches of this run begin."""
-    return frozenset(input_id(plan.firestore, query, plan.moment) for query in plan.queries)
+    return frozenset(input_id(plan.firestore, source.query, plan.moment) for source in plan.sources)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.config import option
 from pipeline.jobs import JobConfig
-from transforms.bigquery.document_columns import JSON, NESTED
+from transforms.bigquery.document_columns import JSON, NESTED, fixed_columns
+from transforms.bigquery.schema import check_names, spec_columns
 from transforms.errors import UsageError
 from transforms.export.sinks import METHODS
 from transforms.export.target import CHANGELOG, DELETES, FLAT, IGNORE, LAYOUTS, MARK, MERGE, REPLACE, WRITES
-from transforms.firestore.collection_patterns import CollectionPattern
+from transforms.firestore.collection_patterns import CollectionPattern, all_parameters
 from transforms.firestore.conditions import parse_condition
-from transforms.firestore.query import Query
+from transforms.firestore.query import NAME, Query, check_field
 from transforms.firestore.read_plan import MAX_RANGES
 from transforms.firestore.read_time import check_read_time, utc_now
+from transforms.records.spec import RecordSpec
 
 FULL, INCREMENTAL = "full", "incremental"
 ALL = "all"
@@ -126,8 +129,17 @@ def check_combinations(config: Config) -> None:
         raise UsageError(f"--infer must be all or a number of documents, got {config.infer!r}")
     if config.cursor_field and config.mode != INCREMENTAL:
         raise UsageError("--cursor_field is for --mode=incremental")
+    if config.cursor_field == NAME:
+        raise UsageError(f"--cursor_field must name a field that grows with every change; {NAME} never changes")
+    if config.cursor_field:
+        check_field(config.cursor_field)
     if config.layout == CHANGELOG and config.write == REPLACE:
         raise UsageError("a changelog is only ever appended to; leave --write=replace out, or choose --layout=flat")
+    if config.write == REPLACE and config.mode == INCREMENTAL:
+        raise UsageError(
+            "--write=replace leaves nothing but what this run writes, and --mode=incremental writes only what has "
+            "changed; take --mode=full or --write=merge"
+        )
     if config.deletes == IGNORE:
         return
     if config.cursor_field or config.where:
@@ -137,6 +149,11 @@ def check_combinations(config: Config) -> None:
         raise UsageError(f"--deletes={config.deletes} needs --write=merge, got {config.write}")
     if config.layout != FLAT and config.deletes != MARK:
         raise UsageError("a changelog never loses a row; --deletes=mark appends a DELETE to it")
+
+
+def check_column_names(patterns: Sequence[CollectionPattern], spec: RecordSpec | None) -> None:
+    """Raises UsageError for a path parameter or a field of the spec that cannot be a column beside the others."""
+    check_names(fixed_columns(all_parameters(patterns)) + (spec_columns(spec) if spec else ()))
 
 
 def conditioned(pattern: CollectionPattern, config: Config) -> Query:

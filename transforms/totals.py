@@ -24,6 +24,8 @@ from transforms.retry import RetryPolicy
 _MAX_AGGREGATIONS = 5
 _TIMEOUT_S = 60.0
 _NEWEST_IDS = 5
+# How many fields that overflowed are kept with the job: those that did most.
+_MOST_FIELDS = 200
 # How many batches tell the pace: enough to be steady, few enough to be read every second.
 _RECENT_BATCHES = 20
 
@@ -83,7 +85,8 @@ class Totals:
     def as_fields(self) -> dict[str, Any]:
         """As the job's document keeps them."""
         reasons = [{"step": step, "code": code, "count": n} for (step, code), n in sorted(self.dead_letters.items())]
-        by_field = [{"field": name, "count": n} for name, n in sorted(self.overflowed_by.items())]
+        most = self.overflowed_by.most_common(_MOST_FIELDS)
+        by_field = [{"field": name, "count": n} for name, n in sorted(most)]
         counted = {"dead_letters": reasons, "overflowed_by": by_field}
         fields = {**asdict(self), **counted, "newest_ids": list(self.newest_ids)}
         del fields["recent"]

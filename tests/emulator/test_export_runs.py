@@ -126,3 +126,140 @@ def test_an_interrupted_merge_is_done_by_the_same_command_and_changes_nothing_tw
     assert [row["n"] for row in desk.rows("")] == list(range(20))
     assert all(row["deleted_at"] is None for row in desk.rows(""))
     assert desk.staging_tables() == []
+
+
+def test_an_unfinished_run_goes_on_only_with_the_table_and_the_method_that_its_batches_were_written_to(
+    desk, monkeypatch, capsys
+):
+    desk.store(people(*range(20)))
+    seen = itertools.count()
+
+    def refuse(request):
+        is_completion = request.rpc == "Commit" and b"has_overflow" in request.body
+        return Refusal("PERMISSION_DENIED", "no role") if is_completion and next(seen) else None
+
+    with FaultyFirestore(desk.database.emulator_host, refuse=refuse) as server:
+        monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", server.host)
+        assert desk.export("--batch_size=7", "--job_id=nightly") == 1
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", desk.database.emulator_host)
+    elsewhere = f"--bigquery_table={desk.bigquery.project}:local.{desk.table}_2"
+    for flag in ("--write=append", "--deletes=mark", "--bigquery_method=STORAGE_WRITE", elsewhere):
+        assert desk.export("--batch_size=7", "--job_id=nightly", flag) == 2
+        assert "is unfinished, and the input changed since it began" in " ".join(capsys.readouterr().err.split())
+    assert desk.export("--batch_size=7", "--job_id=nightly") == 0
+    assert [row["n"] for row in desk.rows("")] == list(range(20))
+
+
+def test_collections_of_one_id_below_several_parents_are_read_once_and_each_document_has_its_own_parent(desk):
+    desk.store({f"users/u{n}/posts/{n}": {"n": n} for n in range(3)})
+    desk.store({**{f"teams/t{n}/posts/{n}": {"n": n} for n in range(3, 5)}, "posts/5": {"n": 5}})
+    assert desk.export("--collection=users/{user}/posts,teams/{team}/posts,users/{user}/posts") == 0
+    assert desk.counts() == (5, 5, 0)
+    assert desk.summary["results"]["documents_read"] == 12
+    assert [(row["user"], row["team"], row["n"]) for row in sorted(desk.rows(), key=lambda row: row["n"])] == [
+        ("u0", None, 0),
+        ("u1", None, 1),
+        ("u2", None, 2),
+        (None, "t3", 3),
+        (None, "t4", 4),
+    ]
+    assert desk.export("--collection=users/{user}/posts", "--collection_group=posts", "--deletes=mark") == 0
+    assert desk.counts() == (6, 6, 0)
+    assert len(desk.rows()) == 6
+
+
+@pytest.mark.parametrize("deletes", ["mark", "remove"])
+def test_a_run_that_reads_an_earlier_moment_undoes_nothing_of_a_later_one(desk, deletes):
+    flags = (f"--deletes={deletes}", "--layout=both") if deletes == "mark" else (f"--deletes={deletes}",)
+    desk.store(people(1, 2))
+    assert desk.export(*flags) == 0
+    earlier = desk.rows()[0]["read_time"].isoformat()
+    desk.store({"users/u002": None, **people(3)})
+    assert desk.export(*flags) == 0
+    before = desk.rows("")
+    assert desk.export("--deletes=mark", "--layout=both", "--fields=n", f"--read_time={earlier}") == 0
+    expected = {"mark": ["u001", "u003"], "remove": ["u001", "u002", "u003"]}  # what is removed leaves no trace
+    assert [row["document_id"] for row in desk.rows()] == expected[deletes]
+    if deletes == "mark":
+        assert desk.rows("") == before
+        logged = [row["document_id"] for row in desk.rows("_changelog") if row["operation"] == "DELETE"]
+        assert logged == ["u002"]
+
+
+def test_a_row_that_was_marked_by_mistake_comes_back_with_the_version_it_had(desk):
+    desk.store(people(1, 2))
+    assert desk.export() == 0
+    sql = f"UPDATE `{desk.target.id}` SET deleted_at = update_time WHERE document_id = 'u001'"
+    desk.target.client().query_and_wait(sql)
+    assert [row["document_id"] for row in desk.rows()] == ["u002"]
+    assert desk.export("--mode=incremental") == 0
+    assert [row["document_id"] for row in desk.rows()] == ["u001", "u002"]
+
+
+def test_what_only_one_of_two_tables_holds_is_written_again(desk):
+    flags = ("--mode=incremental", "--write=append")
+    desk.store(people(1, 2))
+    assert desk.export(*flags) == 0
+    desk.store(people(3))
+    assert desk.export(*flags, "--layout=both") == 0
+    assert desk.counts() == (3, 3, 0)
+    assert [row["document_id"] for row in desk.rows("_changelog_latest")] == ["u001", "u002", "u003"]
+    assert desk.export(*flags, "--layout=both") == 0
+    assert desk.counts() == (3, 0, 3)
+
+
+def test_an_incremental_batch_that_is_done_again_loses_no_row_with_exactly_once(desk, monkeypatch):
+    desk.store(people(*range(8)))
+    flags = ("--write=append", "--mode=incremental", "--bigquery_method=STORAGE_WRITE_EXACTLY_ONCE")
+
+    def refuse(request):
+        is_completion = request.rpc == "Commit" and b"has_overflow" in request.body
+        return Refusal("PERMISSION_DENIED", "somebody took the role away") if is_completion else None
+
+    with FaultyFirestore(desk.database.emulator_host, refuse=refuse) as server:
+        monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", server.host)
+        assert desk.export(*flags) == 1
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", desk.database.emulator_host)
+    # As if the worker had died behind its first rows.
+    desk.target.client().query_and_wait(f"DELETE FROM `{desk.target.id}` WHERE n >= 4")
+    assert desk.export(*flags) == 0
+    assert [row["n"] for row in desk.rows("")] == list(range(8))
+
+
+BY_CURSOR = ("--mode=incremental", "--cursor_field=at", "--lookback_s=0")
+
+
+def test_a_time_to_come_hides_nothing_from_the_next_run(desk):
+    desk.store({"users/u1": {"at": datetime.datetime(2999, 1, 1, tzinfo=datetime.timezone.utc)}})
+    assert desk.export(*BY_CURSOR) == 0
+    desk.store({"users/u2": {"at": datetime.datetime.now(datetime.timezone.utc)}})
+    assert desk.export(*BY_CURSOR) == 0
+    assert [row["document_id"] for row in desk.rows()] == ["u1", "u2"]
+
+
+def test_a_cursor_field_that_holds_text_and_times_hides_nothing_from_the_next_run(desk):
+    desk.store({"users/u1": {"at": MOMENT}, "users/u2": {"at": MOMENT.isoformat()}, "users/u3": {"at": None}})
+    assert desk.export(*BY_CURSOR) == 0
+    desk.store({"users/u4": {"at": MOMENT + datetime.timedelta(days=1)}})
+    assert desk.export(*BY_CURSOR) == 0
+    assert desk.counts() == (4, 1, 3)
+
+
+def test_cursors_are_good_only_for_what_they_were_made_for(desk):
+    desk.store({f"users/u{n}": {"at": MOMENT + datetime.timedelta(days=n), "n": n} for n in range(4)})
+    flags = (*BY_CURSOR, "--job_id=nightly")
+    assert desk.export(*flags, "--where=at < 2") == 0
+    assert desk.counts() == (0, 0, 0)
+    assert desk.export(*flags) == 0
+    assert desk.counts() == (4, 4, 0)
+
+
+def test_a_table_that_is_gone_is_not_filled_from_the_last_run_s_end(desk, capsys):
+    desk.store({"users/u1": {"at": MOMENT}})
+    assert desk.export(*BY_CURSOR) == 0
+    desk.target.client().delete_table(desk.target.id)
+    assert desk.export(*BY_CURSOR) == 1
+    assert "Run once without --cursor_field" in " ".join(capsys.readouterr().err.split())
+    assert desk.export("--mode=incremental") == 0
+    assert desk.export(*BY_CURSOR) == 0
+    assert len(desk.rows()) == 1

@@ -129,3 +129,11 @@ def test_what_the_job_s_document_keeps_gives_the_same_totals_back():
         2, 1, 1, read=9, dead_letter_count=3, dead_letters=reasons, first_completed_at=moment, newest_ids=("x",)
     )
     assert Totals.of(totals.as_fields()) == totals
+
+
+def test_a_job_keeps_the_fields_that_overflowed_most_and_the_number_of_all():
+    counts = Counter({f"f{n:04d}": 1 for n in range(5000)}) + Counter({"f4999": 7})
+    fields = Totals(overflowed=5007, overflowed_by=counts).as_fields()
+    assert fields["overflowed"] == 5007
+    assert len(fields["overflowed_by"]) == 200
+    assert {"field": "f4999", "count": 8} in fields["overflowed_by"]

@@ -19,6 +19,9 @@ NETWORK_ERRORS = (requests.RequestException, google.auth.exceptions.GoogleAuthEr
 
 _MAX_TEXT = 500  # an answer that is no JSON may be a whole HTML page
 
+# Two statements that change one table at once: BigQuery takes one of them, and says 400 to the other.
+_RACE = "due to concurrent update"
+
 _LOGIN = "run `gcloud auth application-default login`, or give the workers a service account"
 
 
@@ -55,8 +58,10 @@ _ADVICE = {
 def failure_of(error: Exception) -> Failure:
     """Sorts an exception of BigQuery's client library.
 
-    >>> from google.api_core.exceptions import Forbidden, NotFound
+    >>> from google.api_core.exceptions import BadRequest, Forbidden, NotFound
     >>> failure_of(Forbidden("slow down", errors=[{"reason": "quotaExceeded"}])).kind.name
+    'TRANSIENT'
+    >>> failure_of(BadRequest("Could not serialize access to table p:d.t due to concurrent update")).kind.name
     'TRANSIENT'
     >>> failure_of(NotFound("Not found: Table p:d.t")).kind.name
     'JOB'
@@ -66,6 +71,8 @@ def failure_of(error: Exception) -> Failure:
         reason = next((str(item.get("reason", "")) for item in error.errors if isinstance(item, dict)), "")
         code = code_of_http(status, reason)
         kind = Kind.TOO_LARGE if status == 413 else classify(code, error.message)
+        if _RACE in str(error.message).lower():
+            kind = Kind.TRANSIENT
         # A 404 of insertAll, of a table or of a dataset names what is missing; none of them is about a row.
         return Failure(status, code, _told(error), Kind.JOB if code == "NOT_FOUND" else kind)
     if isinstance(error, google.auth.exceptions.GoogleAuthError) and not _passing(error):

@@ -26,7 +26,7 @@ from google.api_core.exceptions import from_http_status
 from transforms.bigquery.emulator import EmulatorClient
 from transforms.bigquery.failures import raised_for, without_values
 from transforms.bigquery.inserter import upper_snake
-from transforms.bigquery.rows import loadable
+from transforms.bigquery.rows import json_columns, loadable
 from transforms.bigquery.schema import Column
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.errors import Kind, UsageError, classify, code_of_http
@@ -100,8 +100,7 @@ class LoadRows(beam.PTransform[PCollection[dict[str, Any]], LoadResult]):
         temp_location = self.temp_location or pipeline.options.view_as(GoogleCloudOptions).temp_location
         check_temp_location(temp_location)
         if not isinstance(self.columns, AsSingleton):
-            json_columns = [column.name for column in self.columns if column.type == "JSON"]
-            rows = rows | "ParseJsonColumns" >> beam.Map(loadable, json_columns)
+            rows = rows | "ParseJsonColumns" >> beam.Map(loadable, json_columns(self.columns))
         result = rows | "LoadFiles" >> self._write(custom_gcs_temp_location=temp_location)
         load_jobs = result.destination_load_jobid_pairs | "NameLoadJob" >> beam.MapTuple(_job_id)
         return LoadResult(_nothing(pipeline, "NoRejectedRows", RejectedRow), load_jobs)

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import orjson
@@ -117,10 +118,31 @@ def insert_id(*parts: str) -> str:
     return digest.hexdigest()
 
 
-def loadable(cells: Mapping[str, Any], json_columns: Sequence[str]) -> dict[str, Any]:
+def loadable(cells: Mapping[str, Any], columns: Sequence[Column]) -> dict[str, Any]:
     """The row as a load job wants it: there a JSON column takes a JSON value, and text would stay text.
 
-    >>> loadable({"id": "ada", "profile": '{"skills": ["go"]}'}, ["profile", "_overflow"])
+    Args:
+      columns: those that `json_columns` finds.
+
+    >>> columns = [Column("profile", "JSON"), Column("_overflow", "JSON")]
+    >>> loadable({"id": "ada", "profile": '{"skills": ["go"]}'}, columns)
     {'id': 'ada', 'profile': {'skills': ['go']}}
     """
-    return {**cells, **{name: orjson.loads(cells[name]) for name in json_columns if name in cells}}
+    return {**cells, **{each.name: _loadable(cells[each.name], each) for each in columns if each.name in cells}}
+
+
+def json_columns(columns: Iterable[Column]) -> tuple[Column, ...]:
+    """The columns that hold JSON, and those whose members do; of these the members that matter only.
+
+    >>> struct = Column("a", "STRUCT", fields=(Column("b", "JSON"), Column("c", "INT64")))
+    >>> [column.form for column in json_columns([struct, Column("d", "STRING")])]
+    ['STRUCT<b JSON>']
+    """
+    members = ((column, json_columns(column.fields)) for column in columns)
+    return tuple(replace(column, fields=found) for column, found in members if found or column.type == "JSON")
+
+
+def _loadable(cell: Any, column: Column) -> Any:
+    if isinstance(cell, list):
+        return [_loadable(item, column) for item in cell]
+    return loadable(cell, column.fields) if column.fields else orjson.loads(cell)

@@ -17,7 +17,7 @@ from transforms.bigquery.changelog import CHANGELOG_COLUMNS, ChangelogRows
 from transforms.bigquery.document_columns import DOCUMENT_NAME
 from transforms.bigquery.document_rows import DocumentRows
 from transforms.bigquery.inserter import Rejected
-from transforms.bigquery.rows import Row, insert_id, loadable
+from transforms.bigquery.rows import Row, insert_id, json_columns, loadable
 from transforms.bigquery.schema import Column
 from transforms.bigquery.storage_target import StorageTarget
 from transforms.bigquery.tables import BigQueryTarget
@@ -43,6 +43,10 @@ STEP = "WriteRows"
 
 ROWS, CHANGES, NAMES = "rows", "changes", "names"
 PURPOSES = (ROWS, CHANGES, NAMES)
+
+# How many fields are told by name, those that overflowed most: with a field for every id of something, the ledger's
+# document of the batch would be too large for Firestore.
+_MOST_FIELDS = 50
 
 # Those of flat rows are found out by the job.
 STATIC_COLUMNS = {CHANGES: CHANGELOG_COLUMNS, NAMES: (Column(DOCUMENT_NAME, "STRING"),)}
@@ -104,10 +108,13 @@ class RowWriter:
         return books.closed()
 
     def collected(self) -> dict[str, list[dict[str, Any]]]:
-        """The rows of the last batch as load jobs want them, by purpose; with FILE_LOADS."""
-        json_columns = [column.name for column in self._columns if column.type == "JSON"]
+        """The rows of the last batch by purpose, flat ones as load jobs want them; with FILE_LOADS."""
         sinks = {purpose: sink for purpose, sink in self._sinks.items() if isinstance(sink, Collected)}
-        return {purpose: [loadable(cells, json_columns) for cells in sink.take()] for purpose, sink in sinks.items()}
+        holding = {ROWS: json_columns(self._columns)}
+        return {
+            purpose: [loadable(cells, holding.get(purpose, ())) for cells in sink.take()]
+            for purpose, sink in sinks.items()
+        }
 
     def _maker(self, purpose: str) -> RowMaker:
         target, typed = self._plan.target, self._plan.method in TYPED_METHODS
@@ -190,7 +197,7 @@ class _Books:
             [letter for _, letter in sorted(self.letters.items())],
             retries=self.retries,
             overflowed=self.overflowed.total(),
-            overflowed_by=dict(self.overflowed),
+            overflowed_by=dict(self.overflowed.most_common(_MOST_FIELDS)),
         )
 
 

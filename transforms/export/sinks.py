@@ -58,7 +58,7 @@ class Appended:
     def insert(self, batch_id: str, rows: Sequence[Mapping[str, Any]], insert_ids: Sequence[str]) -> InsertResult:
         if self._streams is None or not rows:
             return self._writer.insert(rows, insert_ids)
-        kept = self._streams.of(batch_id)
+        kept = self._streams.of(batch_id, insert_ids)
         if kept.text is None:
             kept.keep(self._writer.begin_stream())
         return self._writer.insert(rows, insert_ids, stream=kept.text, keep=kept.keep)

@@ -42,20 +42,27 @@ def latest_changes(table: BigQueryTarget) -> str:
 
 
 def merge(table: BigQueryTarget, staging: BigQueryTarget, columns: Sequence[Column], deletes: str) -> str:
-    """Merges staged rows. Parameters: @scope and, unless deletes are ignored, @read_time."""
+    """Merges staged rows. Parameters: @scope and, unless deletes are ignored, @read_time.
+
+    A run that read an earlier moment than another one before it must not undo what that one found out: a row is gone
+    only if the moment knows its version, and a row marked as gone comes back only as it was read later.
+    """
     names = [column.name for column in columns]
     updated = ", ".join(f"`{name}` = s.`{name}`" for name in names if name != DOCUMENT_NAME)
     statement = (
         f"MERGE `{table.id}` AS t\n"
         f"USING (\n  SELECT *\n  FROM `{staging.id}`\n  WHERE TRUE\n  QUALIFY {_NEWEST}\n) AS s\n"
         f"ON t.`{DOCUMENT_NAME}` = s.`{DOCUMENT_NAME}`\n"
-        f"WHEN MATCHED AND s.{_IS_ROW} AND (t.`{UPDATE_TIME}` IS NULL OR s.`{UPDATE_TIME}` > t.`{UPDATE_TIME}`) "
+        f"WHEN MATCHED AND s.{_IS_ROW} AND (t.`{UPDATE_TIME}` IS NULL OR s.`{UPDATE_TIME}` > t.`{UPDATE_TIME}` "
+        f"OR (t.`{DELETED_AT}` IS NOT NULL AND s.`{UPDATE_TIME}` = t.`{UPDATE_TIME}`)) "
+        f"AND (t.`{DELETED_AT}` IS NULL OR t.`{DELETED_AT}` < s.`read_time`) "
         f"THEN UPDATE SET {updated}\n"
         f"WHEN NOT MATCHED AND s.{_IS_ROW} THEN INSERT ({_listed(names)}) VALUES ({_listed(names, 's.')})"
     )
     if deletes == IGNORE:
         return statement
-    gone = f"t.`{DELETED_AT}` IS NULL AND REGEXP_CONTAINS(t.`{DOCUMENT_NAME}`, @scope)"
+    known = f"(t.`{UPDATE_TIME}` IS NULL OR t.`{UPDATE_TIME}` <= @read_time)"
+    gone = f"t.`{DELETED_AT}` IS NULL AND {known} AND REGEXP_CONTAINS(t.`{DOCUMENT_NAME}`, @scope)"
     action = f"UPDATE SET `{DELETED_AT}` = @read_time" if deletes == MARK else "DELETE"
     return f"{statement}\nWHEN NOT MATCHED BY SOURCE AND {gone} THEN {action}"
 
@@ -80,7 +87,8 @@ def log_deletes(changelog: BigQueryTarget, staging: BigQueryTarget) -> str:
         f"l.`{DOCUMENT_NAME}`, '{DELETE}', l.`{DOCUMENT_ID}`, l.`path_params`, @read_time\n"
         f"FROM `{changelog.latest.id}` AS l\n"
         f"LEFT JOIN (SELECT DISTINCT `{DOCUMENT_NAME}` FROM `{staging.id}`) AS s USING (`{DOCUMENT_NAME}`)\n"
-        f"WHERE s.`{DOCUMENT_NAME}` IS NULL AND REGEXP_CONTAINS(l.`{DOCUMENT_NAME}`, @scope)"
+        f"WHERE s.`{DOCUMENT_NAME}` IS NULL AND COALESCE(l.`{UPDATE_TIME}`, l.`timestamp`) <= @read_time "
+        f"AND REGEXP_CONTAINS(l.`{DOCUMENT_NAME}`, @scope)"
     )
 
 

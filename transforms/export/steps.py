@@ -32,15 +32,19 @@ Columns = tuple[Column, ...]
 
 
 class ExportedOf:
-    """Makes the entry of a document, unless the pattern does not mean it."""
+    """Makes the entry of a document, with the parameters of the first pattern that means it, if any does."""
 
-    def __init__(self, pattern: CollectionPattern):
-        self._pattern = pattern
+    def __init__(self, patterns: Iterable[CollectionPattern]):
+        self._patterns = tuple(patterns)
 
     def __call__(self, document: Document, position: int) -> Exported | None:
         """None for a document that only shares the collection's name."""
-        parameters = self._pattern.parameters_of(document.path)
-        return None if parameters is None else Exported(document.path, position, document, parameters)
+        path = document.path
+        for pattern in self._patterns:
+            parameters = pattern.parameters_of(path)
+            if parameters is not None:
+                return Exported(path, position, document, parameters)
+        return None
 
 
 class InferShapes(beam.PTransform[PCollection[Piece], PCollection[Any]]):
@@ -73,7 +77,7 @@ class _ObserveFn(beam.DoFn):
             raise TypeError(f"shapes are those of queries, got {type(piece).__name__}")
         shapes: Shapes = {}
         for document in read(self._target.connect(), piece.query, piece.span, piece.read_time):
-            if any(pattern.parameters_of(document.path) is not None for pattern in self._patterns):
+            if any(pattern.means(document.path) for pattern in self._patterns):
                 observe(document.message.fields, shapes, within_maps=self._within_maps)
         yield shapes
 

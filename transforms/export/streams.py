@@ -1,7 +1,10 @@
 """The streams that batches are appended to, kept in the ledger so that a batch done again finds its own.
 
-    pipeline_jobs/{job_id}/streams/{attempt}-{batch_id}-{table}
+    pipeline_jobs/{job_id}/streams/{attempt}-{batch_id}-{table}-{digest of its rows}
         text: what `StorageWriter` says of the stream, expire_at
+
+Rows stand at offsets, so a stream is right for just these rows in this order. An incremental batch that is done again
+may have fewer, because the table holds some by then; the others go to a stream of their own.
 
 A stream's document is replaced only in the state in which it was last seen: two workers that do the same batch cannot
 both go on.
@@ -10,8 +13,10 @@ both go on.
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from transforms.bigquery.rows import insert_id
 from transforms.errors import JobError
 from transforms.firestore import messages
 from transforms.firestore.client import FirestoreClient, RpcError
@@ -37,9 +42,10 @@ class StreamLedger:
     entry: LedgerEntry
     purpose: str
 
-    def of(self, batch_id: str) -> KeptStream:
-        """The stream of a batch, as the ledger has it."""
-        path = f"{JOBS_COLLECTION}/{self.entry.job_id}/streams/{self.entry.attempt}-{batch_id}-{self.purpose}"
+    def of(self, batch_id: str, row_ids: Sequence[str]) -> KeptStream:
+        """The stream of the rows of a batch, as the ledger has it."""
+        name = f"{self.entry.attempt}-{batch_id}-{self.purpose}-{insert_id(*row_ids)}"
+        path = f"{JOBS_COLLECTION}/{self.entry.job_id}/streams/{name}"
         return KeptStream(self.entry.target.connect(), self.entry.target.document_name(path), self.entry.retry)
 
 

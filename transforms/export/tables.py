@@ -5,7 +5,9 @@ shapes ──provide──▶ columns, tables, views ─ … rows … ─▶ con
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -53,13 +55,14 @@ def provide(target: ExportTarget, shapes: Mapping[str, Shape]) -> tuple[Column, 
 
 
 def held_versions(client: bigquery.Client, target: ExportTarget, names: Iterable[str]) -> dict[str, datetime]:
-    """The versions of documents that the table has already, by name."""
-    table = target.flat or target.changelog
+    """The versions of documents that every table has already, by name."""
     ordered = sorted(names)
-    if table is None or not ordered:
+    if not ordered:
         return {}
     parameters = {"names": ordered, "first": ordered[0], "last": ordered[-1]}
-    return dict(query(client, statements.held_versions(table), parameters))
+    tables = [table for table in (target.flat, target.changelog) if table]
+    held = [dict(query(client, statements.held_versions(table), parameters)) for table in tables]
+    return {name: min(versions[name] for versions in held) for name in set(held[0]).intersection(*held[1:])}
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,8 @@ class ConcludeExport:
       compares: whether the number of documents that Firestore has must be the number read.
       sampled: how many documents of each query were read beforehand, and billed; None for all of them.
       cursor_field: by which the next run goes on; None for none.
-      cursors: where this run began, by pattern.
-      retry: of every request to Firestore.
+      cursors_of: what the cursors are good for; kept beside them.
+      retry: of every request to Firestore, and of counting rows that were just streamed.
     """
 
     target: ExportTarget
@@ -83,7 +86,7 @@ class ConcludeExport:
     compares: bool
     sampled: int | None
     cursor_field: str | None
-    cursors: Mapping[str, Any]
+    cursors_of: str
     retry: RetryPolicy
 
     def __call__(self) -> dict[str, Any]:
@@ -112,7 +115,7 @@ class ConcludeExport:
         if target.flat and (renamed := renames(existing_columns(target.flat, client=client))):
             results["renamed_fields"] = {each.field: each.column for each in renamed}
         if self.cursor_field:
-            results["cursors"] = {**self.cursors, **self._cursors(firestore, self.cursor_field)}
+            results |= {"cursors": self._cursors(firestore, self.cursor_field), "cursors_of": self.cursors_of}
         return results
 
     def clean_up(self) -> None:
@@ -124,11 +127,11 @@ class ConcludeExport:
         target, staging = self.target, self.target.staging
         if staging is None:
             return {}
-        there = _number(client, statements.count_staged(staging))
+        there = settled(lambda: _number(client, statements.count_staged(staging)), staged, self.retry)
         if there != staged:
             raise JobError(
                 f"BigQuery table {staging.id} names {there:,} documents instead of {staged:,}; nothing was merged. "
-                "Start again with --restart"
+                "Start again in a few minutes; if that does not help, with --restart"
             )
         done = {}
         moment = {"read_time": target.read_time}
@@ -149,13 +152,53 @@ class ConcludeExport:
         return {"scope": self.target.scope()}
 
     def _cursors(self, firestore: FirestoreClient, field: str) -> dict[str, Any]:
-        """The greatest value of the cursor field that each pattern had, with which the next run begins."""
-        greatest = {}
+        """Where the next run begins: at the greatest value that each pattern's cursor field has.
+
+        A time to come, of a writer whose clock is wrong, would hide all that is written until then: the moment of this
+        run takes its place. Firestore compares values of one type only, so where a field has several there is no
+        cursor, and the next run reads everything.
+        """
+        found = {}
         for pattern in self.target.patterns:
-            newest = pattern.query.select(field).order_by(field, descending=True).limit(1)
-            for document in read(firestore, newest, read_time=self.target.read_time, retry=self.retry):
-                greatest[pattern.text] = field_paths.lookup(document.fields, field)
-        return greatest
+            typed = pattern.query.select(field).where(field, "!=", None)
+            oldest = self._first(firestore, typed.order_by(field), field)
+            newest = self._first(firestore, typed.order_by(field, descending=True), field)
+            if newest is not None and _rank(oldest) == _rank(newest) and newest == newest:
+                is_ahead = isinstance(newest, datetime) and newest > self.target.read_time
+                found[pattern.text] = self.target.read_time if is_ahead else newest
+        return found
+
+    def _first(self, firestore: FirestoreClient, query: Query, field: str) -> Any:
+        documents = read(firestore, query.limit(1), read_time=self.target.read_time, retry=self.retry)
+        return next((field_paths.lookup(document.fields, field) for document in documents), None)
+
+
+def _rank(value: Any) -> type:
+    """Stands for the type of a value as Firestore compares them: integers and doubles alike."""
+    return float if type(value) is int else type(value)
+
+
+def settled(
+    count_rows: Callable[[], int],
+    expected: int,
+    retry: RetryPolicy,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    chance: Callable[[], float] = random.random,
+) -> int:
+    """The number of rows, counted again for a while as long as some are missing: queries may see streamed rows late.
+
+    >>> answers = iter([7, 9, 10])
+    >>> settled(lambda: next(answers), 10, RetryPolicy(), sleep=lambda seconds: None)
+    10
+    """
+    there = count_rows()
+    for attempt in range(1, retry.max_attempts):
+        if there >= expected:
+            break
+        sleep(retry.delay_s(attempt, chance))
+        there = count_rows()
+    return there
 
 
 def _number(client: bigquery.Client, sql: str, parameters: Mapping[str, Any] | None = None) -> int:

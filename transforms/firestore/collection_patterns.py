@@ -86,6 +86,10 @@ class CollectionPattern:
         match = self._regex.fullmatch(path)
         return match.groupdict() if match else None
 
+    def means(self, path: str) -> bool:
+        """Whether the document is one of the pattern's."""
+        return self._regex.fullmatch(path) is not None
+
     @cached_property
     def _regex(self) -> re.Pattern[str]:
         return re.compile(self.regex(named=True))
@@ -97,13 +101,34 @@ class CollectionPattern:
         'users/[^/]+/posts/[^/]+'
         """
         if self.is_group:
-            return f"(?:.+/)?{re.escape(self.collection_id)}/[^/]+"
+            return f"(?:[^/]+/[^/]+/)*{re.escape(self.collection_id)}/[^/]+"  # no dot: an id may hold line breaks
         parts = []
         for segment in self.text.split("/"):
             parameter = _PARAMETER.fullmatch(segment)
             group = f"(?P<{parameter[1]}>[^/]+)" if parameter and named else "[^/]+" if parameter else None
             parts.append(group or re.escape(segment))
         return "/".join([*parts, "[^/]+"])
+
+
+def by_query(patterns: Iterable[CollectionPattern]) -> dict[Query, tuple[CollectionPattern, ...]]:
+    """The queries that find the documents of patterns, and whose patterns each is for; a document is the first one's.
+
+    >>> patterns = map(CollectionPattern, ("users/{user}/posts", "users", "teams/{team}/posts"))
+    >>> [[pattern.text for pattern in found] for found in by_query(patterns).values()]
+    [['users/{user}/posts', 'teams/{team}/posts'], ['users']]
+
+    Raises:
+      UsageError: two queries would find the same document.
+    """
+    queries: dict[Query, tuple[CollectionPattern, ...]] = {}
+    for pattern in dict.fromkeys(patterns):
+        queries[pattern.query] = (*queries.get(pattern.query, ()), pattern)
+    given = [pattern for found in queries.values() for pattern in found]
+    for plain in given:
+        for other in given:
+            if not plain.query.all_descendants and other.query.all_descendants and other.means(f"{plain.text}/x"):
+                raise UsageError(f"{other.text} means the documents of {plain.text}, too; leave one of them out")
+    return queries
 
 
 def all_parameters(patterns: Iterable[CollectionPattern]) -> tuple[str, ...]:

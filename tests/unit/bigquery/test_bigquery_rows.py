@@ -293,5 +293,6 @@ def test_insert_ids_are_equal_only_for_equal_parts(left: list[str], right: list[
 
 def test_a_loadable_row_holds_json_values_where_insert_all_has_text() -> None:
     row = {"text": "{}", "details": '{"a":1.0}', "tags": ["x"]}
-    assert loadable(row, ["details", "profile"]) == {"text": "{}", "details": {"a": 1.0}, "tags": ["x"]}
+    columns = [Column("details", "JSON"), Column("profile", "JSON")]
+    assert loadable(row, columns) == {"text": "{}", "details": {"a": 1.0}, "tags": ["x"]}
     assert row["details"] == '{"a":1.0}'

@@ -1,14 +1,15 @@
 """What becomes of the rows of a batch: accepted, refused, unchanged."""
 
 import datetime
+import json
 
 import pytest
 
 from transforms.bigquery.document_columns import fixed_columns
 from transforms.bigquery.schema import Column
 from transforms.export.rows import RowsPlan, RowWriter
-from transforms.export.sinks import INSERT_ROWS
-from transforms.export.target import APPEND, CHANGELOG, FLAT, IGNORE, MARK, MERGE, ExportTarget
+from transforms.export.sinks import FILE_LOADS, INSERT_ROWS
+from transforms.export.target import APPEND, BOTH, CHANGELOG, FLAT, IGNORE, MARK, MERGE, ExportTarget
 from transforms.firestore import messages
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.collection_patterns import CollectionPattern
@@ -37,7 +38,7 @@ def batch(*entries):
 
 @pytest.fixture
 def writer(service):
-    def make(layout=FLAT, write=APPEND, deletes=IGNORE):
+    def make(layout=FLAT, write=APPEND, deletes=IGNORE, method=INSERT_ROWS, columns=COLUMNS):
         target = ExportTarget(
             DATABASE,
             (CollectionPattern("users"),),
@@ -52,7 +53,7 @@ def writer(service):
             MOMENT,
         )
         ledger = LedgerEntry(DATABASE, "job", 1, RetryPolicy())
-        return RowWriter(RowsPlan(target, MOMENT, INSERT_ROWS, ledger), COLUMNS)
+        return RowWriter(RowsPlan(target, MOMENT, method, ledger), columns)
 
     return make
 
@@ -103,3 +104,26 @@ def test_a_batch_without_a_change_sends_nothing(service, writer):
     written = writer().write(batch(entry(0, unchanged=True)))
     assert service.requests == []
     assert len(written.entries) == 1
+
+
+def test_load_jobs_get_json_values_wherever_a_column_holds_them_and_text_where_a_changelog_has_a_column_of_that_name(
+    writer,
+):
+    field = Column("n", "STRUCT", description="Firestore field `n`", fields=(Column("b", "JSON"), Column("c", "INT64")))
+    data = Column("data", "JSON", description="Firestore field `data`")
+    writing = writer(BOTH, method=FILE_LOADS, columns=(*fixed_columns(), field, data))
+    document = entry(0, value={"b": {"deep": [1]}, "c": 2})
+    encode_fields({"data": {"a": 1}}, document.document.message.fields)
+    writing.write(batch(document))
+    collected = writing.collected()
+    (row,), (change,) = collected["rows"], collected["changes"]
+    assert (row["n"], row["data"]) == ({"b": {"deep": [1]}, "c": 2}, {"a": 1})
+    assert json.loads(change["data"]) == {"n": {"b": {"deep": [1]}, "c": 2}, "data": {"a": 1}}
+
+
+def test_of_many_fields_without_a_column_those_that_overflow_most_are_told_by_name(writer):
+    ids = entry(0, value=1)
+    encode_fields({f"id{n:04d}": 1 for n in range(3000)}, ids.document.message.fields)
+    written = writer().write(batch(ids, entry(1, value="x")))
+    assert written.overflowed == 3001
+    assert len(written.overflowed_by) == 50

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms.errors import UsageError
-from transforms.firestore.collection_patterns import CollectionPattern, all_parameters
+from transforms.firestore.collection_patterns import CollectionPattern, all_parameters, by_query
 from transforms.firestore.query import Query
 
 segment = st.text("abc.+*(){}[]$^-_é", min_size=1, max_size=4).filter(
@@ -42,6 +42,8 @@ def test_a_pattern_is_a_query_and_says_whether_that_finds_nothing_else(text, que
         ("**/posts", "posts/1", {}),
         ("**/posts", "users/ada/posts/1", {}),
         ("**/posts", "users/ada/reposts/1", None),
+        ("**/posts", "users/a\nb/posts/1\n", {}),
+        ("users/{user}/posts", "users/a\nb/posts/1", {"user": "a\nb"}),
     ],
 )
 def test_a_pattern_takes_its_own_documents_and_their_parameters(text, path, parameters):
@@ -76,3 +78,20 @@ def test_what_is_no_pattern_is_refused(text, message):
 def test_parameters_of_several_patterns_are_named_once():
     patterns = map(CollectionPattern, ("a/{x}/b", "a/{x}/c/{y}/d", "e"))
     assert all_parameters(patterns) == ("x", "y")
+
+
+def test_patterns_that_one_query_finds_are_read_by_one_query():
+    users, teams, every = map(CollectionPattern, ("users/{user}/posts", "teams/{team}/posts", "**/posts"))
+    assert by_query([users, teams, users, every]) == {Query.group("posts"): (users, teams, every)}
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (("posts", "**/posts"), "**/posts means the documents of posts, too; leave one of them out"),
+        (("users/{user}/posts", "users/ada/posts"), "users/{user}/posts means the documents of users/ada/posts, too"),
+    ],
+)
+def test_two_queries_never_find_the_same_document(texts, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        by_query(map(CollectionPattern, texts))
