@@ -31,7 +31,7 @@ from pipeline.export_flags import (
     looking_back,
     moment_of,
 )
-from pipeline.jobs import derived_job_id, digest
+from pipeline.jobs import JobPlan, derived_job_id, digest
 from pipeline.specs import read_spec
 from transforms.batches.stopping import PassedOver
 from transforms.bigquery.document_columns import JSON
@@ -49,16 +49,14 @@ from transforms.export.target import (
     ExportTarget,
 )
 from transforms.firestore.batches import ReadPieceBatches, input_id
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.collection_patterns import CollectionPattern, by_query
 from transforms.firestore.query import Query
 from transforms.firestore.read_steps import Piece, PlanReads
 from transforms.job_ledger import JobDescription, Opening
 from transforms.job_moments import moment_of_run
 from transforms.job_results import read_last_results
-from transforms.ledger import BeginBatch, CompleteBatch, CompleteJob, LedgerEntry
+from transforms.ledger import BeginBatch, CompleteBatch, CompleteJob
 from transforms.records.spec import RecordSpec
-from transforms.retry import RetryPolicy
 from transforms.types import Batch, Exported
 
 NAME = "export"
@@ -83,45 +81,24 @@ class Source(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(JobPlan):
     """A config with everything read and looked up that the graph needs.
 
     Attributes:
       read_time: as of when documents are read; if None, the ledger says when the run began.
       method: of `sinks.METHODS`.
       storage_host: of an emulator's Storage Write API, where that is used.
-      opening: how the run begins; None until the ledger has said so.
       cursors: where each pattern's last run ended, by pattern.
     """
 
     config: Config
-    description: JobDescription
-    firestore: FirestoreTarget
     patterns: tuple[CollectionPattern, ...]
     table: BigQueryTarget
     spec: RecordSpec | None
     read_time: datetime.datetime | None
     method: str
     storage_host: str | None
-    opening: Opening | None = None
     cursors: tuple[tuple[str, Any], ...] = ()
-
-    @property
-    def job_id(self) -> str:
-        """Of the job."""
-        return self.description.job_id
-
-    @property
-    def retry(self) -> RetryPolicy:
-        """Of every request."""
-        return self.config.retry
-
-    @property
-    def run(self) -> Opening:
-        """How the run begins. Raises ValueError before the ledger has said so."""
-        if self.opening is None:
-            raise ValueError("the ledger must open the plan before its run begins")
-        return self.opening
 
     @property
     def moment(self) -> datetime.datetime:
@@ -241,7 +218,7 @@ def provision(plan: Plan) -> None:
 def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     """Draws the graph of a run."""
     config, target = plan.config, plan.target
-    ledger = LedgerEntry(plan.firestore, plan.job_id, plan.run.attempt, plan.retry, plan.run.unattended)
+    ledger = plan.ledger
     pieces = [pipeline | f"PlanReads[{source.label}]" >> _PlanQuery(plan, source.query) for source in plan.sources]
     columns = _shapes(pipeline, pieces, plan) | "ProvideTables" >> ProvideTables(target)
     batches = _read(pieces, plan) | "BeginBatch" >> BeginBatch(ledger)

@@ -19,7 +19,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 from apache_beam.pvalue import PCollection
 
 from pipeline.config import option
-from pipeline.jobs import JobConfig, derived_job_id
+from pipeline.jobs import JobConfig, JobPlan, derived_job_id
 from pipeline.sources import Sources
 from pipeline.specs import read_spec
 from transforms.batches.slices import ReadOptions
@@ -31,7 +31,6 @@ from transforms.bigquery.schema import Column, table_columns, table_options
 from transforms.bigquery.tables import BigQueryTarget, ensure_latest_view, ensure_table
 from transforms.dead_letters import StoreDeadLetters, check_writable, foreign_letters, remove_letters
 from transforms.errors import UsageError
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.packing import RequestLimits
 from transforms.firestore.pairs import PairLayout
 from transforms.firestore.upsert import CompareVersions, UpsertPairs
@@ -154,33 +153,12 @@ class Destination:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A config with everything read and looked up that the graph needs.
-
-    Attributes:
-      opening: how the run begins; None until the ledger has said so.
-    """
+class Plan(JobPlan):
+    """A config with everything read and looked up that the graph needs."""
 
     config: Config
-    description: JobDescription
     to: Destination
     sources: Sources
-    opening: Opening | None = None
-
-    @property
-    def firestore(self) -> FirestoreTarget:
-        """The database that has the documents and the ledger."""
-        return self.to.layout.target
-
-    @property
-    def job_id(self) -> str:
-        """Of the job."""
-        return self.description.job_id
-
-    @property
-    def retry(self) -> RetryPolicy:
-        """Of every request."""
-        return self.config.retry
 
     def opened(self, opening: Opening) -> "Plan":
         """The plan of the run that the ledger has opened.
@@ -190,7 +168,7 @@ class Plan:
         """
         if self.to.table and self.to.table.method != INSERT_ROWS:
             opening = replace(opening, completed=frozenset())
-        return replace(self, opening=opening)
+        return super().opened(opening)
 
 
 def prepare(config: Config, options: PipelineOptions) -> Plan:
@@ -225,7 +203,7 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
             f"{foreign} holds dead letters of another job on the same input, which this one would replace; "
             "replay or remove them, or pass another --dead_letters"
         )
-    return Plan(config, description, to, sources)
+    return Plan(config, description, firestore, to, sources)
 
 
 def destination(config: Config) -> Destination:
@@ -259,8 +237,8 @@ def provision(plan: Plan) -> None:
       JobError: the table does not fit the spec, or may not be changed.
     """
     provide_table(plan.to)
-    if plan.opening and not plan.opening.resumed:
-        remove_letters(plan.config.dead_letters, plan.job_id, plan.sources.ids(plan.opening))
+    if not plan.run.resumed:
+        remove_letters(plan.config.dead_letters, plan.job_id, plan.sources.ids(plan.run))
 
 
 def provide_table(to: Destination) -> None:
@@ -273,12 +251,9 @@ def provide_table(to: Destination) -> None:
 
 def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     """Draws the graph of a run."""
-    opening = plan.opening
-    if opening is None:
-        raise ValueError("the ledger must open the plan before its graph is drawn")
+    ledger, opening = plan.ledger, plan.run
     rows_known = opening.rows_known if plan.to.table else ALL_ROWS
     run = RunIdentity(plan.job_id, opening.started_at, plan.sources.ids(opening), rows_known)
-    ledger = LedgerEntry(plan.firestore, plan.job_id, opening.attempt, plan.retry, opening.unattended)
     batches = plan.sources.read(pipeline, opening)
     written = write_batches(compare_batches(batches, plan.to, run, ledger), plan.to, run)
     loaded: tuple[PCollection[Any], ...] = ()

@@ -1,18 +1,22 @@
-"""The flags that every job has, and what they mean for its run."""
+"""What every job has: flags, and a plan that is made of them."""
 
 from __future__ import annotations
 
 import datetime
 import hashlib
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, TypeVar
 
 from pipeline.config import option
 from pipeline.targets import firestore_target
 from transforms.errors import RecordError, UsageError
 from transforms.firestore.client import DEFAULT_DATABASE, FirestoreTarget
 from transforms.firestore.limits import check_document_id
+from transforms.job_runs import JobDescription, Opening
+from transforms.ledger_entry import LedgerEntry
 from transforms.retry import RetryPolicy
+
+P = TypeVar("P", bound="JobPlan")
 
 _ID_DIGITS = 10
 _OF_ONE_COMMAND = frozenset({"restart", "take_over", "wait"})
@@ -94,6 +98,50 @@ class JobConfig:
         """The flags as the ledger keeps them, but for those that are about one command; they hold no secrets."""
         kept = {name: value for name, value in asdict(self).items() if name not in _OF_ONE_COMMAND}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    """A config with everything read and looked up that a job's graph needs: what every job's plan has.
+
+    Attributes:
+      config: the flags.
+      description: what makes two runs the same job.
+      firestore: the database that keeps the ledger.
+      opening: how the run begins; None until the ledger has said so.
+    """
+
+    config: Any
+    description: JobDescription
+    firestore: FirestoreTarget
+    opening: Opening | None = field(default=None, kw_only=True)
+
+    @property
+    def job_id(self) -> str:
+        """Of the job."""
+        return self.description.job_id
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """Of every request."""
+        retry: RetryPolicy = self.config.retry
+        return retry
+
+    @property
+    def run(self) -> Opening:
+        """How the run begins. Raises ValueError before the ledger has said so."""
+        if self.opening is None:
+            raise ValueError("the ledger must open the plan before its run begins")
+        return self.opening
+
+    @property
+    def ledger(self) -> LedgerEntry:
+        """Where the run's batches are written down."""
+        return LedgerEntry(self.firestore, self.job_id, self.run.attempt, self.retry, self.run.unattended)
+
+    def opened(self: P, opening: Opening) -> P:
+        """The plan of the run that the ledger has opened."""
+        return replace(self, opening=opening)
 
 
 def derived_job_id(job: str, *parts: object) -> str:

@@ -15,7 +15,7 @@ interrupted anywhere: each letter stays in its old place until it is known to be
 import datetime
 import os.path
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import apache_beam as beam
@@ -25,18 +25,17 @@ from apache_beam.pvalue import PBegin, PCollection
 
 from pipeline import ingest
 from pipeline.config import option
-from pipeline.jobs import JobConfig, derived_job_id, digest
+from pipeline.jobs import JobConfig, JobPlan, derived_job_id, digest
 from transforms.batches.dead_letter_files import KINDS, LetterBatch, LetterFolder, ReplayRun, check_folder
 from transforms.dead_letters import check_writable
 from transforms.errors import UsageError
-from transforms.firestore.client import FirestoreClient, FirestoreTarget
+from transforms.firestore.client import FirestoreClient
 from transforms.firestore.tagged_json import iso
 from transforms.firestore.versions import OVERWRITE, VERSIONED, RunIdentity, input_id_of
-from transforms.job_ledger import JobDescription, Opening
-from transforms.ledger import CompleteBatch, CompleteJob, LedgerEntry
+from transforms.job_ledger import JobDescription
+from transforms.ledger import CompleteBatch, CompleteJob
 from transforms.past_jobs import finish_times, input_ids, stored_job
 from transforms.replay import ClearLetters, ReadLetters, SetAsideOlder, SettleLetters
-from transforms.retry import RetryPolicy
 
 NAME = "replay"
 
@@ -100,43 +99,18 @@ class Replayed:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(JobPlan):
     """A config with everything read and looked up that the graph needs.
 
     Attributes:
       jobs: whose dead letters there are.
       finished_at: when each job of the ledger finished last.
-      opening: how the run begins; None until the ledger has said so.
     """
 
     config: Config
-    description: JobDescription
-    firestore: FirestoreTarget
     folder: LetterFolder
     jobs: tuple[Replayed, ...]
     finished_at: Mapping[str, datetime.datetime]
-    opening: Opening | None = None
-
-    @property
-    def job_id(self) -> str:
-        """Of the replay."""
-        return self.description.job_id
-
-    @property
-    def retry(self) -> RetryPolicy:
-        """Of every request."""
-        return self.config.retry
-
-    @property
-    def run(self) -> Opening:
-        """How the run begins. Raises ValueError before the ledger has said so."""
-        if self.opening is None:
-            raise ValueError("the ledger must open the plan before its run begins")
-        return self.opening
-
-    def opened(self, opening: Opening) -> "Plan":
-        """The plan of the run that the ledger has opened."""
-        return replace(self, opening=opening)
 
 
 def prepare(config: Config, options: PipelineOptions) -> Plan:
@@ -177,22 +151,21 @@ def provision(plan: Plan) -> None:
 
 def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     """Draws the graph of a run: one branch for every job."""
-    ledger = LedgerEntry(plan.firestore, plan.job_id, plan.run.attempt, plan.retry, plan.run.unattended)
-    first, *others = [pipeline | job.job_id >> _ReplayLetters(job, plan, ledger) for job in plan.jobs] or [
+    first, *others = [pipeline | job.job_id >> _ReplayLetters(job, plan) for job in plan.jobs] or [
         pipeline | "NoLetters" >> beam.Create([], reshuffle=False)
     ]
-    _ = first | "CompleteJob" >> CompleteJob(ledger, after=tuple(others))
+    _ = first | "CompleteJob" >> CompleteJob(plan.ledger, after=tuple(others))
 
 
 class _ReplayLetters(beam.PTransform[PBegin, PCollection[str]]):
     """The dead letters of one job, on their way through its steps."""
 
-    def __init__(self, job: Replayed, plan: Plan, ledger: LedgerEntry):
+    def __init__(self, job: Replayed, plan: Plan):
         super().__init__()
-        self._job, self._plan, self._ledger = job, plan, ledger
+        self._job, self._plan = job, plan
 
     def expand(self, begin: PBegin) -> PCollection[str]:
-        job, plan, ledger = self._job, self._plan, self._ledger
+        job, plan, ledger = self._job, self._plan, self._plan.ledger
         # A document that this job wrote from this batch is the letter's own, whenever that was: its row may be missing.
         identity = RunIdentity(job.job_id, _EPOCH, job.input_ids, yields=True)
         run = ReplayRun(plan.job_id, iso(plan.run.started_at), plan.config.max_attempts)

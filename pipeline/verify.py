@@ -8,7 +8,7 @@ A range of keys is a batch of the ledger, so an interrupted run goes on behind t
 has every difference once. Nothing collects all documents: a worker keeps the keys and hashes of one range.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -16,18 +16,16 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipeline.config import option
-from pipeline.jobs import JobConfig, derived_job_id, digest
+from pipeline.jobs import JobConfig, JobPlan, derived_job_id, digest
 from pipeline.stores import AUTO, ID, PATH, Collection, Files, Reading, open_stores, place_of, plans_right
 from pipeline.summary import EXIT_OK, Summary, check_path
 from pipeline.verify_report import SHOWN, counts_table, differences_table
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.dead_letters import check_writable
 from transforms.errors import UsageError
-from transforms.firestore.client import FirestoreTarget
-from transforms.job_ledger import COMPLETED, JobDescription, Opening
-from transforms.ledger import CompleteJob, LedgerEntry, RecordOutcomes
+from transforms.job_ledger import COMPLETED, JobDescription
+from transforms.ledger import CompleteJob, RecordOutcomes
 from transforms.past_jobs import stored_job
-from transforms.retry import RetryPolicy
 from transforms.verify.ignored import Ignored
 from transforms.verify.parts import Parts
 from transforms.verify.reports import Report
@@ -116,36 +114,16 @@ class Config(JobConfig):
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(JobPlan):
     """A config with everything read and looked up that the graph needs.
 
     Attributes:
-      opening: how the run begins; None until the ledger has said so.
+      table: of the report.
     """
 
     config: Config
-    description: JobDescription
-    firestore: FirestoreTarget
     sides: Sides
-    table: BigQueryTarget | None = None
-    opening: Opening | None = None
-
-    @property
-    def job_id(self) -> str:
-        """Of the job."""
-        return self.description.job_id
-
-    @property
-    def retry(self) -> RetryPolicy:
-        """Of every request."""
-        return self.config.retry
-
-    @property
-    def run(self) -> Opening:
-        """How the run begins. Raises ValueError before the ledger has said so."""
-        if self.opening is None:
-            raise ValueError("the ledger must open the plan before its run begins")
-        return self.opening
+    table: BigQueryTarget | None
 
     @property
     def parts(self) -> Parts:
@@ -160,10 +138,6 @@ class Plan:
     def parts_of(self, attempt: int) -> Parts:
         """As `parts`, of a run that may be over."""
         return Parts(self.config.dead_letters, self.job_id, attempt)
-
-    def opened(self, opening: Opening) -> "Plan":
-        """The plan of the run that the ledger has opened."""
-        return replace(self, opening=opening)
 
 
 def prepare(config: Config, options: PipelineOptions) -> Plan:
@@ -220,7 +194,7 @@ def provision(plan: Plan) -> None:
 def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     """Draws the graph of a run."""
     run, parts = plan.run, plan.parts
-    ledger = LedgerEntry(plan.firestore, plan.job_id, run.attempt, plan.retry, run.unattended)
+    ledger = plan.ledger
     _ = (
         pipeline
         | "PlanRanges" >> PlanRanges(plan.sides, parts, run.completed)
