@@ -114,12 +114,13 @@ def _watch(result: Any, ledger: RunLedger, plan: Any, console: Console) -> tuple
     watched = _Watched(result)
     show_progress(watched, ledger.totals, lambda: None, console, plan.description.bytes_total)
     failure = watched.failure
-    if failure is None:
-        return COMPLETED, None
-    if not result.is_in_terminal_state():
+    if failure is not None and not result.is_in_terminal_state():
         raise failure
+    # Not by whether waiting raised: it does not for a job that had ended before somebody waited.
+    if result.state == PipelineState.DONE:
+        return COMPLETED, None
     if result.state == PipelineState.FAILED:
-        return FAILED, explain(failure)
+        return FAILED, "the Dataflow job has failed" if failure is None else explain(failure)
     return INTERRUPTED, None  # cancelled, by whom ever
 
 

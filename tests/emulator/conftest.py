@@ -1,5 +1,6 @@
 """Fixtures that several tests on the emulators share."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,12 @@ def desk(
     bigquery: BigQueryEmulator,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> ExportDesk:
+) -> Iterator[ExportDesk]:
     """For exports: both emulators, a database and a table of the test's own."""
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore_host)
     monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", bigquery.rest)
     monkeypatch.setenv("BIGQUERY_EMULATOR_GRPC_HOST", bigquery.grpc)
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", bigquery.gcs)
-    return ExportDesk(FirestoreTarget(firestore_project, emulator_host=firestore_host), bigquery, tmp_path)
+    desk = ExportDesk(FirestoreTarget(firestore_project, emulator_host=firestore_host), bigquery, tmp_path)
+    yield desk
+    desk.clear()

@@ -15,7 +15,10 @@ pytestmark = pytest.mark.emulator
 @pytest.fixture
 def target(bigquery, firestore_project):
     """A table of the test's own, which does not exist yet."""
-    return BigQueryTarget(bigquery.project, "local", firestore_project.replace("-", "_"), bigquery.rest)
+    target = BigQueryTarget(bigquery.project, "local", firestore_project.replace("-", "_"), bigquery.rest)
+    yield target
+    target.client().delete_table(target.latest.id, not_found_ok=True)
+    target.client().delete_table(target.id, not_found_ok=True)
 
 
 @pytest.fixture

@@ -25,7 +25,10 @@ def target(firestore_host, firestore_project, monkeypatch):
 def table(bigquery, firestore_project, monkeypatch):
     """A table of the test's own."""
     monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", bigquery.rest)
-    return BigQueryTarget(bigquery.project, "local", firestore_project.replace("-", "_"), bigquery.rest)
+    target = BigQueryTarget(bigquery.project, "local", firestore_project.replace("-", "_"), bigquery.rest)
+    yield target
+    target.client().delete_table(target.latest.id, not_found_ok=True)
+    target.client().delete_table(target.id, not_found_ok=True)
 
 
 def lines(*records):

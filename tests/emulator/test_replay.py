@@ -292,7 +292,10 @@ def test_a_letter_is_never_nowhere_and_a_step_done_twice_changes_nothing(desk, s
 @pytest.fixture
 def table(bigquery, firestore_project, monkeypatch):
     monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", bigquery.rest)
-    return BigQueryTarget(bigquery.project, "local", firestore_project.replace("-", "_"), bigquery.rest)
+    target = BigQueryTarget(bigquery.project, "local", firestore_project.replace("-", "_"), bigquery.rest)
+    yield target
+    target.client().delete_table(target.latest.id, not_found_ok=True)
+    target.client().delete_table(target.id, not_found_ok=True)
 
 
 def test_letters_in_a_bucket_are_replayed_like_those_in_a_folder(desk, strict, bigquery, monkeypatch):

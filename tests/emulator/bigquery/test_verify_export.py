@@ -2,19 +2,9 @@
 
 import pytest
 
-from tests.support.export import ExportDesk
 from tests.support.verified import every_type, verify
-from transforms.firestore.client import FirestoreTarget
 
 pytestmark = pytest.mark.emulator
-
-
-@pytest.fixture
-def desk(firestore_host, firestore_project, bigquery, monkeypatch, tmp_path):
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore_host)
-    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", bigquery.rest)
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", bigquery.gcs)
-    return ExportDesk(FirestoreTarget(firestore_project, emulator_host=firestore_host), bigquery, tmp_path)
 
 
 def test_both_layouts_equal_the_collection_after_every_export(desk, tmp_path):

@@ -33,7 +33,9 @@ def target(firestore_host, firestore_project, monkeypatch):
 def table(request, firestore_project, monkeypatch):
     emulator = request.getfixturevalue("bigquery")
     monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", emulator.rest)
-    return BigQueryTarget(emulator.project, firestore_project.replace("-", "_"), "users", emulator.rest)
+    target = BigQueryTarget(emulator.project, firestore_project.replace("-", "_"), "users", emulator.rest)
+    yield target
+    target.client().delete_dataset(target.dataset, delete_contents=True, not_found_ok=True)
 
 
 def users(n_users):
