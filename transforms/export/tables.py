@@ -137,6 +137,7 @@ class ConcludeExport:
         moment = {"read_time": target.read_time}
         if target.flat and target.write != APPEND:
             columns = existing_columns(staging, client=client)
+            check_structs(columns, existing_columns(target.flat, client=client))
             if target.write == REPLACE:
                 statement, parameters = statements.replace(target.flat, staging, columns), {}
             else:
@@ -176,6 +177,26 @@ class ConcludeExport:
 def _rank(value: Any) -> type:
     """Stands for the type of a value as Firestore compares them: integers and doubles alike."""
     return float if type(value) is int else type(value)
+
+
+def check_structs(staged: Iterable[Column], wanted: Iterable[Column]) -> None:
+    """Refuses STRUCTs whose fields stand in another order: BigQuery matches them by place, and would swap values.
+
+    >>> a, b = Column("a", "STRING"), Column("b", "STRING")
+    >>> check_structs([Column("s", "STRUCT", fields=(a, b))], [Column("s", "STRUCT", fields=(b, a))])
+    Traceback (most recent call last):
+    transforms.errors.JobError: another job has added fields to column s meanwhile; nothing was merged. Start again with --restart
+
+    Raises:
+      JobError: names the column.
+    """  # noqa: E501  # the message is one line
+    forms = {column.name: column.form for column in wanted}
+    for column in staged:
+        if column.type == "STRUCT" and column.form != forms[column.name]:
+            raise JobError(
+                f"another job has added fields to column {column.name} meanwhile; nothing was merged. "
+                "Start again with --restart"
+            )
 
 
 def settled(
