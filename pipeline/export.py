@@ -48,7 +48,7 @@ from transforms.export.target import (
     CHANGELOG,
     ExportTarget,
 )
-from transforms.firestore.batches import ReadPieceBatches, input_id
+from transforms.firestore.batches import ReadPieceBatches
 from transforms.firestore.collection_patterns import CollectionPattern, by_query
 from transforms.firestore.query import Query
 from transforms.firestore.read_steps import Piece, PlanReads
@@ -212,7 +212,7 @@ def provision(plan: Plan) -> None:
             "them. Run once without --cursor_field, which reads everything, or choose another --job_id"
         )
     if not plan.run.resumed:
-        remove_letters(plan.config.dead_letters, plan.job_id, _input_ids(plan))
+        remove_letters(plan.config.dead_letters, plan.job_id)
 
 
 def build(pipeline: beam.Pipeline, plan: Plan) -> None:
@@ -305,8 +305,3 @@ def _read(pieces: list[PCollection[Piece]], plan: Plan) -> PCollection[Batch[Exp
         return only
     every: PCollection[Batch[Exported]] = batches | "AllBatches" >> beam.Flatten()
     return every
-
-
-def _input_ids(plan: Plan) -> frozenset[str]:
-    """With what the ids of the batches of this run begin."""
-    return frozenset(input_id(plan.firestore, source.query, plan.moment) for source in plan.sources)

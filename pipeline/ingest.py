@@ -11,6 +11,7 @@ and memory does not grow with the input. With `--bigquery_method=FILE_LOADS` or 
 batch behind UpsertPairs and go through Beam's WriteToBigQuery instead.
 """
 
+import datetime
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,6 +37,7 @@ from transforms.firestore.pairs import PairLayout
 from transforms.firestore.upsert import CompareVersions, UpsertPairs
 from transforms.firestore.versions import ALL_ROWS, MODES, VERSIONED, RunIdentity
 from transforms.job_ledger import JobDescription, Opening
+from transforms.job_moments import moment_of_run
 from transforms.ledger import BeginBatch, CompleteBatch, CompleteJob, LedgerEntry, RecordOutcomes
 from transforms.records.spec import RecordSpec
 from transforms.records.steps import FlattenRecords, IdentifyRecords
@@ -154,11 +156,21 @@ class Destination:
 
 @dataclass(frozen=True)
 class Plan(JobPlan):
-    """A config with everything read and looked up that the graph needs."""
+    """A config with everything read and looked up that the graph needs.
+
+    Attributes:
+      read_time: when the run began by Firestore's clock, where it reads collections.
+    """
 
     config: Config
     to: Destination
     sources: Sources
+    read_time: datetime.datetime | None = None
+
+    @property
+    def moment(self) -> datetime.datetime:
+        """As of when collections are read; a run that is resumed reads the same moment."""
+        return self.read_time or self.run.started_at
 
     def opened(self, opening: Opening) -> "Plan":
         """The plan of the run that the ledger has opened.
@@ -168,7 +180,11 @@ class Plan(JobPlan):
         """
         if self.to.table and self.to.table.method != INSERT_ROWS:
             opening = replace(opening, completed=frozenset())
-        return super().opened(opening)
+        plan = super().opened(opening)
+        if not self.sources.queries:
+            return plan
+        began = moment_of_run(self.firestore.connect(), self.job_id, opening.attempt, opening.started_at, self.retry)
+        return replace(plan, read_time=began)
 
 
 def prepare(config: Config, options: PipelineOptions) -> Plan:
@@ -238,7 +254,7 @@ def provision(plan: Plan) -> None:
     """
     provide_table(plan.to)
     if not plan.run.resumed:
-        remove_letters(plan.config.dead_letters, plan.job_id, plan.sources.ids(plan.run))
+        remove_letters(plan.config.dead_letters, plan.job_id, plan.sources.ids(plan.moment))
 
 
 def provide_table(to: Destination) -> None:
@@ -253,8 +269,8 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     """Draws the graph of a run."""
     ledger, opening = plan.ledger, plan.run
     rows_known = opening.rows_known if plan.to.table else ALL_ROWS
-    run = RunIdentity(plan.job_id, opening.started_at, plan.sources.ids(opening), rows_known)
-    batches = plan.sources.read(pipeline, opening)
+    run = RunIdentity(plan.job_id, opening.started_at, plan.sources.ids(plan.moment), rows_known)
+    batches = plan.sources.read(pipeline, plan.moment, opening.completed)
     written = write_batches(compare_batches(batches, plan.to, run, ledger), plan.to, run)
     loaded: tuple[PCollection[Any], ...] = ()
     if plan.to.table and plan.to.table.method != INSERT_ROWS:

@@ -46,7 +46,11 @@ class RunLedger:
                 f"going on with {escape(plan.job_id)}: {len(opening.completed):,} batches are done", highlight=False
             )
         self._opening = replace(opening, unattended=owner.dataflow_job is not None)
-        return plan.opened(self._opening)
+        try:
+            return plan.opened(self._opening)
+        except FirebeamError as failure:  # nobody must take the run for one that goes on
+            self._ledger.finish(FAILED, str(failure), Totals().as_fields())
+            raise
 
     def totals(self) -> Totals:
         """What became of the records so far."""

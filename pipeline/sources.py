@@ -6,6 +6,7 @@
     ReadBatches           ReadDocumentBatches      ─▶ Batch[Record]
 """
 
+import datetime
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -20,7 +21,6 @@ from transforms.batches.stopping import PassedOver
 from transforms.firestore.batches import ReadDocumentBatches, input_id
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.query import Query
-from transforms.job_ledger import Opening
 from transforms.types import Batch, Record
 
 FIRESTORE = "firestore://"
@@ -66,17 +66,19 @@ class Sources:
         """With what the ids of the batches of files begin."""
         return frozenset(file.fingerprint for file in self.files)
 
-    def ids(self, opening: Opening) -> frozenset[str]:
-        """With what the ids of all batches of a run begin."""
-        of_queries = (input_id(self.target, query, opening.started_at) for query in self.queries)
+    def ids(self, moment: datetime.datetime) -> frozenset[str]:
+        """With what the ids of all batches of a run begin that reads collections as of a moment."""
+        of_queries = (input_id(self.target, query, moment) for query in self.queries)
         return self.file_ids | frozenset(of_queries)
 
-    def read(self, pipeline: beam.Pipeline, opening: Opening) -> PCollection[Batch[Record]]:
-        """Draws the reading part of a graph. Collections are read as of the moment the run began, also when resumed."""
+    def read(
+        self, pipeline: beam.Pipeline, moment: datetime.datetime, completed: frozenset[str]
+    ) -> PCollection[Batch[Record]]:
+        """Draws the reading part of a graph: collections as of a moment, all but the batches that are complete."""
         batches: list[PCollection[Batch[Record]]] = []
         if self.files:
             batches.append(
-                pipeline | "ReadBatches" >> ReadBatches(self.files, completed=opening.completed, **asdict(self.reading))
+                pipeline | "ReadBatches" >> ReadBatches(self.files, completed=completed, **asdict(self.reading))
             )
         for query in self.queries:
             batches.append(
@@ -85,9 +87,9 @@ class Sources:
                 >> ReadDocumentBatches(
                     self.target,
                     query,
-                    opening.started_at,
+                    moment,
                     batch_size=self.reading.batch_size,
-                    is_complete=PassedOver(opening.completed),
+                    is_complete=PassedOver(completed),
                 )
             )
         if len(batches) == 1:

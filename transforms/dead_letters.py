@@ -109,18 +109,22 @@ def foreign_letters(folder: str, job_id: str, batch_prefixes: Collection[str]) -
     return next((path for path, owner in _letters_of(folder, batch_prefixes) if owner != job_id), None)
 
 
-def remove_letters(folder: str, job_id: str, batch_prefixes: Collection[str]) -> None:
-    """Removes what an earlier run of this job left about the same input, all of which is going to be done again."""
+def remove_letters(folder: str, job_id: str, batch_prefixes: Collection[str] | None = None) -> None:
+    """Removes what an earlier run of this job left about the same input, all of which is going to be done again.
+
+    Args:
+      batch_prefixes: with what the ids of the run's batches begin; None for a job that does all of its input again.
+    """
     paths = [path for path, owner in _letters_of(folder, batch_prefixes) if owner == job_id]
     if paths:
         FileSystems.delete(paths)
 
 
-def _letters_of(folder: str, batch_prefixes: Collection[str]) -> Iterator[tuple[str, str]]:
-    """The files of these batches, and the job that each belongs to."""
+def _letters_of(folder: str, batch_prefixes: Collection[str] | None) -> Iterator[tuple[str, str]]:
+    """The files of these batches, or of all, and the job that each belongs to."""
     for kind in _KINDS:
         for path in list_letters(FileSystems.join(folder, kind)):
-            if input_id_of(path.rpartition("/")[2]) in batch_prefixes:
+            if batch_prefixes is None or input_id_of(path.rpartition("/")[2]) in batch_prefixes:
                 with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
                     yield path, json.loads(file.readline() or b"{}").get("job_id", "")
 

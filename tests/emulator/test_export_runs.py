@@ -263,3 +263,18 @@ def test_a_table_that_is_gone_is_not_filled_from_the_last_run_s_end(desk, capsys
     assert desk.export("--mode=incremental") == 0
     assert desk.export(*BY_CURSOR) == 0
     assert len(desk.rows()) == 1
+
+
+def test_a_new_run_begins_without_its_old_dead_letters(desk):
+    spec = desk.folder / "people.yaml"
+    spec.write_text(
+        "name: people\nschema_version: 1\nfull_collection: a\nflat_collection: b\n"
+        "key: {name: id, from: [id]}\nfields: {name: {type: string, from: [name], required: true}}\n"
+    )
+    flags = (f"--spec={spec}", "--max_dead_letter_ratio=1")
+    desk.store({"users/u1": {"name": "Ada"}, "users/u2": {"n": 1}})
+    assert desk.export(*flags) == 0
+    assert [path.parent.name for path in desk.folder.glob("dead_letters/*/*.jsonl")] == ["permanent"]
+    desk.store({"users/u2": None})
+    assert desk.export(*flags) == 0
+    assert list(desk.folder.glob("dead_letters/*/*.jsonl")) == []

@@ -65,6 +65,11 @@ def converter(column: Column, *, typed: bool = False) -> Converter:
     return _strings if column.type == "STRING" else functools.partial(_repeated, convert)
 
 
+def is_writable(column: Column) -> bool:
+    """Whether there are values of a column's type; somebody else's table may have others, such as DATE."""
+    return all(map(is_writable, column.fields)) if column.type == "STRUCT" else column.type in _TYPED
+
+
 def json_text(value: Any, of_firestore: Converter | None = None) -> str:
     """Any value as JSON that BigQuery takes; see the module for what stands for the unspeakable.
 

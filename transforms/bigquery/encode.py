@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection, TaggedOutput
+from apache_beam.typehints.decorators import no_annotations
 
 from transforms.bigquery.insert import row_of
 from transforms.bigquery.rows import RowEncoder
@@ -32,6 +33,7 @@ class EncodeRows(beam.PTransform[PCollection[Batch[Written]], EncodedRows]):
         super().__init__()
         self._columns = tuple(columns)
 
+    @no_annotations  # type: ignore[untyped-decorator]  # Beam warns of every output that is several collections
     def expand(self, batches: PCollection[Batch[Written]]) -> EncodedRows:
         encoded = batches | "Encode" >> beam.ParDo(_EncodeFn(self._columns)).with_outputs(_ROWS, main="batches")
         return EncodedRows(encoded["batches"], encoded[_ROWS])

@@ -21,6 +21,7 @@ from apache_beam.io.gcp.bigquery import BigQueryDisposition, WriteToBigQuery
 from apache_beam.io.gcp.bigquery_tools import RetryStrategy
 from apache_beam.options.pipeline_options import GoogleCloudOptions
 from apache_beam.pvalue import AsSingleton, PCollection
+from apache_beam.typehints.decorators import no_annotations
 from google.api_core.exceptions import from_http_status
 
 from transforms.bigquery.emulator import EmulatorClient
@@ -90,6 +91,7 @@ class LoadRows(beam.PTransform[PCollection[dict[str, Any]], LoadResult]):
         self.method = method
         self.temp_location = temp_location
 
+    @no_annotations  # type: ignore[untyped-decorator]  # Beam warns of every output that is several collections
     def expand(self, rows: PCollection[dict[str, Any]]) -> LoadResult:
         if self.method == "FILE_LOADS":
             return self._load_files(rows)

@@ -100,12 +100,12 @@ class TableOptions:
     """How a new table is laid out; an existing table keeps the layout it has.
 
     Attributes:
-      partition_by: a TIMESTAMP column.
+      partition_by: a TIMESTAMP column; None for a table without partitions.
       partition_unit: HOUR, DAY, MONTH or YEAR.
       cluster_by: at most four columns, the most selective first.
     """
 
-    partition_by: str = UPDATE_TIME
+    partition_by: str | None = UPDATE_TIME
     partition_unit: str = "DAY"
     cluster_by: tuple[str, ...] = ()
 
@@ -207,11 +207,12 @@ def check_options(options: TableOptions, columns: Iterable[Column]) -> None:
     transforms.errors.UsageError: bigquery.cluster_by: it is JSON; choose from columns of BOOL, INT64, STRING, TIMESTAMP
     """
     by_name = {column.name: column for column in columns}
-    for key, names in (("partition_by", (options.partition_by,)), ("cluster_by", options.cluster_by)):
+    partitions = (options.partition_by,) if options.partition_by else ()
+    for key, names in (("partition_by", partitions), ("cluster_by", options.cluster_by)):
         for name in names:
             if name not in by_name:
                 raise UsageError(f"bigquery.{key}: there is no column {name}; choose one of {', '.join(by_name)}")
-    if (form := by_name[options.partition_by].form) != "TIMESTAMP":
+    if options.partition_by and (form := by_name[options.partition_by].form) != "TIMESTAMP":
         raise UsageError(f"bigquery.partition_by: {options.partition_by} is {form}; choose a TIMESTAMP column")
     if options.partition_unit not in _PARTITION_UNITS:
         units = ", ".join(_PARTITION_UNITS)

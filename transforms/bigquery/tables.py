@@ -317,7 +317,8 @@ def _ensure_dataset(client: bigquery.Client, target: BigQueryTarget, location: s
 
 def _new_table(target: BigQueryTarget, columns: Sequence[Column], options: TableOptions) -> bigquery.Table:
     table = bigquery.Table(target.id, schema=[_field(column) for column in columns])
-    table.time_partitioning = bigquery.TimePartitioning(type_=options.partition_unit, field=options.partition_by)
+    if options.partition_by:
+        table.time_partitioning = bigquery.TimePartitioning(type_=options.partition_unit, field=options.partition_by)
     if options.cluster_by:
         table.clustering_fields = list(options.cluster_by)
     return table

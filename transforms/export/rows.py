@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from transforms.bigquery.cells import is_writable
 from transforms.bigquery.changelog import CHANGELOG_COLUMNS, ChangelogRows
 from transforms.bigquery.document_columns import DOCUMENT_NAME
 from transforms.bigquery.document_rows import DocumentRows
@@ -96,7 +97,8 @@ class RowWriter:
     def __init__(self, plan: RowsPlan, columns: Sequence[Column]):
         self._plan, self._columns = plan, columns
         self._sinks = {purpose: self._sink(purpose) for purpose in PURPOSES if plan.destination(purpose)}
-        self._makers = {purpose: self._maker(purpose) for purpose in (ROWS, CHANGES) if purpose in self._sinks}
+        # Changes first: a document whose change is refused must not be staged.
+        self._makers = {purpose: self._maker(purpose) for purpose in (CHANGES, ROWS) if purpose in self._sinks}
 
     def write(self, batch: Batch[Exported]) -> Batch[Exported]:
         """Writes a batch; every entry is afterwards still an entry or a dead letter."""
@@ -137,7 +139,7 @@ class RowWriter:
             return Collected()
         if plan.method == INSERT_ROWS:
             return Inserted(table)
-        columns = STATIC_COLUMNS.get(purpose, self._columns)
+        columns = [column for column in STATIC_COLUMNS.get(purpose, self._columns) if is_writable(column)]
         streams = StreamLedger(plan.ledger, purpose) if plan.method == STORAGE_WRITE_EXACTLY_ONCE else None
         return Appended(StorageTarget(table, plan.storage_host), columns, streams)
 

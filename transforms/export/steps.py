@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.pvalue import AsSingleton, PCollection, TaggedOutput
+from apache_beam.typehints.decorators import no_annotations
 
 from transforms.bigquery.load import LoadRows
 from transforms.bigquery.schema import Column
@@ -188,6 +189,7 @@ class WriteRows(beam.PTransform[PCollection[Batch[Exported]], WrittenRows]):
         super().__init__()
         self._plan, self._columns = plan, columns
 
+    @no_annotations  # type: ignore[untyped-decorator]  # Beam warns of every output that is several collections
     def expand(self, batches: PCollection[Batch[Exported]]) -> WrittenRows:
         columns = AsSingleton(self._columns)
         if self._plan.method != FILE_LOADS:

@@ -22,7 +22,7 @@ from transforms.bigquery.shapes import Shape
 from transforms.bigquery.tables import ensure_latest, ensure_table, existing_columns
 from transforms.errors import JobError
 from transforms.export import statements
-from transforms.export.target import APPEND, IGNORE, REPLACE, ROW_OPTIONS, STAGING_KEPT, ExportTarget
+from transforms.export.target import APPEND, IGNORE, REPLACE, ROW_OPTIONS, STAGING_KEPT, STAGING_OPTIONS, ExportTarget
 from transforms.firestore import field_paths
 from transforms.firestore.client import FirestoreClient
 from transforms.firestore.query import Query
@@ -50,7 +50,7 @@ def provide(target: ExportTarget, shapes: Mapping[str, Shape]) -> tuple[Column, 
         ensure_latest(target.changelog, statements.latest_changes(target.changelog), client=client)
     if target.staging:
         staged = columns or target.fixed
-        ensure_table(target.staging, staged, ROW_OPTIONS, client=client, kept=STAGING_KEPT)
+        ensure_table(target.staging, staged, STAGING_OPTIONS, client=client, kept=STAGING_KEPT)
     return columns
 
 

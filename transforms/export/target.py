@@ -37,6 +37,7 @@ MARK, REMOVE, IGNORE = "mark", "remove", "ignore"
 DELETES = (MARK, REMOVE, IGNORE)
 
 ROW_OPTIONS = TableOptions(partition_by=UPDATE_TIME, cluster_by=("document_name",))
+STAGING_OPTIONS = TableOptions(partition_by=None)  # read once, as a whole; partitions would only use up quota
 STAGING_KEPT = datetime.timedelta(days=7)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.bigquery.cells import MISFIT, converter, json_text
+from transforms.bigquery.cells import MISFIT, converter, is_writable, json_text
 from transforms.bigquery.schema import Column
 from transforms.firestore.values import GeoPoint, Reference, Vector
 
@@ -100,3 +100,10 @@ def test_an_array_fits_when_each_of_its_items_does(items):
     for form in ("STRING", "INT64", "FLOAT64", "BYTES", "BOOL"):
         fits = all(cell(form, item) is not MISFIT for item in items)
         assert (cell(f"ARRAY<{form}>", items) is not MISFIT) == fits
+
+
+def test_columns_without_any_value_of_theirs_are_known():
+    members = (Column("a", "INT64"), Column("b", "DATE"))
+    assert is_writable(Column("s", "STRUCT", fields=members[:1]))
+    assert not is_writable(Column("s", "STRUCT", fields=members))
+    assert not is_writable(Column("d", "NUMERIC"))
