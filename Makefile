@@ -11,7 +11,7 @@ PYTHONS := python3.12 python3.11 python3.13 python3.10 python3.14 python3
 IS_SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 15))
 PYTHON ?= $(shell for python in $(PYTHONS); do $$python -c '$(IS_SUPPORTED)' 2>/dev/null && echo $$python && break; done)
 
-# Each process of the tests has emulators of its own, of about 1 GB.
+# The tests wait for emulators and processes more than they compute; each of these has emulators of its own, of 1 GB.
 TEST_PROCESSES ?= 2
 
 # Where nobody looks at the screen a test that is skipped for want of an emulator would go unnoticed.

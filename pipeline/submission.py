@@ -87,7 +87,11 @@ def _hand_over(
         return pipeline.run()
     except KeyboardInterrupt:
         ledger.close(INTERRUPTED, None, started_at)
-        _say(console, "stopped before Dataflow had the job; the same command submits it")
+        _say(
+            console,
+            "stopped while the job was being submitted; look in the console whether Dataflow has it already, "
+            "if not the same command submits it",
+        )
         raise
     except Exception as failure:
         error = f"Dataflow did not get the job: {explain(failure)}"

@@ -59,6 +59,7 @@ class SubmittedJob:
     Attributes:
       resource: as the API shows it.
       pipeline: what it runs.
+      is_watched: set when somebody waits for its end.
       ended: set when it has reached its last state.
     """
 
@@ -66,6 +67,7 @@ class SubmittedJob:
     pipeline: beam_api.Pipeline
     metrics: list[dict[str, Any]] = field(default_factory=list)
     messages: list[dict[str, Any]] = field(default_factory=list)
+    is_watched: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -158,6 +160,7 @@ class LoopbackDataflow:
             raise RefusedError(f"there is no job {job_id}", 404, "NOT_FOUND")
         job = self.jobs[job_id]
         if part == "/messages":
+            job.is_watched.set()
             return {"jobMessages": job.messages}
         if part == "/metrics":
             return {"metrics": job.metrics}
