@@ -221,7 +221,7 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     ledger = plan.ledger
     pieces = [pipeline | f"PlanReads[{source.label}]" >> _PlanQuery(plan, source.query) for source in plan.sources]
     columns = _shapes(pipeline, pieces, plan) | "ProvideTables" >> ProvideTables(target)
-    batches = _read(pieces, plan) | "BeginBatch" >> BeginBatch(ledger)
+    batches = _read(_behind(columns, pieces, plan), plan) | "BeginBatch" >> BeginBatch(ledger)
     if config.mode == INCREMENTAL:
         batches = batches | "DropHeld" >> DropHeld(target, columns)
     rows = RowsPlan(target, plan.run.started_at, plan.method, ledger, plan.storage_host)
@@ -256,6 +256,20 @@ class _PlanQuery(beam.PTransform[PBegin, PCollection[Piece]]):
         queries = begin | "Query" >> beam.Create([self._query], reshuffle=False)
         pieces: PCollection[Piece] = queries | "Plan" >> PlanReads(plan.firestore, plan.moment, plan.config.max_ranges)
         return pieces
+
+
+def _behind(columns: PCollection[Any], pieces: list[PCollection[Piece]], plan: Plan) -> list[PCollection[Piece]]:
+    """The ranges, once the tables are there.
+
+    Shuffled once more, because a step whose side input comes from the same ranges is not fused with their readers: all
+    batches of the second pass would be read, and held, before the first of them is written.
+    """
+    return [
+        ranges
+        | f"WaitForTables[{source.label}]" >> beam.WaitOn(columns)
+        | f"SpreadRanges[{source.label}]" >> beam.Reshuffle()
+        for source, ranges in zip(plan.sources, pieces, strict=True)
+    ]
 
 
 def _shapes(pipeline: beam.Pipeline, pieces: list[PCollection[Piece]], plan: Plan) -> PCollection[Any]:

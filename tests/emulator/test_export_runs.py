@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests.support.documents import read_collection
 from tests.support.export import people
 from tests.support.faulty_firestore import FaultyFirestore
 from tests.support.scripted_firestore import Refusal
@@ -278,3 +279,13 @@ def test_a_new_run_begins_without_its_old_dead_letters(desk):
     desk.store({"users/u2": None})
     assert desk.export(*flags) == 0
     assert list(desk.folder.glob("dead_letters/*/*.jsonl")) == []
+
+
+@pytest.mark.parametrize("flags", [(), ("--mode=incremental",)], ids=["full", "incremental"])
+def test_a_batch_is_written_before_the_next_one_is_read(desk, flags):
+    desk.store(people(*range(12)))
+    assert desk.export("--batch_size=3", "--job_id=fused", *flags) == 0
+    batches = read_collection(desk.database, "pipeline_jobs/fused/batches").values()
+    times = sorted((batch["started_at"], batch["completed_at"]) for batch in batches)
+    assert len(times) == 4
+    assert all(completed <= started for (_, completed), (started, _) in itertools.pairwise(times))
