@@ -19,8 +19,6 @@ only: they hold personal data.
 import base64
 import datetime
 import json
-import os
-import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
@@ -37,6 +35,7 @@ from transforms.batches.files import line_numbers
 from transforms.errors import UsageError
 from transforms.firestore.tagged_json import iso, to_tagged_json
 from transforms.firestore.versions import input_id_of
+from transforms.private_files import replaced_file
 from transforms.types import Batch, DeadLetter
 
 T = TypeVar("T")
@@ -198,18 +197,6 @@ def check_writable(folder: str) -> None:
 
 
 def write_privately(path: str, content: bytes) -> None:
-    """Replaces a file as a whole. A local one is readable by its owner only, from its first byte on."""
-    if FileSystems.get_scheme(path) is not None:
-        with FileSystems.create(path, mime_type="application/json") as remote:
-            remote.write(content)
-        return
-    parent = Path(path).parent
-    parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=parent, prefix=".")  # mkstemp creates files with mode 0600
-    try:
-        with os.fdopen(descriptor, "wb") as local:
-            local.write(content)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    """Replaces a file as a whole; see `private_files.py`."""
+    with replaced_file(path, "application/json") as file:
+        file.write(content)

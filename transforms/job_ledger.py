@@ -32,7 +32,7 @@ from transforms.firestore.committer import AtomicGroup, Committer, Conflicted, L
 from transforms.firestore.fetch import fetch_all
 from transforms.firestore.outcomes import Outcome
 from transforms.firestore.packing import RequestLimits
-from transforms.firestore.values import decode_fields, encode, serialised_fields, timestamp
+from transforms.firestore.values import decode_fields, encode, serialised_fields
 from transforms.firestore.versions import NO_ROWS
 from transforms.job_runs import COMPLETED as COMPLETED
 from transforms.job_runs import FAILED as FAILED
@@ -43,6 +43,7 @@ from transforms.job_runs import JobDescription as JobDescription
 from transforms.job_runs import Opening as Opening
 from transforms.job_runs import Owner as Owner
 from transforms.job_runs import refuse_if_alive, refuse_if_changed, rows_known_after
+from transforms.ledger_document import LedgerDocument
 from transforms.retry import RetryPolicy
 from transforms.types import BatchOutcome
 
@@ -219,11 +220,9 @@ class JobLedger:
 
     def _read_job(self) -> dict[str, Any] | None:
         """The job's document; from now on `_take` expects to replace this state of it."""
-        name = self._name()
-        answers = fetch_all(self._client, lambda: self._client.batch_get([name], (), _READ_TIMEOUT_S), self._retry)
-        found = [answer.found for answer in answers if answer.HasField("found")]
-        self._update_time = timestamp(found[0].update_time.seconds, found[0].update_time.nanos) if found else None
-        return decode_fields(found[0].fields) if found else None
+        stored = LedgerDocument(self._client, self._path, self._retry).read()
+        self._update_time = stored.update_time if stored else None
+        return stored.fields if stored else None
 
     def _refuse_if_alive(self, stored: Mapping[str, Any], moment: datetime.datetime) -> None:
         owner = Owner(stored["owner"]["host"], stored["owner"]["pid"])

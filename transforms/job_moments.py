@@ -14,15 +14,10 @@ import datetime
 
 from transforms.errors import JobError
 from transforms.firestore import messages
-from transforms.firestore.client import FirestoreClient, RpcError
-from transforms.firestore.committer import AtomicGroup, Committer, Conflicted, Landed
-from transforms.firestore.fetch import fetch_all
-from transforms.firestore.packing import RequestLimits
-from transforms.firestore.values import serialised_fields, timestamp
+from transforms.firestore.client import FirestoreClient
 from transforms.job_ledger import JOBS_COLLECTION, KEPT
+from transforms.ledger_document import LedgerDocument
 from transforms.retry import RetryPolicy
-
-_TIMEOUT_S = 60.0
 
 
 def moment_of_run(
@@ -37,13 +32,9 @@ def moment_of_run(
       JobError: credentials, permission or database.
       TransientError: no answer after bounded retries.
     """
-    name = client.target.document_name(f"{JOBS_COLLECTION}/{job_id}/moments/{attempt}")
-    fields = serialised_fields({"attempt": attempt, "expire_at": started_at + KEPT})
-    write = messages.update(messages.document(name, fields)) + messages.IF_ABSENT
-    (outcome,) = Committer(client, RequestLimits(), retry).commit([AtomicGroup((write,))], guarded=True).outcomes
-    if not isinstance(outcome, Landed | Conflicted):
-        raise client.target.job_error(RpcError(outcome.code, outcome.message))
-    for answer in fetch_all(client, lambda: client.batch_get([name], (), _TIMEOUT_S), retry):
-        if answer.HasField("found"):
-            return timestamp(answer.found.create_time.seconds, answer.found.create_time.nanos)
-    raise JobError(f"Firestore has not kept {name}: somebody has removed it; start again")
+    document = LedgerDocument(client, f"{JOBS_COLLECTION}/{job_id}/moments/{attempt}", retry)
+    document.write({"attempt": attempt, "expire_at": started_at + KEPT}, messages.IF_ABSENT)
+    stored = document.read()
+    if stored is None:
+        raise JobError(f"Firestore has not kept {document.name}: somebody has removed it; start again")
+    return stored.create_time

@@ -13,12 +13,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from transforms.firestore import messages
-from transforms.firestore.client import FirestoreClient, RpcError
-from transforms.firestore.committer import AtomicGroup, Committer, Landed
+from transforms.firestore.client import FirestoreClient
 from transforms.firestore.fetch import fetch_all
-from transforms.firestore.packing import RequestLimits
-from transforms.firestore.values import decode_fields, serialised_fields
+from transforms.firestore.values import decode_fields
 from transforms.job_ledger import JOBS_COLLECTION, KEPT
+from transforms.ledger_document import LedgerDocument
 from transforms.retry import RetryPolicy
 
 _RESULTS_COLLECTION = "results"
@@ -40,22 +39,15 @@ def write_results(
       JobError: credentials, permission or database.
       TransientError: no answer after bounded retries.
     """
-    fields = serialised_fields({**results, "attempt": attempt, "expire_at": moment + KEPT})
-    write = messages.update(messages.document(_name(client, job_id, attempt), fields))
-    committer = Committer(client, RequestLimits(), retry or RetryPolicy())
-    (outcome,) = committer.commit([AtomicGroup((write,))], guarded=False).outcomes
-    if not isinstance(outcome, Landed):
-        raise client.target.job_error(RpcError(outcome.code, outcome.message))
+    _document(client, job_id, attempt, retry).write({**results, "attempt": attempt, "expire_at": moment + KEPT})
 
 
 def read_results(
     client: FirestoreClient, job_id: str, attempt: int, retry: RetryPolicy | None = None
 ) -> dict[str, Any]:
     """The results of a run; empty if it has none. Raises as `write_results`."""
-    name = _name(client, job_id, attempt)
-    answers = fetch_all(client, lambda: client.batch_get([name], (), _TIMEOUT_S), retry)
-    found = [decode_fields(answer.found.fields) for answer in answers if answer.HasField("found")]
-    return _without_housekeeping(found[0]) if found else {}
+    stored = _document(client, job_id, attempt, retry).read()
+    return _without_housekeeping(stored.fields) if stored else {}
 
 
 def read_last_results(
@@ -79,5 +71,5 @@ def _without_housekeeping(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in _HOUSEKEEPING}
 
 
-def _name(client: FirestoreClient, job_id: str, attempt: int) -> str:
-    return client.target.document_name(f"{JOBS_COLLECTION}/{job_id}/{_RESULTS_COLLECTION}/{attempt}")
+def _document(client: FirestoreClient, job_id: str, attempt: int, retry: RetryPolicy | None) -> LedgerDocument:
+    return LedgerDocument(client, f"{JOBS_COLLECTION}/{job_id}/{_RESULTS_COLLECTION}/{attempt}", retry)

@@ -17,6 +17,7 @@ from transforms.firestore.fetch import fetch_all
 from transforms.firestore.values import decode_fields
 from transforms.firestore.versions import input_id_of
 from transforms.job_ledger import BATCHES_COLLECTION, JOBS_COLLECTION
+from transforms.ledger_document import LedgerDocument
 from transforms.retry import RetryPolicy
 
 _TIMEOUT_S = 60.0
@@ -27,11 +28,8 @@ def stored_job(client: FirestoreClient, job_id: str, retry: RetryPolicy | None =
 
     Raises (as all functions here): JobError for credentials, permission or database; TransientError.
     """
-    name = client.target.document_name(f"{JOBS_COLLECTION}/{job_id}")
-    for answer in fetch_all(client, lambda: client.batch_get([name], (), _TIMEOUT_S), retry):
-        if answer.HasField("found"):
-            return decode_fields(answer.found.fields)
-    return None
+    stored = LedgerDocument(client, f"{JOBS_COLLECTION}/{job_id}", retry).read()
+    return stored.fields if stored else None
 
 
 def input_ids(client: FirestoreClient, job_id: str, retry: RetryPolicy | None = None) -> frozenset[str]:

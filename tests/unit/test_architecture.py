@@ -41,6 +41,7 @@ BEAM_RING = {
     "transforms.firestore.write_metrics",
     "transforms.ledger",
     "transforms.metrics",
+    "transforms.private_files",
     "transforms.records.steps",
     "transforms.replay",
     "transforms.verify.jsonl_store",

@@ -19,16 +19,10 @@ from dataclasses import dataclass
 from transforms.bigquery.rows import insert_id
 from transforms.errors import JobError
 from transforms.firestore import messages
-from transforms.firestore.client import FirestoreClient, RpcError
-from transforms.firestore.committer import AtomicGroup, Committer, Conflicted, Landed
-from transforms.firestore.fetch import fetch_all
-from transforms.firestore.packing import RequestLimits
-from transforms.firestore.values import decode_fields, serialised_fields, timestamp
+from transforms.firestore.committer import Conflicted
 from transforms.job_ledger import JOBS_COLLECTION, KEPT
+from transforms.ledger_document import LedgerDocument
 from transforms.ledger_entry import LedgerEntry
-from transforms.retry import RetryPolicy
-
-_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +40,7 @@ class StreamLedger:
         """The stream of the rows of a batch, as the ledger has it."""
         name = f"{self.entry.attempt}-{batch_id}-{self.purpose}-{insert_id(*row_ids)}"
         path = f"{JOBS_COLLECTION}/{self.entry.job_id}/streams/{name}"
-        return KeptStream(self.entry.target.connect(), self.entry.target.document_name(path), self.entry.retry)
+        return KeptStream(LedgerDocument(self.entry.target.connect(), path, self.entry.retry))
 
 
 class KeptStream:
@@ -56,14 +50,11 @@ class KeptStream:
       text: what was kept last; None for a batch that has no stream yet.
     """
 
-    def __init__(self, client: FirestoreClient, name: str, retry: RetryPolicy):
-        self._client, self._name = client, name
-        self._committer = Committer(client, RequestLimits(), retry)
-        answers = fetch_all(client, lambda: client.batch_get([name], (), _TIMEOUT_S), retry)
-        found = [answer.found for answer in answers if answer.HasField("found")]
-        self.text: str | None = decode_fields(found[0].fields)["text"] if found else None
-        seen = found[0].update_time if found else None
-        self._update_time = timestamp(seen.seconds, seen.nanos) if seen else None
+    def __init__(self, document: LedgerDocument):
+        self._document = document
+        stored = document.read()
+        self.text: str | None = stored.fields["text"] if stored else None
+        self._update_time = stored.update_time if stored else None
 
     def keep(self, text: str) -> None:
         """Keeps another text in the place of the last one.
@@ -73,13 +64,10 @@ class KeptStream:
           TransientError: no answer after bounded retries.
         """
         expire_at = datetime.datetime.now(datetime.timezone.utc) + KEPT
-        write = messages.update(
-            messages.document(self._name, serialised_fields({"text": text, "expire_at": expire_at}))
-        )
         condition = messages.if_unchanged_since(self._update_time) if self._update_time else messages.IF_ABSENT
-        (outcome,) = self._committer.commit([AtomicGroup((write + condition,))], guarded=True).outcomes
+        outcome = self._document.write({"text": text, "expire_at": expire_at}, condition)
         if isinstance(outcome, Conflicted):
-            raise JobError(f"{self._name} was changed meanwhile: another worker does the same batch; start again")
-        if not isinstance(outcome, Landed):
-            raise self._client.target.job_error(RpcError(outcome.code, outcome.message))
+            raise JobError(
+                f"{self._document.name} was changed meanwhile: another worker does the same batch; start again"
+            )
         self.text, self._update_time = text, outcome.update_times[0]

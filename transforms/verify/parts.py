@@ -11,8 +11,6 @@ Local files can be read by their owner only.
 
 import datetime
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -25,6 +23,7 @@ from apache_beam.io.filesystems import FileSystems
 from transforms.dead_letters import write_privately
 from transforms.firestore.ranges import Bound, NameRange
 from transforms.firestore.tagged_json import iso
+from transforms.private_files import replaced_file
 from transforms.verify.comparison import Compared
 
 _FOLDER = "differences"
@@ -120,20 +119,8 @@ class Parts:
 @contextmanager
 def replaced(path: str) -> Iterator[Callable[[str], None]]:
     """Takes lines, one after the other, and puts them in the place of a file when the block ends well."""
-    if FileSystems.get_scheme(path) is not None:
-        with FileSystems.create(path, mime_type="application/x-ndjson") as remote:
-            yield lambda line: _write(remote, line)
-        return
-    parent = Path(path).parent
-    parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=parent, prefix=".")  # mkstemp creates files with mode 0600
-    try:
-        with os.fdopen(descriptor, "wb") as local:
-            yield lambda line: _write(local, line)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replaced_file(path, "application/x-ndjson") as file:
+        yield lambda line: _write(file, line)
 
 
 def _write(file: BinaryIO, line: str) -> None:
