@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import base64
 import datetime
-import io
 import itertools
 import json
 import os
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from google.cloud import firestore
-from rich.console import Console
 
 from benchmarks.connector_cases import COLLECTION
+from benchmarks.jobs import run_job
 from benchmarks.measure import LAUNCHED_AT_VARIABLE, CaseError, Meter, Sample
 from pipeline import export as job
-from pipeline.launch import launch
 from pipeline.targets import firestore_target
 from transforms.bigquery.schema import Column, TableOptions
 from transforms.bigquery.tables import BigQueryTarget, ensure_table
@@ -68,22 +64,8 @@ def _every_type(n: int, reference: str) -> dict[str, Any]:
 
 def export(documents: int, project: str, bigquery_table: str, *, flags: list[str]) -> Sample:
     """Exports a collection and checks that both sides have as many documents."""
-    with tempfile.TemporaryDirectory() as folder:
-        summary_file = Path(folder) / "summary.json"
-        arguments = [
-            f"--collection={COLLECTION}",
-            f"--project={project}",
-            f"--bigquery_table={bigquery_table}",
-            f"--dead_letters={folder}/dead_letters",
-            f"--summary={summary_file}",
-            *flags,
-        ]
-        shown = io.StringIO()
-        with Meter(documents) as meter:
-            exit_code = launch(job, arguments, Console(file=shown))
-        if exit_code:
-            raise CaseError(f"export of {documents} documents ended with {exit_code}:\n{shown.getvalue()}")
-        summary = json.loads(summary_file.read_text())
+    named = [f"--collection={COLLECTION}", f"--project={project}", f"--bigquery_table={bigquery_table}"]
+    meter, summary = run_job(job, documents, [*named, *flags])
     if (summary["read"], summary["results"]["rows_latest"], summary["dead_letters"]) != (documents, documents, 0):
         raise CaseError(f"export should have {documents} documents on both sides: {summary}")
     launched_s = meter.ended_at - float(os.environ[LAUNCHED_AT_VARIABLE])

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import json
 import os
 import statistics
-import tempfile
-from pathlib import Path
-
-from rich.console import Console
 
 from benchmarks.commit_times import COMMIT_S, FIRST_ANSWER, watch_commits
-from benchmarks.measure import LAUNCHED_AT_VARIABLE, CaseError, Meter, Sample
+from benchmarks.jobs import run_job
+from benchmarks.measure import LAUNCHED_AT_VARIABLE, CaseError, Sample
 from pipeline import ingest as job
-from pipeline.launch import launch
 
 
 def ingest(
@@ -33,23 +27,14 @@ def ingest(
       written: how many of them must be written, 0 for a run on unchanged input; all when absent.
     """
     watch_commits()
-    with tempfile.TemporaryDirectory() as folder:
-        summary_file = Path(folder) / "summary.json"
-        flags = [
-            f"--input={path}",
-            f"--project={project}",
-            f"--dead_letters={folder}/dead_letters",
-            f"--summary={summary_file}",
-            f"--batch_size={batch_size}",
-            f"--max_in_flight={max_in_flight}",
-            *([f"--bigquery_table={bigquery_table}"] if bigquery_table else []),
-        ]
-        shown = io.StringIO()
-        with Meter(profiles) as meter:
-            exit_code = launch(job, flags, Console(file=shown))
-        if exit_code:
-            raise CaseError(f"ingest of {profiles} profiles ended with {exit_code}:\n{shown.getvalue()}")
-        summary = json.loads(summary_file.read_text())
+    flags = [
+        f"--input={path}",
+        f"--project={project}",
+        f"--batch_size={batch_size}",
+        f"--max_in_flight={max_in_flight}",
+        *([f"--bigquery_table={bigquery_table}"] if bigquery_table else []),
+    ]
+    meter, summary = run_job(job, profiles, flags)
     expected = profiles if written is None else written
     if (summary["read"], summary["written"], summary["dead_letters"]) != (profiles, expected, 0):
         raise CaseError(f"ingest of {profiles} profiles should have written {expected}: {summary}")

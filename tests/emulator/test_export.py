@@ -5,9 +5,7 @@ import math
 
 import pytest
 
-from tests.support.export import own, people
-from tests.support.faulty_firestore import FaultyFirestore
-from tests.support.scripted_firestore import Refusal
+from tests.support.export import COMPLETION, own, people
 from transforms.firestore.values import GeoPoint, Reference, Vector
 
 pytestmark = pytest.mark.emulator
@@ -130,18 +128,11 @@ def test_every_method_ends_in_the_same_rows(desk, method):
     assert [row["document_id"] for row in desk.rows("_changelog_latest")] == ["u001", "u002"]
 
 
-def test_a_batch_that_is_done_again_has_every_row_once_with_exactly_once(desk, monkeypatch):
+def test_a_batch_that_is_done_again_has_every_row_once_with_exactly_once(desk):
     desk.store(people(*range(10)))
     flags = ("--write=append", "--batch_size=4", "--bigquery_method=STORAGE_WRITE_EXACTLY_ONCE")
 
-    def refuse(request):
-        is_completion = request.rpc == "Commit" and b"has_overflow" in request.body
-        return Refusal("PERMISSION_DENIED", "somebody took the role away") if is_completion else None
-
-    with FaultyFirestore(desk.database.emulator_host, refuse=refuse) as server:
-        monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", server.host)
-        assert desk.export(*flags) == 1
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", desk.database.emulator_host)
+    assert desk.export_refused(COMPLETION, *flags) == 1
     assert [row["n"] for row in desk.rows("")] != []
     assert desk.export(*flags) == 0
     assert sorted(row["n"] for row in desk.rows("")) == list(range(10))

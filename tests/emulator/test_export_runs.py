@@ -7,9 +7,7 @@ import json
 import pytest
 
 from tests.support.documents import read_collection
-from tests.support.export import people
-from tests.support.faulty_firestore import FaultyFirestore
-from tests.support.scripted_firestore import Refusal
+from tests.support.export import COMPLETION, people
 from transforms.firestore.values import GeoPoint, Reference
 
 pytestmark = pytest.mark.emulator
@@ -108,46 +106,27 @@ def test_collections_below_any_document_have_their_parents_as_columns(desk):
 
 
 # The second batch's last write comes before the merge, the results behind it.
-@pytest.mark.parametrize(("marker", "passed"), [(b"has_overflow", 1), (b"/results/", 0)], ids=["before", "after"])
-def test_an_interrupted_merge_is_done_by_the_same_command_and_changes_nothing_twice(desk, monkeypatch, marker, passed):
+@pytest.mark.parametrize(("marker", "passed"), [(COMPLETION, 1), (b"/results/", 0)], ids=["before", "after"])
+def test_an_interrupted_merge_is_done_by_the_same_command_and_changes_nothing_twice(desk, marker, passed):
     desk.store(people(*range(20)))
-    seen = itertools.count()
-
-    def refuse(request):
-        if request.rpc == "Commit" and marker in request.body and next(seen) >= passed:
-            return Refusal("PERMISSION_DENIED", "somebody took the role away")
-        return None
-
-    with FaultyFirestore(desk.database.emulator_host, refuse=refuse) as server:
-        monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", server.host)
-        assert desk.export("--batch_size=7", "--deletes=mark") == 1
+    flags = ("--batch_size=7", "--deletes=mark")
+    assert desk.export_refused(marker, *flags, passed=passed) == 1
     assert len(desk.staging_tables()) == 1
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", desk.database.emulator_host)
-    assert desk.export("--batch_size=7", "--deletes=mark") == 0
+    assert desk.export(*flags) == 0
     assert [row["n"] for row in desk.rows("")] == list(range(20))
     assert all(row["deleted_at"] is None for row in desk.rows(""))
     assert desk.staging_tables() == []
 
 
-def test_an_unfinished_run_goes_on_only_with_the_table_and_the_method_that_its_batches_were_written_to(
-    desk, monkeypatch, capsys
-):
+def test_an_unfinished_run_goes_on_only_with_the_table_and_the_method_that_its_batches_were_written_to(desk, capsys):
     desk.store(people(*range(20)))
-    seen = itertools.count()
-
-    def refuse(request):
-        is_completion = request.rpc == "Commit" and b"has_overflow" in request.body
-        return Refusal("PERMISSION_DENIED", "no role") if is_completion and next(seen) else None
-
-    with FaultyFirestore(desk.database.emulator_host, refuse=refuse) as server:
-        monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", server.host)
-        assert desk.export("--batch_size=7", "--job_id=nightly") == 1
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", desk.database.emulator_host)
+    flags = ("--batch_size=7", "--job_id=nightly")
+    assert desk.export_refused(COMPLETION, *flags, passed=1) == 1
     elsewhere = f"--bigquery_table={desk.bigquery.project}:local.{desk.table}_2"
     for flag in ("--write=append", "--deletes=mark", "--bigquery_method=STORAGE_WRITE", elsewhere):
-        assert desk.export("--batch_size=7", "--job_id=nightly", flag) == 2
+        assert desk.export(*flags, flag) == 2
         assert "is unfinished, and the input changed since it began" in " ".join(capsys.readouterr().err.split())
-    assert desk.export("--batch_size=7", "--job_id=nightly") == 0
+    assert desk.export(*flags) == 0
     assert [row["n"] for row in desk.rows("")] == list(range(20))
 
 
@@ -209,18 +188,11 @@ def test_what_only_one_of_two_tables_holds_is_written_again(desk):
     assert desk.counts() == (3, 0, 3)
 
 
-def test_an_incremental_batch_that_is_done_again_loses_no_row_with_exactly_once(desk, monkeypatch):
+def test_an_incremental_batch_that_is_done_again_loses_no_row_with_exactly_once(desk):
     desk.store(people(*range(8)))
     flags = ("--write=append", "--mode=incremental", "--bigquery_method=STORAGE_WRITE_EXACTLY_ONCE")
 
-    def refuse(request):
-        is_completion = request.rpc == "Commit" and b"has_overflow" in request.body
-        return Refusal("PERMISSION_DENIED", "somebody took the role away") if is_completion else None
-
-    with FaultyFirestore(desk.database.emulator_host, refuse=refuse) as server:
-        monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", server.host)
-        assert desk.export(*flags) == 1
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", desk.database.emulator_host)
+    assert desk.export_refused(COMPLETION, *flags) == 1
     # As if the worker had died behind its first rows.
     desk.target.client().query_and_wait(f"DELETE FROM `{desk.target.id}` WHERE n >= 4")
     assert desk.export(*flags) == 0

@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+from tests.support.clocks import STARTED_AT, Clock
 from tests.support.documents import read_collection
 from tests.support.faulty_firestore import AMBIGUOUS, RETRYABLE, Fault, FaultyFirestore, How, in_turn
 from transforms.errors import JobError, UsageError
@@ -18,22 +19,11 @@ from transforms.types import BatchOutcome
 
 pytestmark = pytest.mark.emulator
 
-STARTED_AT = 1_700_000_000.0
 HERE = socket.gethostname()
 AT_ONCE = RetryPolicy(initial_s=0, max_s=0)
 JOB = JobDescription("ingest", "ingest-1", {"batch_size": 500, "input": ["a", "b"]}, "input-1", "spec-1", 2_000)
 ELSEWHERE = Owner("another-host", 1)
 DEAD = Owner(HERE, 2**22 + 1)  # above the largest process id that Linux gives
-
-
-class Clock:
-    """Stands still until it is set."""
-
-    def __init__(self):
-        self.seconds = 0.0
-
-    def __call__(self):
-        return STARTED_AT + self.seconds
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from pipeline.__main__ import main
 from pipeline.status import main as status
+from tests.support.clocks import Clock
 from tests.support.ingest import ingest, profile
 from transforms.errors import UsageError
 from transforms.firestore.client import FirestoreTarget
@@ -19,18 +20,7 @@ from transforms.types import BatchOutcome
 
 pytestmark = pytest.mark.emulator
 
-STARTED_AT = 1_700_000_000.0
 JOB = JobDescription("ingest", "ingest-1", {}, "input-1", "spec-1", bytes_total=4_000)
-
-
-class Clock:
-    """Stands still until it is set."""
-
-    def __init__(self):
-        self.seconds = 0.0
-
-    def __call__(self):
-        return STARTED_AT + self.seconds
 
 
 @pytest.fixture

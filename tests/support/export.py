@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import uuid
 from collections.abc import Mapping
@@ -9,8 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pipeline.__main__ import main
 from pipeline.local import BigQueryEmulator
+from tests.support.faulty_firestore import FaultyFirestore, Incoming
+from tests.support.scripted_firestore import Refusal
 from transforms.bigquery.document_columns import fixed_columns
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.firestore import messages
@@ -63,6 +68,25 @@ class ExportDesk:
         self.summary = json.loads(summary.read_text()) if summary.exists() else {}
         return exit_code
 
+    def export_refused(self, marker: bytes, *flags: str, passed: int = 0) -> int:
+        """As `export`, with a Firestore that refuses Commits which hold a marker, after the first few; in `refused`."""
+        seen = itertools.count()
+
+        def refuse(request: Incoming) -> Refusal | None:
+            if request.rpc == "Commit" and marker in request.body and next(seen) >= passed:
+                return Refusal("PERMISSION_DENIED", "somebody took the role away")
+            return None
+
+        with FaultyFirestore(self.emulator_host, refuse=refuse) as server, pytest.MonkeyPatch.context() as patch:
+            patch.setenv("FIRESTORE_EMULATOR_HOST", server.host)
+            return self.export(*flags)
+
+    @property
+    def emulator_host(self) -> str:
+        """Of the Firestore emulator."""
+        assert self.database.emulator_host
+        return self.database.emulator_host
+
     def counts(self) -> tuple[int, ...]:
         """What the last run read, wrote, and found unchanged."""
         return tuple(self.summary[name] for name in ("read", "written", "unchanged"))
@@ -94,6 +118,9 @@ class ExportDesk:
         tables = self.target.client().list_tables(f"{self.bigquery.project}.local")
         return [table.table_id for table in tables if table.table_id.startswith(f"{self.table}_staging")]
 
+
+# What a Commit holds by which a batch is completed in the ledger.
+COMPLETION = b"has_overflow"
 
 # The columns that every table of documents has.
 FIXED = frozenset(column.name for column in fixed_columns())

@@ -24,7 +24,7 @@ nothing is known about the rows, and the batch is to be done again:
   `keep` is called before anything is written that only the new text explains. It must be durable when it returns, and
   raise if the ledger holds another text than the last one this worker read or kept: then somebody else does the batch.
   Rejected rows are part of the text, so that a batch done again has the same rows at the same offsets and gives the
-  same answers. Rows must come in the same order each time. BigQuery makes some 10,000 streams an hour for a project:
+  same answers. Rows must come in the same order each time. How many streams a project may have made is limited:
   https://cloud.google.com/bigquery/quotas#write-api-limits
 """
 
