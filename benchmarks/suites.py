@@ -3,8 +3,9 @@
     round 1:  A B C     round 2:  B C A     round 3:  C A B     ─▶ the median of each
 
 A busy machine slows down for minutes at a time: what is run in turn is slowed down alike, so ratios hold where absolute
-figures do not, and no case always comes first. Each suite has an emulator of its own, because Firestore's keeps every
-old version of every document; each run of a case has a project of its own, so that its documents are new.
+figures do not, and no case always comes first. Each run of a case has an emulator of its own, because Firestore's keeps
+every old version of every document, grows slower by it, and at last answers WriteBatch no more; only cases that work on
+the documents of another one share its emulator.
 """
 
 from __future__ import annotations
@@ -169,7 +170,7 @@ def memory_suites(folder: Path, n_small: int, n_large: int) -> Iterator[Suite]:
 
 
 def run_suite(suite: Suite, emulator: BigQueryEmulator | None, say: Say) -> list[Measured]:
-    """Runs every step so many times, in turn, on an emulator of the suite's own.
+    """Runs every step so many times, in turn; those that share documents on one Firestore emulator, the others not.
 
     Args:
       emulator: of BigQuery; holds `BIGQUERY_PROJECT`.
@@ -177,28 +178,36 @@ def run_suite(suite: Suite, emulator: BigQueryEmulator | None, say: Say) -> list
     """
     steps = [step for step in suite.steps if emulator or not step.needs_bigquery]
     measured = {step.label: Measured(step.label, step.case, step.arguments) for step in steps}
-    with firestore_emulator() as host:
-        environ = {"FIRESTORE_EMULATOR_HOST": host} | _addresses(emulator)
-        _warm_up(suite, environ)
-        for round_number in range(suite.rounds):
-            projects: dict[str, str] = {}
-            for step in _turned(steps, round_number):
-                say(f"{suite.title}: round {round_number + 1} of {suite.rounds}: {step.label}")
-                project = projects.setdefault(step.same_project_as or step.label, _new_project())
-                arguments = dict(step.arguments) | {"project": project}
-                if step.needs_bigquery:
-                    arguments["bigquery_table"] = f"{BIGQUERY_PROJECT}:local.benchmark_{uuid.uuid4().hex[:8]}"
-                measured[step.label].samples.append(_run_patiently(step.case, arguments, environ, say))
+    for round_number in range(suite.rounds):
+        for chain in _turned(_chains(steps), round_number):
+            samples = _run_patiently(chain, emulator, f"{suite.title}: round {round_number + 1} of {suite.rounds}", say)
+            for step, sample in zip(chain, samples, strict=True):
+                measured[step.label].samples.append(sample)
     return list(measured.values())
 
 
-def _run_patiently(case: str, arguments: Mapping[str, Any], environ: Mapping[str, str], say: Say) -> Sample:
-    """Runs a case, a second time if it fails: the client library gives up when an emulator is slow for a while."""
+def _run_patiently(chain: list[Step], emulator: BigQueryEmulator | None, title: str, say: Say) -> list[Sample]:
+    """Runs a chain, once more as a whole if a step fails: the client library gives up on a slow moment."""
     try:
-        return run_case(case, arguments, environ)
+        return _run_chain(chain, emulator, title, say)
     except CaseError as failure:
-        say(f"{case} failed and is run once more; the end of its output: {str(failure)[-200:]}")
-    return run_case(case, arguments, environ)
+        say(f"{title}: failed and is run once more; the end of the output: {str(failure)[-200:]}")
+    return _run_chain(chain, emulator, title, say)
+
+
+def _run_chain(chain: list[Step], emulator: BigQueryEmulator | None, title: str, say: Say) -> list[Sample]:
+    samples = []
+    project = _new_project()
+    with firestore_emulator() as host:
+        environ = {"FIRESTORE_EMULATOR_HOST": host} | _addresses(emulator)
+        _warm_up(environ)
+        for step in chain:
+            say(f"{title}: {step.label}")
+            arguments = dict(step.arguments) | {"project": project}
+            if step.needs_bigquery:
+                arguments["bigquery_table"] = f"{BIGQUERY_PROJECT}:local.benchmark_{uuid.uuid4().hex[:8]}"
+            samples.append(run_case(step.case, arguments, environ))
+    return samples
 
 
 def bigquery(say: Say) -> AbstractContextManager[BigQueryEmulator]:
@@ -213,25 +222,25 @@ def _addresses(emulator: BigQueryEmulator | None) -> dict[str, str]:
     return {name: address for name, address in named.items() if address}
 
 
-def _turned(steps: list[Step], by: int) -> list[Step]:
-    """The steps, beginning with another one; those that share a project stay in their order.
+def _chains(steps: list[Step]) -> list[list[Step]]:
+    """Steps that share documents, together and in their order.
 
-    >>> a, a2, b = Step("a", "x", {}), Step("a2", "x", {}, same_project_as="a"), Step("b", "x", {})
-    >>> [step.label for step in _turned([a, a2, b], 1)]
-    ['b', 'a', 'a2']
+    >>> a, b, a2 = Step("a", "x", {}), Step("b", "x", {}), Step("a2", "x", {}, same_project_as="a")
+    >>> [[step.label for step in chain] for chain in _chains([a, b, a2])]
+    [['a', 'a2'], ['b']]
     """
     owners = [step for step in steps if step.same_project_as is None]
-    first = by % len(owners)
-    return [
-        step
-        for owner in owners[first:] + owners[:first]
-        for step in steps
-        if owner.label in (step.label, step.same_project_as)
-    ]
+    return [[owner, *(step for step in steps if step.same_project_as == owner.label)] for owner in owners]
 
 
-def _warm_up(suite: Suite, environ: Mapping[str, str]) -> None:
-    """The emulator compiles its hot paths first; whoever came first would pay for it."""
+def _turned(chains: list[list[Step]], by: int) -> list[list[Step]]:
+    """The chains, beginning with another one."""
+    first = by % len(chains)
+    return chains[first:] + chains[:first]
+
+
+def _warm_up(environ: Mapping[str, str]) -> None:
+    """The emulator compiles its hot paths first; a case would pay for it."""
     for _ in range(2):
         run_case("write_bare_loop", {"documents": 4_000, "project": _new_project()}, environ)
 
