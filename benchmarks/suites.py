@@ -25,6 +25,8 @@ from pipeline.local import DEMO_PREFIX, BigQueryEmulator, bigquery_emulator, fir
 BIGQUERY_PROJECT = "demo-benchmarks"
 Say = Callable[[str], None]
 
+_WARM_UPS = 3
+
 
 @dataclass(frozen=True)
 class Step:
@@ -53,6 +55,7 @@ class Suite:
       elements: what is counted, such as profiles.
       baseline: label of the step that the others are compared with.
       rounds: how often each step is run.
+      warm_up: run before every chain of steps until the emulator has compiled what the suite asks of it.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Suite:
     steps: list[Step]
     baseline: str | None
     rounds: int
+    warm_up: Step
 
 
 @dataclass
@@ -83,8 +87,12 @@ class Measured:
         return statistics.median(values) if values else None
 
 
+_DOCUMENTS_WARM_UP = Step("warm-up", "write_bare_loop", {"documents": 4_000})
+
+
 def ingest_suites(folder: Path, sizes: list[int], rounds: int) -> Iterator[Suite]:
     """Ingest by input size, without BigQuery and with it; beside its peers at the smallest and the largest."""
+    warm_up = _pairs_warm_up(folder)
     for n_profiles in sizes:
         path = str(write_profiles(folder / f"profiles-{n_profiles}.jsonl", n_profiles))
         both = {"path": path, "profiles": n_profiles}
@@ -100,7 +108,8 @@ def ingest_suites(folder: Path, sizes: list[int], rounds: int) -> Iterator[Suite
                 Step("DoFn with WriteBatch", "ingest_write_batch", both),
                 Step("DoFn with BulkWriter", "ingest_bulk_writer", both),
             ]
-        yield Suite(f"ingest_{n_profiles}", f"ingest, {n_profiles:,} profiles", "profiles", steps, "ingest", rounds)
+        title = f"ingest, {n_profiles:,} profiles"
+        yield Suite(f"ingest_{n_profiles}", title, "profiles", steps, "ingest", rounds, warm_up)
 
 
 def tuning_suite(folder: Path, n_profiles: int, rounds: int) -> Suite:
@@ -111,7 +120,8 @@ def tuning_suite(folder: Path, n_profiles: int, rounds: int) -> Suite:
         Step(f"batch {size}, {flying} in flight", "ingest", both | {"batch_size": size, "max_in_flight": flying})
         for size, flying in ((50, 2), (100, 2), (250, 2), (500, 1), (500, 2), (500, 4))
     ]
-    return Suite("tuning", f"ingest by batch size, {n_profiles:,} profiles", "profiles", steps, None, rounds)
+    title = f"ingest by batch size, {n_profiles:,} profiles"
+    return Suite("tuning", title, "profiles", steps, None, rounds, _pairs_warm_up(folder))
 
 
 def connector_suites(n_documents: int, rounds: int) -> Iterator[Suite]:
@@ -124,7 +134,7 @@ def connector_suites(n_documents: int, rounds: int) -> Iterator[Suite]:
         Step("BulkWriter, unthrottled", "write_bulk_writer", size),
     ]
     title = f"write, {n_documents:,} documents of 1.8 KB"
-    yield Suite("write", title, "documents", writes, "WriteToFirestore", rounds)
+    yield Suite("write", title, "documents", writes, "WriteToFirestore", rounds, _DOCUMENTS_WARM_UP)
     stored = "bare BatchWrite loop"
     reads = [
         Step(stored, "write_bare_loop", size),
@@ -132,7 +142,8 @@ def connector_suites(n_documents: int, rounds: int) -> Iterator[Suite]:
         Step("ReadFromFirestore", "read_from_firestore", size, same_project_as=stored),
         Step("stream().to_dict()", "read_stream", size, same_project_as=stored),
     ]
-    yield Suite("read", f"read, {n_documents:,} documents of 1.8 KB", "documents", reads, "reader", rounds)
+    title = f"read, {n_documents:,} documents of 1.8 KB"
+    yield Suite("read", title, "documents", reads, "reader", rounds, _DOCUMENTS_WARM_UP)
 
 
 def export_suites(n_documents: int, rounds: int) -> Iterator[Suite]:
@@ -150,7 +161,8 @@ def export_suites(n_documents: int, rounds: int) -> Iterator[Suite]:
         ):
             steps.append(Step(label, "export", size | {"flags": flags}, same_project_as=store, needs_bigquery=True))
         steps.append(Step("by hand, insertAll", "export_by_hand", size, same_project_as=store, needs_bigquery=True))
-        yield Suite(f"export_{n}", title, "documents", steps, "export, insertAll, appended", rounds)
+        baseline = "export, insertAll, appended"
+        yield Suite(f"export_{n}", title, "documents", steps, baseline, rounds, _DOCUMENTS_WARM_UP)
 
 
 def memory_suites(folder: Path, n_small: int, n_large: int) -> Iterator[Suite]:
@@ -158,7 +170,8 @@ def memory_suites(folder: Path, n_small: int, n_large: int) -> Iterator[Suite]:
     for n in (n_small, n_large):
         path = str(write_profiles(folder / f"profiles-memory-{n}.jsonl", n))
         step = Step("ingest", "ingest", {"path": path, "profiles": n})
-        yield Suite(f"memory_ingest_{n}", f"memory of ingest, {n:,} profiles", "profiles", [step], None, 1)
+        title = f"memory of ingest, {n:,} profiles"
+        yield Suite(f"memory_ingest_{n}", title, "profiles", [step], None, 1, _pairs_warm_up(folder))
     for n in (n_small, n_large):
         size = {"documents": n}
         steps = [
@@ -166,7 +179,7 @@ def memory_suites(folder: Path, n_small: int, n_large: int) -> Iterator[Suite]:
             Step("ReadFromFirestore", "read_from_firestore", size, same_project_as="WriteToFirestore"),
         ]
         title = f"memory of the connector, {n:,} documents"
-        yield Suite(f"memory_connector_{n}", title, "documents", steps, None, 1)
+        yield Suite(f"memory_connector_{n}", title, "documents", steps, None, 1, _DOCUMENTS_WARM_UP)
 
 
 def run_suite(suite: Suite, emulator: BigQueryEmulator | None, say: Say) -> list[Measured]:
@@ -180,29 +193,32 @@ def run_suite(suite: Suite, emulator: BigQueryEmulator | None, say: Say) -> list
     measured = {step.label: Measured(step.label, step.case, step.arguments) for step in steps}
     for round_number in range(suite.rounds):
         for chain in _turned(_chains(steps), round_number):
-            samples = _run_patiently(chain, emulator, f"{suite.title}: round {round_number + 1} of {suite.rounds}", say)
+            samples = _run_patiently(suite, chain, emulator, f"round {round_number + 1} of {suite.rounds}", say)
             for step, sample in zip(chain, samples, strict=True):
                 measured[step.label].samples.append(sample)
     return list(measured.values())
 
 
-def _run_patiently(chain: list[Step], emulator: BigQueryEmulator | None, title: str, say: Say) -> list[Sample]:
+def _run_patiently(
+    suite: Suite, chain: list[Step], emulator: BigQueryEmulator | None, turn: str, say: Say
+) -> list[Sample]:
     """Runs a chain, once more as a whole if a step fails: the client library gives up on a slow moment."""
     try:
-        return _run_chain(chain, emulator, title, say)
+        return _run_chain(suite, chain, emulator, turn, say)
     except CaseError as failure:
-        say(f"{title}: failed and is run once more; the end of the output: {str(failure)[-200:]}")
-    return _run_chain(chain, emulator, title, say)
+        say(f"{suite.title}: {turn}: failed and is run once more; the end of the output: {str(failure)[-200:]}")
+    return _run_chain(suite, chain, emulator, turn, say)
 
 
-def _run_chain(chain: list[Step], emulator: BigQueryEmulator | None, title: str, say: Say) -> list[Sample]:
+def _run_chain(suite: Suite, chain: list[Step], emulator: BigQueryEmulator | None, turn: str, say: Say) -> list[Sample]:
     samples = []
     project = _new_project()
     with firestore_emulator() as host:
         environ = {"FIRESTORE_EMULATOR_HOST": host} | _addresses(emulator)
-        _warm_up(environ)
+        for _ in range(_WARM_UPS):
+            run_case(suite.warm_up.case, dict(suite.warm_up.arguments) | {"project": _new_project()}, environ)
         for step in chain:
-            say(f"{title}: {step.label}")
+            say(f"{suite.title}: {turn}: {step.label}")
             arguments = dict(step.arguments) | {"project": project}
             if step.needs_bigquery:
                 arguments["bigquery_table"] = f"{BIGQUERY_PROJECT}:local.benchmark_{uuid.uuid4().hex[:8]}"
@@ -239,10 +255,10 @@ def _turned(chains: list[list[Step]], by: int) -> list[list[Step]]:
     return chains[first:] + chains[:first]
 
 
-def _warm_up(environ: Mapping[str, str]) -> None:
-    """The emulator compiles its hot paths first; a case would pay for it."""
-    for _ in range(2):
-        run_case("write_bare_loop", {"documents": 4_000, "project": _new_project()}, environ)
+def _pairs_warm_up(folder: Path) -> Step:
+    n_profiles = 2_000
+    path = str(write_profiles(folder / "profiles-warm-up.jsonl", n_profiles))
+    return Step("warm-up", "ingest_bare_loop", {"path": path, "profiles": n_profiles})
 
 
 def _new_project() -> str:
