@@ -13,8 +13,11 @@ from typing import Any, NamedTuple
 from google.cloud import bigquery
 
 from transforms.bigquery.tables import Patience
+from transforms.errors import TransientError
 
 _TIMEOUT_S = 60.0  # of a request; a job may take longer
+_LONGEST_JOB_S = 6 * 3600.0  # then BigQuery ends it; https://cloud.google.com/bigquery/quotas#query_jobs
+_FIRST_POLL_S, _LAST_POLL_S = 0.1, 5.0
 _NO_RETRY: Any = None  # the client library's own would hide errors and double ours
 _PATIENCE = Patience()
 _TYPES: dict[type, str] = {str: "STRING", int: "INT64", float: "FLOAT64", datetime.datetime: "TIMESTAMP"}
@@ -41,8 +44,8 @@ def query(
     """
 
     def ask() -> list[tuple[Any, ...]]:
-        rows = _start(client, sql, parameters).result(timeout=None, retry=_NO_RETRY, job_retry=None)
-        return [tuple(row.values()) for row in rows]
+        job = _finished(_start(client, sql, parameters), patience)
+        return [tuple(row.values()) for row in job.result(timeout=_TIMEOUT_S, retry=_NO_RETRY, job_retry=None)]
 
     return patience.through(ask, "BigQuery query")
 
@@ -53,8 +56,8 @@ def execute(
     """Executes a statement that may be executed twice. Raises as `query`."""
 
     def run() -> Executed:
-        job = _start(client, sql, parameters)
-        job.result(timeout=None, retry=_NO_RETRY, job_retry=None)
+        job = _finished(_start(client, sql, parameters), patience)
+        job.result(timeout=_TIMEOUT_S, retry=_NO_RETRY, job_retry=None)
         return Executed(int(job.num_dml_affected_rows or 0))
 
     return patience.through(run, "BigQuery statement")
@@ -73,6 +76,18 @@ def _start(client: bigquery.Client, sql: str, parameters: Mapping[str, Any] | No
         query_parameters=[_parameter(name, value) for name, value in (parameters or {}).items()]
     )
     return client.query(sql, job_config=config, retry=_NO_RETRY, job_retry=None, timeout=_TIMEOUT_S)
+
+
+def _finished(job: bigquery.QueryJob, patience: Patience) -> bigquery.QueryJob:
+    """The job when it has ended, well or badly. While BigQuery does not answer it is asked again about the same job."""
+    waited_s, pause_s = 0.0, _FIRST_POLL_S
+    while not patience.through(lambda: job.done(retry=_NO_RETRY, timeout=_TIMEOUT_S), f"BigQuery job {job.job_id}"):
+        if waited_s >= _LONGEST_JOB_S:
+            raise TransientError(f"BigQuery job {job.job_id} has not ended after {_LONGEST_JOB_S / 3600:g} hours")
+        patience.sleep(pause_s)
+        waited_s += pause_s
+        pause_s = min(2 * pause_s, _LAST_POLL_S)
+    return job
 
 
 def _parameter(name: str, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A scripted BigQuery: a loopback HTTP server whose insertAll gives the answers that a test wrote down."""
+"""A scripted BigQuery: a loopback HTTP server that gives the answers that a test wrote down."""
 
 import json
 import threading
@@ -18,8 +18,9 @@ class ScriptedBigQuery:
 
     Attributes:
       script: answers yet to be given: a status and a body, or a function from the request's body to one.
-      requests: bodies of the insertAll requests so far.
-      sizes: their lengths in bytes.
+      requests: bodies of the requests so far; None of a GET.
+      sizes: lengths of the bodies in bytes.
+      paths: method and path of the requests so far.
     """
 
     def __init__(self, target: BigQueryTarget):
@@ -27,6 +28,7 @@ class ScriptedBigQuery:
         self.script: list[Answer | Callable[[Any], Answer]] = []
         self.requests: list[Any] = []
         self.sizes: list[int] = []
+        self.paths: list[str] = []
 
     def sent_ids(self) -> list[list[str]]:
         """The insert ids of each request."""
@@ -69,7 +71,13 @@ def service() -> Iterator[ScriptedBigQuery]:
         def do_POST(self) -> None:
             size = int(self.headers["Content-Length"])
             scripted.sizes.append(size)
-            body = json.loads(self.rfile.read(size))
+            self._answer(json.loads(self.rfile.read(size)))
+
+        def do_GET(self) -> None:
+            self._answer(None)
+
+        def _answer(self, body: Any) -> None:
+            scripted.paths.append(f"{self.command} {self.path.partition('?')[0]}")
             status, answer = scripted.answer(body)
             content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
             self.send_response(status)

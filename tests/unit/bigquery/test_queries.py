@@ -1,0 +1,69 @@
+"""Queries: a job is waited for until it has ended, whatever becomes of the requests that ask about it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from transforms.bigquery.queries import execute, query
+from transforms.bigquery.tables import Patience
+from transforms.errors import JobError, TransientError
+from transforms.retry import RetryPolicy
+
+FIELDS = [{"name": "n", "type": "INTEGER", "mode": "NULLABLE"}]
+ANSWER = {"jobComplete": True, "totalRows": "1", "schema": {"fields": FIELDS}, "rows": [{"f": [{"v": "7"}]}]}
+
+
+def job(state: str, **status: Any) -> tuple[int, Any]:
+    """The answer about a job."""
+    reference = {"projectId": "demo-script", "jobId": "job-1", "location": "EU"}
+    query = {"query": {"query": "SELECT 7", "destinationTable": {"projectId": "p", "datasetId": "d", "tableId": "t"}}}
+    return 200, {"jobReference": reference, "configuration": query, "status": {"state": state, **status}}
+
+
+@pytest.fixture
+def pauses() -> list[float]:
+    return []
+
+
+@pytest.fixture
+def patience(pauses: list[float]) -> Patience:
+    return Patience(RetryPolicy(max_attempts=3), sleep=pauses.append, random=lambda: 0.0)
+
+
+def test_a_lost_answer_asks_about_the_same_job_and_starts_no_second_one(
+    service: Any, bigquery_error: Callable[..., Any], patience: Patience
+) -> None:
+    unavailable = bigquery_error(503, "backendError", "try again")
+    service.script = [job("RUNNING"), unavailable, job("RUNNING"), unavailable, job("DONE"), (200, ANSWER)]
+    assert query(service.target.client(), "SELECT 7", patience=patience) == [(7,)]
+    assert [path.partition(" ")[0] for path in service.paths] == ["POST"] + ["GET"] * 5
+
+
+def test_a_job_is_asked_about_less_and_less_often(service: Any, pauses: list[float], patience: Patience) -> None:
+    service.script = [job("RUNNING")] * 10 + [job("DONE"), (200, ANSWER)]
+    query(service.target.client(), "SELECT 7", patience=patience)
+    assert pauses == sorted(pauses)
+    assert pauses[0] < 0.2
+    assert pauses[-1] == 5.0
+
+
+def test_a_job_that_does_not_end_is_given_up(service: Any, patience: Patience) -> None:
+    def endless(body: Any) -> tuple[int, Any]:
+        service.script.append(endless)
+        return job("RUNNING")
+
+    service.script = [endless]
+    with pytest.raises(TransientError, match="BigQuery job job-1 has not ended after 6 hours"):
+        execute(service.target.client(), "DELETE FROM t WHERE TRUE", patience=patience)
+
+
+def test_a_job_that_failed_in_passing_is_started_again_and_one_that_is_refused_is_not(
+    service: Any, patience: Patience
+) -> None:
+    failed = {"reason": "backendError", "message": "try again"}
+    refused = {"reason": "invalidQuery", "message": "no such column"}
+    service.script = [job("DONE", errorResult=failed), job("DONE", errorResult=refused)]
+    with pytest.raises(JobError, match=r"BigQuery query: .*no such column"):
+        query(service.target.client(), "SELECT 7", patience=patience)
+    assert len(service.requests) == 2
