@@ -300,3 +300,18 @@ def test_a_dataset_that_is_missing_is_named_with_the_command_that_makes_it(desk,
     desk.store(people(1))
     assert desk.export(f"--bigquery_table={desk.bigquery.project}:nowhere.users") == 1
     assert "bq --location=EU mk --dataset" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_table_whose_columns_must_not_be_null_is_refused_unless_every_row_has_them(desk, capsys):
+    desk.store(people(1, 2))
+    client = desk.target.client()
+    client.query_and_wait(f"CREATE TABLE `{desk.target.id}` (document_name STRING NOT NULL, owner STRING NOT NULL)")
+    assert desk.export() == 1
+    assert "column owner is REQUIRED, but a document may lack it" in " ".join(capsys.readouterr().err.split())
+    client.query_and_wait(f"ALTER TABLE `{desk.target.id}` ALTER COLUMN owner DROP NOT NULL")
+    desk.store({"users/gone": {"n": 1}})
+    assert desk.export() == 0
+    desk.store({"users/gone": None})
+    assert desk.export() == 0
+    assert desk.counts() == (2, 2, 0)
+    assert len(desk.rows()) == 2

@@ -37,6 +37,8 @@ NESTED = (JSON, RECORD, FLATTEN)
 
 DOCUMENT_NAME, DOCUMENT_ID, DELETED_AT = "document_name", "document_id", "deleted_at"
 
+_NOT_IN_EVERY_ROW = frozenset({DELETED_AT, OVERFLOW})
+
 _FIELD = re.compile(r"Firestore field `(.+)`\Z", re.DOTALL)
 _MAX_NAME = 300  # https://cloud.google.com/bigquery/docs/schemas#column_names
 _MAX_DESCRIPTION = 1_024  # of a column, in characters
@@ -97,6 +99,33 @@ def document_columns(
     present = {column.name.lower() for column in existing}
     start = [*existing, *(column for column in fixed if column.name.lower() not in present)]
     return _extended(start, {column.name for column in fixed}, fields, (), nested)
+
+
+def misfits(existing: Iterable[Column], fixed: Iterable[Column]) -> list[str]:
+    """Why rows of documents cannot go into an existing table; empty if they can.
+
+    >>> misfits([Column("document_id", "INT64"), Column("owner", "STRING", "REQUIRED")], fixed_columns())
+    ['column document_id is INT64, wanted STRING', 'column owner is REQUIRED, but a document may lack it']
+
+    Args:
+      fixed: of `fixed_columns`.
+    """
+    wanted = {column.name.lower(): column for column in fixed}
+    found = []
+    for column in existing:
+        own = wanted.get(column.name.lower())
+        if own is None:
+            if column.mode == "REQUIRED":
+                found.append(f"column {column.name} is REQUIRED, but a document may lack it")
+        elif own.name in _NOT_IN_EVERY_ROW and column.mode == "REQUIRED":
+            found.append(f"column {column.name} is REQUIRED, but most rows have none")
+        elif field_of(column) is not None:
+            found.append(f"column {column.name} is of {column.description}, wanted for the {own.description}")
+        elif (column.type, column.mode == "REPEATED") != (own.type, False):
+            found.append(f"column {column.name} is {column.form}, wanted {own.form}")
+        elif column.name != own.name:
+            found.append(f"column {column.name} must be named {own.name}")
+    return found
 
 
 def field_of(column: Column) -> tuple[str, ...] | None:

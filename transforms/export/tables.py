@@ -8,14 +8,14 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from google.cloud import bigquery
 
 from transforms.bigquery.changelog import CHANGELOG_COLUMNS
-from transforms.bigquery.document_columns import document_columns, renames
+from transforms.bigquery.document_columns import document_columns, fixed_columns, misfits, renames
 from transforms.bigquery.queries import drop, execute, query
 from transforms.bigquery.schema import Column
 from transforms.bigquery.shapes import Shape
@@ -42,6 +42,11 @@ def provide(target: ExportTarget, shapes: Mapping[str, Shape]) -> tuple[Column, 
     columns: tuple[Column, ...] = ()
     if target.flat:
         present = existing_columns(target.flat, client=client)
+        if reasons := misfits(present, fixed_columns(target.parameters)):
+            raise JobError(
+                f"BigQuery table {target.flat.id} cannot hold documents: {'; '.join(reasons)}. Change the table "
+                "(ALTER COLUMN … DROP NOT NULL), rename the path parameter, or export to another table"
+            )
         columns = document_columns(shapes, target.nested, target.fixed, present)
         ensure_table(target.flat, columns, ROW_OPTIONS, client=client)
         ensure_latest(target.flat, statements.latest_rows(target.flat), client=client)
@@ -49,7 +54,10 @@ def provide(target: ExportTarget, shapes: Mapping[str, Shape]) -> tuple[Column, 
         ensure_table(target.changelog, CHANGELOG_COLUMNS, ROW_OPTIONS, client=client)
         ensure_latest(target.changelog, statements.latest_changes(target.changelog), client=client)
     if target.staging:
-        staged = columns or target.fixed
+        # Some of its rows only name a document.
+        staged = [
+            replace(column, mode=column.mode.replace("REQUIRED", "NULLABLE")) for column in columns or target.fixed
+        ]
         ensure_table(target.staging, staged, STAGING_OPTIONS, client=client, kept=STAGING_KEPT)
     return columns
 

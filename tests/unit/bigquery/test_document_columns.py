@@ -19,6 +19,7 @@ from transforms.bigquery.document_columns import (
     field_of,
     fixed_columns,
     legal_name,
+    misfits,
     renames,
 )
 from transforms.bigquery.document_rows import DocumentRows
@@ -229,3 +230,28 @@ def test_shapes_tell_large_integers_and_vectors_apart():
     kinds = {name: shape.kinds for name, shape in found.items()}
     large = shapes.INTEGER | shapes.LARGE_INTEGER
     assert kinds == {"n": shapes.INTEGER, "m": large, "v": shapes.VECTOR, "t": shapes.MAP}
+
+
+@pytest.mark.parametrize(
+    ("column", "reason"),
+    [
+        (Column("owner", "STRING", "REQUIRED"), "column owner is REQUIRED, but a document may lack it"),
+        (Column("deleted_at", "TIMESTAMP", "REQUIRED"), "column deleted_at is REQUIRED, but most rows have none"),
+        (Column("document_name", "INT64"), "column document_name is INT64, wanted STRING"),
+        (Column("_overflow", "STRING"), "column _overflow is STRING, wanted JSON"),
+        (Column("update_time", "TIMESTAMP", "REPEATED"), "column update_time is ARRAY<TIMESTAMP>, wanted TIMESTAMP"),
+        (Column("Document_Name", "STRING"), "column Document_Name must be named document_name"),
+        (
+            Column("city", "STRING", description="Firestore field `city`"),
+            "column city is of Firestore field `city`, wanted for the path parameter {city}",
+        ),
+    ],
+)
+def test_a_table_that_cannot_hold_documents_is_refused_with_the_column(column, reason):
+    assert misfits([column], fixed_columns(["city"])) == [reason]
+
+
+def test_a_table_that_an_export_has_made_holds_documents_and_so_does_one_that_promises_what_every_row_has():
+    made = [*columns_of({"a": 1}).values(), *fixed_columns(["city"])]
+    promised = [Column("document_name", "STRING", "REQUIRED"), Column("city", "STRING", "REQUIRED")]
+    assert misfits(made, fixed_columns(["city"])) == misfits(promised, fixed_columns(["city"])) == []
