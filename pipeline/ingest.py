@@ -254,7 +254,7 @@ def provision(plan: Plan) -> None:
     """
     provide_table(plan.to)
     if not plan.run.resumed:
-        remove_letters(plan.config.dead_letters, plan.job_id, plan.sources.ids(plan.moment))
+        remove_letters(plan.config.dead_letters, plan.job_id, plan.sources.file_ids, plan.sources.collections)
 
 
 def provide_table(to: Destination) -> None:

@@ -18,7 +18,7 @@ from transforms.batches.files import InputFile, match_inputs, total_bytes
 from transforms.batches.read import ReadBatches
 from transforms.batches.slices import ReadOptions
 from transforms.batches.stopping import PassedOver
-from transforms.firestore.batches import ReadDocumentBatches, input_id
+from transforms.firestore.batches import ReadDocumentBatches, input_id, source_of
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.query import Query
 from transforms.types import Batch, Record
@@ -70,6 +70,11 @@ class Sources:
         """With what the ids of all batches of a run begin that reads collections as of a moment."""
         of_queries = (input_id(self.target, query, moment) for query in self.queries)
         return self.file_ids | frozenset(of_queries)
+
+    @property
+    def collections(self) -> frozenset[str]:
+        """As the batches of the collections name their source."""
+        return frozenset(map(source_of, self.queries))
 
     def read(
         self, pipeline: beam.Pipeline, moment: datetime.datetime, completed: frozenset[str]

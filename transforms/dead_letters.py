@@ -21,7 +21,8 @@ import datetime
 import json
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -105,27 +106,52 @@ def foreign_letters(folder: str, job_id: str, batch_prefixes: Collection[str]) -
     Args:
       batch_prefixes: with what the ids of the run's batches begin.
     """
-    return next((path for path, owner in _letters_of(folder, batch_prefixes) if owner != job_id), None)
+    replaced = (letters for letters in _letters_of(folder) if input_id_of(letters.batch_id) in batch_prefixes)
+    return next((letters.path for letters in replaced if letters.first.get("job_id") != job_id), None)
 
 
-def remove_letters(folder: str, job_id: str, batch_prefixes: Collection[str] | None = None) -> None:
+def remove_letters(
+    folder: str, job_id: str, batch_prefixes: Collection[str] | None = None, sources: Collection[str] = ()
+) -> None:
     """Removes what an earlier run of this job left about the same input, all of which is going to be done again.
 
     Args:
       batch_prefixes: with what the ids of the run's batches begin; None for a job that does all of its input again.
+      sources: of batches that have other ids each time: collections, which are read as of another moment.
     """
-    paths = [path for path, owner in _letters_of(folder, batch_prefixes) if owner == job_id]
+    def is_about_this_input(letters: _LetterFile) -> bool:
+        if batch_prefixes is None or input_id_of(letters.batch_id) in batch_prefixes:
+            return True
+        return bool(sources) and letters.first.get("source") in sources
+
+    files = [letters for letters in _letters_of(folder) if is_about_this_input(letters)]
+    paths = [letters.path for letters in files if letters.first.get("job_id") == job_id]
     if paths:
         FileSystems.delete(paths)
 
 
-def _letters_of(folder: str, batch_prefixes: Collection[str] | None) -> Iterator[tuple[str, str]]:
-    """The files of these batches, or of all, and the job that each belongs to."""
+@dataclass(frozen=True)
+class _LetterFile:
+    """A file of dead letters; read only when it is asked what it holds."""
+
+    path: str
+
+    @property
+    def batch_id(self) -> str:
+        return self.path.rpartition("/")[2].removesuffix(".jsonl")
+
+    @cached_property
+    def first(self) -> dict[str, Any]:
+        """All letters of a file say the same of their job, their batch and its source."""
+        with FileSystems.open(self.path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            letter: dict[str, Any] = json.loads(file.readline() or b"{}")
+            return letter
+
+
+def _letters_of(folder: str) -> Iterator[_LetterFile]:
     for kind in _KINDS:
         for path in list_letters(FileSystems.join(folder, kind)):
-            if batch_prefixes is None or input_id_of(path.rpartition("/")[2]) in batch_prefixes:
-                with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-                    yield path, json.loads(file.readline() or b"{}").get("job_id", "")
+            yield _LetterFile(path)
 
 
 def list_letters(folder: str) -> list[str]:

@@ -282,6 +282,21 @@ def test_a_collection_is_an_input_like_any_other(tmp_path, target):
     assert (again.summary["written"], again.summary["unchanged"]) == (0, 30)
 
 
+def test_a_collection_that_is_read_again_leaves_no_dead_letters_of_its_earlier_state(tmp_path, target):
+    source = tmp_path / "profiles.jsonl"
+    source.write_text(lines(*(profile(n) for n in range(3))))
+    ingest(tmp_path, target, f"--input={source}")
+    spec = tmp_path / "people.yaml"
+    spec.write_text(
+        "name: people\nschema_version: 1\nfull_collection: people\nflat_collection: people_flat\n"
+        "key: {name: person_id, from: [candidate_id]}\nfields: {nick: {type: string, from: [nick], required: true}}\n"
+    )
+    flags = ["--input=firestore://enriched_profiles", f"--spec={spec}", "--max_dead_letter_ratio=1"]
+    for _ in range(2):
+        run = ingest(tmp_path, target, *flags)
+        assert (run.summary["dead_letters"], len(run.reasons)) == (3, 3)
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
