@@ -58,6 +58,7 @@ _SHARES = 4
 
 _FIRESTORE_HOST = "FIRESTORE_EMULATOR_HOST"
 _BIGQUERY_HOST = "BIGQUERY_EMULATOR_HOST"
+_BIGQUERY_GRPC_HOST = "BIGQUERY_EMULATOR_GRPC_HOST"
 _STORAGE_HOST = "STORAGE_EMULATOR_HOST"
 _NETWORK = "Check network, proxy and firewall, then try again"
 # Where there are no credentials, Google's library waits for a server that only Google's own computers have.
@@ -144,7 +145,7 @@ def diagnose(
     services += [_STORAGE_HOST] if (config.dead_letters or "").startswith("gs://") else []
     ways = {
         variable: look(variable, partial(reach, variable, environ[variable], timeout_s))
-        for variable in (_FIRESTORE_HOST, _BIGQUERY_HOST, _STORAGE_HOST)
+        for variable in (_FIRESTORE_HOST, _BIGQUERY_HOST, _BIGQUERY_GRPC_HOST, _STORAGE_HOST)
         if environ.get(variable)
     }
     emulated = frozenset(ways)

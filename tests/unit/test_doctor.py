@@ -145,7 +145,12 @@ def test_an_emulator_s_address_must_be_one(address):
 
 
 def test_every_emulator_that_is_named_is_needed(bare):
-    names = ["FIRESTORE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST", "STORAGE_EMULATOR_HOST"]
+    names = [
+        "FIRESTORE_EMULATOR_HOST",
+        "BIGQUERY_EMULATOR_HOST",
+        "BIGQUERY_EMULATOR_GRPC_HOST",
+        "STORAGE_EMULATOR_HOST",
+    ]
     checks = diagnose(Config(project=PROJECT), {**bare, **dict.fromkeys(names, "127.0.0.1:1")})
     assert {check.verdict for check in checks if check.name in names} == {Verdict.FIX}
     assert exit_code(checks) == 1
