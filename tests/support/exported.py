@@ -47,7 +47,7 @@ def rows_of(columns: Sequence[Column], documents: Iterable[Document]) -> dict[st
 def insert(table: BigQueryTarget, rows: Iterable[Mapping[str, Any]]) -> None:
     """Adds rows."""
     rows = list(rows)
-    result = RowInserter(table.client, table.id).insert(rows, [uuid.uuid4().hex for _ in rows])
+    result = RowInserter(table).insert(rows, [uuid.uuid4().hex for _ in rows])
     assert result.rejected == ()
 
 

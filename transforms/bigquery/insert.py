@@ -49,7 +49,7 @@ class _InsertRowsFn(beam.DoFn):
 
     def setup(self) -> None:
         self._encoder = RowEncoder(self._columns)
-        self._inserter = RowInserter(self._target.client, self._target.id)
+        self._inserter = RowInserter(self._target)
 
     def process(self, element: Batch[Written]) -> Iterator[Batch[Written]]:
         yield insert(element, self._encoder, self._inserter)

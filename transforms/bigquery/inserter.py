@@ -10,36 +10,31 @@ nothing is known about the rows, when the service stays unavailable (`TransientE
 (`JobError`). Sending the rows again under the same insert ids is always right: BigQuery drops repeated ids for about a
 minute, best effort, and a row written twice shows once in the table's `_latest` view.
 
-    inserter = RowInserter(target.client, target.id)
+    inserter = RowInserter(target)
     result = inserter.insert([row.cells for row in rows], insert_ids)
 """
 
 from __future__ import annotations
 
-import json
 import random
 import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-import orjson
 from google.api_core.exceptions import GoogleAPICallError
 
 from transforms.bigquery.failures import NETWORK_ERRORS, Failure, failure_of, without_values
+from transforms.bigquery.insert_all import ENVELOPE_BYTES, InsertAll, entry
+from transforms.bigquery.tables import BigQueryTarget
 from transforms.errors import JobError, Kind, TransientError
 from transforms.retry import RetryPolicy
 
 # https://cloud.google.com/bigquery/quotas#streaming_inserts: 10 MB a request and a row, 500 rows recommended.
 MAX_ROWS = 500
 MAX_REQUEST_BYTES = 9 * 2**20
-
-# insertId, "json", quotes and commas around a row, and one space after every comma and colon in it.
-_ENVELOPE_BYTES = 220
-# The client library escapes whatever is not ASCII: at worst two bytes of UTF-8 become six, four become twelve.
-_ESCAPE_FACTOR = 3
 
 # https://cloud.google.com/bigquery/docs/error-messages: what is no fault of the row.
 _TRANSIENT_REASONS = frozenset(
@@ -53,23 +48,6 @@ _UNKNOWN_COLUMN_MESSAGE = "no such field"
 # So many refusals in a row, all alike and nothing accepted, are the table's fault or the job's, not the rows'.
 _ALIKE_ROWS = 20
 _ALIKE_REQUESTS = 8
-
-
-class InsertClient(Protocol):
-    """What is needed of google.cloud.bigquery.Client."""
-
-    def insert_rows_json(
-        self,
-        table: str,
-        json_rows: Sequence[Mapping[str, Any]],
-        *,
-        row_ids: Sequence[str],
-        skip_invalid_rows: bool,
-        ignore_unknown_values: bool,
-        retry: Any,
-        timeout: float,
-    ) -> Sequence[Any]:
-        """Sends one insertAll request and returns its insertErrors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +80,7 @@ class RowInserter:
     """Streams rows into one table; for one thread.
 
     Args:
-      client_factory: makes the client, once, at the first insert.
-      table: `PROJECT.DATASET.TABLE`.
+      target: the table.
       max_request_bytes: in [1,024, 10,000,000]; BigQuery's own limit is 10 MB.
       timeout_s: of one request.
       retry: of a request or row that met a passing failure.
@@ -113,8 +90,7 @@ class RowInserter:
 
     def __init__(
         self,
-        client_factory: Callable[[], InsertClient],
-        table: str,
+        target: BigQueryTarget,
         *,
         max_rows: int = MAX_ROWS,
         max_request_bytes: int = MAX_REQUEST_BYTES,
@@ -128,9 +104,8 @@ class RowInserter:
             raise ValueError(f"max_rows must be in [1, 50000], got {max_rows}")
         if not 1024 <= max_request_bytes <= 10_000_000:
             raise ValueError(f"max_request_bytes must be in [1024, 10000000], got {max_request_bytes}")
-        self._client_factory = client_factory
-        self._client: InsertClient | None = None
-        self._table = table
+        self._insert = InsertAll(target)
+        self._table = target.id
         self._max_rows = max_rows
         self._max_request_bytes = max_request_bytes
         self._timeout_s = timeout_s
@@ -148,12 +123,13 @@ class RowInserter:
           insert_ids: one a row, deterministic; the same id is the same row.
 
         Raises:
+          TypeError: a cell is no JSON.
           TransientError: the service did not answer well in the attempts allowed.
           JobError: no row can succeed before somebody fixes what the message says.
         """
         if len(rows) != len(insert_ids):
             raise ValueError(f"one insert id a row is needed, got {len(insert_ids)} for {len(rows)} rows")
-        call = _Call(rows, insert_ids)
+        call = _Call(list(map(entry, rows, insert_ids)))
         queue = deque(self._packed(call))
         while queue:
             queue.extendleft(reversed(self._send(call, queue.popleft())))
@@ -164,14 +140,14 @@ class RowInserter:
         """Row indices by request; a row that fits no request is rejected by itself."""
         requests: list[list[int]] = []
         room = 0
-        for index, row in enumerate(call.rows):
-            size = _size_bound(row)
-            if size > self._max_request_bytes and (size := _exact_size(row)) > self._max_request_bytes:
-                call.reject(index, "ROW_TOO_LARGE", _too_large(size, self._max_request_bytes))
+        most = self._max_request_bytes - ENVELOPE_BYTES
+        for index, size in enumerate(map(len, call.entries)):
+            if size > most:
+                call.reject(index, "ROW_TOO_LARGE", _too_large(ENVELOPE_BYTES + size, self._max_request_bytes))
                 continue
             if not requests or size > room or len(requests[-1]) == self._max_rows:
                 requests.append([])
-                room = self._max_request_bytes
+                room = most
             requests[-1].append(index)
             room -= size
         return requests
@@ -214,19 +190,9 @@ class RowInserter:
             indices = list(again)
         return []
 
-    def _insert_all(self, call: _Call, indices: list[int]) -> Sequence[Any]:
-        if self._client is None:
-            self._client = self._client_factory()
+    def _insert_all(self, call: _Call, indices: list[int]) -> list[Any]:
         call.requests += 1
-        return self._client.insert_rows_json(
-            self._table,
-            [call.rows[index] for index in indices],
-            row_ids=[call.insert_ids[index] for index in indices],
-            skip_invalid_rows=True,
-            ignore_unknown_values=False,
-            retry=None,
-            timeout=self._timeout_s,
-        )
+        return self._insert.send([call.entries[index] for index in indices], self._timeout_s)
 
     def _may_be_new(self, failure: Failure) -> bool:
         return failure.status == 404 and "dataset" not in failure.text.lower() and not self._table_seen
@@ -248,9 +214,8 @@ class RowInserter:
 class _Call:
     """The state of one `insert`."""
 
-    def __init__(self, rows: Sequence[Mapping[str, Any]], insert_ids: Sequence[str]):
-        self.rows = rows
-        self.insert_ids = insert_ids
+    def __init__(self, entries: Sequence[bytes]):
+        self.entries = entries
         self.accepted = 0
         self.rejected: list[Rejected] = []
         self.requests = 0
@@ -269,9 +234,9 @@ class _Call:
 def _sort_out(call: _Call, indices: Sequence[int], errors: Sequence[Any]) -> dict[int, Failure]:
     """Books the rows of one answered request; returns those to send again, with the reason."""
     again: dict[int, Failure] = {}
-    for entry in errors:
-        index = indices[entry["index"]]
-        error = _telling(entry["errors"])
+    for told in errors:
+        index = indices[told["index"]]
+        error = _telling(told["errors"])
         reason = error.get("reason") or "unknown"
         unknown_column = _UNKNOWN_COLUMN_MESSAGE in error.get("message", "").lower()
         code = _UNKNOWN_COLUMN if unknown_column else upper_snake(reason)
@@ -320,17 +285,6 @@ def check_that_rows_are_at_fault(table: str, rows: int, rejected: Sequence[Rejec
             f"BigQuery table {table} refuses every row alike: {first.message}. "
             "Compare the table's schema with the spec; if a column was just added, start again in a few minutes"
         )
-
-
-def _size_bound(row: Mapping[str, Any]) -> int:
-    """At least the bytes that the row takes in a request; exact to a few percent for ASCII."""
-    text = orjson.dumps(row)
-    return len(text) * (1 if text.isascii() else _ESCAPE_FACTOR) + _ENVELOPE_BYTES
-
-
-def _exact_size(row: Mapping[str, Any]) -> int:
-    """The bytes that the row takes, written as the client library writes it."""
-    return len(json.dumps(row)) + _ENVELOPE_BYTES
 
 
 def _too_large(size: int, limit: int) -> str:

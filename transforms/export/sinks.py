@@ -38,7 +38,7 @@ class Inserted:
     """insertAll."""
 
     def __init__(self, table: BigQueryTarget):
-        self._inserter = RowInserter(table.client, table.id)
+        self._inserter = RowInserter(table)
 
     def insert(self, batch_id: str, rows: Sequence[Mapping[str, Any]], insert_ids: Sequence[str]) -> InsertResult:
         return self._inserter.insert(rows, insert_ids)

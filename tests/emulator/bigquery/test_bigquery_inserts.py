@@ -37,7 +37,7 @@ def test_every_type_comes_back_as_it_was(
     record = {"name": "Zoë", "nested": {"list": [1, "two", None]}, "big": 2**63}
     row = RowEncoder(people_columns).row(flat, meta, MOMENT, record)
     assert row.overflowed == ()
-    assert RowInserter(people.client, people.id).insert([row.cells], ["1"]).accepted == 1
+    assert RowInserter(people).insert([row.cells], ["1"]).accepted == 1
     assert rows_of(people) == [
         {
             **flat,
@@ -56,7 +56,7 @@ def test_numbers_that_are_no_numbers_keep_their_column(
     people: BigQueryTarget, people_columns: tuple[Column, ...], rows_of: Callable[..., Any], score: float
 ) -> None:
     row = RowEncoder(people_columns).row({"id": "x", "score": score}, {}, MOMENT)
-    assert RowInserter(people.client, people.id).insert([row.cells], ["1"]).accepted == 1
+    assert RowInserter(people).insert([row.cells], ["1"]).accepted == 1
     assert repr(rows_of(people)[0]["score"]) == repr(score)
 
 
@@ -75,7 +75,7 @@ def test_values_that_do_not_fit_land_in_the_overflow_column_of_an_accepted_row(
         "unheard_of": 2**70,
     }
     row = RowEncoder(people_columns).row(flat, {}, MOMENT, {"deep": [math.inf]})
-    assert RowInserter(people.client, people.id).insert([row.cells], ["1"]).accepted == 1
+    assert RowInserter(people).insert([row.cells], ["1"]).accepted == 1
     stored = rows_of(people)[0]
     assert stored["_overflow"] == {
         "name": 8,
@@ -100,7 +100,7 @@ def test_bad_rows_are_rejected_with_the_column_and_good_ones_land(
         {"id": "fine", "age": 8},
         {"id": "worst", "details": "no json"},
     ]
-    inserter = RowInserter(people.client, people.id, retry=RetryPolicy(max_attempts=2, initial_s=0.0))
+    inserter = RowInserter(people, retry=RetryPolicy(max_attempts=2, initial_s=0.0))
     result = inserter.insert(rows, [str(n) for n in range(len(rows))])
     assert result.accepted == 2
     assert result.rejected[:2] == (
@@ -117,20 +117,20 @@ def test_rows_sent_again_under_the_same_insert_ids_are_there_once(
 ) -> None:
     rows = [{"id": f"{n:04}", "name": "x" * 100} for n in range(1200)]
     ids = [insert_id(row["id"], "hash", "batch") for row in rows]
-    first = RowInserter(people.client, people.id).insert(rows, ids)
+    first = RowInserter(people).insert(rows, ids)
     assert first == InsertResult(1200, (), requests=3, retries=0)
-    assert RowInserter(people.client, people.id).insert(rows, ids).accepted == 1200
+    assert RowInserter(people).insert(rows, ids).accepted == 1200
     assert [row["id"] for row in rows_of(people)] == [row["id"] for row in rows]
 
 
 def test_a_missing_table_stops_the_job(target: BigQueryTarget) -> None:
-    inserter = RowInserter(target.client, target.id, missing_table_retry=RetryPolicy(max_attempts=1))
+    inserter = RowInserter(target, missing_table_retry=RetryPolicy(max_attempts=1))
     with pytest.raises(JobError, match=f"BigQuery table {target.id}: Not found: Table .* To fix it: check project"):
         inserter.insert([{"id": "x"}], ["1"])
 
 
 def test_the_profile_can_be_queried_as_json(people: BigQueryTarget, people_columns: tuple[Column, ...]) -> None:
     row = RowEncoder(people_columns).row({"id": "x"}, {}, MOMENT, {"skills": [{"name": "go"}]})
-    RowInserter(people.client, people.id).insert([json.loads(json.dumps(row.cells))], ["1"])
+    RowInserter(people).insert([json.loads(json.dumps(row.cells))], ["1"])
     query = f"SELECT JSON_VALUE(profile, '$.skills[0].name') AS skill FROM `{people.id}`"
     assert [found["skill"] for found in people.client().query(query).result()] == ["go"]

@@ -64,7 +64,7 @@ def inserted(
     """What a table holds after the same rows went in by insertAll."""
     other = BigQueryTarget(people.project, people.dataset, "inserted", people.emulator)
     ensure_table(other, people_columns, layout)
-    RowInserter(other.client, other.id).insert(rows, [row["id"] for row in rows])
+    RowInserter(other).insert(rows, [row["id"] for row in rows])
     stored: list[dict[str, Any]] = rows_of(other)
     return stored
 

@@ -42,7 +42,7 @@ def test_an_up_to_date_table_is_left_as_it_is(
 def test_missing_columns_are_added_and_rows_are_kept(
     people: BigQueryTarget, people_columns: tuple[Column, ...], layout: TableOptions, rows_of: Callable[..., Any]
 ) -> None:
-    inserter = RowInserter(people.client, people.id)
+    inserter = RowInserter(people)
     inserter.insert([{"id": "old"}], ["1"])
     grown = (*people_columns, Column("team", "STRING"), Column("badges", "STRING", "REPEATED"))
     assert ensure_table(people, grown, layout) == Ensured(created=False, added=("team", "badges"))
@@ -159,7 +159,7 @@ def test_the_latest_view_has_one_row_an_id_that_of_the_newest_update_time(
         encoder.row({"id": "bob", "age": 4}, {"version": 1}, None),
         encoder.row({"id": "bob", "age": 5}, {"version": 1}, MOMENT),
     ]
-    RowInserter(people.client, people.id).insert([row.cells for row in rows], [str(n) for n in range(len(rows))])
+    RowInserter(people).insert([row.cells for row in rows], [str(n) for n in range(len(rows))])
     view = ensure_latest_view(people, "id")
     assert view.id == f"{people.id}_latest"
     assert [(row["id"], row["age"]) for row in rows_of(view)] == [("ada", 2), ("bob", 5)]
@@ -170,7 +170,7 @@ def test_equal_update_times_are_decided_the_same_way_every_time(
 ) -> None:
     encoder = RowEncoder(people_columns)
     rows = [encoder.row({"id": "ada"}, {"version": 1, "batch_id": f"b{n}"}, MOMENT).cells for n in range(5)]
-    inserter = RowInserter(people.client, people.id)
+    inserter = RowInserter(people)
     view = ensure_latest_view(people, "id")
     for turn in (rows[2:4], rows[4:], rows[:2], rows):
         inserter.insert(turn, [f"{id(turn)}-{n}" for n in range(len(turn))])
@@ -186,7 +186,7 @@ def test_the_latest_view_is_left_alone_when_up_to_date_and_follows_added_columns
     assert people.client().get_table(view.id).etag == before
     ensure_table(people, (*people_columns, Column("team", "STRING")), layout)
     ensure_latest_view(people, "id")
-    RowInserter(people.client, people.id).insert([{"id": "ada", "team": "red"}], ["1"])
+    RowInserter(people).insert([{"id": "ada", "team": "red"}], ["1"])
     assert rows_of(view) == [{"id": "ada", "team": "red"}]
     assert "team" in [field.name for field in people.client().get_table(view.id).schema]
 

@@ -45,9 +45,7 @@ def batch_of(*entries: Written, batch_id: str = "batch-1") -> Batch[Written]:
 
 def inserted(service: Any, batch: Batch[Written]) -> Batch[Written]:
     patience = RetryPolicy(max_attempts=2, initial_s=1.0, max_s=1.0)
-    inserter = RowInserter(
-        service.target.client, service.target.id, retry=patience, sleep=lambda _: None, random=lambda: 0.5
-    )
+    inserter = RowInserter(service.target, retry=patience, sleep=lambda _: None, random=lambda: 0.5)
     return insert(batch, ENCODER, inserter)
 
 

@@ -34,8 +34,7 @@ def inserter(service: Any, sleeper: Sleeper) -> RowInserter:
 
 def inserter_for(target: BigQueryTarget, sleeper: Sleeper, **options: Any) -> RowInserter:
     return RowInserter(
-        target.client,
-        target.id,
+        target,
         retry=RetryPolicy(max_attempts=4, initial_s=1.0, max_s=30.0),
         missing_table_retry=RetryPolicy(max_attempts=3, initial_s=10.0, max_s=30.0),
         sleep=sleeper,
@@ -289,7 +288,7 @@ def test_a_row_over_the_limit_is_rejected_by_itself_before_any_request(service: 
             Rejected(
                 1,
                 "ROW_TOO_LARGE",
-                "the row takes 10,229 bytes in a request, BigQuery takes 10,000: "
+                "the row takes 10,096 bytes in a request, BigQuery takes 10,000: "
                 "leave out or shorten the largest field",
             ),
         ),
@@ -301,8 +300,8 @@ def test_a_row_over_the_limit_is_rejected_by_itself_before_any_request(service: 
 
 def test_a_row_of_other_scripts_is_measured_exactly_before_it_is_rejected(service: Any, sleeper: Sleeper) -> None:
     inserter = inserter_for(service.target, sleeper, max_request_bytes=10_000)
-    assert inserter.insert([{"t": "語" * 1500}], ["i0"]).accepted == 1
-    assert inserter.insert([{"t": "語" * 1700}], ["i0"]).rejected[0].code == "ROW_TOO_LARGE"
+    assert inserter.insert([{"t": "語" * 3300}], ["i0"]).accepted == 1
+    assert inserter.insert([{"t": "語" * 3400}], ["i0"]).rejected[0].code == "ROW_TOO_LARGE"
 
 
 @pytest.mark.parametrize(
@@ -314,4 +313,4 @@ def test_a_row_of_other_scripts_is_measured_exactly_before_it_is_rejected(servic
 )
 def test_limits_are_checked_when_the_inserter_is_made(options: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        RowInserter(lambda: None, "p.d.t", **options)  # type: ignore[arg-type, return-value]
+        RowInserter(BigQueryTarget("p", "d", "t"), **options)  # type: ignore[arg-type]
