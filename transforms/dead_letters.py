@@ -119,6 +119,7 @@ def remove_letters(
       batch_prefixes: with what the ids of the run's batches begin; None for a job that does all of its input again.
       sources: of batches that have other ids each time: collections, which are read as of another moment.
     """
+
     def is_about_this_input(letters: _LetterFile) -> bool:
         if batch_prefixes is None or input_id_of(letters.batch_id) in batch_prefixes:
             return True

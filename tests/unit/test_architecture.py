@@ -17,6 +17,7 @@ MAX_LINES = 400
 # Everything else in transforms/ is plain Python and knows nothing of Beam.
 BEAM_RING = {
     "transforms",
+    "transforms.background",
     "transforms.batches.dead_letter_files",
     "transforms.batch_coder",
     "transforms.batches.files",

@@ -7,10 +7,13 @@ Batch[Written] ──RowEncoder──▶ rows ──RowInserter──▶ Batch[W
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
+from transforms.background import Background
 from transforms.bigquery.inserter import Rejected, RowInserter
 from transforms.bigquery.rows import Row, RowEncoder, insert_id
 from transforms.bigquery.schema import Column
@@ -23,8 +26,8 @@ class InsertRows(beam.PTransform[PCollection[Batch[Written]], PCollection[Batch[
 
     In: batches whose entries are in Firestore. Out: the same batches; a record whose row BigQuery refused is a dead
     letter of step `InsertRows`, although its documents stand. Delivery: at least once, under deterministic insert ids;
-    the table's `_latest` view shows one row an id. Parallel: batches. Fails: TransientError fails the bundle, JobError
-    the job.
+    the table's `_latest` view shows one row an id. Parallel: batches; while one is sent, the next is made ready.
+    Fails: TransientError fails the bundle, JobError the job.
 
     Args:
       target: an existing table.
@@ -48,11 +51,22 @@ class _InsertRowsFn(beam.DoFn):
         self._target, self._columns = target, columns
 
     def setup(self) -> None:
-        self._encoder = RowEncoder(self._columns)
-        self._inserter = RowInserter(self._target)
+        encoder, inserter = RowEncoder(self._columns), RowInserter(self._target)
+        self._background = Background(partial(insert, encoder=encoder, inserter=inserter))
 
-    def process(self, element: Batch[Written]) -> Iterator[Batch[Written]]:
-        yield insert(element, self._encoder, self._inserter)
+    def start_bundle(self) -> None:
+        self._background.forget()
+
+    def process(
+        self, element: Batch[Written], windowed: Any = beam.DoFn.WindowedValueParam
+    ) -> Iterator[Batch[Written]]:
+        yield from self._background.begin(windowed)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        yield from self._background.finish()
+
+    def teardown(self) -> None:
+        self._background.close()
 
 
 def insert(batch: Batch[Written], encoder: RowEncoder, inserter: RowInserter) -> Batch[Written]:

@@ -14,6 +14,7 @@ import apache_beam as beam
 from apache_beam.pvalue import AsSingleton, PCollection, TaggedOutput
 from apache_beam.typehints.decorators import no_annotations
 
+from transforms.background import Background
 from transforms.bigquery.load import LoadRows
 from transforms.bigquery.schema import Column
 from transforms.bigquery.shapes import Shape, merge, observe
@@ -177,8 +178,8 @@ class WriteRows(beam.PTransform[PCollection[Batch[Exported]], WrittenRows]):
     """Makes the rows of every batch and writes them.
 
     In: batches of documents. Out: the same batches; a document whose row was refused is a dead letter, with BigQuery's
-    own message. Delivery: as the method, see `sinks.py`. Parallel: batches. Fails: TransientError fails the bundle,
-    JobError the job.
+    own message. Delivery: as the method, see `sinks.py`. Parallel: batches; while one is sent, the next is read.
+    Fails: TransientError fails the bundle, JobError the job.
 
     Args:
       plan: how rows are made and sent.
@@ -210,12 +211,26 @@ class _WriteRowsFn(beam.DoFn):
         self._plan = plan
 
     def setup(self) -> None:
-        self._writer: RowWriter | None = None
+        self._background: Background | None = None
 
-    def process(self, element: Batch[Exported], columns: Any = None) -> Iterator[Batch[Exported]]:
-        if self._writer is None:
-            self._writer = RowWriter(self._plan, columns)
-        yield self._writer.write(element)
+    def start_bundle(self) -> None:
+        if self._background is not None:
+            self._background.forget()
+
+    def process(
+        self, element: Batch[Exported], windowed: Any = beam.DoFn.WindowedValueParam, columns: Any = None
+    ) -> Iterator[Batch[Exported]]:
+        if self._background is None:
+            self._background = Background(RowWriter(self._plan, columns).write)
+        yield from self._background.begin(windowed)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        if self._background is not None:
+            yield from self._background.finish()
+
+    def teardown(self) -> None:
+        if self._background is not None:
+            self._background.close()
 
 
 class _CollectRowsFn(beam.DoFn):

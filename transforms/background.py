@@ -1,0 +1,56 @@
+"""What a step does to its elements, one behind: the last element's act goes on while the next element is made ready.
+
+    element 1 ──make ready──▶ act ────────────▶ out
+    element 2                 ──make ready──▶ act ────────────▶ out        at most one act at a time, in their order
+
+A row is in its table only when BigQuery answers, and that takes longer than reading the next rows does; fused steps
+would stand still meanwhile. A bundle ends when all of its acts have ended, so what a bundle promises stays.
+
+    class _InsertFn(beam.DoFn):
+        def setup(self): self._background = Background(insert)
+        def start_bundle(self): self._background.forget()
+        def process(self, element, windowed=beam.DoFn.WindowedValueParam): yield from self._background.begin(windowed)
+        def finish_bundle(self): yield from self._background.finish()
+        def teardown(self): self._background.close()
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
+
+from apache_beam.utils.windowed_value import WindowedValue
+
+
+class Background:
+    """Acts on one element after the other in a thread of its own; for one DoFn.
+
+    Args:
+      act: of an element's value; gives the value to hand on. What it raises fails the bundle.
+    """
+
+    def __init__(self, act: Callable[[Any], Any]):
+        self._act = act
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="background")
+        self._begun: tuple[WindowedValue, Future[Any]] | None = None
+
+    def begin(self, element: WindowedValue) -> Iterator[Any]:
+        """Begins with an element once the one before is done, which comes out as a WindowedValue."""
+        yield from self.finish()
+        self._begun = element, self._executor.submit(self._act, element.value)
+
+    def finish(self) -> Iterator[Any]:
+        """Waits for the last element, which comes out."""
+        if self._begun is not None:
+            element, future = self._begun
+            self._begun = None
+            yield element.with_value(future.result())
+
+    def forget(self) -> None:
+        """Waits for what a bundle that failed had begun: its elements come again."""
+        if self._begun is not None:
+            wait([self._begun[1]])
+            self._begun = None
+
+    def close(self) -> None:
+        """Ends the thread."""
+        self._executor.shutdown()
