@@ -8,8 +8,8 @@
                                         … StoreDeadLetters ─▶ CompleteBatch ─▶ CompleteJob
                                           JSONL files          ledger           merge, compare both sides
 
-Both passes read one moment. All steps of the second are fused: at most one batch is read ahead of the one whose rows are
-on their way, and memory does not grow with the collection.
+Both passes read one moment. All steps of the second are fused: at most one batch is read ahead of the one whose rows
+are on their way, and memory does not grow with the collection.
 """
 
 import datetime

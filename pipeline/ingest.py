@@ -7,8 +7,9 @@
                                          BigQuery      JSONL files         ledger
 
 All steps behind the slices are fused, so a batch is read, written, accounted for and shown before the next one begins,
-but that its rows may be on their way meanwhile; memory does not grow with the input. With `--bigquery_method=FILE_LOADS` or `STREAMING_INSERTS` the rows leave their
-batch behind UpsertPairs and go through Beam's WriteToBigQuery instead.
+but that its rows may be on their way meanwhile; memory does not grow with the input. With
+`--bigquery_method=FILE_LOADS` or `STREAMING_INSERTS` the rows leave their batch behind UpsertPairs and go through
+Beam's WriteToBigQuery instead.
 """
 
 import datetime

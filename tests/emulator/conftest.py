@@ -7,7 +7,27 @@ import pytest
 
 from pipeline.local import BigQueryEmulator
 from tests.support.export import ExportDesk
+from transforms.bigquery.tables import BigQueryTarget
 from transforms.firestore.client import FirestoreTarget
+
+
+@pytest.fixture
+def target(firestore_host: str, firestore_project: str, monkeypatch: pytest.MonkeyPatch) -> FirestoreTarget:
+    """A database of the test's own, which jobs find as a user's would."""
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore_host)
+    return FirestoreTarget(firestore_project, emulator_host=firestore_host)
+
+
+@pytest.fixture
+def table(
+    bigquery: BigQueryEmulator, firestore_project: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[BigQueryTarget]:
+    """A table of the test's own, which does not exist yet; the emulator is slower by every table that is left in it."""
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", bigquery.rest)
+    target = BigQueryTarget(bigquery.project, "local", firestore_project.replace("-", "_"), bigquery.rest)
+    yield target
+    target.client().delete_table(target.latest.id, not_found_ok=True)
+    target.client().delete_table(target.id, not_found_ok=True)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
 from transforms.batches.stopping import ask_to_stop, begin_anew
-from transforms.firestore.client import FirestoreTarget
 from transforms.job_documents import read_job
 from transforms.job_ledger import COMPLETED, RUNNING, JobLedger
 from transforms.job_results import read_results
@@ -21,10 +20,10 @@ SEEN: list[int] = []
 
 
 @pytest.fixture
-def target(firestore_host, firestore_project):
+def target(target):
     SEEN.clear()
     begin_anew()
-    return FirestoreTarget(firestore_project, emulator_host=firestore_host)
+    return target
 
 
 def opened(target):

@@ -8,16 +8,10 @@ from tests.support.end_state import assert_accounts_add_up, assert_pairs_are_who
 from tests.support.faulty_firestore import never, seeded
 from tests.support.ingest import profile
 from tests.support.two_jobs import ingest_both, together
-from transforms.firestore.client import FirestoreTarget
 
 pytestmark = pytest.mark.emulator
 
 N_IDS, N_ROUNDS = 10, 5
-
-
-@pytest.fixture
-def target(firestore_host, firestore_project):
-    return FirestoreTarget(firestore_project, emulator_host=firestore_host)
 
 
 @pytest.mark.parametrize("schedule", [never, seeded(11, rate=0.2)], ids=["healthy", "with faults"])

@@ -9,26 +9,8 @@ import pytest
 
 from tests.support.documents import read_collection
 from tests.support.ingest import ingest, profile
-from transforms.bigquery.tables import BigQueryTarget
-from transforms.firestore.client import FirestoreTarget
 
 SHARED_PROFILES = Path(__file__).parents[3] / "shared" / "data" / "profiles_llm.jsonl"
-
-
-@pytest.fixture
-def target(firestore_host, firestore_project, monkeypatch):
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore_host)
-    return FirestoreTarget(firestore_project, emulator_host=firestore_host)
-
-
-@pytest.fixture
-def table(bigquery, firestore_project, monkeypatch):
-    """A table of the test's own."""
-    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", bigquery.rest)
-    target = BigQueryTarget(bigquery.project, "local", firestore_project.replace("-", "_"), bigquery.rest)
-    yield target
-    target.client().delete_table(target.latest.id, not_found_ok=True)
-    target.client().delete_table(target.id, not_found_ok=True)
 
 
 def lines(*records):

@@ -32,11 +32,6 @@ def clock():
 
 
 @pytest.fixture
-def target(firestore_host, firestore_project):
-    return FirestoreTarget(firestore_project, emulator_host=firestore_host)
-
-
-@pytest.fixture
 def ledger_of(target, clock):
     """Makes the ledger of a process of its own."""
     return lambda job_id="ingest-1": JobLedger(target.connect(), job_id, AT_ONCE, clock)

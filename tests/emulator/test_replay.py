@@ -10,19 +10,11 @@ from apache_beam.io.filesystems import FileSystems
 from tests.support.ingest import profile
 from tests.support.replay_desk import PROFILES, Desk, nameless
 from transforms.batches.dead_letter_files import LetterFolder, ReplayRun
-from transforms.bigquery.tables import BigQueryTarget
 from transforms.firestore import messages
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.committer import AtomicGroup, Committer
 from transforms.types import DeadLetter
 
 pytestmark = pytest.mark.emulator
-
-
-@pytest.fixture
-def target(firestore_host, firestore_project, monkeypatch):
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore_host)
-    return FirestoreTarget(firestore_project, emulator_host=firestore_host)
 
 
 @pytest.fixture
@@ -287,15 +279,6 @@ def test_a_letter_is_never_nowhere_and_a_step_done_twice_changes_nothing(desk, s
     (again,), (parked,) = desk.lines("permanent"), desk.lines("parked")
     assert (again["line"], again["attempts"], again["message"]) == (2, 2, "still broken")
     assert (parked["line"], parked["attempts"]) == (3, 5)
-
-
-@pytest.fixture
-def table(bigquery, firestore_project, monkeypatch):
-    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", bigquery.rest)
-    target = BigQueryTarget(bigquery.project, "local", firestore_project.replace("-", "_"), bigquery.rest)
-    yield target
-    target.client().delete_table(target.latest.id, not_found_ok=True)
-    target.client().delete_table(target.id, not_found_ok=True)
 
 
 def test_letters_in_a_bucket_are_replayed_like_those_in_a_folder(desk, strict, bigquery, monkeypatch):

@@ -36,12 +36,6 @@ TWO_WORKERS = ("--direct_num_workers=2", "--direct_running_mode=multi_processing
 
 
 @pytest.fixture
-def target(firestore_host, firestore_project, monkeypatch):
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore_host)
-    return FirestoreTarget(firestore_project, emulator_host=firestore_host)
-
-
-@pytest.fixture
 def source(tmp_path):
     file = tmp_path / "records.jsonl"
     file.write_text(lines(*(profile(n) for n in range(60)), "{not JSON\n"))

@@ -14,7 +14,6 @@ from tests.support.end_state import assert_accounts_add_up
 from tests.support.faulty_firestore import FaultyFirestore
 from tests.support.ingest import ingest, profile
 from tests.support.interrupted import Job, Moment, assert_left_alone, completed_batches
-from transforms.firestore.client import FirestoreTarget
 
 pytestmark = pytest.mark.emulator
 
@@ -22,12 +21,6 @@ BATCHES = 30
 FINISHING = "finishing the batches in flight; a second signal stops at once"
 # Within the batches' own requests: a job sends a few more before.
 LATER = 12
-
-
-@pytest.fixture
-def target(firestore_host, firestore_project, monkeypatch):
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore_host)
-    return FirestoreTarget(firestore_project, emulator_host=firestore_host)
 
 
 @pytest.fixture

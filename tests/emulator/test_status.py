@@ -13,7 +13,6 @@ from pipeline.status import main as status
 from tests.support.clocks import Clock
 from tests.support.ingest import ingest, profile
 from transforms.errors import UsageError
-from transforms.firestore.client import FirestoreTarget
 from transforms.job_ledger import COMPLETED, FAILED, JobDescription, JobLedger, Owner
 from transforms.totals import read_totals
 from transforms.types import BatchOutcome
@@ -29,11 +28,10 @@ def clock():
 
 
 @pytest.fixture
-def target(firestore_host, firestore_project, monkeypatch):
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore_host)
-    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", firestore_project)
+def target(target, monkeypatch):
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", target.project)
     monkeypatch.setenv("COLUMNS", "200")
-    return FirestoreTarget(firestore_project, emulator_host=firestore_host)
+    return target
 
 
 @pytest.fixture

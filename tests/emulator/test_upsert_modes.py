@@ -7,17 +7,10 @@ import pytest
 from tests.support.documents import read_collection
 from tests.support.ingest import ingest, profile
 from transforms.firestore import messages
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.committer import AtomicGroup, Committer
 from transforms.firestore.values import serialised_fields
 
 COUNTS = ("read", "written", "unchanged", "superseded", "dead_letters", "repaired")
-
-
-@pytest.fixture
-def target(firestore_host, firestore_project, monkeypatch):
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore_host)
-    return FirestoreTarget(firestore_project, emulator_host=firestore_host)
 
 
 @pytest.fixture

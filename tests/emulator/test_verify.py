@@ -12,12 +12,6 @@ from transforms.firestore.client import FirestoreTarget
 pytestmark = pytest.mark.emulator
 
 
-@pytest.fixture
-def target(firestore_host, firestore_project, monkeypatch):
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore_host)
-    return FirestoreTarget(firestore_project, emulator_host=firestore_host)
-
-
 def corrupted(documents, share, seed):
     """A copy in which about this share of the documents is wrong; and what is wrong, by id."""
     chance = random.Random(seed)

@@ -16,7 +16,6 @@ from tests.support.memory_store import MemoryStore
 from tests.support.verified import put, remove, verify
 from transforms.batches.stopping import ask_to_stop
 from transforms.firestore import messages
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.committer import AtomicGroup, Committer
 from transforms.firestore.query import Query
 from transforms.firestore.ranges import NameRange, ranges_between
@@ -29,12 +28,6 @@ from transforms.verify.ignored import Ignored
 from transforms.verify.parts import Parts
 
 pytestmark = pytest.mark.emulator
-
-
-@pytest.fixture
-def target(firestore_host, firestore_project, monkeypatch):
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore_host)
-    return FirestoreTarget(firestore_project, emulator_host=firestore_host)
 
 
 class Disturbed(FirestoreStore):
