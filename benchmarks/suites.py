@@ -26,6 +26,7 @@ BIGQUERY_PROJECT = "demo-benchmarks"
 Say = Callable[[str], None]
 
 _WARM_UPS = 3
+_HEAP_GB = 8  # of an emulator: one that runs out of memory is busy with nothing else
 
 
 @dataclass(frozen=True)
@@ -213,7 +214,7 @@ def _run_patiently(
 def _run_chain(suite: Suite, chain: list[Step], emulator: BigQueryEmulator | None, turn: str, say: Say) -> list[Sample]:
     samples = []
     project = _new_project()
-    with firestore_emulator() as host:
+    with firestore_emulator(max_heap_gb=_HEAP_GB) as host:
         environ = {"FIRESTORE_EMULATOR_HOST": host} | _addresses(emulator)
         for _ in range(_WARM_UPS):
             run_case(suite.warm_up.case, dict(suite.warm_up.arguments) | {"project": _new_project()}, environ)

@@ -41,7 +41,7 @@ DEMO_PREFIX = "demo-"
 BUCKET = "firebeam"
 
 # The emulator keeps old versions of every document: without a bound it takes a quarter of the computer's memory.
-_JVM_FLAGS = ("-Xmx2g", "-Duser.language=en")
+_MAX_HEAP_GB = 2
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,12 @@ class BigQueryEmulator:
 
 
 @contextlib.contextmanager
-def firestore_emulator(environ: Mapping[str, str] = os.environ) -> Iterator[str]:
+def firestore_emulator(environ: Mapping[str, str] = os.environ, max_heap_gb: int = _MAX_HEAP_GB) -> Iterator[str]:
     """Yields host and port of a Firestore emulator.
 
     Args:
       environ: where FIRESTORE_EMULATOR_HOST, PATH, HOME and the like are looked up.
+      max_heap_gb: memory for its documents and their old versions; 100,000 profiles need more than two.
 
     Raises:
       EmulatorMissingError: it or Java is not installed; the message names the command.
@@ -84,7 +85,8 @@ def firestore_emulator(environ: Mapping[str, str] = os.environ) -> Iterator[str]
     def command(ports: Sequence[int], directory: Path) -> Sequence[str]:
         # Not gcloud's own wrapper: it leaves Java running when it is ended.
         address = (f"--host={LOOPBACK}", f"--port={ports[0]}")
-        return [str(java), *_JVM_FLAGS, "-cp", str(jar), FIRESTORE_MAIN_CLASS, "start", *address]
+        jvm_flags = (f"-Xmx{max_heap_gb}g", "-Duser.language=en")
+        return [str(java), *jvm_flags, "-cp", str(jar), FIRESTORE_MAIN_CLASS, "start", *address]
 
     with serve(Server("the Firestore emulator", 1, command, _root_of_first_port, dict(environ))) as (port,):
         yield f"{LOOPBACK}:{port}"

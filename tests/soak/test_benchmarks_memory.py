@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.soak, pytest.mark.emulator, pytest.mark.timeout(3_600)
 @pytest.fixture
 def environ(firestore_host):
     """An emulator of the test's own, because it keeps old versions; `firestore_host` skips where none can run."""
-    with firestore_emulator() as host:
+    with firestore_emulator(max_heap_gb=8) as host:
         yield {"FIRESTORE_EMULATOR_HOST": host}
 
 
