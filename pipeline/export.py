@@ -142,7 +142,7 @@ class Plan(JobPlan):
         cursors: dict[str, Any] = {}
         if self.config.cursor_field:
             last = read_last_results(client, self.job_id, opening.attempt, self.retry)
-            if last.get("cursors_of") == self.cursors_of:
+            if last.get("_cursors_of") == self.cursors_of:
                 cursors = last["cursors"]
         if self.method == FILE_LOADS:  # a completed batch says nothing about its rows
             opening = replace(opening, completed=frozenset())

@@ -42,7 +42,8 @@ class Summary:
     """The outcome of a run, in records; `batches`, `retries` (requests) and `overflowed` (values) are what they say.
     `repaired` records are part of the written ones.
 
-    `read` is the sum of `written`, `unchanged`, `superseded` and `dead_letters`, or the run has failed.
+    `read` is the sum of `written`, `unchanged`, `superseded` and `dead_letters`, or the run has failed. Those `results`
+    whose name begins with an underscore are for the job's next run, and not shown.
     """
 
     job_id: str
@@ -134,11 +135,12 @@ class Summary:
             if name == "overflowed":
                 for place, count in itertools.islice(self.overflowed_by.items(), _SHOWN_FIELDS):
                     table.add_row(f"  {escape(place)}", f"{count:,}", style="dim")
-        if self.results:
+        shown = {name: result for name, result in self.results.items() if not name.startswith("_")}
+        if shown:
             table.add_section()
-        for name, result in sorted(self.results.items()):
+        for name, result in sorted(shown.items()):
             table.add_row(name, escape(_shown(result)))
-        if self.results:
+        if shown:
             table.add_section()
         table.add_row("elapsed_s", f"{self.elapsed_s:.1f}")
         table.add_row("first_result_s", "–" if self.first_result_s is None else f"{self.first_result_s:.1f}")

@@ -57,6 +57,14 @@ def test_dead_letters_without_a_reason_do_not_add_up():
     assert (summary(of=of).state, summary(of=of).exit_code(1)) == (FAILED, 1)
 
 
+def test_results_are_shown_but_for_those_that_only_the_next_run_needs():
+    results = {"rows_latest": 1200, "_cursors_of": "c0ffee"}
+    text = shown(Summary.of("export-1", COMPLETED, totals(), STARTED_AT, STARTED_AT + 2.5, None, results))
+    assert "rows_latest" in text
+    assert "1,200" in text
+    assert "cursors_of" not in text
+
+
 @pytest.mark.parametrize("state", [FAILED, INTERRUPTED])
 def test_accounts_that_do_not_add_up_fail_a_run_that_ended_badly_anyway(state):
     assert summary(state, totals(read=99)).exit_code(1) == 1

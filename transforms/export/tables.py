@@ -123,7 +123,7 @@ class ConcludeExport:
         if target.flat and (renamed := renames(existing_columns(target.flat, client=client))):
             results["renamed_fields"] = {each.field: each.column for each in renamed}
         if self.cursor_field:
-            results |= {"cursors": self._cursors(firestore, self.cursor_field), "cursors_of": self.cursors_of}
+            results |= {"cursors": self._cursors(firestore, self.cursor_field), "_cursors_of": self.cursors_of}
         return results
 
     def clean_up(self) -> None:
