@@ -88,6 +88,14 @@ def test_of_one_id_in_several_files_the_last_file_wins_now_and_ever_after(run, t
     assert counts(second) == (2, 0, 1, 1, 0, 0)
 
 
+def test_of_one_id_in_one_batch_the_last_position_wins_although_another_input_had_written_it(run):
+    earlier, last = profile(1, name="earlier"), profile(1, name="last")
+    before = run(last, name="yesterday.jsonl").full
+    today = run(earlier, last, profile(2), name="today.jsonl")
+    assert today.full["cand-00001"] == before["cand-00001"]
+    assert counts(today) == (3, 1, 1, 1, 0, 0)
+
+
 @pytest.mark.parametrize("missing", ["enriched_profiles", "candidates"])
 def test_a_pair_with_a_missing_half_is_repaired_under_its_version(run, target, missing):
     whole = run(profile(1))

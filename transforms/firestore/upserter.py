@@ -58,12 +58,18 @@ def compare(
     keys = [] if layout.mode == OVERWRITE else [entry.key for entry in batch.entries]
     stored = read_stored(client, layout, keys, retry)
     entries, verdicts = [], []
-    for entry in batch.entries:
+    settled: set[str] = set()  # ids whose documents already hold what the last record of the batch says
+    for entry in reversed(batch.entries):
         pair_stored = stored.get(entry.key, NOTHING)
         verdict = judge(_candidate(entry, batch), pair_stored, layout.mode, run)
+        if verdict is Verdict.UNCHANGED:
+            settled.add(entry.key)
+        elif verdict is Verdict.WRITE and entry.key in settled:
+            verdict = Verdict.SUPERSEDED
         verdicts.append(verdict)
         if verdict in (Verdict.WRITE, Verdict.LANDED, Verdict.ROW_OWED):
             entries.append(Compared(*entry, pair_stored))
+    entries.reverse()
     return batch.then(
         entries, unchanged=verdicts.count(Verdict.UNCHANGED), superseded=verdicts.count(Verdict.SUPERSEDED)
     )
