@@ -21,7 +21,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 from apache_beam.pvalue import PCollection
 
 from pipeline.config import option
-from pipeline.jobs import JobConfig, JobPlan, derived_job_id
+from pipeline.jobs import JobConfig, JobPlan, derived_job_id, digest
 from pipeline.sources import Sources
 from pipeline.specs import read_spec
 from transforms.batches.slices import ReadOptions
@@ -210,7 +210,8 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
             NAME, sorted(config.input), config.spec, firestore.project, firestore.database, config.bigquery_table
         ),
         config.parameters(),
-        input_fingerprint=sources.fingerprint,
+        # Also which way the rows go: what a completed batch has done is worth nothing to a run that sends them elsewhere.
+        input_fingerprint=digest(sources.fingerprint, config.bigquery_table, config.bigquery_method),
         spec_fingerprint=to.spec.fingerprint,
         bytes_total=sources.bytes_total,
     )

@@ -199,6 +199,30 @@ def test_what_changed_under_an_unfinished_job_is_named_and_restart_starts_over(
     assert_accounts_add_up(run)
 
 
+def test_rows_are_not_left_out_when_an_unfinished_run_goes_on_with_another_method(
+    firestore_host, target, source, tmp_path, monkeypatch, bigquery, capsys
+):
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", bigquery.rest)
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", bigquery.gcs)
+    table = BigQueryTarget(bigquery.project, "local", target.project.replace("-", "_"), bigquery.rest)
+    flags = (
+        f"--input={source}",
+        "--batch_size=10",
+        f"--bigquery_table={table.project}:{table.dataset}.{table.table}",
+        f"--temp_location=gs://{bigquery.bucket}/temp",
+    )
+    fail(firestore_host, monkeypatch, tmp_path, target, *flags, "--bigquery_method=FILE_LOADS")
+    capsys.readouterr()
+    assert ingest(tmp_path, target, *flags).exit_code == 2
+    said = capsys.readouterr().err
+    assert "the input changed since it began (--bigquery_method was FILE_LOADS, is INSERT_ROWS)" in said
+
+    run = ingest(tmp_path, target, *flags, "--restart")
+    assert run.exit_code == 0, run.summary
+    rows = table.client().query(f"SELECT candidate_id FROM `{table.id}`").result()
+    assert sorted(row["candidate_id"] for row in rows) == sorted(run.flat)
+
+
 def own(target, source, owner, seconds_ago):
     """Somebody else has begun the job of this source and has not been heard of for a while."""
     config, _ = parse(job.NAME, job.Config, [f"--input={source}", f"--project={target.project}"])
