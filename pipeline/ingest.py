@@ -210,7 +210,7 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
             NAME, sorted(config.input), config.spec, firestore.project, firestore.database, config.bigquery_table
         ),
         config.parameters(),
-        # Also which way the rows go: what a completed batch has done is worth nothing to a run that sends them elsewhere.
+        # Also where rows go, and how: what a completed batch has done is worth nothing to a run that goes elsewhere.
         input_fingerprint=digest(sources.fingerprint, config.bigquery_table, config.bigquery_method),
         spec_fingerprint=to.spec.fingerprint,
         bytes_total=sources.bytes_total,
