@@ -31,7 +31,7 @@ from transforms.dead_letters import check_writable
 from transforms.errors import UsageError
 from transforms.firestore.client import FirestoreClient
 from transforms.firestore.tagged_json import iso
-from transforms.firestore.versions import OVERWRITE, VERSIONED, RunIdentity, input_id_of
+from transforms.firestore.versions import ALL_ROWS, NO_ROWS, OVERWRITE, VERSIONED, RunIdentity, input_id_of
 from transforms.job_ledger import JobDescription
 from transforms.ledger import CompleteBatch, CompleteJob
 from transforms.past_jobs import finish_times, input_ids, stored_job
@@ -167,7 +167,9 @@ class _ReplayLetters(beam.PTransform[PBegin, PCollection[str]]):
     def expand(self, begin: PBegin) -> PCollection[str]:
         job, plan, ledger = self._job, self._plan, self._plan.ledger
         # A document that this job wrote from this batch is the letter's own, whenever that was: its row may be missing.
-        identity = RunIdentity(job.job_id, _EPOCH, job.input_ids, yields=True)
+        # One that somebody else wrote before, to the same effect, tells nothing of the row.
+        rows_known = NO_ROWS if job.to.table else ALL_ROWS
+        identity = RunIdentity(job.job_id, _EPOCH, job.input_ids, rows_known, yields=True)
         run = ReplayRun(plan.job_id, iso(plan.run.started_at), plan.config.max_attempts)
         batch_ids = [batch_id for batch_id in job.batches if batch_id not in plan.run.completed]
         batches = (

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 from apache_beam.io.filesystems import FileSystems
 
+from tests.support.documents import read_collection
 from tests.support.ingest import profile
 from tests.support.replay_desk import PROFILES, Desk, nameless
 from transforms.batches.dead_letter_files import LetterFolder, ReplayRun
 from transforms.firestore import messages
 from transforms.firestore.committer import AtomicGroup, Committer
+from transforms.firestore.tagged_json import iso
 from transforms.types import DeadLetter
 
 pytestmark = pytest.mark.emulator
@@ -324,6 +326,37 @@ def test_a_row_that_was_refused_is_sent_again_although_its_documents_are_unchang
     (desk.letters / "permanent" / f"{meta['batch_id']}.jsonl").write_text(json.dumps(letter) + "\n")
 
     assert desk.replay(f"--bigquery_table={name}") == (0, (1, 1, 0, 0, 0))
+    assert desk.places() == {"replayed": 1}
+    assert ids_in(table) == ["cand-00001"]
+    assert desk.full == documents
+
+
+def test_a_row_that_was_refused_is_sent_again_although_another_job_wrote_its_documents(desk, table):
+    """As above, but the documents were there before the job whose row was refused, which left them unchanged."""
+    desk.ingest(profile(1), name="before.jsonl")
+    second = desk.ingest(profile(1), name="after.jsonl")
+    assert second.summary["unchanged"] == 1
+    documents, job_id = desk.full, second.summary["job_id"]
+    ((batch_id, batch),) = read_collection(desk.target, f"pipeline_jobs/{job_id}/batches").items()
+    letter = {
+        "job": "ingest",
+        "job_id": job_id,
+        "batch_id": batch_id,
+        "time": iso(batch["completed_at"]),
+        "step": "InsertRows",
+        "record_id": "cand-00001",
+        "source": batch["source"],
+        "line": 1,
+        "position": 0,
+        "code": "STOPPED",
+        "message": "the row is missing",
+        "attempts": 1,
+        "record_text": json.dumps(profile(1)),
+    }
+    (desk.letters / "retryable").mkdir(parents=True, exist_ok=True)
+    (desk.letters / "retryable" / f"{batch_id}.jsonl").write_text(json.dumps(letter) + "\n")
+
+    assert desk.replay(f"--bigquery_table={table.project}:{table.dataset}.{table.table}") == (0, (1, 0, 1, 0, 0))
     assert desk.places() == {"replayed": 1}
     assert ids_in(table) == ["cand-00001"]
     assert desk.full == documents
