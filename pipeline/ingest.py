@@ -299,16 +299,20 @@ def compare_batches(
 
 
 def write_batches(
-    compared: PCollection[Batch[Compared]], to: Destination, run: RunIdentity
+    compared: PCollection[Batch[Compared]], to: Destination, run: RunIdentity, *, may_all_be_bad: bool = False
 ) -> PCollection[Batch[Written]]:
-    """The second half: documents, and the rows that are inserted within their batch."""
+    """The second half: documents, and the rows that are inserted within their batch.
+
+    Args:
+      may_all_be_bad: the records have failed before, so it says nothing of the job that all of a batch fail again.
+    """
     written: PCollection[Batch[Written]] = (
         compared
         | "FlattenRecords" >> FlattenRecords(to.spec)
-        | "UpsertPairs" >> UpsertPairs(to.layout, run, to.limits, to.retry, to.max_writes_per_s)
+        | "UpsertPairs" >> UpsertPairs(to.layout, run, to.limits, to.retry, to.max_writes_per_s, may_all_be_bad)
     )
     if to.table and to.table.method == INSERT_ROWS:
-        written = written | "InsertRows" >> InsertRows(to.table.target, to.table.columns)
+        written = written | "InsertRows" >> InsertRows(to.table.target, to.table.columns, may_all_be_bad)
     return written
 
 

@@ -181,7 +181,7 @@ class _ReplayLetters(beam.PTransform[PBegin, PCollection[str]]):
         compared = ingest.compare_batches(batches, job.to, identity, ledger)
         current = compared | "SetAsideOlder" >> SetAsideOlder(job.input_ids, plan.finished_at)
         cleared: PCollection[str] = (
-            ingest.write_batches(current, job.to, identity)
+            ingest.write_batches(current, job.to, identity, may_all_be_bad=True)
             | "SettleLetters" >> SettleLetters(plan.folder, run)
             | "CompleteBatch" >> CompleteBatch(ledger)
             | "ClearLetters" >> ClearLetters(plan.folder, run.run)

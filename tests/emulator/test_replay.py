@@ -8,8 +8,10 @@ import pytest
 from apache_beam.io.filesystems import FileSystems
 
 from tests.support.documents import read_collection
+from tests.support.faulty_firestore import FaultyFirestore
 from tests.support.ingest import profile
 from tests.support.replay_desk import PROFILES, Desk, nameless
+from tests.support.scripted_firestore import Refusal
 from transforms.batches.dead_letter_files import LetterFolder, ReplayRun
 from transforms.firestore import messages
 from transforms.firestore.committer import AtomicGroup, Committer
@@ -68,6 +70,23 @@ def test_attempts_are_counted_until_a_letter_is_parked(desk):
     assert desk.places() == {"parked": 2}
     assert [letter["attempts"] for letter in desk.lines("parked")] == [3, 3]
     assert desk.replay("--max_attempts=3") == (0, (0, 0, 0, 0, 0))
+
+
+def test_letters_of_a_batch_that_are_all_refused_again_alike_are_counted_and_stop_nothing(
+    desk, firestore_host, monkeypatch
+):
+    def refuse(request):
+        is_bad = request.rpc == "Commit" and b"/candidates/" in request.body and b"Bad Company" in request.body
+        return Refusal("INVALID_ARGUMENT", "the value of field x is wrong") if is_bad else None
+
+    bad = [profile(n, candidate_id=f"bad-{n}", current_position={"company": "Bad Company"}) for n in range(12)]
+    with FaultyFirestore(firestore_host, refuse=refuse) as server:
+        monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", server.host)
+        first = desk.ingest(profile(0), *bad)
+        second = desk.ingest(profile(0), *bad)
+        assert [run.summary["dead_letters"] for run in (first, second)] == [12, 12], second.summary
+        assert desk.replay() == (0, (12, 0, 0, 0, 12))
+    assert [letter["attempts"] for letter in desk.lines("permanent")] == [2] * 12
 
 
 def test_more_failures_than_the_share_allowed_is_exit_code_4(desk):

@@ -32,26 +32,28 @@ class InsertRows(beam.PTransform[PCollection[Batch[Written]], PCollection[Batch[
     Args:
       target: an existing table.
       columns: of the table.
+      may_all_be_bad: as in `RowInserter`.
     """
 
-    def __init__(self, target: BigQueryTarget, columns: Sequence[Column]):
+    def __init__(self, target: BigQueryTarget, columns: Sequence[Column], may_all_be_bad: bool = False):
         super().__init__()
-        self._target, self._columns = target, tuple(columns)
+        self._target, self._columns, self._may_all_be_bad = target, tuple(columns), may_all_be_bad
 
     def expand(self, batches: PCollection[Batch[Written]]) -> PCollection[Batch[Written]]:
         inserted: PCollection[Batch[Written]] = batches | "Insert" >> beam.ParDo(
-            _InsertRowsFn(self._target, self._columns)
+            _InsertRowsFn(self._target, self._columns, self._may_all_be_bad)
         )
         return inserted
 
 
 class _InsertRowsFn(beam.DoFn):
-    def __init__(self, target: BigQueryTarget, columns: tuple[Column, ...]):
+    def __init__(self, target: BigQueryTarget, columns: tuple[Column, ...], may_all_be_bad: bool):
         super().__init__()
-        self._target, self._columns = target, columns
+        self._target, self._columns, self._may_all_be_bad = target, columns, may_all_be_bad
 
     def setup(self) -> None:
-        encoder, inserter = RowEncoder(self._columns), RowInserter(self._target)
+        encoder = RowEncoder(self._columns)
+        inserter = RowInserter(self._target, may_all_be_bad=self._may_all_be_bad)
         self._background = Background(partial(insert, encoder=encoder, inserter=inserter))
 
     def start_bundle(self) -> None:

@@ -85,6 +85,7 @@ class RowInserter:
       timeout_s: of one request.
       retry: of a request or row that met a passing failure.
       missing_table_retry: of a table that is not found; the streaming back end learns of a new one with some delay.
+      may_all_be_bad: the rows have failed before, so it says nothing of the table that all of them are refused again.
       sleep, random: injected.
     """
 
@@ -97,6 +98,7 @@ class RowInserter:
         timeout_s: float = 60.0,
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008  # frozen
         missing_table_retry: RetryPolicy = RetryPolicy(max_attempts=6, initial_s=2.0, max_s=30.0),  # noqa: B008
+        may_all_be_bad: bool = False,
         sleep: Callable[[float], None] = time.sleep,
         random: Callable[[], float] = random.random,
     ):
@@ -111,6 +113,7 @@ class RowInserter:
         self._timeout_s = timeout_s
         self._retry = retry
         self._missing_table_retry = missing_table_retry
+        self._may_all_be_bad = may_all_be_bad
         self._sleep = sleep
         self._random = random
         self._table_seen = False
@@ -133,7 +136,7 @@ class RowInserter:
         queue = deque(self._packed(call))
         while queue:
             queue.extendleft(reversed(self._send(call, queue.popleft())))
-        check_that_rows_are_at_fault(self._table, len(rows), call.rejected)
+        check_that_rows_are_at_fault(self._table, len(rows), call.rejected, self._may_all_be_bad)
         return call.result()
 
     def _packed(self, call: _Call) -> list[list[int]]:
@@ -273,7 +276,9 @@ def upper_snake(reason: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", reason).upper()
 
 
-def check_that_rows_are_at_fault(table: str, rows: int, rejected: Sequence[Rejected]) -> None:
+def check_that_rows_are_at_fault(
+    table: str, rows: int, rejected: Sequence[Rejected], may_all_be_bad: bool = False
+) -> None:
     """Stops the job when BigQuery refuses every one of many rows for one and the same reason."""
     if rows < _ALIKE_ROWS or len(rejected) < rows:
         return
@@ -281,6 +286,8 @@ def check_that_rows_are_at_fault(table: str, rows: int, rejected: Sequence[Rejec
         first = rejected[0]
         if first.retryable and first.code != _UNKNOWN_COLUMN:
             raise TransientError(f"BigQuery table {table}: no row was taken: {first.message}")
+        if may_all_be_bad:
+            return
         raise JobError(
             f"BigQuery table {table} refuses every row alike: {first.message}. "
             "Compare the table's schema with the spec; if a column was just added, start again in a few minutes"

@@ -66,13 +66,16 @@ class Committer:
         self._qos = qos or QualityOfService()
         self._sleep, self._random = sleep, random
 
-    def commit(self, groups: Iterable[AtomicGroup], *, guarded: bool = False) -> CommitReport:
+    def commit(
+        self, groups: Iterable[AtomicGroup], *, guarded: bool = False, may_all_be_bad: bool = False
+    ) -> CommitReport:
         """Commits every group and says what became of each.
 
         Args:
           groups: in the order of their outcomes.
           guarded: they carry preconditions, and the caller reads again when a Commit met a conflict: its groups are
             Conflicted then. Otherwise a conflict is a refusal like any other, and halving finds the group at fault.
+          may_all_be_bad: the caller judges for itself what it means that every group was refused alike.
 
         Raises:
           TransientError: a request failed `retry.max_attempts` times. What was acknowledged before stays written.
@@ -93,7 +96,8 @@ class Committer:
         by_position = {settled.item: settled.outcome for settled in outbox.take_settled()}
         outcomes = [by_position[position] for position in range(len(by_position))]
         _refuse_contended(outcomes)
-        _refuse_unanimous(outcomes)
+        if not may_all_be_bad:
+            refuse_unanimous(outcomes)
         return CommitReport(outcomes, outbox.retries, outbox.throttled_s)
 
 
@@ -107,7 +111,7 @@ def _refuse_contended(outcomes: list[Outcome]) -> None:
             )
 
 
-def _refuse_unanimous(outcomes: list[Outcome]) -> None:
+def refuse_unanimous(outcomes: list[Outcome]) -> None:
     """Raises JobError if every group was refused, for one reason, and they are too many for a coincidence."""
     refusals = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
     if len(refusals) == len(outcomes) >= _MIN_ALIKE and len({refusal.code for refusal in refusals}) == 1:

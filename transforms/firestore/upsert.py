@@ -71,6 +71,7 @@ class UpsertPairs(beam.PTransform[PCollection[Batch[Flat]], PCollection[Batch[Wr
       limits: of one Commit.
       retry: of a transient failure.
       max_writes_per_s: of the whole job: see `QosSettings`; off on the emulator.
+      may_all_be_bad: as in `Upserter`.
       now: seconds since the epoch; injected by tests.
     """
 
@@ -81,17 +82,18 @@ class UpsertPairs(beam.PTransform[PCollection[Batch[Flat]], PCollection[Batch[Wr
         limits: RequestLimits,
         retry: RetryPolicy | None = None,
         max_writes_per_s: float | None = None,
+        may_all_be_bad: bool = False,
         now: Callable[[], float] = time.time,
     ):
         super().__init__()
         self._layout, self._run, self._limits, self._retry = layout, run, limits, retry or RetryPolicy()
-        self._max_writes_per_s, self._now = max_writes_per_s, now
+        self._max_writes_per_s, self._may_all_be_bad, self._now = max_writes_per_s, may_all_be_bad, now
 
     def expand(self, batches: PCollection[Batch[Flat]]) -> PCollection[Batch[Written]]:
         qos = OFF
         if not self._layout.target.emulator_host:
             qos = QosSettings(self._max_writes_per_s, declared_parallelism(batches.pipeline.options))
-        fn = _UpsertFn(self._layout, self._run, self._limits, self._retry, qos, self._now)
+        fn = _UpsertFn(self._layout, self._run, self._limits, self._retry, qos, self._may_all_be_bad, self._now)
         written: PCollection[Batch[Written]] = batches | "Commit" >> beam.ParDo(fn)
         return written
 
@@ -104,11 +106,12 @@ class _UpsertFn(beam.DoFn):
         limits: RequestLimits,
         retry: RetryPolicy,
         qos: QosSettings,
+        may_all_be_bad: bool,
         now: Callable[[], float],
     ):
         super().__init__()
         self._layout, self._run, self._limits, self._retry, self._now = layout, run, limits, retry, now
-        self._qos = qos
+        self._qos, self._may_all_be_bad = qos, may_all_be_bad
         self._throttled = Metrics.counter("UpsertPairs", "cumulativeThrottlingSeconds")
 
     def setup(self) -> None:
@@ -120,6 +123,7 @@ class _UpsertFn(beam.DoFn):
             self._limits,
             self._retry,
             self._qos.shared(target.name),
+            may_all_be_bad=self._may_all_be_bad,
             now=self._now,
         )
 

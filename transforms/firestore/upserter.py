@@ -21,7 +21,7 @@ from typing import Any
 
 from transforms.errors import RecordError
 from transforms.firestore.client import FirestoreClient
-from transforms.firestore.committer import AtomicGroup, Committer, Conflicted, Landed, Refused
+from transforms.firestore.committer import AtomicGroup, Committer, Conflicted, Landed, Refused, refuse_unanimous
 from transforms.firestore.fetch import fetch_all
 from transforms.firestore.packing import RequestLimits
 from transforms.firestore.pairs import PairLayout, meta_of, pair
@@ -90,6 +90,7 @@ class Upserter:
     """Writes batches of pairs, for whoever has a client.
 
     Args:
+      may_all_be_bad: the records have failed before, so it says nothing of the job that all of a batch fail again.
       now: seconds since the epoch.
       sleep, random: injected by tests.
     """
@@ -103,10 +104,12 @@ class Upserter:
         retry: RetryPolicy,
         qos: QualityOfService | None = None,
         *,
+        may_all_be_bad: bool = False,
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
         random: Callable[[], float] = _random.random,
     ):
+        self._may_all_be_bad = may_all_be_bad
         self._client, self._layout, self._run, self._limits, self._retry = client, layout, run, limits, retry
         self._qos, self._now, self._sleep, self._random = qos, now, sleep, random
         self._throttled_s = 0.0
@@ -176,7 +179,10 @@ class Upserter:
                 sent.append((entry, meta))
                 yield group
 
-        report = self._committer(max_pairs).commit(groups(), guarded=self._layout.mode != OVERWRITE)
+        guarded = self._layout.mode != OVERWRITE
+        report = self._committer(max_pairs).commit(groups(), guarded=guarded, may_all_be_bad=True)
+        if not (self._may_all_be_bad or books.has_stored):
+            refuse_unanimous(report.outcomes)
         books.retries += report.retries
         self._throttled_s += report.throttled_s
         conflicted = []
@@ -229,6 +235,11 @@ class _Books:
         self._torn: set[str] = set()
         self._written: list[Written] = []
         self._dead_letters: list[DeadLetter] = []
+
+    @property
+    def has_stored(self) -> bool:
+        """Whether Firestore holds any record of the batch, so that it is not the job that is wrong."""
+        return bool(self._written or self._unchanged or self.batch.unchanged)
 
     def supersede(self, entries: Sequence[Flat]) -> list[Flat]:
         """The last record of every id."""

@@ -251,17 +251,25 @@ def test_rows_that_are_all_refused_alike_stop_the_job(
     assert len(service.requests) == attempts
 
 
+def test_rows_that_failed_before_may_all_be_refused_alike(
+    service: Any, sleeper: Sleeper, refused_rows: Callable[..., Any]
+) -> None:
+    service.script = [refused_rows(*[(n, "invalid", "age", "bad") for n in range(20)])]
+    assert len(insert(inserter_for(service.target, sleeper, may_all_be_bad=True), 20).rejected) == 20
+
+
 def test_a_few_rows_may_all_be_bad(inserter: RowInserter, service: Any, refused_rows: Callable[..., Any]) -> None:
     service.script = [refused_rows(*[(n, "invalid", "age", "bad") for n in range(19)])]
     assert len(insert(inserter, 19).rejected) == 19
 
 
+@pytest.mark.parametrize("may_all_be_bad", [False, True])
 def test_rows_that_all_meet_passing_failures_are_an_outage(
-    inserter: RowInserter, service: Any, refused_rows: Callable[..., Any]
+    service: Any, sleeper: Sleeper, refused_rows: Callable[..., Any], may_all_be_bad: bool
 ) -> None:
     service.script = [refused_rows(*[(n, "backendError", "", "try again") for n in range(20)])] * 9
     with pytest.raises(TransientError, match="no row was taken: try again"):
-        insert(inserter, 20)
+        insert(inserter_for(service.target, sleeper, may_all_be_bad=may_all_be_bad), 20)
 
 
 def test_rows_are_packed_by_number(service: Any, sleeper: Sleeper) -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.scripted_firestore import PROJECT, Refusal, ScriptedFirestore
+from transforms.errors import JobError
 from transforms.firestore import messages
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.committer import CommitLimits
@@ -39,16 +40,12 @@ def flat(key, position=0, value=None, flat_fields=None, raw=None):
     )
 
 
-def batch(*entries):
-    return Batch("b-0", "in.jsonl", len(entries), tuple(entries))
-
-
 def meta(entry, mode=VERSIONED):
     candidate = Candidate(entry.content_hash, "in.jsonl", entry.record.position, "b-0")
     return meta_of(entry, candidate, layout(mode), RUN.job_id, MOMENT)
 
 
-def write(server, *entries, mode=VERSIONED):
+def write(server, *entries, mode=VERSIONED, unchanged=0, **options):
     upserter = Upserter(
         server.target.connect(),
         layout(mode, server.target),
@@ -58,8 +55,9 @@ def write(server, *entries, mode=VERSIONED):
         now=MOMENT.timestamp,
         sleep=lambda _: None,
         random=lambda: 0.0,
+        **options,
     )
-    return upserter.upsert(batch(*entries))
+    return upserter.upsert(Batch("b-0", "in.jsonl", len(entries) + unchanged, tuple(entries), unchanged=unchanged))
 
 
 def stored(server):
@@ -168,6 +166,26 @@ def test_a_pair_that_the_service_refuses_is_a_dead_letter_with_its_words():
     assert letter.original == {"name": "bo"}
     assert done.retries == 1
     assert stored(server).keys() == {"profiles/ada", "candidates/ada"}  # neither half of the refused pair
+
+
+def refuse_all(request, earlier):
+    raise Refusal("INVALID_ARGUMENT", "the value of field x is wrong")
+
+
+def test_pairs_that_are_all_refused_alike_are_the_job_s_fault():
+    with ScriptedFirestore(refuse_all) as server:
+        with pytest.raises(JobError, match=r"refused all 20 writes of a batch alike.*: the value of field x is wrong"):
+            write(server, *(flat(f"bad-{n}", n) for n in range(20)))
+
+
+@pytest.mark.parametrize(
+    "options", [{"unchanged": 480}, {"may_all_be_bad": True}], ids=["the others are stored", "they failed before"]
+)
+def test_what_is_left_of_a_batch_may_be_refused_as_a_whole(options):
+    """As when a batch is done again, in which these were the only ones that did not land; or when they are replayed."""
+    with ScriptedFirestore(refuse_all) as server:
+        done = write(server, *(flat(f"bad-{n}", n) for n in range(20)), **options)
+    assert [letter.code for letter in done.dead_letters] == ["INVALID_ARGUMENT"] * 20
 
 
 def test_a_dead_letter_of_a_record_with_bytes_of_its_own_keeps_those():
