@@ -28,8 +28,9 @@ CLOUD_STALE_AFTER_S = 1800.0
 
 _DATAFLOW = "dataflow:"
 
-# The steps whose dead letters are rows that the table lacks although the documents are there.
-_ROW_STEPS = frozenset({"InsertRows", "LoadRows"})
+# The steps whose dead letters the same input may land all the same: their rows may be missing, although a replay, or
+# somebody else, has written the documents.
+_ROW_STEPS = frozenset({"UpsertPairs", "InsertRows", "LoadRows"})
 
 
 @dataclass(frozen=True)
@@ -148,14 +149,16 @@ def rows_known_after(stored: Mapping[str, Any], description: JobDescription) -> 
     """Which rows the table has after the run before: all of the same input, those of this job's own records, or none
     that is known of."""
     same_table = stored["parameters"].get("bigquery_table") == description.parameters.get("bigquery_table")
-    refused = any(reason["step"] in _ROW_STEPS for reason in stored["totals"].get("dead_letters", ()))
-    if stored["state"] != COMPLETED or not same_table or refused:
+    steps = {reason["step"] for reason in stored["totals"].get("dead_letters", ())}
+    if stored["state"] != COMPLETED or not same_table or steps & _ROW_STEPS:
         return NO_ROWS
     same_input = (stored["input_fingerprint"], stored["spec_fingerprint"]) == (
         description.input_fingerprint,
         description.spec_fingerprint,
     )
-    return ALL_ROWS if same_input else OWN_ROWS
+    if same_input:
+        return ALL_ROWS
+    return NO_ROWS if steps else OWN_ROWS  # a replay with another spec may have written what was given up
 
 
 def refuse_if_changed(stored: Mapping[str, Any], description: JobDescription) -> None:

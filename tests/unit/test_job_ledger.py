@@ -1,5 +1,6 @@
 """The ledger of one job over a scripted Firestore: answers that get lost, conflicts that are none, and real ones."""
 
+import dataclasses
 import os
 import socket
 import subprocess
@@ -11,7 +12,9 @@ from tests.support.scripted_firestore import Refusal, ScriptedFirestore
 from transforms.errors import JobError, TransientError
 from transforms.firestore import messages
 from transforms.firestore.values import serialised_fields
-from transforms.job_ledger import JobDescription, JobLedger, Owner
+from transforms.firestore.versions import ALL_ROWS, NO_ROWS, OWN_ROWS
+from transforms.job_ledger import COMPLETED, JobDescription, JobLedger, Owner
+from transforms.job_runs import rows_known_after
 from transforms.retry import RetryPolicy
 
 JOB = JobDescription("ingest", "ingest-1", {}, "input", "spec")
@@ -94,6 +97,43 @@ def test_a_ledger_that_may_not_be_written_says_what_to_fix():
     with ScriptedFirestore(at(range(9), denied)) as server:
         with pytest.raises(JobError, match=r"PERMISSION_DENIED: .* Grant the job's account roles/datastore\.user"):
             opened(server)
+
+
+# Rows.
+
+
+def finished(*steps, **changed):
+    """The document of a run that ended with a dead letter of each of these steps."""
+    letters = [{"step": step, "code": "X", "count": 1} for step in steps]
+    stored = {
+        "state": COMPLETED,
+        "parameters": {"bigquery_table": "p:d.t"},
+        "input_fingerprint": "input",
+        "spec_fingerprint": "spec",
+        "totals": {"dead_letters": letters},
+    }
+    return {**stored, **changed}
+
+
+@pytest.mark.parametrize(
+    ("stored", "known"),
+    [
+        (finished(), ALL_ROWS),
+        (finished("FlattenRecords"), ALL_ROWS),
+        (finished(input_fingerprint="another"), OWN_ROWS),
+        (finished(spec_fingerprint="another"), OWN_ROWS),
+        (finished("InsertRows"), NO_ROWS),
+        (finished("LoadRows"), NO_ROWS),
+        (finished(state="failed"), NO_ROWS),
+        (finished(parameters={"bigquery_table": None}), NO_ROWS),
+        # What was given up then may have been replayed since, and its row may have been refused, or never sent.
+        (finished("UpsertPairs"), NO_ROWS),
+        (finished("FlattenRecords", spec_fingerprint="another"), NO_ROWS),
+    ],
+)
+def test_rows_are_known_only_of_records_that_no_replay_may_have_written(stored, known):
+    description = dataclasses.replace(JOB, parameters={"bigquery_table": "p:d.t"})
+    assert rows_known_after(stored, description) == known
 
 
 # Owners.
