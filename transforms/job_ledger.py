@@ -21,7 +21,7 @@ from __future__ import annotations
 import datetime
 import random as _random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -126,8 +126,12 @@ class JobLedger:
             opening = Opening(stored["attempt"] + 1 if stored else 1, moment, False, rows_known=rows_known)
         self._write_job(description, owner, opening, moment)
         # Also behind a resumed run: the process that began it may have died before it had removed them all.
-        self._remove_batches_before(opening.attempt)
-        return replace(opening, completed=self._completed_batches()) if opening.resumed else opening
+        self._remove(self._batches("attempt", _LESS_THAN, opening.attempt))
+        if not opening.resumed:
+            return opening
+        # Only runs whose batches are all done again have any, and what is refused again is taken back again.
+        self._remove(self._batches("state", _EQUAL, CORRECTION))
+        return replace(opening, completed=self._completed_batches())
 
     def heartbeat(self) -> None:
         """Says that the job is still being run.
@@ -301,10 +305,9 @@ class JobLedger:
     def _completed_batches(self) -> frozenset[str]:
         return frozenset(_id_of(document) for document in self._batches("state", _EQUAL, COMPLETED))
 
-    def _remove_batches_before(self, attempt: int) -> None:
+    def _remove(self, documents: Iterable[Any]) -> None:
         """Removes what earlier runs left, so that totals are those of this one."""
-        writes = (messages.delete(document.name) for document in self._batches("attempt", _LESS_THAN, attempt))
-        self._committer.commit(AtomicGroup((write,)) for write in writes)
+        self._committer.commit(AtomicGroup((messages.delete(document.name),)) for document in documents)
 
     def _batches(self, field_path: str, operator: int, value: Any) -> Iterator[Any]:
         """The names of the batches whose field compares so, as documents without fields."""
