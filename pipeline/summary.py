@@ -89,6 +89,7 @@ class Summary:
                 "please report this with the summary"
             )
         first = totals.first_completed_at
+        first_s = None if first is None else round(first.timestamp() - started_at, 3)
         return cls(
             job_id=job_id,
             state=state,
@@ -103,7 +104,7 @@ class Summary:
             overflowed=totals.overflowed,
             repaired=totals.repaired,
             elapsed_s=round(finished_at - started_at, 3),
-            first_result_s=None if first is None else round(first.timestamp() - started_at, 3),
+            first_result_s=first_s if first_s is not None and first_s >= 0 else None,  # less: of the run before
             error=error,
             overflowed_by=dict(totals.overflowed_by.most_common()),
             results=results or {},

@@ -120,6 +120,12 @@ def test_dead_letters_are_broken_down_most_frequent_first_and_corrected_ones_lef
     assert summary(of=of).dead_letters_by == (Reason("B", "OFTEN", 5), Reason("A", "RARE", 1))
 
 
+def test_a_run_that_went_on_has_no_first_result_of_its_predecessor():
+    before, after = (datetime.datetime.fromtimestamp(STARTED_AT + s, datetime.timezone.utc) for s in (-60, 1))
+    assert summary(of=totals(first_completed_at=after)).first_result_s == 1
+    assert summary(of=totals(first_completed_at=before)).first_result_s is None
+
+
 def test_the_table_shows_job_state_and_every_number():
     text = shown(summary(of=totals(written=1_234_567, retries=3)))
     assert "ingest-1: completed" in text
