@@ -17,6 +17,7 @@ import random as _random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from transforms.errors import RecordError
@@ -43,6 +44,10 @@ from transforms.types import Batch, Compared, DeadLetter, Flat, Keyed, Written
 
 _STEP = "UpsertPairs"
 _READ_TIMEOUT_S = 60.0
+
+# Of a request; the rest is for the database's name and the mask. A name has a tag and a length before it.
+_SHARE_OF_NAMES = 0.9
+_NAME_OVERHEAD_BYTES = 4
 
 # How often a Commit that met a conflict is sent as it is; then its size is halved each time; then a pair that still
 # conflicts, alone, is tried so often.
@@ -82,8 +87,27 @@ def read_stored(
     names = layout.names(dict.fromkeys(keys))
     if not names:
         return {}
-    answers = fetch_all(client, lambda: client.batch_get(names, (META_FIELD,), _READ_TIMEOUT_S), retry)
+    answers: list[Any] = []
+    for part in _requests(names, client.target.max_request_bytes):
+        answers += fetch_all(client, partial(client.batch_get, part, (META_FIELD,), _READ_TIMEOUT_S), retry)
     return stored_pairs(answers, layout.full_prefix, layout.flat_prefix)
+
+
+def _requests(names: Sequence[str], max_request_bytes: int) -> Iterator[Sequence[str]]:
+    """The names of one BatchGetDocuments after the other: nearly always of a single one.
+
+    >>> [len(part) for part in _requests(["x" * 100] * 10, 600)]
+    [5, 5]
+    """
+    budget = int(max_request_bytes * _SHARE_OF_NAMES)
+    first = held_bytes = 0
+    for at, name in enumerate(names):
+        size = len(name.encode()) + _NAME_OVERHEAD_BYTES
+        if held_bytes + size > budget and at > first:
+            yield names[first:at]
+            first, held_bytes = at, 0
+        held_bytes += size
+    yield names[first:]
 
 
 class Upserter:

@@ -12,7 +12,7 @@ from transforms.firestore import messages
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.committer import CommitLimits
 from transforms.firestore.pairs import PairLayout, meta_of, pair
-from transforms.firestore.upserter import Upserter, supersede
+from transforms.firestore.upserter import Upserter, read_stored, supersede
 from transforms.firestore.values import decode_fields, serialised_fields
 from transforms.firestore.versions import META_FIELD, MODES, NOTHING, OVERWRITE, VERSIONED, Candidate, RunIdentity
 from transforms.retry import RetryPolicy
@@ -63,6 +63,19 @@ def write(server, *entries, mode=VERSIONED, unchanged=0, **options):
 def stored(server):
     name = server.target.document_name("")
     return {path.removeprefix(name): decode_fields(document.fields) for path, document in server.documents.items()}
+
+
+def test_a_batch_of_long_ids_is_read_in_requests_that_the_service_takes():
+    def refuse_large(request, earlier):
+        if request.ByteSize() > server.target.max_request_bytes:
+            raise Refusal("RESOURCE_EXHAUSTED", "gRPC message exceeds maximum size 4194304: 5854046")
+
+    keys = [f"{n:04}-{'é' * 740}" for n in range(1_500)]
+    with ScriptedFirestore(on_read=refuse_large) as server:
+        write(server, flat(keys[0]), flat(keys[-1]))
+        found = read_stored(server.target.connect(), layout(target=server.target), keys, RetryPolicy(1))
+        assert found.keys() == {keys[0], keys[-1]}
+        assert len(server.reads) == 2
 
 
 @given(keys=st.lists(st.sampled_from("abcdef"), max_size=30))
