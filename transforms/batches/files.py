@@ -56,7 +56,8 @@ def match_inputs(patterns: Sequence[str]) -> list[InputFile]:
     """Finds the files of `--input`: local or gs://, globs, several; each file once, sorted by path.
 
     Raises:
-      UsageError: a pattern matches nothing, is a directory, or cannot be listed; the message names it.
+      UsageError: a pattern matches nothing, is a directory, or cannot be listed, or a file has a name that cannot be
+        kept; the message names it.
     """
     if not patterns:
         raise UsageError("no input: name at least one file or pattern with --input")
@@ -162,7 +163,10 @@ def _input_file(metadata: FileMetadata) -> InputFile:
     path, size, modified_s = metadata.path, metadata.size_in_bytes, metadata.last_updated_in_seconds
     if _is_local(path):
         path = os.path.normpath(path)
-    fingerprint = hashlib.sha256(path.encode("utf-8", "surrogateescape"))
+    try:
+        fingerprint = hashlib.sha256(path.encode())
+    except UnicodeEncodeError:  # it could not be kept as the source of a record
+        raise UsageError(f"--input {path!r} has a name that is not UTF-8; rename the file") from None
     if _is_local(path) and size <= _MAX_HASHED_BYTES:
         with _readable(path) as file:
             while block := file.read(BLOCK_BYTES):

@@ -1,3 +1,4 @@
+import os
 import re
 from pathlib import Path
 
@@ -47,6 +48,12 @@ def test_a_directory_is_a_usage_error_that_says_to_add_a_star(tmp_path: Path) ->
 def test_an_unknown_scheme_is_a_usage_error_that_names_the_pattern() -> None:
     with pytest.raises(UsageError, match=r"cannot list --input nosuch://bucket/a\.jsonl"):
         match_inputs(["nosuch://bucket/a.jsonl"])
+
+
+def test_a_file_whose_name_is_not_utf8_is_refused_before_anything_starts(tmp_path):
+    (tmp_path / os.fsdecode(b"caf\xe9.jsonl")).write_bytes(b"{}\n")
+    with pytest.raises(UsageError, match=r"caf\\udce9\.jsonl' has a name that is not UTF-8; rename the file"):
+        match_inputs([f"{tmp_path}/*.jsonl"])
 
 
 def test_a_file_with_brackets_in_its_name_is_found_by_its_name(tmp_path: Path) -> None:
