@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import psutil
+
 from transforms.errors import UsageError
 from transforms.firestore.versions import ALL_ROWS, NO_ROWS, OWN_ROWS
 
@@ -87,12 +89,11 @@ class Owner:
         if self.host != socket.gethostname():
             return False
         try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
+            return psutil.Process(self.pid).status() == psutil.STATUS_ZOMBIE  # nobody has asked for its exit code yet
+        except psutil.NoSuchProcess:
             return True
-        except PermissionError:  # it lives, and is somebody else's
+        except psutil.AccessDenied:  # it lives, and is somebody else's
             return False
-        return False
 
     def __str__(self) -> str:
         if self.dataflow_job:

@@ -157,5 +157,13 @@ def test_only_a_process_of_this_host_is_known_to_be_dead(owner, is_dead):
     assert owner().is_dead_here is is_dead
 
 
+def test_a_process_that_was_killed_and_that_its_parent_has_not_asked_about_yet_is_dead():
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        assert not Owner(pid=process.pid).is_dead_here
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and stays a zombie
+        assert Owner(pid=process.pid).is_dead_here
+
+
 def test_an_owner_is_this_process_unless_told_otherwise():
     assert Owner() == Owner(socket.gethostname(), os.getpid())
