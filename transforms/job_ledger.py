@@ -232,7 +232,7 @@ class JobLedger:
         owner = Owner(stored["owner"]["host"], stored["owner"]["pid"])
         heard_at = [stored["heartbeat_at"], *(self._last_completions() if owner.dataflow_job else ())]
         silence_s = (moment - max(heard_at)).total_seconds()
-        refuse_if_alive(self._job_id, owner, silence_s, self._client.target.project)
+        refuse_if_alive(self._job_id, owner, stored["owner"]["since"], silence_s, self._client.target.project)
 
     def _last_completions(self) -> list[datetime.datetime]:
         """When the batch was completed that was completed last; empty if none was."""

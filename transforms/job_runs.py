@@ -95,15 +95,20 @@ class Owner:
         except psutil.AccessDenied:  # it lives, and is somebody else's
             return False
 
+    def had_this_number_before(self, since: datetime.datetime) -> bool:
+        """Whether it was another process than this one, of the same computer and number, that owned a job since then:
+        a container that is started again keeps its name, and its process the number."""
+        return self == Owner() and since.timestamp() < psutil.Process().create_time()
+
     def __str__(self) -> str:
         if self.dataflow_job:
             return "Dataflow job {1} in {0}".format(*self.dataflow_job)
         return f"process {self.pid} of {self.host}"
 
 
-def refuse_if_alive(job_id: str, owner: Owner, silence_s: float, project: str) -> None:
-    """Raises UsageError if a job's owner has been heard of lately and may be running it."""
-    if silence_s >= owner.stale_after_s or owner.is_dead_here:
+def refuse_if_alive(job_id: str, owner: Owner, since: datetime.datetime, silence_s: float, project: str) -> None:
+    """Raises UsageError if the owner that a job has since then has been heard of lately and may be running it."""
+    if silence_s >= owner.stale_after_s or owner.is_dead_here or owner.had_this_number_before(since):
         return
     heard = f"last heard of {max(silence_s, 0):.0f} s ago"
     if owner.dataflow_job:

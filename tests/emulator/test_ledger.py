@@ -309,8 +309,8 @@ def test_restart_does_not_take_a_job_from_a_living_owner(ledger_of):
 
 
 def test_a_living_process_of_this_host_keeps_its_job(ledger_of):
-    ledger_of().open(JOB, Owner(HERE, os.getpid()))
-    with pytest.raises(UsageError, match=f"is being run by process {os.getpid()} of {HERE}"):
+    ledger_of().open(JOB, Owner(HERE, os.getppid()))
+    with pytest.raises(UsageError, match=f"is being run by process {os.getppid()} of {HERE}"):
         ledger_of().open(JOB, Owner())
 
 

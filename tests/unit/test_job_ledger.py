@@ -5,11 +5,12 @@ import os
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
 from tests.support.scripted_firestore import Refusal, ScriptedFirestore
-from transforms.errors import JobError, TransientError
+from transforms.errors import JobError, TransientError, UsageError
 from transforms.firestore import messages
 from transforms.firestore.values import serialised_fields
 from transforms.firestore.versions import ALL_ROWS, NO_ROWS, OWN_ROWS
@@ -32,8 +33,8 @@ def at(ordinals, refusal):
     return script
 
 
-def opened(server, owner=None):
-    ledger = JobLedger(server.target.connect(), "ingest-1", AT_ONCE)
+def opened(server, owner=None, now=time.time):
+    ledger = JobLedger(server.target.connect(), "ingest-1", AT_ONCE, now)
     return ledger.open(JOB, owner or Owner())
 
 
@@ -163,6 +164,17 @@ def test_a_process_that_was_killed_and_that_its_parent_has_not_asked_about_yet_i
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and stays a zombie
         assert Owner(pid=process.pid).is_dead_here
+
+
+def test_a_process_takes_a_job_from_one_that_had_its_number_before_but_not_from_itself():
+    """A container that is started again keeps its name, and its process the number."""
+    before_this_process_began = time.time() - 1e6
+    with ScriptedFirestore(keeps_times=True) as server:
+        opened(server, now=lambda: before_this_process_began)
+        assert opened(server, now=lambda: before_this_process_began + 1).resumed
+        opened(server)
+        with pytest.raises(UsageError, match=f"is being run by process {os.getpid()} of {socket.gethostname()}"):
+            opened(server)
 
 
 def test_an_owner_is_this_process_unless_told_otherwise():
