@@ -9,6 +9,7 @@ What the documents hold and who reads them: `job_ledger.py`, `job_results.py` an
 """
 
 import datetime
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -26,6 +27,8 @@ from transforms.totals import read_totals
 from transforms.types import Batch, BatchOutcome, DeadLetter, Exported, Record, Written
 
 T = TypeVar("T")
+
+_LOG = logging.getLogger(__name__)
 
 
 class BeginBatch(beam.PTransform[PCollection[Any], PCollection[Any]]):
@@ -139,6 +142,7 @@ class _ConcludeFn(beam.DoFn):
         ledger = entry.connect()
         if entry.unattended and ledger.adopt(entry.attempt):
             ledger.finish(COMPLETED, None, read_totals(client, entry.job_id, entry.retry).as_fields())
+        _LOG.info("job %s, attempt %d: every batch is done", entry.job_id, entry.attempt)
         yield results
 
 
@@ -176,6 +180,16 @@ class _RecordFn(beam.DoFn):
 
     def process(self, element: BatchOutcome) -> Iterator[BatchOutcome]:
         self._ledger.complete_batch(element, self._entry.attempt)
+        _LOG.debug(
+            "job %s, batch %s: %d read, %d written, %d unchanged, %d superseded, %d dead letters",
+            self._entry.job_id,
+            element.batch_id,
+            element.read,
+            element.written,
+            element.unchanged,
+            element.superseded,
+            sum(element.dead_letters.values()),
+        )
         count_batch(element)
         yield element
 

@@ -56,6 +56,17 @@ def test_a_run_that_nobody_waits_for_is_completed_with_its_totals_and_results(ta
     assert SEEN == [1]
 
 
+def test_every_batch_and_the_end_of_the_run_are_a_line_in_the_log(target, caplog):
+    caplog.set_level("DEBUG", "transforms")
+    run(entry(target, opened(target).attempt), n_batches=2)
+    lines = {(record.levelname, record.getMessage()) for record in caplog.records if record.name == "transforms.ledger"}
+    assert lines == {
+        ("DEBUG", "job job, batch b-0: 5 read, 5 written, 0 unchanged, 0 superseded, 0 dead letters"),
+        ("DEBUG", "job job, batch b-1: 5 read, 5 written, 0 unchanged, 0 superseded, 0 dead letters"),
+        ("INFO", "job job, attempt 1: every batch is done"),
+    }
+
+
 def test_a_run_whose_launcher_waits_is_left_for_it_to_close(target):
     run(entry(target, opened(target).attempt, unattended=False))
     assert read_job(target.connect(), JOB_ID).state == RUNNING
