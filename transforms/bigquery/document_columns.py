@@ -44,6 +44,7 @@ _MAX_NAME = 300  # https://cloud.google.com/bigquery/docs/schemas#column_names
 _MAX_DESCRIPTION = 1_024  # of a column, in characters
 _MAX_COLUMNS = 9_000  # of 10,000 allowed, fields of STRUCTs included; https://cloud.google.com/bigquery/quotas
 _MAX_STRUCT_DEPTH = 14  # of 15 allowed
+_OF_MAPS = frozenset({"JSON", "STRUCT"})
 _SCALARS = {
     shapes.BOOLEAN: "BOOL",
     shapes.INTEGER: "INT64",
@@ -98,7 +99,8 @@ def document_columns(
     """
     present = {column.name.lower() for column in existing}
     start = [*existing, *(column for column in fixed if column.name.lower() not in present)]
-    return _extended(start, {column.name for column in fixed}, fields, (), nested)
+    room = _MAX_COLUMNS - sum(map(_width, start))
+    return _extended(start, {column.name for column in fixed}, fields, (), nested, room)
 
 
 def misfits(existing: Iterable[Column], fixed: Iterable[Column]) -> list[str]:
@@ -181,44 +183,73 @@ def legal_name(name: str, taken: Set[str] = frozenset()) -> str:
 
 
 def _extended(
-    columns: Sequence[Column], fixed: Set[str], fields: Mapping[str, Shape], within: tuple[str, ...], nested: str
+    columns: Sequence[Column],
+    fixed: Set[str],
+    fields: Mapping[str, Shape],
+    within: tuple[str, ...],
+    nested: str,
+    room: int,
 ) -> tuple[Column, ...]:
-    """The columns, and those that the fields still need."""
+    """The columns, and those that the fields still need.
+
+    Args:
+      room: how many columns may be added, the fields of STRUCTs included.
+    """
     by_name = {column.name.lower(): column for column in columns}
     by_field = {path: column for column in columns if (path := field_of(column)) is not None}
-    room = _MAX_COLUMNS - sum(map(_width, columns))
-    for path, shape in _leaves(fields, within, nested, by_field.keys()):
+    for path, shape in _leaves(fields, within, nested, by_field):
         own_name = "_".join(path[len(within) :]) if nested == RECORD else "_".join(path)
         named_alike = by_name.get(legal_name(own_name).lower())
         known = by_field.get(path)
         if known is None and named_alike and named_alike.name not in fixed and field_of(named_alike) is None:
             known = named_alike  # a column that somebody else has made for it
         if known is not None:
-            by_name[known.name.lower()] = _widened(known, shape, path, nested)
-            continue
-        column = _new_column(legal_name(own_name, by_name.keys()), shape, path, nested)
-        if column is not None and (room := room - _width(column)) >= 0:
+            column = _widened(known, shape, path, nested, room)
+            room -= _width(column) - _width(known)
             by_name[column.name.lower()] = column
+            continue
+        added = _new_column(legal_name(own_name, by_name.keys()), shape, path, nested, room)
+        if added is not None:
+            room -= _width(added)
+            by_name[added.name.lower()] = added
     return tuple(by_name.values())
 
 
 def _leaves(
-    fields: Mapping[str, Shape], within: tuple[str, ...], nested: str, whole: Set[tuple[str, ...]]
+    fields: Mapping[str, Shape], within: tuple[str, ...], nested: str, columns: Mapping[tuple[str, ...], Column]
 ) -> Iterator[tuple[tuple[str, ...], Shape]]:
-    """The fields that are to have a column each, by path; those in `whole` have one already."""
-    for name, shape in sorted(fields.items()):
-        path = (*within, name)
-        is_map = shape.kinds | shapes.NULL == shapes.MAP | shapes.NULL
-        if nested == FLATTEN and is_map and shape.members and path not in whole:
-            yield from _leaves(shape.members, path, nested, whole)
-        else:
-            yield path, shape
+    """The fields that are to have a column each, by path.
+
+    A map keeps the column that it has, and one whose members have columns goes on with those, whatever `nested` says.
+
+    Args:
+      columns: of the fields that have one already.
+    """
+    spread = {path[:length] for path in columns for length in range(len(within) + 1, len(path))}
+
+    def leaves(fields: Mapping[str, Shape], within: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Shape]]:
+        for name, shape in sorted(fields.items()):
+            path = (*within, name)
+            column = columns.get(path)
+            is_map = shape.kinds | shapes.NULL == shapes.MAP | shapes.NULL
+            if not shape.members or (column and column.type in _OF_MAPS):
+                yield path, shape
+            elif path in spread:
+                yield from leaves(shape.members, path)
+                if not is_map:
+                    yield path, replace(shape, kinds=shape.kinds & ~shapes.MAP)
+            elif nested == FLATTEN and is_map and column is None:
+                yield from leaves(shape.members, path)
+            else:
+                yield path, shape
+
+    return leaves(fields, within)
 
 
-def _new_column(name: str, shape: Shape, path: tuple[str, ...], nested: str) -> Column | None:
+def _new_column(name: str, shape: Shape, path: tuple[str, ...], nested: str, room: int) -> Column | None:
     """The column of a field that has none; None for one that cannot have any, or was never anything but null."""
     kinds = shape.kinds & ~shapes.NULL
-    if not kinds:
+    if not kinds or room < 1:
         return None
     description = f"Firestore field `{field_paths.render(path)}`"
     if len(description) > _MAX_DESCRIPTION:
@@ -230,16 +261,18 @@ def _new_column(name: str, shape: Shape, path: tuple[str, ...], nested: str) -> 
     if kinds == shapes.ARRAY and shape.items in _SCALARS:
         return Column(name, _SCALARS[shape.items], "REPEATED", description)
     if kinds == shapes.MAP and nested == RECORD and len(path) <= _MAX_STRUCT_DEPTH:
-        members = _extended((), frozenset(), shape.members, path, nested)
-        if members:
-            return Column(name, "STRUCT", description=description, fields=members)
+        members = _extended((), frozenset(), shape.members, path, nested, _MAX_COLUMNS)
+        struct = Column(name, "STRUCT", description=description, fields=members)
+        if members and _width(struct) <= room:
+            return struct
     return Column(name, "JSON", description=description)
 
 
-def _widened(column: Column, shape: Shape, path: tuple[str, ...], nested: str) -> Column:
+def _widened(column: Column, shape: Shape, path: tuple[str, ...], nested: str, room: int) -> Column:
     if column.type != "STRUCT" or column.mode == "REPEATED":
         return column
-    return replace(column, fields=_extended(column.fields, frozenset(), shape.members, path, nested))
+    within = RECORD if nested == FLATTEN else nested  # a STRUCT's fields are named by their own names
+    return replace(column, fields=_extended(column.fields, frozenset(), shape.members, path, within, room))
 
 
 def _width(column: Column) -> int:

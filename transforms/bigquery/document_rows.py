@@ -111,11 +111,16 @@ class DocumentRows:
 def _add_place(places: dict[str, _Place], path: Iterable[str], column: Column, typed: bool) -> None:
     *above, name = path
     for step in above:
-        places = places.setdefault(step, _Place()).members
+        place = places.setdefault(step, _Place())
+        if place.is_struct:
+            return  # the STRUCT takes the whole map
+        places = place.members
     place = places.setdefault(name, _Place())
     place.column = column.name
     place.is_struct = column.type == "STRUCT" and column.mode != "REPEATED"
-    if not place.is_struct:
+    if place.is_struct:
+        place.members = {}
+    else:
         place.convert = _converter_of(column, typed)
     for member in column.fields if place.is_struct else ():
         _add_place(place.members, (field_of(member) or (member.name,))[-1:], member, typed)

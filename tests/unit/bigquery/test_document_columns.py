@@ -159,6 +159,20 @@ def test_a_table_never_gets_more_columns_than_bigquery_allows():
     assert len(columns_of({f"f{n}": 1 for n in range(9_100)})) < 9_000
 
 
+def test_a_map_of_more_members_than_there_is_room_for_is_json_and_leaves_the_room_to_others():
+    fields = {"a": 1, "b": {f"m{n}": 1 for n in range(9_500)}, "c": "x"}
+    assert forms(fields, nested=RECORD) == {"a": "INT64", "b": "JSON", "c": "STRING"}
+
+
+def test_structs_that_grow_share_the_room_of_the_table():
+    def members(prefix):
+        return {f"{prefix}{n}": 1 for n in range(4_000)}
+
+    before = columns_of({"a": members("m"), "b": members("m")}, nested=RECORD)
+    after = columns_of({"a": members("x"), "b": members("x")}, nested=RECORD, existing=tuple(before.values()))
+    assert 8_900 < sum(1 + len(column.fields) for column in after.values()) < 9_000
+
+
 def test_a_field_whose_name_is_too_long_for_a_description_goes_to_the_overflow():
     long = "x" * 1_200
     assert columns_of({long: 1}) == {}
@@ -193,6 +207,44 @@ def test_flattened_members_go_to_their_columns_and_an_empty_map_to_the_overflow(
     assert row(columns, a={"b": 2, "c": {"d": False}}) == ({"a_b": 2, "a_c_d": False}, {}, ())
     assert row(columns, a={"c": {}}) == ({}, {"a.c": {}}, ("a.c",))
     assert row(columns, a=7) == ({}, {"a": 7}, ("a",))
+
+
+def test_a_struct_that_is_to_be_flattened_gets_members_under_their_own_names():
+    before = columns_of({"a": {"b": 1, "geo": {"lon": 1.5}}}, nested=RECORD)
+    seen = {"a": {"geo": {"lat": 1.5}, "pos": {"lat": 2.5}}}
+    after = columns_of(seen, nested=FLATTEN, existing=tuple(before.values()))
+    assert after["a"].form == "STRUCT<b INT64, geo STRUCT<lon FLOAT64, lat FLOAT64>, pos STRUCT<lat FLOAT64>>"
+    assert row(after.values(), a={"lat": 9.5, "pos": {"lat": 2.5}}) == (
+        {"a": {"pos": {"lat": 2.5}}},
+        {"a.lat": 9.5},
+        ("a.lat",),
+    )
+
+
+def test_a_flattened_map_goes_on_with_its_columns_when_one_document_has_something_else_there():
+    before = columns_of({"a": {"b": 1}}, nested=FLATTEN)
+    after = columns_of({"a": {"b": 1, "c": True}}, {"a": "x"}, nested=FLATTEN, existing=tuple(before.values()))
+    assert {name: column.form for name, column in after.items()} == {"a_b": "INT64", "a_c": "BOOL", "a": "STRING"}
+    assert row(after.values(), a={"b": 2, "c": False}) == ({"a_b": 2, "a_c": False}, {}, ())
+    assert row(after.values(), a="y") == ({"a": "y"}, {}, ())
+
+
+def test_a_flattened_map_stays_flattened_where_new_maps_become_structs():
+    before = columns_of({"a": {"b": 1, "c": 1}}, nested=FLATTEN)
+    after = columns_of({"a": {"b": 1}, "n": {"b": 1}}, nested=RECORD, existing=tuple(before.values()))
+    assert {name: column.form for name, column in after.items()} == {
+        "a_b": "INT64",
+        "a_c": "INT64",
+        "n": "STRUCT<b INT64>",
+    }
+    assert row(after.values(), a={"b": 2, "c": 3}) == ({"a_b": 2, "a_c": 3}, {}, ())
+
+
+def test_a_struct_has_no_member_that_is_a_column_of_the_table():
+    struct = Column("a", "STRUCT", description="Firestore field `a`", fields=(Column("b", "INT64"),))
+    leaf = Column("a_c", "INT64", description="Firestore field `a.c`")
+    for columns in ((struct, leaf), (leaf, struct)):
+        assert row(columns, a={"b": 2, "c": 3}) == ({"a": {"b": 2}}, {"a.c": 3}, ("a.c",))
 
 
 def test_a_table_that_changes_its_mind_about_maps_keeps_filling_the_column_it_has():
