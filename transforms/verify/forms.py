@@ -192,7 +192,10 @@ def normal(column: Column, cell: Any, parse_json: Callable[[Any], Any]) -> Any:
 
 def _scalar(column: Column, cell: Any, parse_json: Callable[[Any], Any]) -> Any:
     if column.type == "STRUCT":
-        members = {member.name: normal(member, cell.get(member.name), parse_json) for member in column.fields}
+        members = {
+            (field_of(member) or (member.name,))[-1]: normal(member, cell.get(member.name), parse_json)
+            for member in column.fields
+        }
         return {name: value for name, value in members.items() if value is not None} or None
     if column.type == "JSON":
         return _json(parse_json(cell))

@@ -131,6 +131,16 @@ def test_ignored_fields_do_not_count_wherever_the_table_has_them(nested, ignored
     assert content_hash("", lenient.of_document(one)) == content_hash("", lenient.of_document(two))
 
 
+@pytest.mark.parametrize("nested", ["json", "record", "flatten"])
+def test_fields_are_called_by_their_own_names_whatever_their_columns_are_called(nested):
+    one, two = (document({"home address": {"post code": code, "city": "London"}}) for code in ("E1", "E2"))
+    columns = columns_of(one, nested=nested)
+    strict = TypedForm(columns, NOTHING)
+    assert strict.of_document(one) == {"home address": {"post code": "E1", "city": "London"}}
+    lenient = TypedForm(columns, Ignored.of(["`home address`.`post code`"]))
+    assert lenient.of_document(one) == lenient.of_document(two) == {"home address": {"city": "London"}}
+
+
 @settings(max_examples=60)
 @given(records)
 def test_records_as_json_are_compared_as_json(fields):
