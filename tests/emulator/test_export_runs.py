@@ -4,6 +4,7 @@ import datetime
 import json
 
 import pytest
+from google.cloud import bigquery
 
 from tests.support.documents import read_collection
 from tests.support.export import COMPLETION, people
@@ -59,6 +60,31 @@ def test_a_changelog_has_the_columns_and_the_json_of_the_extension(desk):
     assert (row["document_id"], row["old_data"], row["timestamp"]) == ("u001", None, row["update_time"])
     (again,) = desk.rows()
     assert again["event_id"] == row["event_id"]
+
+
+def test_a_changelog_goes_on_in_a_table_that_the_extension_has_made(desk):
+    required = [
+        bigquery.SchemaField(name, kind, "REQUIRED")
+        for name, kind in {
+            "timestamp": "TIMESTAMP",
+            "event_id": "STRING",
+            "document_name": "STRING",
+            "operation": "STRING",
+        }.items()
+    ]
+    others = [bigquery.SchemaField(name, "STRING") for name in ("data", "document_id", "path_params", "old_data")]
+    client = desk.target.client()
+    client.create_table(bigquery.Table(desk.target.id, [*required, *others]))
+    desk.store(people(1, 2))
+    old, gone = (desk.database.document_name(f"users/{name}") for name in ("u001", "gone"))
+    client.query_and_wait(
+        f"INSERT INTO `{desk.target.id}` (timestamp, event_id, document_name, operation, data, document_id) VALUES "
+        f"(TIMESTAMP '1970-01-01', '', '{old}', 'IMPORT', '{{\"n\": 0}}', 'u001'), "
+        f"(TIMESTAMP '1970-01-01', '', '{gone}', 'IMPORT', '{{\"n\": 9}}', 'gone')"
+    )
+    assert desk.export("--layout=changelog", "--mode=incremental", "--deletes=mark") == 0
+    assert desk.counts() == (2, 2, 0)
+    assert [(row["document_id"], json.loads(row["data"])["n"]) for row in desk.rows()] == [("u001", 1), ("u002", 2)]
 
 
 def test_an_incremental_changelog_tells_created_updated_and_deleted_documents(desk):

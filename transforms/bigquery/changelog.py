@@ -22,7 +22,8 @@ from __future__ import annotations
 
 import base64
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from transforms.bigquery.cells import converter, json_text
@@ -45,6 +46,23 @@ CHANGELOG_COLUMNS = (
     Column("path_params", "STRING", description="path parameters as JSON"),
     Column(UPDATE_TIME, "TIMESTAMP", description="when the document was last changed; the row's version"),
 )
+
+_IN_EVERY_ROW = frozenset({"timestamp", "event_id", DOCUMENT_NAME, "operation", DOCUMENT_ID, UPDATE_TIME})
+
+
+def changelog_columns(existing: Iterable[Column] = ()) -> tuple[Column, ...]:
+    """The columns of a changelog, those REQUIRED that an existing one requires and every row has.
+
+    A table of the extension's own requires four of them.
+
+    >>> table = [Column("event_id", "STRING", "REQUIRED"), Column("data", "STRING", "REQUIRED")]
+    >>> [column.name for column in changelog_columns(table) if column.mode == "REQUIRED"]
+    ['event_id']
+    """
+    required = {column.name for column in existing if column.mode == "REQUIRED"} & _IN_EVERY_ROW
+    return tuple(
+        replace(column, mode="REQUIRED") if column.name in required else column for column in CHANGELOG_COLUMNS
+    )
 
 
 class ChangelogRows:

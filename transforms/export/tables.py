@@ -14,7 +14,7 @@ from typing import Any
 
 from google.cloud import bigquery
 
-from transforms.bigquery.changelog import CHANGELOG_COLUMNS
+from transforms.bigquery.changelog import changelog_columns
 from transforms.bigquery.document_columns import document_columns, fixed_columns, misfits, renames
 from transforms.bigquery.queries import drop, execute, query
 from transforms.bigquery.schema import Column
@@ -51,7 +51,8 @@ def provide(target: ExportTarget, shapes: Mapping[str, Shape]) -> tuple[Column, 
         ensure_table(target.flat, columns, ROW_OPTIONS, client=client)
         ensure_latest(target.flat, statements.latest_rows(target.flat), client=client)
     if target.changelog:
-        ensure_table(target.changelog, CHANGELOG_COLUMNS, ROW_OPTIONS, client=client)
+        wanted = changelog_columns(existing_columns(target.changelog, client=client))
+        ensure_table(target.changelog, wanted, ROW_OPTIONS, client=client)
         ensure_latest(target.changelog, statements.latest_changes(target.changelog), client=client)
     if target.staging:
         # Some of its rows only name a document.
