@@ -1,11 +1,12 @@
 """What a failed BigQuery request means, in the words of `transforms.errors`. No Beam.
 
-The client library raises google.api_core exceptions for answers, requests' exceptions for the network and google.auth's
-for credentials; `failure_of` sees through all three.
+The client library raises google.api_core exceptions for answers, requests' exceptions for the network, google.auth's
+for credentials and a TimeoutError for jobs; `failure_of` sees through all of them.
 """
 
 from __future__ import annotations
 
+import concurrent.futures
 import re
 from typing import NamedTuple
 
@@ -15,7 +16,12 @@ from google.api_core.exceptions import GoogleAPICallError
 
 from transforms.errors import FirebeamError, JobError, Kind, TransientError, classify, code_of_http
 
-NETWORK_ERRORS = (requests.RequestException, google.auth.exceptions.GoogleAuthError)
+# The last is what waiting for a job raises: for a job that takes too long, and for a request that had no answer.
+NETWORK_ERRORS = (
+    requests.RequestException,
+    google.auth.exceptions.GoogleAuthError,
+    concurrent.futures.TimeoutError,
+)
 
 _MAX_TEXT = 500  # an answer that is no JSON may be a whole HTML page
 

@@ -7,13 +7,15 @@ changed = execute(client, "DELETE FROM `acme.people.users` WHERE age > @age", {"
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from google.cloud import bigquery
 
 from transforms.bigquery.tables import Patience
 from transforms.errors import TransientError
+
+T = TypeVar("T")
 
 _TIMEOUT_S = 60.0  # of a request; a job may take longer
 _LONGEST_JOB_S = 6 * 3600.0  # then BigQuery ends it; https://cloud.google.com/bigquery/quotas#query_jobs
@@ -45,7 +47,7 @@ def query(
 
     def ask() -> list[tuple[Any, ...]]:
         job = _finished(_start(client, sql, parameters), patience)
-        return [tuple(row.values()) for row in job.result(timeout=_TIMEOUT_S, retry=_NO_RETRY, job_retry=None)]
+        return _told(job, lambda: [tuple(row.values()) for row in _result(job)], patience)
 
     return patience.through(ask, "BigQuery query")
 
@@ -57,7 +59,7 @@ def execute(
 
     def run() -> Executed:
         job = _finished(_start(client, sql, parameters), patience)
-        job.result(timeout=_TIMEOUT_S, retry=_NO_RETRY, job_retry=None)
+        _told(job, lambda: _result(job), patience)
         return Executed(int(job.num_dml_affected_rows or 0))
 
     return patience.through(run, "BigQuery statement")
@@ -88,6 +90,15 @@ def _finished(job: bigquery.QueryJob, patience: Patience) -> bigquery.QueryJob:
         waited_s += pause_s
         pause_s = min(2 * pause_s, _LAST_POLL_S)
     return job
+
+
+def _told(job: bigquery.QueryJob, ask: Callable[[], T], patience: Patience) -> T:
+    """What a job that has ended has to say. While BigQuery does not answer it is asked again, not done again."""
+    return ask() if job.error_result else patience.through(ask, f"BigQuery job {job.job_id}")
+
+
+def _result(job: bigquery.QueryJob) -> Any:
+    return job.result(timeout=_TIMEOUT_S, retry=_NO_RETRY, job_retry=None)
 
 
 def _parameter(name: str, value: Any) -> Any:

@@ -1,5 +1,6 @@
 """What exceptions of BigQuery's client library mean."""
 
+import concurrent.futures
 import pickle
 
 import google.auth.exceptions
@@ -31,6 +32,7 @@ URL = "POST https://bigquery.googleapis.com/bigquery/v2/projects/p/insertAll?pre
         (exceptions.from_http_status(413, "<html>"), "RESOURCE_EXHAUSTED", Kind.TOO_LARGE),
         (requests.ConnectionError("x"), "UNAVAILABLE", Kind.TRANSIENT),
         (requests.ReadTimeout("x"), "UNAVAILABLE", Kind.TRANSIENT),
+        (concurrent.futures.TimeoutError(), "UNAVAILABLE", Kind.TRANSIENT),
         (google.auth.exceptions.TransportError("x"), "UNAVAILABLE", Kind.TRANSIENT),
         (google.auth.exceptions.RefreshError("x", retryable=True), "UNAVAILABLE", Kind.TRANSIENT),
         (google.auth.exceptions.RefreshError("x"), "UNAUTHENTICATED", Kind.JOB),

@@ -40,6 +40,18 @@ def test_a_lost_answer_asks_about_the_same_job_and_starts_no_second_one(
     assert [path.partition(" ")[0] for path in service.paths] == ["POST"] + ["GET"] * 5
 
 
+def test_a_result_that_is_lost_is_asked_for_again_and_the_job_not_done_again(
+    service: Any, bigquery_error: Callable[..., Any], patience: Patience
+) -> None:
+    unavailable = bigquery_error(503, "backendError", "try again")
+    service.script = [job("DONE"), unavailable, (200, ANSWER)]
+    assert query(service.target.client(), "SELECT 7", patience=patience) == [(7,)]
+    done = {**job("DONE")[1], "statistics": {"query": {"numDmlAffectedRows": "3"}}}
+    service.script = [(200, done), unavailable, (200, ANSWER)]
+    assert execute(service.target.client(), "DELETE FROM t WHERE TRUE", patience=patience).affected == 3
+    assert [path.partition(" ")[0] for path in service.paths] == ["POST", "GET", "GET"] * 2
+
+
 def test_a_job_is_asked_about_less_and_less_often(service: Any, pauses: list[float], patience: Patience) -> None:
     service.script = [job("RUNNING")] * 10 + [job("DONE"), (200, ANSWER)]
     query(service.target.client(), "SELECT 7", patience=patience)

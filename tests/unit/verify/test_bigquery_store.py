@@ -1,5 +1,6 @@
 """What BigQuery is asked for, what becomes of its answers, and of its failures."""
 
+import concurrent.futures
 import pickle
 from typing import ClassVar
 
@@ -113,6 +114,7 @@ def test_a_row_that_names_no_document_stops_the_job():
     [
         (Forbidden("no access"), JobError, r"reading BigQuery acme\.people\.users: no access.*grant roles/bigquery"),
         ([row("a"), ServiceUnavailable("away")], TransientError, r"reading BigQuery acme\.people\.users: away"),
+        ([concurrent.futures.TimeoutError()], TransientError, r"reading BigQuery acme\.people\.users: no answer"),
         ([row("a"), RetryError("gave up", None)], TransientError, r"reading BigQuery acme\.people\.users: no answer"),
     ],
 )
