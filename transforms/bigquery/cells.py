@@ -28,6 +28,7 @@ import enum
 import functools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any, Final
 
 import orjson
@@ -65,9 +66,20 @@ def converter(column: Column, *, typed: bool = False) -> Converter:
     return _strings if column.type == "STRING" else functools.partial(_repeated, convert)
 
 
-def is_writable(column: Column) -> bool:
-    """Whether there are values of a column's type; somebody else's table may have others, such as DATE."""
-    return all(map(is_writable, column.fields)) if column.type == "STRUCT" else column.type in _TYPED
+def writable(columns: Iterable[Column]) -> tuple[Column, ...]:
+    """The columns of which there are cells, of a STRUCT its fields; somebody else's table may have a DATE, too.
+
+    >>> struct = Column("s", "STRUCT", fields=(Column("day", "DATE"), Column("n", "INT64")))
+    >>> [column.form for column in writable([struct, Column("t", "TIME"), Column("b", "BOOL")])]
+    ['STRUCT<n INT64>', 'BOOL']
+    """
+    found = []
+    for column in columns:
+        if column.type in _TYPED:
+            found.append(column)
+        elif column.type == "STRUCT" and column.mode != "REPEATED" and (fields := writable(column.fields)):
+            found.append(replace(column, fields=fields))
+    return tuple(found)
 
 
 def json_text(value: Any, of_firestore: Converter | None = None) -> str:

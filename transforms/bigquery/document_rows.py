@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from transforms.bigquery.cells import MISFIT, Converter, converter, json_text
+from transforms.bigquery.cells import MISFIT, Converter, converter, json_text, writable
 from transforms.bigquery.document_columns import DOCUMENT_ID, DOCUMENT_NAME, field_of, fixed_columns
 from transforms.bigquery.rows import Row
 from transforms.bigquery.schema import OVERFLOW, UPDATE_TIME, Column
@@ -73,7 +73,7 @@ class DocumentRows:
     ):
         fixed = {column.name for column in fixed_columns(parameters)}
         self._places: dict[str, _Place] = {}
-        for column in columns:
+        for column in writable(columns):
             if column.name not in fixed:
                 _add_place(self._places, field_of(column) or (column.name,), column, typed)
         self._moment = converter(Column(UPDATE_TIME, "TIMESTAMP"), typed=typed)
@@ -117,20 +117,13 @@ def _add_place(places: dict[str, _Place], path: Iterable[str], column: Column, t
         places = place.members
     place = places.setdefault(name, _Place())
     place.column = column.name
-    place.is_struct = column.type == "STRUCT" and column.mode != "REPEATED"
+    place.is_struct = column.type == "STRUCT"
     if place.is_struct:
         place.members = {}
     else:
-        place.convert = _converter_of(column, typed)
+        place.convert = converter(column, typed=typed)
     for member in column.fields if place.is_struct else ():
         _add_place(place.members, (field_of(member) or (member.name,))[-1:], member, typed)
-
-
-def _converter_of(column: Column, typed: bool) -> Converter:
-    try:
-        return converter(column, typed=typed)
-    except ValueError:  # a column of somebody else's, of a type that no document has
-        return _no_value_fits
 
 
 def _fill(

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from transforms.bigquery.cells import is_writable
+from transforms.bigquery.cells import writable
 from transforms.bigquery.changelog import CHANGELOG_COLUMNS, ChangelogRows
 from transforms.bigquery.document_columns import DOCUMENT_NAME
 from transforms.bigquery.document_rows import DocumentRows
@@ -139,7 +139,7 @@ class RowWriter:
             return Collected()
         if plan.method == INSERT_ROWS:
             return Inserted(table)
-        columns = [column for column in STATIC_COLUMNS.get(purpose, self._columns) if is_writable(column)]
+        columns = writable(STATIC_COLUMNS.get(purpose, self._columns))
         streams = StreamLedger(plan.ledger, purpose) if plan.method == STORAGE_WRITE_EXACTLY_ONCE else None
         return Appended(StorageTarget(table, plan.storage_host), columns, streams)
 

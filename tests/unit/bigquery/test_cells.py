@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.bigquery.cells import MISFIT, converter, is_writable, json_text
+from transforms.bigquery.cells import MISFIT, converter, json_text, writable
 from transforms.bigquery.schema import Column
 from transforms.firestore.values import GeoPoint, Reference, Vector
 
@@ -104,6 +104,8 @@ def test_an_array_fits_when_each_of_its_items_does(items):
 
 def test_columns_without_any_value_of_theirs_are_known():
     members = (Column("a", "INT64"), Column("b", "DATE"))
-    assert is_writable(Column("s", "STRUCT", fields=members[:1]))
-    assert not is_writable(Column("s", "STRUCT", fields=members))
-    assert not is_writable(Column("d", "NUMERIC"))
+    (struct,) = writable([Column("s", "STRUCT", fields=members), Column("d", "NUMERIC")])
+    assert struct.fields == members[:1]
+    assert (
+        writable([Column("s", "STRUCT", fields=members[1:]), Column("s", "STRUCT", "REPEATED", fields=members)]) == ()
+    )

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.support.any_documents import records as some_documents
 from transforms.bigquery import shapes
+from transforms.bigquery.cells import writable
 from transforms.bigquery.document_columns import (
     FLATTEN,
     JSON,
@@ -25,6 +26,7 @@ from transforms.bigquery.document_columns import (
 from transforms.bigquery.document_rows import DocumentRows
 from transforms.bigquery.schema import Column, check_names, schema_difference
 from transforms.bigquery.shapes import Shape, merge, observe
+from transforms.bigquery.storage_rows import RowMessage
 from transforms.firestore import messages
 from transforms.firestore.documents import Document
 from transforms.firestore.values import GeoPoint, Reference, Vector, encode_fields
@@ -238,6 +240,16 @@ def test_a_flattened_map_stays_flattened_where_new_maps_become_structs():
         "n": "STRUCT<b INT64>",
     }
     assert row(after.values(), a={"b": 2, "c": 3}) == ({"a_b": 2, "a_c": 3}, {}, ())
+
+
+def test_a_struct_of_somebody_else_s_with_fields_of_types_that_no_value_has_fails_no_row():
+    day, city = Column("day", "DATE"), Column("city", "STRING")
+    columns = (Column("a", "STRUCT", fields=(day, city)), Column("b", "STRUCT", fields=(day,)))
+    fields = {"a": {"city": "London", "day": "2026-01-02"}, "b": {"day": "2026-01-02"}}
+    overflow = {"a.day": "2026-01-02", "b": {"day": "2026-01-02"}}
+    assert row(columns, **fields) == ({"a": {"city": "London"}}, overflow, ("a.day", "b"))
+    typed = DocumentRows((*FIXED, *columns), typed=True).row(document(**fields)).cells
+    assert b"London" in RowMessage(writable((*FIXED, *columns))).serialised(typed)
 
 
 def test_a_struct_has_no_member_that_is_a_column_of_the_table():
