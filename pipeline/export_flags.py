@@ -184,5 +184,10 @@ def looking_back(cursor: Any, seconds: int) -> Any:
 
     >>> looking_back(datetime.datetime(2026, 1, 1, 12), 60), looking_back("2026-01-01", 60)
     (datetime.datetime(2026, 1, 1, 11, 59), '2026-01-01')
+    >>> looking_back(datetime.datetime(1, 1, 1, 0, 0, 30), 60), looking_back(datetime.datetime(2026, 1, 1), 10**12)
+    (datetime.datetime(1, 1, 1, 0, 0), datetime.datetime(1, 1, 1, 0, 0))
     """
-    return cursor - datetime.timedelta(seconds=seconds) if isinstance(cursor, datetime.datetime) else cursor
+    if not isinstance(cursor, datetime.datetime):
+        return cursor
+    first = datetime.datetime.min.replace(tzinfo=cursor.tzinfo)
+    return first if seconds >= (cursor - first).total_seconds() else cursor - datetime.timedelta(seconds=seconds)
