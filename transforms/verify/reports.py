@@ -19,6 +19,7 @@ from google.cloud import bigquery
 
 from transforms.bigquery.schema import Column, TableOptions
 from transforms.bigquery.tables import BigQueryTarget, Patience, ensure_table
+from transforms.errors import JobError
 from transforms.firestore.tagged_json import iso
 from transforms.verify.differences import KINDS
 from transforms.verify.parts import Parts, replaced
@@ -42,6 +43,8 @@ REPORT_OPTIONS = TableOptions("reported_at", "DAY", ("job_id",))
 # Bytes of rows in a load job: what a worker has in memory.
 _MAX_JOB_BYTES = 8 * 1024 * 1024
 _TIMEOUT_S = 600.0
+# Jobs for the same rows, should one after the other fail.
+_MAX_JOBS = 100
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,14 @@ class Report:
       reported_at: when the run began.
       path: of the file; None for none.
       table: None for none.
+      patience: with BigQuery.
     """
 
     parts: Parts
     reported_at: datetime.datetime
     path: str | None = None
     table: BigQueryTarget | None = None
+    patience: Patience = Patience()  # noqa: RUF009  # frozen
 
     def __call__(self) -> Mapping[str, Any]:
         """The results of the run: documents by what became of them, and what was read."""
@@ -87,24 +92,31 @@ class Report:
     def _load(self, table: BigQueryTarget, differing: Mapping[str, int]) -> None:
         if not differing:
             return
-        patience, client = Patience(), table.client()
+        client = table.client()
         doing = f"loading the report into BigQuery {table.id}"
         of_run = {"job_id": self.parts.job_id, "attempt": self.parts.attempt, "reported_at": iso(self.reported_at)}
         for number, rows in enumerate(_packed({**of_run, **json.loads(line)} for line in self.parts.lines())):
             name = _job_name(table, self.parts, number)
-            patience.through(partial(_load_once, client, table, rows, name), doing)
+            self.patience.through(partial(_load_once, client, table, rows, name), doing)
 
 
 def _load_once(client: bigquery.Client, table: BigQueryTarget, rows: Sequence[dict[str, Any]], name: str) -> None:
     schema = [bigquery.SchemaField(column.name, column.legacy_type, column.mode) for column in REPORT_COLUMNS]
     config = bigquery.LoadJobConfig(schema=schema, write_disposition="WRITE_APPEND")
-    try:
-        client.load_table_from_json(
-            rows, table.id, job_id=name, job_config=config, num_retries=0, timeout=_TIMEOUT_S
-        ).result(timeout=_TIMEOUT_S)
-    except Conflict:  # an earlier attempt has begun it
-        dataset = client.get_dataset(f"{table.project}.{table.dataset}")
-        client.get_job(name, location=dataset.location).result(timeout=_TIMEOUT_S)
+    for number in range(_MAX_JOBS):
+        job_id = f"{name}_{number}"
+        try:
+            job: Any = client.load_table_from_json(
+                rows, table.id, job_id=job_id, job_config=config, num_retries=0, timeout=_TIMEOUT_S
+            )
+        except Conflict:  # an earlier attempt has begun it
+            dataset = client.get_dataset(f"{table.project}.{table.dataset}")
+            job = client.get_job(job_id, location=dataset.location)
+            if job.error_result:  # it has loaded nothing, and its name cannot be used again
+                continue
+        job.result(timeout=_TIMEOUT_S)
+        return
+    raise JobError(f"{_MAX_JOBS} load jobs of the report failed, {name}_0 the first; look at them in BigQuery")
 
 
 def _packed(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

@@ -18,7 +18,7 @@ class ScriptedBigQuery:
 
     Attributes:
       script: answers yet to be given: a status and a body, or a function from the request's body to one.
-      requests: bodies of the requests so far; None of a GET.
+      requests: bodies of the requests so far; None of a GET, bytes of an upload.
       sizes: lengths of the bodies in bytes.
       paths: method and path of the requests so far.
     """
@@ -71,7 +71,8 @@ def service() -> Iterator[ScriptedBigQuery]:
         def do_POST(self) -> None:
             size = int(self.headers["Content-Length"])
             scripted.sizes.append(size)
-            self._answer(json.loads(self.rfile.read(size)))
+            content, is_json = self.rfile.read(size), "json" in self.headers["Content-Type"]
+            self._answer(json.loads(content) if is_json else content)
 
         def do_GET(self) -> None:
             self._answer(None)
