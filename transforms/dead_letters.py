@@ -19,6 +19,7 @@ only: they hold personal data.
 import base64
 import datetime
 import json
+import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -41,8 +42,12 @@ from transforms.types import Batch, DeadLetter
 
 T = TypeVar("T")
 
+_LOG = logging.getLogger(__name__)
+
 # Ends the id of a batch of rows that were refused after the batch they are of.
 LATE_ROWS = "-rows"
+
+_MOST_LOGGED = 20  # of a batch; all of them are in its files
 
 _KINDS = {"retryable": True, "permanent": False}
 
@@ -83,6 +88,12 @@ class _StoreFn(beam.DoFn):
         header = {"job": self._job, "job_id": self._job_id, "batch_id": element.batch_id, "time": iso(moment)}
         letters = located(element.dead_letters, element.source)
         store(self._folder, element.batch_id, element.source, letters, header)
+        for letter in letters[:_MOST_LOGGED]:
+            where = (self._job_id, element.batch_id, letter.record_id or f"at {letter.position}")
+            _LOG.info("job %s, batch %s, record %s: %s %s", *where, letter.step, letter.code)
+        if len(letters) > _MOST_LOGGED:
+            further = len(letters) - _MOST_LOGGED
+            _LOG.info("job %s, batch %s: %d further dead letters", self._job_id, element.batch_id, further)
         yield element
 
 

@@ -1,11 +1,16 @@
 """Firestore into BigQuery on the real emulators: no type, no row and no run is lost."""
 
+import dataclasses
 import datetime
 import math
 
 import pytest
 
 from tests.support.export import COMPLETION, own, people
+from transforms.bigquery.document_columns import JSON
+from transforms.export.tables import provide
+from transforms.export.target import APPEND, FLAT, IGNORE, MERGE, ExportTarget
+from transforms.firestore.collection_patterns import CollectionPattern
 from transforms.firestore.values import GeoPoint, Reference, Vector
 
 pytestmark = pytest.mark.emulator
@@ -315,3 +320,25 @@ def test_a_table_whose_columns_must_not_be_null_is_refused_unless_every_row_has_
     assert desk.export() == 0
     assert desk.counts() == (2, 2, 0)
     assert len(desk.rows()) == 2
+
+
+def test_rows_are_written_with_the_modes_of_their_staging_table(desk):
+    desk.target.client().query_and_wait(f"CREATE TABLE `{desk.target.id}` (document_name STRING NOT NULL)")
+    target = ExportTarget(
+        desk.database,
+        (CollectionPattern("users"),),
+        desk.target,
+        FLAT,
+        MERGE,
+        IGNORE,
+        JSON,
+        None,
+        imported=True,
+        run_id="a run",
+        read_time=datetime.datetime.now(datetime.timezone.utc),
+    )
+    assert {column.mode for column in provide(target, {})} == {"NULLABLE"}
+    assert {column.mode for column in provide(dataclasses.replace(target, write=APPEND), {})} == {
+        "NULLABLE",
+        "REQUIRED",
+    }

@@ -6,12 +6,13 @@ import json
 import os
 import stat
 
+import apache_beam as beam
 import pytest
 
-from transforms.dead_letters import check_writable, located, store
+from transforms.dead_letters import StoreDeadLetters, check_writable, located, store
 from transforms.errors import UsageError
 from transforms.firestore.tagged_json import from_tagged_json
-from transforms.types import DeadLetter
+from transforms.types import Batch, DeadLetter
 
 HEADER = {"job": "ingest", "job_id": "ingest-1", "batch_id": "b-0", "time": "2026-01-01T00:00:00.000000Z"}
 
@@ -48,6 +49,18 @@ def test_a_line_says_what_happened_where_to_whom_and_when(tmp_path):
         "attempts": 2,
         "record_text": "{",
     }
+
+
+def test_the_log_names_the_first_dead_letters_of_a_batch_and_never_what_they_hold(tmp_path, caplog):
+    caplog.set_level("INFO", "transforms.dead_letters")
+    letters = tuple(letter("INVALID_ID", original="secret", record_id=f"r{n}") for n in range(22))
+    batch = Batch("b-0", "in.jsonl", 22, (), letters)
+    with beam.Pipeline() as pipeline:
+        _ = pipeline | beam.Create([batch]) | StoreDeadLetters(str(tmp_path), "ingest", "ingest-1")
+    lines = [record.getMessage() for record in caplog.records if record.name == "transforms.dead_letters"]
+    assert lines[0] == "job ingest-1, batch b-0, record r0: ReadBatches INVALID_ID"
+    assert lines[20:] == ["job ingest-1, batch b-0: 2 further dead letters"]
+    assert "secret" not in caplog.text
 
 
 def test_a_batch_has_one_file_a_kind_named_after_it(tmp_path):

@@ -18,7 +18,6 @@ from transforms.errors import TransientError
 T = TypeVar("T")
 
 _TIMEOUT_S = 60.0  # of a request; a job may take longer
-_LONGEST_JOB_S = 6 * 3600.0  # then BigQuery ends it; https://cloud.google.com/bigquery/quotas#query_jobs
 _FIRST_POLL_S, _LAST_POLL_S = 0.1, 5.0
 _NO_RETRY: Any = None  # the client library's own would hide errors and double ours
 _PATIENCE = Patience()
@@ -84,8 +83,8 @@ def _finished(job: bigquery.QueryJob, patience: Patience) -> bigquery.QueryJob:
     """The job when it has ended, well or badly. While BigQuery does not answer it is asked again about the same job."""
     waited_s, pause_s = 0.0, _FIRST_POLL_S
     while not patience.through(lambda: job.done(retry=_NO_RETRY, timeout=_TIMEOUT_S), f"BigQuery job {job.job_id}"):
-        if waited_s >= _LONGEST_JOB_S:
-            raise TransientError(f"BigQuery job {job.job_id} has not ended after {_LONGEST_JOB_S / 3600:g} hours")
+        if waited_s >= patience.max_job_s:
+            raise TransientError(f"BigQuery job {job.job_id} has not ended after {patience.max_job_s / 3600:g} hours")
         patience.sleep(pause_s)
         waited_s += pause_s
         pause_s = min(2 * pause_s, _LAST_POLL_S)

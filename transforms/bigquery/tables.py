@@ -127,9 +127,14 @@ class BigQueryTarget:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How an outage is waited out; clock and chance are injected."""
+    """How an outage is waited out, and the end of a job; clock and chance are injected.
+
+    Attributes:
+      max_job_s: how long a query may take; BigQuery ends it after six hours.
+    """
 
     retry: RetryPolicy = RetryPolicy(max_attempts=5)  # noqa: RUF009  # frozen
+    max_job_s: float = 6 * 3600.0  # https://cloud.google.com/bigquery/quotas#query_jobs
     sleep: Callable[[float], None] = time.sleep
     random: Callable[[], float] = random.random
 

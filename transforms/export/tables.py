@@ -32,7 +32,7 @@ from transforms.totals import read_totals
 
 
 def provide(target: ExportTarget, shapes: Mapping[str, Shape]) -> tuple[Column, ...]:
-    """Makes the tables and their views, or widens them; returns the columns of the flat table.
+    """Makes the tables and their views, or widens them; returns the columns of the table that flat rows are written to.
 
     Raises:
       JobError: a dataset is missing, access is refused, or a table does not fit.
@@ -56,10 +56,12 @@ def provide(target: ExportTarget, shapes: Mapping[str, Shape]) -> tuple[Column, 
         ensure_latest(target.changelog, statements.latest_changes(target.changelog), client=client)
     if target.staging:
         # Some of its rows only name a document.
-        staged = [
-            replace(column, mode=column.mode.replace("REQUIRED", "NULLABLE")) for column in columns or target.fixed
-        ]
+        staged = tuple(
+            replace(each, mode=each.mode.replace("REQUIRED", "NULLABLE")) for each in columns or target.fixed
+        )
         ensure_table(target.staging, staged, STAGING_OPTIONS, client=client, kept=STAGING_KEPT)
+        if target.is_staged:
+            return staged  # a load job is refused that has other modes than its table
     return columns
 
 
