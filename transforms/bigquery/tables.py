@@ -134,9 +134,9 @@ class Patience:
     """
 
     retry: RetryPolicy = RetryPolicy(max_attempts=5)  # noqa: RUF009  # frozen
-    max_job_s: float = 6 * 3600.0  # https://cloud.google.com/bigquery/quotas#query_jobs
     sleep: Callable[[float], None] = time.sleep
     random: Callable[[], float] = random.random
+    max_job_s: float = 6 * 3600.0  # https://cloud.google.com/bigquery/quotas#query_jobs
 
     def through(self, request: Callable[[], T], doing: str) -> T:
         """The result of `request`, sent again while BigQuery fails in passing.
