@@ -211,26 +211,28 @@ class _WriteRowsFn(beam.DoFn):
         self._plan = plan
 
     def setup(self) -> None:
-        self._background: Background | None = None
+        self._writer: RowWriter | None = None
+        self._background = Background(self._write)
 
     def start_bundle(self) -> None:
-        if self._background is not None:
-            self._background.forget()
+        self._background.forget()
 
     def process(
         self, element: Batch[Exported], windowed: Any = beam.DoFn.WindowedValueParam, columns: Any = None
     ) -> Iterator[Batch[Exported]]:
-        if self._background is None:
-            self._background = Background(RowWriter(self._plan, columns).write)
+        if self._writer is None:
+            self._writer = RowWriter(self._plan, columns)
         yield from self._background.begin(windowed)
 
     def finish_bundle(self) -> Iterator[Any]:
-        if self._background is not None:
-            yield from self._background.finish()
+        yield from self._background.finish()
 
     def teardown(self) -> None:
-        if self._background is not None:
-            self._background.close()
+        self._background.close()
+
+    def _write(self, batch: Batch[Exported]) -> Batch[Exported]:
+        assert self._writer is not None, "a batch is processed before it is written"
+        return self._writer.write(batch)
 
 
 class _CollectRowsFn(beam.DoFn):
