@@ -244,16 +244,21 @@ def test_a_run_with_other_batches_leaves_no_dead_letters_of_the_old_ones(tmp_pat
     assert [line for line, _ in run.reasons] == [1, 2, 3, 4]
 
 
+def spec_of_people(folder, fields):
+    """A spec that makes people of profiles."""
+    spec = folder / "people.yaml"
+    spec.write_text(
+        "name: people\nschema_version: 1\nfull_collection: people\nflat_collection: people_flat\n"
+        f"key: {{name: person_id, from: [candidate_id]}}\nfields: {fields}\n"
+    )
+    return spec
+
+
 def test_a_collection_is_an_input_like_any_other(tmp_path, target):
     source = tmp_path / "profiles.jsonl"
     source.write_text(lines(*(profile(n) for n in range(30))))
     ingest(tmp_path, target, f"--input={source}")
-    spec = tmp_path / "people.yaml"
-    spec.write_text(
-        "name: people\nschema_version: 1\nfull_collection: people\nflat_collection: people_flat\n"
-        "key: {name: person_id, from: [candidate_id]}\n"
-        "fields:\n  name: {type: string, from: [name], description: Name.}\n"
-    )
+    spec = spec_of_people(tmp_path, "{name: {type: string, from: [name], description: Name.}}")
     run = ingest(tmp_path, target, "--input=firestore://enriched_profiles", f"--spec={spec}", "--batch_size=7")
     assert (run.exit_code, run.summary["read"], run.summary["written"]) == (0, 30, 30)
     copies = read_collection(target, "people")
@@ -268,11 +273,7 @@ def test_a_collection_that_is_read_again_leaves_no_dead_letters_of_its_earlier_s
     source = tmp_path / "profiles.jsonl"
     source.write_text(lines(*(profile(n) for n in range(3))))
     ingest(tmp_path, target, f"--input={source}")
-    spec = tmp_path / "people.yaml"
-    spec.write_text(
-        "name: people\nschema_version: 1\nfull_collection: people\nflat_collection: people_flat\n"
-        "key: {name: person_id, from: [candidate_id]}\nfields: {nick: {type: string, from: [nick], required: true}}\n"
-    )
+    spec = spec_of_people(tmp_path, "{nick: {type: string, from: [nick], required: true}}")
     flags = ["--input=firestore://enriched_profiles", f"--spec={spec}", "--max_dead_letter_ratio=1"]
     for _ in range(2):
         run = ingest(tmp_path, target, *flags)

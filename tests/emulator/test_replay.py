@@ -320,31 +320,41 @@ def ids_in(table):
     )
 
 
-def test_a_row_that_was_refused_is_sent_again_although_its_documents_are_unchanged(desk, table):
-    """The row's refusal is staged: documents without rows, and the letter that BigQuery's answer would have left."""
-    name = f"{table.project}:{table.dataset}.{table.table}"
-    first = desk.ingest(profile(0), profile(1))
-    documents = desk.full
-    meta = desk.flat["cand-00001"]["_meta"]
+def keep_refused_row(desk, kind, job_id, batch_id, **said):
+    """The letter that BigQuery's answer about the row of the second profile would have left."""
     letter = {
         "job": "ingest",
-        "job_id": first.summary["job_id"],
-        "batch_id": meta["batch_id"],
-        "time": "2026-01-01T00:00:00.000000Z",
+        "job_id": job_id,
+        "batch_id": batch_id,
         "step": "InsertRows",
         "record_id": "cand-00001",
-        "source": meta["source"],
-        "line": 2,
-        "position": meta["position"],
-        "code": "INVALID",
         "message": "the row is missing",
         "attempts": 1,
         "record_text": json.dumps(profile(1)),
+        **said,
     }
-    (desk.letters / "permanent").mkdir(parents=True, exist_ok=True)
-    (desk.letters / "permanent" / f"{meta['batch_id']}.jsonl").write_text(json.dumps(letter) + "\n")
+    (desk.letters / kind).mkdir(parents=True, exist_ok=True)
+    (desk.letters / kind / f"{batch_id}.jsonl").write_text(json.dumps(letter) + "\n")
 
-    assert desk.replay(f"--bigquery_table={name}") == (0, (1, 1, 0, 0, 0))
+
+def test_a_row_that_was_refused_is_sent_again_although_its_documents_are_unchanged(desk, table):
+    """The row's refusal is staged: documents without rows, and the letter."""
+    first = desk.ingest(profile(0), profile(1))
+    documents = desk.full
+    meta = desk.flat["cand-00001"]["_meta"]
+    keep_refused_row(
+        desk,
+        "permanent",
+        first.summary["job_id"],
+        meta["batch_id"],
+        time="2026-01-01T00:00:00.000000Z",
+        source=meta["source"],
+        line=2,
+        position=meta["position"],
+        code="INVALID",
+    )
+
+    assert desk.replay(f"--bigquery_table={table.project}:{table.dataset}.{table.table}") == (0, (1, 1, 0, 0, 0))
     assert desk.places() == {"replayed": 1}
     assert ids_in(table) == ["cand-00001"]
     assert desk.full == documents
@@ -357,23 +367,17 @@ def test_a_row_that_was_refused_is_sent_again_although_another_job_wrote_its_doc
     assert second.summary["unchanged"] == 1
     documents, job_id = desk.full, second.summary["job_id"]
     ((batch_id, batch),) = read_collection(desk.target, f"pipeline_jobs/{job_id}/batches").items()
-    letter = {
-        "job": "ingest",
-        "job_id": job_id,
-        "batch_id": batch_id,
-        "time": iso(batch["completed_at"]),
-        "step": "InsertRows",
-        "record_id": "cand-00001",
-        "source": batch["source"],
-        "line": 1,
-        "position": 0,
-        "code": "STOPPED",
-        "message": "the row is missing",
-        "attempts": 1,
-        "record_text": json.dumps(profile(1)),
-    }
-    (desk.letters / "retryable").mkdir(parents=True, exist_ok=True)
-    (desk.letters / "retryable" / f"{batch_id}.jsonl").write_text(json.dumps(letter) + "\n")
+    keep_refused_row(
+        desk,
+        "retryable",
+        job_id,
+        batch_id,
+        time=iso(batch["completed_at"]),
+        source=batch["source"],
+        line=1,
+        position=0,
+        code="STOPPED",
+    )
 
     assert desk.replay(f"--bigquery_table={table.project}:{table.dataset}.{table.table}") == (0, (1, 0, 1, 0, 0))
     assert desk.places() == {"replayed": 1}
