@@ -15,7 +15,7 @@ from google.cloud import firestore
 from benchmarks.connector_cases import COLLECTION
 from benchmarks.jobs import run_job
 from benchmarks.measure import LAUNCHED_AT_VARIABLE, CaseError, Meter, Sample
-from pipeline import export as job
+from pipeline.jobs import export as job
 from pipeline.targets import firestore_target
 from transforms.bigquery.schema import Column, TableOptions
 from transforms.bigquery.tables import BigQueryTarget, ensure_table

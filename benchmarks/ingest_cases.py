@@ -8,7 +8,7 @@ import statistics
 from benchmarks.commit_times import COMMIT_S, FIRST_ANSWER, watch_commits
 from benchmarks.jobs import run_job
 from benchmarks.measure import LAUNCHED_AT_VARIABLE, CaseError, Sample
-from pipeline import ingest as job
+from pipeline.jobs import ingest as job
 
 
 def ingest(

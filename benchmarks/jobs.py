@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks.measure import CaseError, Meter
-from pipeline.launch import launch
+from pipeline.run.launch import launch
 
 
 def run_job(job: ModuleType, elements: int, flags: Sequence[str]) -> tuple[Meter, dict[str, Any]]:

@@ -20,19 +20,23 @@ class Entry(NamedTuple):
 
 
 JOBS = {
-    "ingest": Entry("pipeline.ingest", "batch outputs into pairs of Firestore documents, and rows of BigQuery"),
-    "export": Entry("pipeline.export", "collections of Firestore into typed tables and changelogs of BigQuery"),
-    "replay": Entry("pipeline.replay", "dead letters through the job they came from"),
-    "verify": Entry("pipeline.verify", "prove that two stores hold the same documents, or say which differ"),
+    "ingest": Entry("pipeline.jobs.ingest", "batch outputs into pairs of Firestore documents, and rows of BigQuery"),
+    "export": Entry("pipeline.jobs.export", "collections of Firestore into typed tables and changelogs of BigQuery"),
+    "replay": Entry("pipeline.jobs.replay", "dead letters through the job they came from"),
+    "verify": Entry("pipeline.jobs.verify", "prove that two stores hold the same documents, or say which differ"),
 }
 
 COMMANDS = {
-    "demo": Entry("pipeline.demo", "start the emulators, ingest the sample profiles, show the result"),
+    "demo": Entry("pipeline.commands.demo", "start the emulators, ingest the sample profiles, show the result"),
     "doctor": Entry(
-        "pipeline.doctor", "check credentials, database, table and emulators; say how to fix what is missing"
+        "pipeline.commands.doctor", "check credentials, database, table and emulators; say how to fix what is missing"
     ),
-    "indexes": Entry("pipeline.indexes", "print the firestore.indexes.json of a record spec"),
-    "schema": Entry("pipeline.schema", "print the documentation of a record spec: collections, fields, types"),
-    "status": Entry("pipeline.status", "show how far a job is, wherever it runs; without an id, the recent jobs"),
-    "templates": Entry("pipeline.templates", "write the metadata of the jobs' Flex Templates from their flags"),
+    "indexes": Entry("pipeline.commands.indexes", "print the firestore.indexes.json of a record spec"),
+    "schema": Entry("pipeline.commands.schema", "print the documentation of a record spec: collections, fields, types"),
+    "status": Entry(
+        "pipeline.commands.status", "show how far a job is, wherever it runs; without an id, the recent jobs"
+    ),
+    "templates": Entry(
+        "pipeline.commands.templates", "write the metadata of the jobs' Flex Templates from their flags"
+    ),
 }

@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(name: str, arguments: Sequence[str], console: Console) -> int:
     if name in JOBS:
-        from pipeline.launch import launch  # Beam takes seconds to import, which commands need not wait for
+        from pipeline.run.launch import launch  # Beam takes seconds to import, which commands need not wait for
 
         return launch(importlib.import_module(JOBS[name].module), arguments, console)
     if name in COMMANDS:

@@ -13,15 +13,15 @@ from dataclasses import asdict, dataclass
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
-from pipeline.jobs import digest
-from transforms.batches.files import InputFile, match_inputs, total_bytes
-from transforms.batches.read import ReadBatches
-from transforms.batches.slices import ReadOptions
-from transforms.batches.stopping import PassedOver
-from transforms.firestore.batches import ReadDocumentBatches, input_id, source_of
+from pipeline.run.job import digest
+from transforms.batch import Batch, Record
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.query import Query
-from transforms.types import Batch, Record
+from transforms.inputs.documents import ReadDocumentBatches, input_id, source_of
+from transforms.inputs.files import InputFile, match_inputs, total_bytes
+from transforms.inputs.read import ReadBatches
+from transforms.inputs.slices import ReadOptions
+from transforms.runtime.stopping import PassedOver
 
 FIRESTORE = "firestore://"
 

@@ -13,11 +13,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from transforms.batches.files import InputFile, match_inputs
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.errors import UsageError
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.query import Query
+from transforms.inputs.files import InputFile, match_inputs
 from transforms.retry import RetryPolicy
 from transforms.verify.bigquery_store import BigQueryStore
 from transforms.verify.entries import Store

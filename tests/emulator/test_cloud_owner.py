@@ -4,13 +4,13 @@ import datetime
 
 import pytest
 
+from transforms.batch import BatchOutcome
 from transforms.errors import UsageError
 from transforms.firestore.client import FirestoreTarget
-from transforms.job_documents import read_job
-from transforms.job_ledger import INTERRUPTED, RUNNING, JobDescription, JobLedger, Owner
+from transforms.ledger.job_ledger import INTERRUPTED, RUNNING, JobDescription, JobLedger, Owner
+from transforms.ledger.jobs import read_job
+from transforms.ledger.totals import read_totals
 from transforms.retry import RetryPolicy
-from transforms.totals import read_totals
-from transforms.types import BatchOutcome
 
 pytestmark = pytest.mark.emulator
 

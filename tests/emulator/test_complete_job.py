@@ -6,14 +6,14 @@ import apache_beam as beam
 import pytest
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
-from transforms.batches.stopping import ask_to_stop, begin_anew
-from transforms.job_documents import read_job
-from transforms.job_ledger import COMPLETED, RUNNING, JobLedger
-from transforms.job_results import read_results
-from transforms.job_runs import JobDescription, Owner
-from transforms.ledger import CompleteJob, LedgerEntry, RecordOutcomes
+from transforms.batch import BatchOutcome
+from transforms.ledger.job_ledger import COMPLETED, RUNNING, JobLedger
+from transforms.ledger.jobs import read_job
+from transforms.ledger.results import read_results
+from transforms.ledger.runs import JobDescription, Owner
+from transforms.ledger.steps import CompleteJob, LedgerEntry, RecordOutcomes
 from transforms.retry import RetryPolicy
-from transforms.types import BatchOutcome
+from transforms.runtime.stopping import ask_to_stop, begin_anew
 
 JOB_ID = "job"
 SEEN: list[int] = []
@@ -59,7 +59,9 @@ def test_a_run_that_nobody_waits_for_is_completed_with_its_totals_and_results(ta
 def test_every_batch_and_the_end_of_the_run_are_a_line_in_the_log(target, caplog):
     caplog.set_level("DEBUG", "transforms")
     run(entry(target, opened(target).attempt), n_batches=2)
-    lines = {(record.levelname, record.getMessage()) for record in caplog.records if record.name == "transforms.ledger"}
+    lines = {
+        (record.levelname, record.getMessage()) for record in caplog.records if record.name == "transforms.ledger.steps"
+    }
     assert lines == {
         ("DEBUG", "job job, batch b-0: 5 read, 5 written, 0 unchanged, 0 superseded, 0 dead letters"),
         ("DEBUG", "job job, batch b-1: 5 read, 5 written, 0 unchanged, 0 superseded, 0 dead letters"),

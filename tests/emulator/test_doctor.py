@@ -3,8 +3,8 @@
 import pytest
 from google.cloud import bigquery as client_library
 
-from pipeline.doctor import Config, Verdict, diagnose
-from pipeline.probes import PROBE_COLLECTION, PROBE_TABLE_PREFIX
+from pipeline.commands.doctor import Config, Verdict, diagnose
+from pipeline.commands.probes import PROBE_COLLECTION, PROBE_TABLE_PREFIX
 from tests.support.documents import read_collection
 from transforms.firestore.client import FirestoreTarget
 

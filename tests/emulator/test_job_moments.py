@@ -8,7 +8,7 @@ from tests.support.export import people
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.query import Query
 from transforms.firestore.reader import read
-from transforms.job_moments import moment_of_run
+from transforms.ledger.moments import moment_of_run
 from transforms.retry import RetryPolicy
 
 pytestmark = pytest.mark.emulator

@@ -10,12 +10,12 @@ import pytest
 from tests.support.clocks import STARTED_AT, Clock
 from tests.support.documents import read_collection
 from tests.support.faulty_firestore import AMBIGUOUS, RETRYABLE, Fault, FaultyFirestore, How, in_turn
+from transforms.batch import BatchOutcome
 from transforms.errors import JobError, UsageError
 from transforms.firestore.client import FirestoreTarget
-from transforms.job_ledger import COMPLETED, FAILED, INTERRUPTED, JobDescription, JobLedger, Owner
+from transforms.ledger.job_ledger import COMPLETED, FAILED, INTERRUPTED, JobDescription, JobLedger, Owner
+from transforms.ledger.totals import add_up, read_totals
 from transforms.retry import RetryPolicy
-from transforms.totals import add_up, read_totals
-from transforms.types import BatchOutcome
 
 pytestmark = pytest.mark.emulator
 

@@ -12,11 +12,11 @@ from tests.support.faulty_firestore import FaultyFirestore
 from tests.support.ingest import profile
 from tests.support.replay_desk import PROFILES, Desk, nameless
 from tests.support.scripted_firestore import Refusal
-from transforms.batches.dead_letter_files import LetterFolder, ReplayRun
+from transforms.batch import DeadLetter
+from transforms.dead_letters.folder import LetterFolder, ReplayRun
 from transforms.firestore import messages
 from transforms.firestore.committer import AtomicGroup, Committer
 from transforms.firestore.tagged_json import iso
-from transforms.types import DeadLetter
 
 pytestmark = pytest.mark.emulator
 

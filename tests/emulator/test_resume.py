@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import ingest as job
-from pipeline.config import parse
-from pipeline.runners import beam_options
+from pipeline.jobs import ingest as job
+from pipeline.run.flags import parse
+from pipeline.run.runners import beam_options
 from tests.support.disturbed_run import lines
 from tests.support.documents import read_collection
 from tests.support.end_state import assert_accounts_add_up, assert_pairs_are_whole, documents, end_state
@@ -27,7 +27,7 @@ from tests.support.interrupted import (
 from tests.support.scripted_firestore import Refusal
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.firestore.client import FirestoreTarget
-from transforms.job_ledger import JobLedger, Owner
+from transforms.ledger.job_ledger import JobLedger, Owner
 
 pytestmark = pytest.mark.emulator
 

@@ -9,13 +9,13 @@ import pytest
 from rich.console import Console
 
 from pipeline.__main__ import main
-from pipeline.status import main as status
+from pipeline.commands.status import main as status
 from tests.support.clocks import Clock
 from tests.support.ingest import ingest, profile
+from transforms.batch import BatchOutcome
 from transforms.errors import UsageError
-from transforms.job_ledger import COMPLETED, FAILED, JobDescription, JobLedger, Owner
-from transforms.totals import read_totals
-from transforms.types import BatchOutcome
+from transforms.ledger.job_ledger import COMPLETED, FAILED, JobDescription, JobLedger, Owner
+from transforms.ledger.totals import read_totals
 
 pytestmark = pytest.mark.emulator
 

@@ -12,8 +12,8 @@ from pipeline.__main__ import main
 from tests.launch.service import DONE, LoopbackDataflow, RefusedError
 from tests.stand_ins import comes_true
 from tests.support.launchable import LAUNCHABLE, PROJECT, REGION, Place
-from transforms.job_documents import read_job
-from transforms.job_ledger import COMPLETED, FAILED, INTERRUPTED, RUNNING, JobLedger
+from transforms.ledger.job_ledger import COMPLETED, FAILED, INTERRUPTED, RUNNING, JobLedger
+from transforms.ledger.jobs import read_job
 
 pytestmark = pytest.mark.emulator
 

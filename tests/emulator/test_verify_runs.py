@@ -9,17 +9,17 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
-from pipeline import launch
-from pipeline import verify as job
-from pipeline.config import parse
+from pipeline.jobs import verify as job
+from pipeline.run import launch
+from pipeline.run.flags import parse
 from tests.support.memory_store import MemoryStore
 from tests.support.verified import put, remove, verify
-from transforms.batches.stopping import ask_to_stop
 from transforms.firestore import messages
 from transforms.firestore.committer import AtomicGroup, Committer
 from transforms.firestore.query import Query
 from transforms.firestore.ranges import NameRange, ranges_between
 from transforms.firestore.read_time import JOB_START, fix_read_time
+from transforms.runtime.stopping import ask_to_stop
 from transforms.verify.comparison import Comparison
 from transforms.verify.entries import Entry
 from transforms.verify.firestore_store import FirestoreStore

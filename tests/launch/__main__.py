@@ -29,16 +29,16 @@ from rich.table import Table
 
 import pipeline.specs
 from pipeline import JOBS
-from pipeline.local import EmulatorMissingError, EmulatorStartError, bigquery_emulator, firestore_emulator
-from pipeline.templates import metadata
+from pipeline.commands.templates import metadata
+from pipeline.emulators.local import EmulatorMissingError, EmulatorStartError, bigquery_emulator, firestore_emulator
 from tests.launch import image
 from tests.launch.service import DONE, LoopbackDataflow, SubmittedJob, check_job
 from tests.launch.workers import Workers
 from tests.support.credentials import write_credentials
 from tests.support.launchable import LAUNCHABLE, PROJECT, REGION, SERVICE_ACCOUNT, Place
 from tests.support.templates import lint, metadata_problems
-from transforms.job_documents import read_job
-from transforms.totals import Totals
+from transforms.ledger.jobs import read_job
+from transforms.ledger.totals import Totals
 
 IMAGE = f"{REGION}-docker.pkg.dev/{PROJECT}/firebeam/{{job}}:0.1.0"
 COLUMNS = ("constructs", "metadata", "image lint", "submitted", "executed", "exact")

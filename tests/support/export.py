@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pipeline.__main__ import main
-from pipeline.local import BigQueryEmulator
+from pipeline.emulators.local import BigQueryEmulator
 from tests.support.faulty_firestore import FaultyFirestore, Incoming
 from tests.support.scripted_firestore import Refusal
 from transforms.bigquery.document_columns import fixed_columns

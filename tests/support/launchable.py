@@ -21,8 +21,8 @@ from google.cloud import bigquery, storage
 
 import pipeline.specs
 from pipeline.__main__ import main
-from pipeline.local import BUCKET
-from pipeline.verify import EXIT_DIFFERENT
+from pipeline.emulators.local import BUCKET
+from pipeline.jobs.verify import EXIT_DIFFERENT
 from tests.support.documents import read_collection
 from tests.support.ingest import profile
 from transforms.firestore import messages

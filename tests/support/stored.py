@@ -5,7 +5,7 @@ from typing import Any
 
 from transforms.firestore.messages import Document
 from transforms.firestore.values import encode_fields
-from transforms.firestore.versions import META_FIELD, StoredDocument
+from transforms.upsert.versions import META_FIELD, StoredDocument
 
 
 def stored_document(

@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 from apache_beam.portability.api import beam_runner_api_pb2 as beam_api
 
-from pipeline.templates import metadata
+from pipeline.commands.templates import metadata
 from tests.launch.service import DONE, FAILED, LoopbackDataflow, RefusedError, check_job, parameter_problems
 
 

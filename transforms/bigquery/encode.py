@@ -11,10 +11,11 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection, TaggedOutput
 from apache_beam.typehints.decorators import no_annotations
 
+from transforms.batch import Batch
 from transforms.bigquery.insert import row_of
 from transforms.bigquery.rows import RowEncoder
 from transforms.bigquery.schema import Column
-from transforms.types import Batch, Written
+from transforms.upsert.entries import Written
 
 _ROWS = "rows"
 

@@ -13,12 +13,13 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
-from transforms.background import Background
+from transforms.batch import Batch, DeadLetter
 from transforms.bigquery.inserter import Rejected, RowInserter
 from transforms.bigquery.rows import Row, RowEncoder, insert_id
 from transforms.bigquery.schema import Column
 from transforms.bigquery.tables import BigQueryTarget
-from transforms.types import Batch, DeadLetter, Written
+from transforms.runtime.background import Background
+from transforms.upsert.entries import Written
 
 
 class InsertRows(beam.PTransform[PCollection[Batch[Written]], PCollection[Batch[Written]]]):

@@ -14,10 +14,10 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
+from transforms.batch import Batch, BatchOutcome, DeadLetter
 from transforms.bigquery.load import RejectedRow
 from transforms.bigquery.schema import PROFILE
-from transforms.dead_letters import LATE_ROWS
-from transforms.types import Batch, BatchOutcome, DeadLetter
+from transforms.dead_letters.steps import LATE_ROWS
 
 _STEP = "LoadRows"
 

@@ -1,25 +1,13 @@
-"""The BigQuery table of a record spec: columns, partitioning, clustering, and how an existing table differs. No Beam.
-
-    spec fields            _meta of the document        the record                 the misfits
-    candidate_id STRING    _meta_version INT64          update_time TIMESTAMP      _overflow JSON
-    years_experience …     _meta_content_hash STRING …  profile JSON
-
-Every column may be NULL, so that a record never fails for a column it lacks. `_meta` is spread over flat columns rather
-than kept in one RECORD: flat columns can be added to a table later, clustered by, and read by every reporting tool.
-
-    >>> [column.name for column in meta_columns()][:2]
-    ['_meta_schema_version', '_meta_version']
-"""
+"""Columns of a BigQuery table, the layout of a new one, and what an existing one lacks or contradicts. No Beam."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from transforms.errors import UsageError
-from transforms.records.spec import FieldType, RecordSpec
 
 META_PREFIX = "_meta_"
 UPDATE_TIME = "update_time"
@@ -48,16 +36,6 @@ _PARTITION_UNITS = ("HOUR", "DAY", "MONTH", "YEAR")
 # The REST interface still answers with legacy SQL's names.
 _SQL_TYPES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL", "RECORD": "STRUCT"}
 _LEGACY_TYPES = {sql: legacy for legacy, sql in _SQL_TYPES.items()}
-
-_COLUMN_TYPES = {
-    FieldType.STRING: ("STRING", "NULLABLE"),
-    FieldType.INTEGER: ("INT64", "NULLABLE"),
-    FieldType.NUMBER: ("FLOAT64", "NULLABLE"),
-    FieldType.BOOL: ("BOOL", "NULLABLE"),
-    FieldType.TIMESTAMP: ("TIMESTAMP", "NULLABLE"),
-    FieldType.STRINGS: ("STRING", "REPEATED"),
-    FieldType.JSON: ("JSON", "NULLABLE"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,59 +100,6 @@ class SchemaDifference(NamedTuple):
     added: tuple[Column, ...]
     conflicts: tuple[str, ...]
     widened: tuple[Column, ...] = ()
-
-
-def table_columns(spec: RecordSpec) -> tuple[Column, ...]:
-    """The columns of the table that holds a spec's records, in the order of creation.
-
-    Raises:
-      UsageError: a field's name is no column name, or belongs to another column.
-    """
-    columns = (
-        *spec_columns(spec),
-        Column(UPDATE_TIME, "TIMESTAMP", description="update_time of the documents; the row's version"),
-        *meta_columns(),
-        Column(PROFILE, "JSON", description="the whole record"),
-        Column(OVERFLOW, "JSON", description="values that do not fit their columns, by column name"),
-    )
-    check_names(columns)
-    return columns
-
-
-def spec_columns(spec: RecordSpec) -> tuple[Column, ...]:
-    """The columns of a spec's own fields."""
-    return tuple(Column(field.name, *_COLUMN_TYPES[field.type], field.description or "") for field in spec.fields)
-
-
-def meta_columns() -> tuple[Column, ...]:
-    """The columns of a document's `_meta`."""
-    return (
-        Column("_meta_schema_version", "INT64", description="schema_version of the spec that made the row"),
-        Column("_meta_version", "INT64", description="how often the document has changed"),
-        Column("_meta_content_hash", "STRING", description="digest of the record and of the spec"),
-        Column("_meta_created_at", "TIMESTAMP", description="when the document was first written"),
-        Column("_meta_updated_at", "TIMESTAMP", description="when the document was last written"),
-        Column("_meta_source", "STRING", description="file or collection the record came from"),
-        Column("_meta_position", "INT64", description="where in the source the record starts"),
-        Column("_meta_job_id", "STRING", description="job that wrote the row"),
-        Column("_meta_batch_id", "STRING", description="batch that wrote the row"),
-    )
-
-
-def table_options(spec: RecordSpec, columns: Sequence[Column]) -> TableOptions:
-    """Partitioning and clustering of a spec's table: by its own options, else by day of `update_time`, then by key.
-
-    Raises:
-      UsageError: the spec asks for something BigQuery does not have.
-    """
-    wanted = spec.bigquery
-    options = TableOptions(
-        wanted.partition_by or UPDATE_TIME,
-        (wanted.partition_type or "DAY").upper(),
-        tuple(wanted.cluster_by) or (spec.key.name,),
-    )
-    check_options(options, columns)
-    return options
 
 
 def check_names(columns: Iterable[Column]) -> None:

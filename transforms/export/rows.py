@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from transforms.batch import Batch, DeadLetter
 from transforms.bigquery.cells import writable
 from transforms.bigquery.changelog import CHANGELOG_COLUMNS, ChangelogRows
 from transforms.bigquery.document_columns import DOCUMENT_NAME
@@ -23,6 +24,7 @@ from transforms.bigquery.schema import Column
 from transforms.bigquery.storage_target import StorageTarget
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.errors import RecordError
+from transforms.export.entries import Exported
 from transforms.export.sinks import (
     FILE_LOADS,
     INSERT_ROWS,
@@ -36,9 +38,8 @@ from transforms.export.sinks import (
 from transforms.export.streams import StreamLedger
 from transforms.export.target import ExportTarget
 from transforms.firestore.documents import Document
-from transforms.ledger_entry import LedgerEntry
+from transforms.ledger.entry import LedgerEntry
 from transforms.records.spec import RecordSpec
-from transforms.types import Batch, DeadLetter, Exported
 
 STEP = "WriteRows"
 

@@ -14,10 +14,11 @@ import apache_beam as beam
 from apache_beam.pvalue import AsSingleton, PCollection, TaggedOutput
 from apache_beam.typehints.decorators import no_annotations
 
-from transforms.background import Background
+from transforms.batch import Batch
 from transforms.bigquery.load import LoadRows
 from transforms.bigquery.schema import Column
 from transforms.bigquery.shapes import Shape, merge, observe
+from transforms.export.entries import Exported
 from transforms.export.rows import PURPOSES, STATIC_COLUMNS, RowsPlan, RowWriter
 from transforms.export.sinks import FILE_LOADS
 from transforms.export.tables import held_versions, provide
@@ -27,7 +28,7 @@ from transforms.firestore.collection_patterns import CollectionPattern
 from transforms.firestore.documents import Document
 from transforms.firestore.read_steps import Piece, QueryPiece
 from transforms.firestore.reader import read
-from transforms.types import Batch, Exported
+from transforms.runtime.background import Background
 
 Shapes = dict[str, Shape]
 Columns = tuple[Column, ...]

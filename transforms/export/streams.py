@@ -20,9 +20,9 @@ from transforms.bigquery.rows import insert_id
 from transforms.errors import JobError
 from transforms.firestore import messages
 from transforms.firestore.committer import Conflicted
-from transforms.job_ledger import JOBS_COLLECTION, KEPT
-from transforms.ledger_document import LedgerDocument
-from transforms.ledger_entry import LedgerEntry
+from transforms.ledger.document import LedgerDocument
+from transforms.ledger.entry import LedgerEntry
+from transforms.ledger.job_ledger import JOBS_COLLECTION, KEPT
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ from transforms.firestore import field_paths
 from transforms.firestore.client import FirestoreClient
 from transforms.firestore.query import Query
 from transforms.firestore.reader import count, read
+from transforms.ledger.totals import read_totals
 from transforms.retry import RetryPolicy
-from transforms.totals import read_totals
 
 
 def provide(target: ExportTarget, shapes: Mapping[str, Shape]) -> tuple[Column, ...]:

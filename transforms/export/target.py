@@ -21,11 +21,12 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from transforms.bigquery.document_columns import fixed_columns
-from transforms.bigquery.schema import UPDATE_TIME, Column, TableOptions, spec_columns
+from transforms.bigquery.schema import UPDATE_TIME, Column, TableOptions
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.collection_patterns import CollectionPattern, all_parameters
 from transforms.records.spec import RecordSpec
+from transforms.records.table import spec_columns
 
 FLAT, CHANGELOG, BOTH = "flat", "changelog", "both"
 LAYOUTS = (FLAT, CHANGELOG, BOTH)

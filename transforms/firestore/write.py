@@ -25,13 +25,13 @@ from transforms.firestore.connection import target_of
 from transforms.firestore.operations import Operation, adds_again
 from transforms.firestore.outbox import Outbox
 from transforms.firestore.packing import RequestLimits
-from transforms.firestore.parallelism import declared_parallelism
 from transforms.firestore.qos import OFF, QosSettings
 from transforms.firestore.senders import BatchWriteSender, CommitSender
 from transforms.firestore.write_metrics import WriteMetrics
 from transforms.firestore.writer import Writer
 from transforms.firestore.written import Element, FailedWrite, WrittenDocument
 from transforms.retry import RetryPolicy
+from transforms.runtime.parallelism import declared_parallelism
 
 _LOG = logging.getLogger(__name__)
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from transforms.bigquery.schema import table_columns, table_options
 from transforms.records.cleaners import CLEANER_RULES_VERSION, cleaners_of
 from transforms.records.indexes import firestore_indexes
 from transforms.records.keys import MAX_ID_BYTES
 from transforms.records.levels import __doc__ as level_rules
 from transforms.records.model import Field, RecordSpec, Source
 from transforms.records.skills import SkillTable
+from transforms.records.table import table_columns, table_options
 
 META_FIELDS = (
     ("schema_version", "integer", "`schema_version` of the spec that made the document"),

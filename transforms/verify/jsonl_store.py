@@ -18,10 +18,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from transforms.batches.files import InputFile, check_unchanged, open_input
-from transforms.batches.json_values import parse_object
-from transforms.batches.lines import Line, split_lines
-from transforms.batches.streams import DamagedError, PlainStream, gunzip_if_compressed
 from transforms.errors import JobError, RecordError, UsageError
 from transforms.firestore import messages
 from transforms.firestore.document_order import sort_key
@@ -29,6 +25,10 @@ from transforms.firestore.documents import Document
 from transforms.firestore.ranges import Bound, NameRange, ranges_between
 from transforms.firestore.tagged_json import from_tagged_json
 from transforms.firestore.values import encode_fields
+from transforms.inputs.files import InputFile, check_unchanged, open_input
+from transforms.inputs.formats.json_values import parse_object
+from transforms.inputs.lines import Line, split_lines
+from transforms.inputs.streams import DamagedError, PlainStream, gunzip_if_compressed
 from transforms.verify.entries import Entry
 from transforms.verify.forms import Form
 

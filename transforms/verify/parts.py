@@ -20,10 +20,10 @@ from typing import Any, BinaryIO
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from transforms.dead_letters import write_privately
+from transforms.dead_letters.steps import write_privately
 from transforms.firestore.ranges import Bound, NameRange
 from transforms.firestore.tagged_json import iso
-from transforms.private_files import replaced_file
+from transforms.runtime.private_files import replaced_file
 from transforms.verify.comparison import Compared
 
 _FOLDER = "differences"

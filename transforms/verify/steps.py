@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
 
-from transforms.batches.stopping import PassedOver, is_asked_to_stop
+from transforms.batch import BatchOutcome
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.read_time import JOB_START, fix_read_time
-from transforms.ledger import LedgerEntry
-from transforms.types import BatchOutcome
+from transforms.ledger.steps import LedgerEntry
+from transforms.runtime.stopping import PassedOver, is_asked_to_stop
 from transforms.verify.comparison import Comparison, StoppedError
 from transforms.verify.entries import Store
 from transforms.verify.parts import Parts, RangePiece

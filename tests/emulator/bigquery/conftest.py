@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.local import BigQueryEmulator
-from transforms.bigquery.schema import Column, TableOptions, meta_columns
+from pipeline.emulators.local import BigQueryEmulator
+from transforms.bigquery.schema import Column, TableOptions
 from transforms.bigquery.tables import BigQueryTarget, ensure_table
+from transforms.records.table import meta_columns
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from transforms.bigquery.cells import json_text
 from transforms.bigquery.rows import Row, RowEncoder, insert_id, loadable
-from transforms.bigquery.schema import Column, meta_columns
+from transforms.bigquery.schema import Column
+from transforms.records.table import meta_columns
 
 UTC = datetime.timezone.utc
 MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)

@@ -9,11 +9,10 @@ from transforms.bigquery.schema import (
     check_names,
     check_options,
     schema_difference,
-    table_columns,
-    table_options,
 )
 from transforms.errors import UsageError
 from transforms.records.spec import BigQueryOptions, Field, FieldType, Key, RecordSpec
+from transforms.records.table import table_columns, table_options
 
 
 def spec_of(*fields: Field, bigquery: BigQueryOptions = BigQueryOptions()) -> RecordSpec:

@@ -5,8 +5,10 @@ import json
 
 import pytest
 
+from transforms.batch import Batch
 from transforms.bigquery.document_columns import fixed_columns
 from transforms.bigquery.schema import Column
+from transforms.export.entries import Exported
 from transforms.export.rows import RowsPlan, RowWriter
 from transforms.export.sinks import FILE_LOADS, INSERT_ROWS
 from transforms.export.target import APPEND, BOTH, CHANGELOG, FLAT, IGNORE, MARK, MERGE, ExportTarget
@@ -15,9 +17,8 @@ from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.collection_patterns import CollectionPattern
 from transforms.firestore.documents import Document
 from transforms.firestore.values import encode_fields
-from transforms.ledger_entry import LedgerEntry
+from transforms.ledger.entry import LedgerEntry
 from transforms.retry import RetryPolicy
-from transforms.types import Batch, Exported
 
 MOMENT = datetime.datetime(2026, 1, 2, tzinfo=datetime.timezone.utc)
 DATABASE = FirestoreTarget("demo-x", emulator_host="127.0.0.1:1")

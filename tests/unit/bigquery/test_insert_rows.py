@@ -10,14 +10,16 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
+from transforms.batch import Batch, BatchOutcome, DeadLetter, Record
 from transforms.bigquery.encode import EncodeRows
 from transforms.bigquery.insert import InsertRows, insert
 from transforms.bigquery.inserter import RowInserter
 from transforms.bigquery.rows import RowEncoder
-from transforms.bigquery.schema import Column, meta_columns
+from transforms.bigquery.schema import Column
 from transforms.errors import JobError
+from transforms.records.table import meta_columns
 from transforms.retry import RetryPolicy
-from transforms.types import Batch, BatchOutcome, DeadLetter, Record, Written
+from transforms.upsert.entries import Written
 
 MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
 COLUMNS = (

@@ -9,10 +9,11 @@ import apache_beam as beam
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
+from transforms.batch import Batch, BatchOutcome, DeadLetter
 from transforms.bigquery.load import LoadRows, RejectedRow
 from transforms.bigquery.rejected import GroupRejectedRows, correction
-from transforms.bigquery.schema import Column, meta_columns
-from transforms.types import Batch, BatchOutcome, DeadLetter
+from transforms.bigquery.schema import Column
+from transforms.records.table import meta_columns
 
 COLUMNS = (Column("candidate_id", "STRING"), *meta_columns(), Column("profile", "JSON"))
 

@@ -15,10 +15,10 @@ from apache_beam.transforms.window import FixedWindows, IntervalWindow, SlidingW
 from tests.support.scripted_firestore import Refusal, ScriptedFirestore, written_name
 from transforms.firestore.document_ids import document_id
 from transforms.firestore.operations import Create, Delete, Increment, Merge, Set, Update
-from transforms.firestore.parallelism import declared_parallelism
 from transforms.firestore.write import CommitToFirestore, WriteToFirestore
 from transforms.firestore.written import FailedWrite, WrittenDocument
 from transforms.retry import RetryPolicy
+from transforms.runtime.parallelism import declared_parallelism
 
 FAST = RetryPolicy(max_attempts=3, initial_s=0)
 

@@ -6,9 +6,9 @@ import pickle
 import pytest
 
 from pipeline.specs import read_spec, shipped_specs
-from transforms.bigquery.schema import table_columns, table_options
 from transforms.errors import RecordError, SpecError, UsageError
 from transforms.records.levels import LEVELS
+from transforms.records.table import table_columns, table_options
 
 UTC = datetime.timezone.utc
 PLAIN = {

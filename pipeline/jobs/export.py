@@ -1,0 +1,322 @@
+"""export: documents of Firestore into typed tables and changelogs of BigQuery.
+
+    collections ─▶ PlanReads ─┬─▶ InferShapes ─▶ ProvideTables ─▶ columns
+                   ranges     │   1st pass        made, widened      │
+                              └─▶ ReadBatches ─▶ BeginBatch ─▶ DropHeld ─▶ WriteRows ─▶ …
+                                  2nd pass        ledger       incremental   an answer a row
+
+                                        … StoreDeadLetters ─▶ CompleteBatch ─▶ CompleteJob
+                                          JSONL files          ledger           merge, compare both sides
+
+Both passes read one moment. All steps of the second are fused: at most one batch is read ahead of the one whose rows
+are on their way, and memory does not grow with the collection.
+"""
+
+import datetime
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+from apache_beam.pvalue import PBegin, PCollection
+
+from pipeline.jobs.export_flags import (
+    ALL,
+    FULL,
+    INCREMENTAL,
+    Config,
+    check_column_names,
+    check_combinations,
+    conditioned,
+    looking_back,
+    moment_of,
+)
+from pipeline.run.job import JobPlan, derived_job_id, digest
+from pipeline.specs import read_spec
+from transforms.batch import Batch
+from transforms.bigquery.document_columns import JSON
+from transforms.bigquery.load import check_temp_location
+from transforms.bigquery.storage_target import StorageTarget
+from transforms.bigquery.tables import BigQueryTarget, existing_columns
+from transforms.dead_letters.steps import StoreDeadLetters, check_writable, remove_letters
+from transforms.errors import JobError
+from transforms.export.entries import Exported
+from transforms.export.rows import RowsPlan
+from transforms.export.sinks import FILE_LOADS, INSERT_ROWS, TYPED_METHODS
+from transforms.export.steps import DropHeld, ExportedOf, InferShapes, ProvideTables, WriteRows
+from transforms.export.tables import ConcludeExport
+from transforms.export.target import (
+    CHANGELOG,
+    ExportTarget,
+)
+from transforms.firestore.collection_patterns import CollectionPattern, by_query
+from transforms.firestore.query import Query
+from transforms.firestore.read_steps import Piece, PlanReads
+from transforms.inputs.documents import ReadPieceBatches
+from transforms.ledger.job_ledger import JobDescription, Opening
+from transforms.ledger.moments import moment_of_run
+from transforms.ledger.results import read_last_results
+from transforms.ledger.steps import BeginBatch, CompleteBatch, CompleteJob
+from transforms.records.spec import RecordSpec
+from transforms.runtime.stopping import PassedOver
+
+NAME = "export"
+
+ABOUT = """\
+Puts collections of Firestore into BigQuery: typed columns that hold every value, a changelog as Firebase's extension
+keeps it, or both; whole, only what has changed, or as of a moment. A row that is refused becomes a dead letter."""
+
+EXAMPLE = """\
+  firebeam export --collection=users --project=my-project --database='(default)' \\
+      --bigquery_table=my-project:exports.users --dead_letters=gs://my-bucket/dead_letters"""
+
+_MAX_BATCH_BYTES = 16 * 1024 * 1024
+
+
+class Source(NamedTuple):
+    """One query, the patterns whose documents it finds, and its name in the graph."""
+
+    query: Query
+    patterns: tuple[CollectionPattern, ...]
+    label: str
+
+
+@dataclass(frozen=True)
+class Plan(JobPlan):
+    """A config with everything read and looked up that the graph needs.
+
+    Attributes:
+      read_time: as of when documents are read; if None, the ledger says when the run began.
+      method: of `sinks.METHODS`.
+      storage_host: of an emulator's Storage Write API, where that is used.
+      cursors: where each pattern's last run ended, by pattern.
+    """
+
+    config: Config
+    patterns: tuple[CollectionPattern, ...]
+    table: BigQueryTarget
+    spec: RecordSpec | None
+    read_time: datetime.datetime | None
+    method: str
+    storage_host: str | None
+    cursors: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def moment(self) -> datetime.datetime:
+        """As of when documents are read; a run that is resumed reads the same moment. Raises ValueError as `run`."""
+        if self.read_time is None:
+            raise ValueError("the ledger must open the plan before it has a moment")
+        return self.read_time
+
+    @property
+    def target(self) -> ExportTarget:
+        """What is written, and where."""
+        config = self.config
+        return ExportTarget(
+            self.firestore,
+            self.patterns,
+            self.table,
+            config.layout,
+            config.write,
+            config.deletes,
+            config.nested,
+            self.spec,
+            imported=config.mode == FULL,
+            run_id=f"{self.firestore.name} {self.job_id} {self.run.attempt} {self.moment.isoformat()}",
+            read_time=self.moment,
+        )
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """What is read."""
+        return tuple(
+            Source(self._query(patterns), patterns, ",".join(pattern.text for pattern in patterns))
+            for patterns in by_query(self.patterns).values()
+        )
+
+    def opened(self, opening: Opening) -> "Plan":
+        """The plan of the run that the ledger has opened."""
+        client = self.firestore.connect()
+        read_time = self.read_time or moment_of_run(
+            client, self.job_id, opening.attempt, opening.started_at, self.retry
+        )
+        cursors: dict[str, Any] = {}
+        if self.config.cursor_field:
+            last = read_last_results(client, self.job_id, opening.attempt, self.retry)
+            if last.get("_cursors_of") == self.cursors_of:
+                cursors = last["cursors"]
+        if self.method == FILE_LOADS:  # a completed batch says nothing about its rows
+            opening = replace(opening, completed=frozenset())
+        return replace(self, opening=opening, read_time=read_time, cursors=tuple(sorted(cursors.items())))
+
+    @property
+    def cursors_of(self) -> str:
+        """What cursors are good for: under a job id of one's own the next run may ask for something else."""
+        config = self.config
+        return digest(config.cursor_field, sorted(config.where), config.fields, config.layout, config.bigquery_table)
+
+    def _query(self, patterns: tuple[CollectionPattern, ...]) -> Query:
+        query = conditioned(patterns[0], self.config)
+        cursor, *others = map(dict(self.cursors).get, (pattern.text for pattern in patterns))
+        if self.config.cursor_field and cursor is not None and all(other == cursor for other in others):
+            query = query.where(self.config.cursor_field, ">=", looking_back(cursor, self.config.lookback_s))
+        return query
+
+
+def prepare(config: Config, options: PipelineOptions) -> Plan:
+    """Checks what can be checked before anything is started.
+
+    Raises:
+      UsageError: what is wrong with which flag.
+    """
+    check_combinations(config)
+    firestore = config.firestore
+    patterns = tuple(map(CollectionPattern, (*config.collection, *(f"**/{each}" for each in config.collection_group))))
+    for found in by_query(patterns).values():
+        conditioned(found[0], config)
+    read_time = None if config.read_time is None else moment_of(config.read_time)
+    table = BigQueryTarget.parse(config.bigquery_table)
+    spec = None if config.spec is None else read_spec(config.spec)
+    check_column_names(patterns, spec)
+    temp_location = options.view_as(GoogleCloudOptions).temp_location
+    method = config.bigquery_method or (FILE_LOADS if (temp_location or "").startswith("gs://") else INSERT_ROWS)
+    if method == FILE_LOADS:
+        check_temp_location(temp_location)
+    storage_host = StorageTarget.of(table).grpc_host if method in TYPED_METHODS else None
+    check_writable(config.dead_letters)
+    texts = sorted({pattern.text for pattern in patterns})
+    about = (texts, sorted(config.where), config.fields, config.layout, config.mode, config.cursor_field)
+    description = JobDescription(
+        NAME,
+        config.job_id or derived_job_id(NAME, about, firestore.project, firestore.database, config.bigquery_table),
+        config.parameters(),
+        # Also where rows wait, and how: what a completed batch has done is worth nothing to a run that goes elsewhere.
+        input_fingerprint=digest(
+            about,
+            (config.batch_size, config.max_ranges, config.read_time),
+            (config.bigquery_table, method, config.write, config.deletes),
+        ),
+        spec_fingerprint=spec.fingerprint if spec else digest(config.nested, config.infer),
+    )
+    return Plan(config, description, firestore, patterns, table, spec, read_time, method, storage_host)
+
+
+def provision(plan: Plan) -> None:
+    """Makes sure that there is a dataset that may be written to; a new run begins without its old dead letters.
+
+    Raises:
+      JobError: the dataset is missing, access is refused, or the table is gone that the last run's cursors are of.
+    """
+    if not existing_columns(plan.table) and plan.cursors:
+        raise JobError(
+            f"BigQuery table {plan.table.id} is gone, but the last run's cursors say that it holds all documents up to "
+            "them. Run once without --cursor_field, which reads everything, or choose another --job_id"
+        )
+    if not plan.run.resumed:
+        remove_letters(plan.config.dead_letters, plan.job_id)
+
+
+def build(pipeline: beam.Pipeline, plan: Plan) -> None:
+    """Draws the graph of a run."""
+    config, target = plan.config, plan.target
+    ledger = plan.ledger
+    pieces = [pipeline | f"PlanReads[{source.label}]" >> _PlanQuery(plan, source.query) for source in plan.sources]
+    columns = _shapes(pipeline, pieces, plan) | "ProvideTables" >> ProvideTables(target)
+    batches = _read(_behind(columns, pieces, plan), plan) | "BeginBatch" >> BeginBatch(ledger)
+    if config.mode == INCREMENTAL:
+        batches = batches | "DropHeld" >> DropHeld(target, columns)
+    rows = RowsPlan(target, plan.run.started_at, plan.method, ledger, plan.storage_host)
+    written = batches | "WriteRows" >> WriteRows(rows, columns)
+    outcomes = (
+        written.batches
+        | "StoreDeadLetters" >> StoreDeadLetters(config.dead_letters, NAME, plan.job_id)
+        | "CompleteBatch" >> CompleteBatch(ledger)
+    )
+    conclude = ConcludeExport(
+        target,
+        plan.job_id,
+        tuple(source.query for source in plan.sources),
+        compares=all(any(pattern.is_exact for pattern in source.patterns) for source in plan.sources),
+        sampled=_sampled(plan),
+        cursor_field=config.cursor_field,
+        cursors_of=plan.cursors_of,
+        retry=plan.retry,
+    )
+    _ = outcomes | "CompleteJob" >> CompleteJob(ledger, conclude, conclude.clean_up, after=(columns, *written.loaded))
+
+
+class _PlanQuery(beam.PTransform[PBegin, PCollection[Piece]]):
+    """The ranges of one query."""
+
+    def __init__(self, plan: Plan, query: Query):
+        super().__init__()
+        self._plan, self._query = plan, query
+
+    def expand(self, begin: PBegin) -> PCollection[Piece]:
+        plan = self._plan
+        queries = begin | "Query" >> beam.Create([self._query], reshuffle=False)
+        pieces: PCollection[Piece] = queries | "Plan" >> PlanReads(plan.firestore, plan.moment, plan.config.max_ranges)
+        return pieces
+
+
+def _behind(columns: PCollection[Any], pieces: list[PCollection[Piece]], plan: Plan) -> list[PCollection[Piece]]:
+    """The ranges, once the tables are there.
+
+    Shuffled once more, because a step whose side input comes from the same ranges is not fused with their readers: all
+    batches of the second pass would be read, and held, before the first of them is written.
+    """
+    return [
+        ranges
+        | f"WaitForTables[{source.label}]" >> beam.WaitOn(columns)
+        | f"SpreadRanges[{source.label}]" >> beam.Reshuffle()
+        for source, ranges in zip(plan.sources, pieces, strict=True)
+    ]
+
+
+def _shapes(pipeline: beam.Pipeline, pieces: list[PCollection[Piece]], plan: Plan) -> PCollection[Any]:
+    """What the documents hold, as far as it is to be looked at."""
+    sampled = _sampled(plan)
+    if sampled == 0:
+        nothing: PCollection[Any] = pipeline | "NoShapes" >> beam.Create([{}], reshuffle=False)
+        return nothing
+    if sampled is not None:
+        pieces = [
+            pipeline | f"PlanSample[{source.label}]" >> _PlanQuery(plan, source.query.limit(sampled))
+            for source in plan.sources
+        ]
+    within_maps = plan.config.nested != JSON
+    shapes: PCollection[Any] = (
+        pieces
+        | "PiecesToInfer" >> beam.Flatten()
+        | "InferShapes" >> InferShapes(plan.firestore, plan.patterns, within_maps)
+    )
+    return shapes
+
+
+def _sampled(plan: Plan) -> int | None:
+    """How many documents of each query are looked at beforehand; None for all of them."""
+    if plan.spec is not None or plan.config.layout == CHANGELOG:
+        return 0
+    return None if plan.config.infer == ALL else int(plan.config.infer)
+
+
+def _read(pieces: list[PCollection[Piece]], plan: Plan) -> PCollection[Batch[Exported]]:
+    """The documents of all patterns as batches."""
+    batches: list[PCollection[Batch[Exported]]] = [
+        ranges
+        | f"ReadBatches[{source.label}]"
+        >> ReadPieceBatches(
+            plan.firestore,
+            plan.config.batch_size,
+            _MAX_BATCH_BYTES,
+            PassedOver(plan.run.completed),
+            Batch[Exported],
+            ExportedOf(source.patterns),
+        )
+        for source, ranges in zip(plan.sources, pieces, strict=True)
+    ]
+    if len(batches) == 1:
+        (only,) = batches
+        return only
+    every: PCollection[Batch[Exported]] = batches | "AllBatches" >> beam.Flatten()
+    return every

@@ -1,0 +1,342 @@
+"""ingest: batch outputs into pairs of Firestore documents, and rows of BigQuery.
+
+    files ─▶ ReadBatches ─▶ BeginBatch ─▶ IdentifyRecords ─▶ CompareVersions ─▶ FlattenRecords ─▶ UpsertPairs ─▶ …
+              slices         ledger        ids, hashes         what is stored     record spec       Firestore
+
+                                      … InsertRows ─▶ StoreDeadLetters ─▶ CompleteBatch
+                                         BigQuery      JSONL files         ledger
+
+All steps behind the slices are fused, so a batch is read, written, accounted for and shown before the next one begins,
+but that its rows may be on their way meanwhile; memory does not grow with the input. With
+`--bigquery_method=FILE_LOADS` or `STREAMING_INSERTS` the rows leave their batch behind UpsertPairs and go through
+Beam's WriteToBigQuery instead.
+"""
+
+import datetime
+from dataclasses import dataclass, replace
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+from apache_beam.pvalue import PCollection
+
+from pipeline.run.flags import option
+from pipeline.run.job import JobConfig, JobPlan, derived_job_id, digest
+from pipeline.sources import Sources
+from pipeline.specs import read_spec
+from transforms.batch import Batch, Record
+from transforms.bigquery.encode import EncodeRows
+from transforms.bigquery.insert import InsertRows
+from transforms.bigquery.load import LoadRows, check_temp_location
+from transforms.bigquery.rejected import GroupRejectedRows, correction
+from transforms.bigquery.schema import Column
+from transforms.bigquery.tables import BigQueryTarget, ensure_latest_view, ensure_table
+from transforms.dead_letters.steps import StoreDeadLetters, check_writable, foreign_letters, remove_letters
+from transforms.errors import UsageError
+from transforms.firestore.packing import RequestLimits
+from transforms.inputs.slices import ReadOptions
+from transforms.ledger.job_ledger import JobDescription, Opening
+from transforms.ledger.moments import moment_of_run
+from transforms.ledger.steps import BeginBatch, CompleteBatch, CompleteJob, LedgerEntry, RecordOutcomes
+from transforms.records.spec import RecordSpec
+from transforms.records.table import table_columns, table_options
+from transforms.retry import RetryPolicy
+from transforms.upsert.entries import Compared, Written
+from transforms.upsert.pairs import PairLayout
+from transforms.upsert.records import FlattenRecords, IdentifyRecords
+from transforms.upsert.steps import CompareVersions, UpsertPairs
+from transforms.upsert.versions import ALL_ROWS, MODES, VERSIONED, RunIdentity
+
+NAME = "ingest"
+
+ABOUT = """\
+Reads processed records from files or model batch results, flattens them by a record spec, writes each as a pair of
+Firestore documents and, if asked to, as a row of BigQuery. A record that cannot be stored becomes a dead letter."""
+
+EXAMPLE = """\
+  firebeam ingest --input='gs://my-bucket/results/*.jsonl' --spec=profiles \\
+      --project=my-project --database='(default)' \\
+      --bigquery_table=my-project:people.candidates --dead_letters=gs://my-bucket/dead_letters"""
+
+INSERT_ROWS, FILE_LOADS, STREAMING_INSERTS = "INSERT_ROWS", "FILE_LOADS", "STREAMING_INSERTS"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(JobConfig):
+    """The flags of ingest."""
+
+    input: tuple[str, ...] = option(
+        group="Input",
+        metavar="PATTERN",
+        help="files to read: local or gs://, globs; or firestore://COLLECTION; repeat it or separate with commas",
+        prefixes=("gs://", "firestore://"),
+    )
+    input_format: str = option(
+        "auto",
+        group="Input",
+        choices=("auto", "jsonl", "json", "csv", "parquet"),
+        help="format of the files; auto looks at their content",
+    )
+    records_path: str | None = option(
+        None, group="Input", metavar="PATH", help="where in a JSON object the records are, such as data.items"
+    )
+    batch_size: int = option(500, group="Input", minimum=1, maximum=10_000, help="records in a batch")
+    spec: str = option(
+        "profiles",
+        group="Records",
+        metavar="NAME|FILE",
+        help="record spec: a shipped one or a YAML file, local or gs://",
+        pattern=r"[A-Za-z0-9_-]+|gs://.+",
+    )
+    upsert: str = option(
+        VERSIONED,
+        group="Firestore",
+        choices=MODES,
+        help="versioned writes only what has changed; overwrite does not look; merge keeps what the record lacks; "
+        "create_only leaves existing documents alone",
+    )
+    keep_versions: int = option(
+        0,
+        group="Firestore",
+        minimum=0,
+        maximum=1_000,
+        help="earlier states kept under versions/, with upsert=versioned",
+        shown_with=("upsert", (VERSIONED,)),
+    )
+    max_request_bytes: int | None = option(
+        None,
+        group="Firestore",
+        minimum=65_536,
+        maximum=10_485_760,
+        help="bytes of a Commit; 9 MiB when absent, 3.5 MiB on the emulator",
+    )
+    max_in_flight: int = option(
+        3, group="Firestore", minimum=1, maximum=64, help="Commits on the wire at once, a worker"
+    )
+    max_writes_per_s: float | None = option(
+        None,
+        group="Firestore",
+        minimum=0,
+        help="writes a second of the whole job; when absent Firestore's ramp-up, 500 and half as much again every five "
+        "minutes; 0 for no bound; off on the emulator",
+    )
+    bigquery_table: str | None = option(
+        None,
+        group="BigQuery",
+        metavar="PROJECT:DATASET.TABLE",
+        help="table for a row a record; none when absent",
+        parameter="BIGQUERY_TABLE",
+        pattern=r"[a-z0-9.:-]+[:.]\w+\.[\w-]+",
+    )
+    bigquery_method: str = option(
+        INSERT_ROWS,
+        group="BigQuery",
+        choices=(INSERT_ROWS, FILE_LOADS, STREAMING_INSERTS),
+        help="INSERT_ROWS has an answer a row at once; FILE_LOADS is cheapest for millions of rows",
+    )
+
+
+@dataclass(frozen=True)
+class Table:
+    """The BigQuery side of a run."""
+
+    target: BigQueryTarget
+    columns: tuple[Column, ...]
+    method: str
+
+
+@dataclass(frozen=True)
+class Destination:
+    """What records become and where they go: all that stands behind the input."""
+
+    spec: RecordSpec
+    layout: PairLayout
+    limits: RequestLimits
+    table: Table | None
+    retry: RetryPolicy
+    max_writes_per_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Plan(JobPlan):
+    """A config with everything read and looked up that the graph needs.
+
+    Attributes:
+      read_time: when the run began by Firestore's clock, where it reads collections.
+    """
+
+    config: Config
+    to: Destination
+    sources: Sources
+    read_time: datetime.datetime | None = None
+
+    @property
+    def moment(self) -> datetime.datetime:
+        """As of when collections are read; a run that is resumed reads the same moment."""
+        return self.read_time or self.run.started_at
+
+    def opened(self, opening: Opening) -> "Plan":
+        """The plan of the run that the ledger has opened.
+
+        With the methods that load rows outside of their batch, a completed batch says nothing about its rows: all are
+        done again, which writes no document twice and shows every row once in the `_latest` view.
+        """
+        if self.to.table and self.to.table.method != INSERT_ROWS:
+            opening = replace(opening, completed=frozenset())
+        plan = super().opened(opening)
+        if not self.sources.queries:
+            return plan
+        began = moment_of_run(self.firestore.connect(), self.job_id, opening.attempt, opening.started_at, self.retry)
+        return replace(plan, read_time=began)
+
+
+def prepare(config: Config, options: PipelineOptions) -> Plan:
+    """Reads the spec, finds the input and checks what can be checked before anything is started.
+
+    Raises:
+      UsageError: what is wrong with which flag.
+    """
+    to = destination(config)
+    if to.table and to.table.method == FILE_LOADS:
+        check_temp_location(options.view_as(GoogleCloudOptions).temp_location)
+    reading = ReadOptions(
+        batch_size=config.batch_size, input_format=config.input_format, records_path=config.records_path
+    )
+    firestore = config.firestore
+    sources = Sources.find(config.input, reading, firestore)
+    check_writable(config.dead_letters)
+    description = JobDescription(
+        NAME,
+        config.job_id
+        or derived_job_id(
+            NAME, sorted(config.input), config.spec, firestore.project, firestore.database, config.bigquery_table
+        ),
+        config.parameters(),
+        # Also where rows go, and how: what a completed batch has done is worth nothing to a run that goes elsewhere.
+        input_fingerprint=digest(sources.fingerprint, config.bigquery_table, config.bigquery_method),
+        spec_fingerprint=to.spec.fingerprint,
+        bytes_total=sources.bytes_total,
+    )
+    foreign = foreign_letters(config.dead_letters, description.job_id, sources.file_ids)
+    if foreign:
+        raise UsageError(
+            f"{foreign} holds dead letters of another job on the same input, which this one would replace; "
+            "replay or remove them, or pass another --dead_letters"
+        )
+    return Plan(config, description, firestore, to, sources)
+
+
+def destination(config: Config) -> Destination:
+    """Where a config sends its records.
+
+    Raises:
+      UsageError: what is wrong with which flag.
+    """
+    if config.keep_versions and config.upsert != VERSIONED:
+        raise UsageError(f"--keep_versions needs --upsert={VERSIONED}, got {config.upsert}")
+    spec = read_spec(config.spec)
+    firestore = config.firestore
+    layout = PairLayout(
+        firestore,
+        spec.full_collection,
+        spec.flat_collection,
+        spec.schema_version,
+        config.upsert,
+        config.keep_versions,
+    )
+    # Headroom below the service's own limit: it counts the request's envelope as well.
+    max_request_bytes = config.max_request_bytes or int(firestore.max_request_bytes * 0.9)
+    limits = RequestLimits(max_request_bytes=max_request_bytes, max_in_flight=config.max_in_flight)
+    return Destination(spec, layout, limits, _table(config, spec), config.retry, config.max_writes_per_s)
+
+
+def provision(plan: Plan) -> None:
+    """Creates the table and its view, or adds the columns they lack; a new run begins without its old dead letters.
+
+    Raises:
+      JobError: the table does not fit the spec, or may not be changed.
+    """
+    provide_table(plan.to)
+    if not plan.run.resumed:
+        remove_letters(plan.config.dead_letters, plan.job_id, plan.sources.file_ids, plan.sources.collections)
+
+
+def provide_table(to: Destination) -> None:
+    """As `provision`."""
+    if to.table:
+        target, columns = to.table.target, to.table.columns
+        ensure_table(target, columns, table_options(to.spec, columns))
+        ensure_latest_view(target, to.spec.key.name)
+
+
+def build(pipeline: beam.Pipeline, plan: Plan) -> None:
+    """Draws the graph of a run."""
+    ledger, opening = plan.ledger, plan.run
+    rows_known = opening.rows_known if plan.to.table else ALL_ROWS
+    run = RunIdentity(plan.job_id, opening.started_at, plan.sources.ids(plan.moment), rows_known)
+    batches = plan.sources.read(pipeline, plan.moment, opening.completed)
+    written = write_batches(compare_batches(batches, plan.to, run, ledger), plan.to, run)
+    loaded: tuple[PCollection[Any], ...] = ()
+    if plan.to.table and plan.to.table.method != INSERT_ROWS:
+        written, loaded = _load_rows(written, plan, plan.to.table, ledger)
+    outcomes = (
+        written
+        | "StoreDeadLetters" >> StoreDeadLetters(plan.config.dead_letters, NAME, plan.job_id)
+        | "CompleteBatch" >> CompleteBatch(ledger)
+    )
+    _ = outcomes | "CompleteJob" >> CompleteJob(ledger, after=loaded)
+
+
+def compare_batches(
+    batches: PCollection[Batch[Record]], to: Destination, run: RunIdentity, ledger: LedgerEntry
+) -> PCollection[Batch[Compared]]:
+    """The first half of the graph: who are these records, and what is stored about them?"""
+    compared: PCollection[Batch[Compared]] = (
+        batches
+        | "BeginBatch" >> BeginBatch(ledger)
+        | "IdentifyRecords" >> IdentifyRecords(to.spec)
+        | "CompareVersions" >> CompareVersions(to.layout, run, to.retry)
+    )
+    return compared
+
+
+def write_batches(
+    compared: PCollection[Batch[Compared]], to: Destination, run: RunIdentity, *, may_all_be_bad: bool = False
+) -> PCollection[Batch[Written]]:
+    """The second half: documents, and the rows that are inserted within their batch.
+
+    Args:
+      may_all_be_bad: the records have failed before, so it says nothing of the job that all of a batch fail again.
+    """
+    written: PCollection[Batch[Written]] = (
+        compared
+        | "FlattenRecords" >> FlattenRecords(to.spec)
+        | "UpsertPairs" >> UpsertPairs(to.layout, run, to.limits, to.retry, to.max_writes_per_s, may_all_be_bad)
+    )
+    if to.table and to.table.method == INSERT_ROWS:
+        written = written | "InsertRows" >> InsertRows(to.table.target, to.table.columns, may_all_be_bad)
+    return written
+
+
+def _load_rows(
+    written: PCollection[Batch[Written]], plan: Plan, table: Table, ledger: LedgerEntry
+) -> tuple[PCollection[Batch[Written]], tuple[PCollection[Any], ...]]:
+    """The rows' own way through Beam's WriteToBigQuery; the batches go on without waiting for it, the job does."""
+    encoded = written | "EncodeRows" >> EncodeRows(table.columns)
+    loaded = encoded.rows | "LoadRows" >> LoadRows(table.target, table.columns, table.method)
+    corrected = (
+        loaded.rejected
+        | "GroupRejectedRows" >> GroupRejectedRows(plan.to.spec.key.name)
+        | "StoreRejectedRows" >> StoreDeadLetters(plan.config.dead_letters, NAME, plan.job_id)
+        | "CorrectBatch" >> beam.Map(correction)
+        | "RecordCorrection" >> RecordOutcomes(ledger)
+    )
+    return encoded.batches, (corrected, loaded.load_jobs)
+
+
+def _table(config: Config, spec: RecordSpec) -> Table | None:
+    if config.bigquery_table is None:
+        return None
+    columns = table_columns(spec)
+    table_options(spec, columns)  # refuses options that BigQuery does not have, while it is still free to do so
+    return Table(BigQueryTarget.parse(config.bigquery_table), columns, config.bigquery_method)

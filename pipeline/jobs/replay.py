@@ -1,0 +1,236 @@
+"""replay: dead letters through the job they came from.
+
+    DIR/retryable ┐                                                        ┌─▶ DIR/replayed   landed
+    DIR/permanent ┴─▶ ReadLetters ─▶ ingest's own steps ─▶ SettleLetters ─▶┼─▶ in place       failed again
+                                                                           └─▶ DIR/parked     failed too often
+
+                      … CompleteBatch ─▶ ClearLetters
+                         ledger           what has moved leaves its old place
+
+A job runs again with the flags its ledger has; flags given here win. The steps are ingest's, with one more among them,
+`SetAsideOlder`: a record that failed yesterday must not replace what somebody has written since. A replay may be
+interrupted anywhere: each letter stays in its old place until it is known to be in its new one.
+"""
+
+import datetime
+import os.path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.pvalue import PBegin, PCollection
+
+from pipeline.jobs import ingest
+from pipeline.run.flags import option
+from pipeline.run.job import JobConfig, JobPlan, derived_job_id, digest
+from transforms.dead_letters.folder import KINDS, LetterBatch, LetterFolder, ReplayRun, check_folder
+from transforms.dead_letters.replay import ClearLetters, ReadLetters, SetAsideOlder, SettleLetters
+from transforms.dead_letters.steps import check_writable
+from transforms.errors import UsageError
+from transforms.firestore.client import FirestoreClient
+from transforms.firestore.tagged_json import iso
+from transforms.ledger.job_ledger import JobDescription
+from transforms.ledger.past_jobs import finish_times, input_ids, stored_job
+from transforms.ledger.steps import CompleteBatch, CompleteJob
+from transforms.upsert.versions import ALL_ROWS, NO_ROWS, OVERWRITE, VERSIONED, RunIdentity, input_id_of
+
+NAME = "replay"
+
+ABOUT = """\
+Puts dead letters through the job they came from. What lands now moves to DIR/replayed; what does not stays where it is,
+with its new reason and one attempt more, and moves to DIR/parked after --max_attempts. A job runs again with the flags
+it ran with; flags of its own that are given here, such as a corrected --spec, win."""
+
+EXAMPLE = """\
+  firebeam replay --dead_letters=gs://my-bucket/dead_letters --kind=permanent --spec=corrected.yaml \\
+      --project=my-project --database='(default)'"""
+
+_ALL = "all"
+_EPOCH = datetime.datetime.fromtimestamp(0, datetime.timezone.utc)
+
+
+def _flag_of_the_job(name: str) -> Any:
+    """A flag of ingest which, when absent, is what the job ran with."""
+    (declared,) = (declared for declared in fields(ingest.Config) if declared.name == name)
+    return field(default=None, metadata=declared.metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(JobConfig):
+    """The flags of replay."""
+
+    kind: str = option(_ALL, group="Replay", choices=(*KINDS, _ALL), help="which dead letters to replay")
+    from_job: tuple[str, ...] = option(
+        (), group="Replay", metavar="JOB_ID", help="only dead letters of these jobs; of all when absent"
+    )
+    max_attempts: int = option(
+        5,
+        group="Replay",
+        minimum=1,
+        maximum=1_000,
+        help="a record that has failed so often, the first time included, is parked",
+    )
+    spec: str | None = _flag_of_the_job("spec")
+    upsert: str | None = _flag_of_the_job("upsert")
+    keep_versions: int | None = _flag_of_the_job("keep_versions")
+    max_request_bytes: int | None = _flag_of_the_job("max_request_bytes")
+    max_in_flight: int | None = _flag_of_the_job("max_in_flight")
+    bigquery_table: str | None = _flag_of_the_job("bigquery_table")
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """The dead letters of one job.
+
+    Attributes:
+      job_id: of the job.
+      to: where its records go.
+      input_ids: fingerprints of the sources it read.
+      batches: those that have dead letters.
+    """
+
+    job_id: str
+    to: ingest.Destination
+    input_ids: frozenset[str]
+    batches: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan(JobPlan):
+    """A config with everything read and looked up that the graph needs.
+
+    Attributes:
+      jobs: whose dead letters there are.
+      finished_at: when each job of the ledger finished last.
+    """
+
+    config: Config
+    folder: LetterFolder
+    jobs: tuple[Replayed, ...]
+    finished_at: Mapping[str, datetime.datetime]
+
+
+def prepare(config: Config, options: PipelineOptions) -> Plan:
+    """Reads the dead letters and what the ledger knows of their jobs.
+
+    Raises:
+      UsageError: what is wrong with which flag, or with which line of which file.
+    """
+    firestore = config.firestore
+    check_folder(config.dead_letters)
+    folder = LetterFolder(config.dead_letters, KINDS if config.kind == _ALL else (config.kind,))
+    batches = _of_jobs(folder.batches(), config.from_job)
+    check_writable(config.dead_letters)
+    client = firestore.connect()
+    description = JobDescription(
+        NAME,
+        config.job_id or derived_job_id(NAME, _absolute(config.dead_letters), firestore.project, firestore.database),
+        config.parameters(),
+        # What has landed has left the folder, and a spec that is corrected once more is welcome: neither is compared.
+        input_fingerprint=digest(config.kind, sorted(config.from_job)),
+        spec_fingerprint="",
+    )
+    jobs = [_replayed(config, client, job_id, batches) for job_id in sorted({batch.job_id for batch in batches})]
+    return Plan(config, description, firestore, folder, tuple(jobs), finish_times(client, config.retry))
+
+
+def provision(plan: Plan) -> None:
+    """Ends what an interrupted run began, and provides the tables as ingest does.
+
+    Raises:
+      JobError: a table does not fit its spec, or may not be changed.
+    """
+    for batch_id in sorted(plan.run.completed):
+        plan.folder.clear(batch_id, iso(plan.run.started_at))
+    for job in plan.jobs:
+        ingest.provide_table(job.to)
+
+
+def build(pipeline: beam.Pipeline, plan: Plan) -> None:
+    """Draws the graph of a run: one branch for every job."""
+    first, *others = [pipeline | job.job_id >> _ReplayLetters(job, plan) for job in plan.jobs] or [
+        pipeline | "NoLetters" >> beam.Create([], reshuffle=False)
+    ]
+    _ = first | "CompleteJob" >> CompleteJob(plan.ledger, after=tuple(others))
+
+
+class _ReplayLetters(beam.PTransform[PBegin, PCollection[str]]):
+    """The dead letters of one job, on their way through its steps."""
+
+    def __init__(self, job: Replayed, plan: Plan):
+        super().__init__()
+        self._job, self._plan = job, plan
+
+    def expand(self, begin: PBegin) -> PCollection[str]:
+        job, plan, ledger = self._job, self._plan, self._plan.ledger
+        # A document that this job wrote from this batch is the letter's own, whenever that was: its row may be missing.
+        # One that somebody else wrote before, to the same effect, tells nothing of the row.
+        rows_known = NO_ROWS if job.to.table else ALL_ROWS
+        identity = RunIdentity(job.job_id, _EPOCH, job.input_ids, rows_known, yields=True)
+        run = ReplayRun(plan.job_id, iso(plan.run.started_at), plan.config.max_attempts)
+        batch_ids = [batch_id for batch_id in job.batches if batch_id not in plan.run.completed]
+        batches = (
+            begin
+            | "Batches" >> beam.Create(batch_ids, reshuffle=False)
+            | "Reshuffle" >> beam.Reshuffle()
+            | "ReadLetters" >> ReadLetters(plan.folder)
+        )
+        compared = ingest.compare_batches(batches, job.to, identity, ledger)
+        current = compared | "SetAsideOlder" >> SetAsideOlder(job.input_ids, plan.finished_at)
+        cleared: PCollection[str] = (
+            ingest.write_batches(current, job.to, identity, may_all_be_bad=True)
+            | "SettleLetters" >> SettleLetters(plan.folder, run)
+            | "CompleteBatch" >> CompleteBatch(ledger)
+            | "ClearLetters" >> ClearLetters(plan.folder, run.run)
+        )
+        return cleared
+
+
+def _of_jobs(batches: Sequence[LetterBatch], job_ids: Sequence[str]) -> list[LetterBatch]:
+    there = {batch.job_id for batch in batches}
+    if missing := sorted(set(job_ids) - there):
+        present = ", ".join(sorted(there)) or "no job"
+        raise UsageError(f"there are no dead letters of --from_job={','.join(missing)}, only of {present}")
+    return [batch for batch in batches if not job_ids or batch.job_id in job_ids]
+
+
+def _replayed(config: Config, client: FirestoreClient, job_id: str, batches: Sequence[LetterBatch]) -> Replayed:
+    own = tuple(batch.batch_id for batch in batches if batch.job_id == job_id)
+    to = ingest.destination(_config_of(config, job_id, _parameters(config, client, job_id)))
+    return Replayed(job_id, to, input_ids(client, job_id, config.retry) | set(map(input_id_of, own)), own)
+
+
+def _parameters(config: Config, client: FirestoreClient, job_id: str) -> Mapping[str, Any]:
+    """The flags the job ran with."""
+    stored = stored_job(client, job_id, config.retry)
+    if stored is None and config.spec is None:
+        raise UsageError(
+            f"the ledger in {client.target.name} does not know job {job_id}, which {config.dead_letters} has dead "
+            "letters of; pass the --project and --database it ran with, or, if the ledger has forgotten it, --spec and "
+            "its other flags"
+        )
+    if stored is not None and stored["job"] != ingest.NAME:
+        raise UsageError(f"job {job_id} was {stored['job']}; only dead letters of {ingest.NAME} can be replayed")
+    return stored["parameters"] if stored else {}
+
+
+def _config_of(config: Config, job_id: str, parameters: Mapping[str, Any]) -> ingest.Config:
+    """The job's flags: those of every job as given here, its own as they were unless they are given here."""
+    shared = {declared.name for declared in fields(JobConfig)}
+    own = {declared.name for declared in fields(ingest.Config)} - shared
+    given = {name: getattr(config, name, None) for name in own}
+    values: dict[str, Any] = {name: parameters[name] for name in own & parameters.keys()}
+    values |= {name: value for name, value in given.items() if value is not None}
+    values |= {name: getattr(config, name) for name in shared}
+    values |= {"input": (), "job_id": job_id, "bigquery_method": ingest.INSERT_ROWS}
+    if values.get("upsert") == OVERWRITE and config.upsert is None:
+        values["upsert"] = VERSIONED  # a replay has to look at what was written since
+    return ingest.Config(**values)
+
+
+def _absolute(folder: str) -> str:
+    """The same for the same folder, so that no two replays of it run at once."""
+    return os.path.realpath(folder) if FileSystems.get_scheme(folder) is None else folder.rstrip("/")

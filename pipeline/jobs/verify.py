@@ -1,0 +1,227 @@
+"""verify: proves that two stores hold the same documents, or says which they do not.
+
+    --left  ─┐                ┌─ equal: count and hash of a key range ────────────────────────┐
+             ├─ PlanRanges ─▶ CompareRanges                                                   ├─▶ CompleteJob ─▶ report
+    --right ─┘  key ranges    └─ they differ: smaller ranges, then keys, then read again ─────┘
+
+A range of keys is a batch of the ledger, so an interrupted run goes on behind the ranges that are done, and the report
+has every difference once. Nothing collects all documents: a worker keeps the keys and hashes of one range.
+"""
+
+from dataclasses import dataclass
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from rich.console import Console
+from rich.markup import escape
+
+from pipeline.present.summary import EXIT_OK, Summary, check_path
+from pipeline.present.verify_report import SHOWN, counts_table, differences_table
+from pipeline.run.flags import option
+from pipeline.run.job import JobConfig, JobPlan, derived_job_id, digest
+from pipeline.stores import AUTO, ID, PATH, Collection, Files, Reading, open_stores, place_of, plans_right
+from transforms.bigquery.tables import BigQueryTarget
+from transforms.dead_letters.steps import check_writable
+from transforms.errors import UsageError
+from transforms.ledger.job_ledger import COMPLETED, JobDescription
+from transforms.ledger.past_jobs import stored_job
+from transforms.ledger.steps import CompleteJob, RecordOutcomes
+from transforms.verify.ignored import Ignored
+from transforms.verify.parts import Parts
+from transforms.verify.reports import Report
+from transforms.verify.steps import CompareRanges, PlanRanges, Sides
+
+NAME = "verify"
+
+ABOUT = """\
+Compares two stores: Firestore, BigQuery, files of JSON Lines. Says which documents one of them lacks and which are not
+the same, and in which fields. The exit code is 0 if they are equal, 3 if not."""
+
+EXAMPLE = """\
+  firebeam verify --left=firestore://users --right=bigquery:my-project:people.users --ignore=last_seen \\
+      --project=my-project --database='(default)'"""
+
+START, LATEST = "start", "latest"
+
+EXIT_DIFFERENT = 3
+
+# Workers cannot read the launching computer's files.
+_IN_THE_CLOUD = ("firestore://", "bigquery:", "jsonl:gs://")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(JobConfig):
+    """The flags of verify."""
+
+    left: str = option(
+        group="Stores",
+        metavar="STORE",
+        help="firestore://COLLECTION, firestore://**/GROUP, bigquery:PROJECT:DATASET.TABLE or jsonl:PATTERN",
+        prefixes=_IN_THE_CLOUD,
+    )
+    right: str = option(
+        group="Stores",
+        metavar="STORE",
+        help="the store to compare it with, of any kind, too",
+        prefixes=_IN_THE_CLOUD,
+    )
+    match_by: str = option(
+        AUTO,
+        group="Stores",
+        choices=(AUTO, ID, PATH),
+        help="what names a document in both stores; auto: its path in collection groups and between two tables of "
+        "export, else its id",
+    )
+    key_column: str | None = option(
+        None,
+        group="Stores",
+        metavar="COLUMN",
+        help="column that names the document, of a table that export did not make",
+    )
+    id_field: str = option("id", group="Stores", metavar="FIELD", help="id of a line of JSON that has no __name__")
+    ignore: tuple[str, ...] = option(
+        (), group="Comparison", metavar="FIELD", help="field paths that are not compared; repeat it or use commas"
+    )
+    read_time: str = option(
+        START,
+        group="Comparison",
+        choices=(START, LATEST),
+        help="Firestore as it was when the run began, which it keeps for an hour without point-in-time recovery; or as "
+        "each range finds it",
+    )
+    max_ranges: int = option(
+        256, group="Comparison", minimum=1, maximum=10_000, help="key ranges to compare apart, at the most"
+    )
+    max_keys: int = option(
+        10_000,
+        group="Comparison",
+        minimum=1,
+        maximum=1_000_000,
+        help="keys of a range that a worker has in memory, a side; larger ranges that differ are read again in parts",
+    )
+    report: str | None = option(
+        None,
+        group="Results",
+        metavar="FILE",
+        help="write the differences as JSON Lines",
+        prefixes=("gs://",),
+        parameter="GCS_WRITE_FILE",
+    )
+    report_table: str | None = option(
+        None, group="Results", metavar="PROJECT:DATASET.TABLE", help="add the differences to this BigQuery table"
+    )
+    show_values: bool = option(False, group="Results", help="show the values that differ, not only the fields")
+
+
+@dataclass(frozen=True)
+class Plan(JobPlan):
+    """A config with everything read and looked up that the graph needs.
+
+    Attributes:
+      table: of the report.
+    """
+
+    config: Config
+    sides: Sides
+    table: BigQueryTarget | None
+
+    @property
+    def parts(self) -> Parts:
+        """Where the ranges leave what they find."""
+        return self.parts_of(self.run.attempt)
+
+    @property
+    def report(self) -> Report:
+        """What is written at the end."""
+        return Report(self.parts, self.run.started_at, self.config.report, self.table)
+
+    def parts_of(self, attempt: int) -> Parts:
+        """As `parts`, of a run that may be over."""
+        return Parts(self.config.dead_letters, self.job_id, attempt)
+
+
+def prepare(config: Config, options: PipelineOptions) -> Plan:
+    """Finds both stores: reads the schemas of tables, and files once.
+
+    Raises:
+      UsageError: what is wrong with which flag.
+    """
+    firestore = config.firestore
+    ignored = Ignored.of(config.ignore)
+    left, right = (place_of(f"--{side}", getattr(config, side), firestore) for side in ("left", "right"))
+    if left == right:
+        raise UsageError("--left and --right name the same store, which is equal to itself; name another one")
+    table = BigQueryTarget.parse(config.report_table) if config.report_table else None
+    if config.report:
+        check_path(config.report, "report")
+    check_writable(config.dead_letters)
+    reading = Reading(
+        config.match_by, ignored, config.id_field, config.key_column, config.read_time == START, config.retry
+    )
+    stores = open_stores(left, right, reading)
+    clocks = [place.target for place in (left, right) if isinstance(place, Collection)]
+    sides = Sides(
+        *stores,
+        clock=clocks[0] if clocks else firestore,
+        max_ranges=config.max_ranges,
+        max_keys=config.max_keys,
+        plans_right=plans_right(*stores),
+        show_values=config.show_values,
+    )
+    files = [file.fingerprint for place in (left, right) if isinstance(place, Files) for file in place.files]
+    how = (sorted(config.ignore), config.match_by, config.key_column, config.id_field, config.show_values)
+    description = JobDescription(
+        NAME,
+        config.job_id or derived_job_id(NAME, config.left, config.right, how, firestore.project, firestore.database),
+        config.parameters(),
+        input_fingerprint=digest(config.left, config.right, how, files),
+        spec_fingerprint="",
+    )
+    return Plan(config, description, firestore, sides, table)
+
+
+def provision(plan: Plan) -> None:
+    """Makes the table of the report; a new run begins without what earlier ones have found.
+
+    Raises:
+      JobError: the table does not fit, or may not be made.
+    """
+    plan.report.provide_table()
+    if not plan.run.resumed:
+        plan.parts.remove_others()
+
+
+def build(pipeline: beam.Pipeline, plan: Plan) -> None:
+    """Draws the graph of a run."""
+    run, parts = plan.run, plan.parts
+    ledger = plan.ledger
+    _ = (
+        pipeline
+        | "PlanRanges" >> PlanRanges(plan.sides, parts, run.completed)
+        | "CompareRanges" >> CompareRanges(plan.sides, parts, ledger)
+        | "RecordOutcomes" >> RecordOutcomes(ledger)
+        | "CompleteJob" >> CompleteJob(ledger, plan.report)
+    )
+
+
+def present(plan: Plan, summary: Summary, console: Console) -> int:
+    """Shows what was found, and returns the exit code: 0 equal, 3 different; otherwise as every job."""
+    stored = stored_job(plan.firestore.connect(), plan.job_id, plan.retry)
+    if summary.state != COMPLETED or stored is None:
+        console.print(summary.as_table())
+        return summary.exit_code(max_dead_letter_ratio=1)
+    parts = plan.parts_of(stored["attempt"])
+    found = parts.read_found()
+    differing = sum(found.differing.values())
+    verdict = f"{differing:,} documents differ" if differing else "equal"
+    console.print(counts_table(f"{plan.job_id}: {verdict}", found, summary.elapsed_s))
+    if found.changed:
+        console.print("documents that changed during the run were not compared; run it again to compare them")
+    if not differing:
+        return EXIT_OK
+    console.print(differences_table(parts.lines(), plan.config.show_values))
+    if differing > SHOWN:
+        console.print(f"… and {differing - SHOWN:,} more", highlight=False)
+    where = plan.config.report or parts.path
+    console.print(f"all differences: {escape(where)}", highlight=False, soft_wrap=True)
+    return EXIT_DIFFERENT

@@ -1,0 +1,165 @@
+"""Shows how far a running job is: a live bar on a terminal, a plain line every few seconds elsewhere.
+
+The numbers come from the ledger, so they are the same for a job that runs on this machine and for one that runs on
+another: batches that are done, not attempts.
+
+    ━━━━━━━━━━━╸━━━━━━━━━━━━ 24 batches, 12,000 records, 3 dead letters, 0 retries, 950 records/s, 45 %, 0:00:15 left
+
+How much is left is known where the bytes of the input are known and batches tell their share of them: not of gzip, not
+of Parquet, not of a Firestore collection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn
+
+from transforms.errors import TransientError
+from transforms.ledger.totals import Totals
+
+_POLL_INTERVAL_S = 1.0
+# Reading the ledger takes longer the more batches there are; it shall take at most this share of the time.
+_MAX_POLL_SHARE = 0.05
+# Meanwhile it is shown that the run is alive.
+_MAX_INTERVAL_S = 10.0
+_PLAIN_INTERVAL_S = 10.0
+_BAR_WIDTH = 30
+
+
+class Running(Protocol):
+    """Something that runs."""
+
+    def wait(self, timeout_s: float) -> bool:
+        """Whether it ended within the time."""
+
+
+class Pace(NamedTuple):
+    """How fast a job goes and how far it is; None is not known.
+
+    Attributes:
+      records_per_s: of the batches completed last.
+      share: of the input that is done, in [0, 1].
+      left_s: until the rest is done, at this pace.
+    """
+
+    records_per_s: float | None = None
+    share: float | None = None
+    left_s: float | None = None
+
+
+def pace(totals: Totals, bytes_total: int | None, since: datetime.datetime, until: datetime.datetime) -> Pace:
+    """The pace of a job whose owner works since `since`, as seen at `until`.
+
+    >>> from transforms.ledger.totals import Completion
+    >>> noon = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.timezone.utc)
+    >>> totals = Totals(bytes_read=300, recent=(Completion(noon, 10, 100),))
+    >>> pace(totals, 1_000, noon - datetime.timedelta(seconds=2), noon)
+    Pace(records_per_s=5.0, share=0.3, left_s=14.0)
+    """
+    counted = [completion for completion in totals.recent if completion.at >= since]
+    if counted and len(counted) == len(totals.recent) < totals.batches:
+        since = counted.pop().at  # there were more before: the oldest of these only says when the others began
+    seconds = (until - since).total_seconds()
+    share = totals.bytes_read / bytes_total if bytes_total and totals.bytes_read <= bytes_total else None
+    if not counted or seconds <= 0:
+        return Pace(share=share)
+    records_per_s = sum(completion.read for completion in counted) / seconds
+    bytes_per_s = sum(completion.bytes_read for completion in counted) / seconds
+    if share is None or not bytes_total or not bytes_per_s:
+        return Pace(records_per_s, share)
+    return Pace(records_per_s, share, (bytes_total - totals.bytes_read) / bytes_per_s)
+
+
+def progress_line(totals: Totals, at: Pace) -> str:
+    """
+    >>> progress_line(Totals(batches=2, read=1000, written=1000), Pace(250.0, 0.25, 12.0))
+    '2 batches, 1,000 records, 0 dead letters, 0 retries, 250 records/s, 25 %, 0:00:12 left'
+    """
+    parts = [
+        f"{totals.batches:,} batches, {totals.read:,} records, {totals.dead_letter_count:,} dead letters",
+        f"{totals.retries:,} retries",
+    ]
+    if at.records_per_s is not None:
+        parts.append(f"{at.records_per_s:,.0f} records/s")
+    if at.share is not None:
+        parts.append(f"{at.share:.0%}".replace("%", " %"))
+    if at.left_s is not None:
+        parts.append(f"{duration(at.left_s)} left")
+    return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """
+    >>> duration(3725.4), duration(200_000)
+    ('1:02:05', '2 days, 7:33:20')
+    """
+    return str(datetime.timedelta(seconds=round(seconds)))
+
+
+def show_progress(
+    running: Running,
+    totals: Callable[[], Totals],
+    beat: Callable[[], None],
+    console: Console,
+    bytes_total: int | None = None,
+    now: Callable[[], float] = time.time,
+) -> None:
+    """Returns when `running` has ended.
+
+    Args:
+      running: what to wait for.
+      totals: reads the ledger.
+      beat: called about once a second; may raise to end the wait. A ledger that cannot be reached does not end it: the
+        run itself will tell whether that matters.
+      console: where to show it.
+      bytes_total: of all input, if known.
+      now: seconds since the epoch.
+    """
+    started_at = printed_at = now()
+    due_at, line, at = started_at, "", Pace()
+    with live_line(console) as show:
+        while not running.wait(max(_POLL_INTERVAL_S, min(_MAX_INTERVAL_S, due_at - now()))):
+            polled_at = now()
+            try:
+                beat()
+                if polled_at < due_at:
+                    continue
+                read = totals()
+                at = pace(read, bytes_total, _moment(started_at), _moment(now()))
+                line = progress_line(read, at)
+            except TransientError as failure:
+                line = f"progress is not known: {failure}"
+            due_at = now() + (now() - polled_at) / _MAX_POLL_SHARE
+            show(line, at.share)
+            if not console.is_terminal and now() - printed_at >= _PLAIN_INTERVAL_S:
+                console.print(escape(line), highlight=False, soft_wrap=True)
+                printed_at = now()
+
+
+@contextlib.contextmanager
+def live_line(console: Console) -> Iterator[Callable[[str, float | None], None]]:
+    """A bar with a line of text behind it, which go away in the end; nothing where the console is no terminal.
+
+    Yields a function that is told the line and which share is done, if that is known.
+    """
+    if not console.is_terminal:
+        yield lambda line, share: None
+        return
+    with Progress(BarColumn(_BAR_WIDTH), TextColumn("{task.description}"), console=console, transient=True) as bar:
+        task = bar.add_task("starting …", total=None)
+
+        def show(line: str, share: float | None) -> None:
+            bar.update(task, description=escape(line), total=None if share is None else 1.0, completed=share or 0.0)
+
+        yield show
+
+
+def _moment(seconds: float) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)

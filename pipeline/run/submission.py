@@ -1,0 +1,172 @@
+"""A run that Dataflow does: handed over, and watched only if somebody asks for it.
+
+    plan ─open─▶ ledger ─provision─▶ tables ─build─▶ graph ─submit─▶ Dataflow      exit code 0
+     the Dataflow job is the owner                              └─ --wait ─▶ progress ─▶ Summary
+
+The graph's own last step closes the ledger, so nobody has to wait for that. What goes wrong before the service has the
+job is written down here; what goes wrong afterwards too, if somebody waits. A signal ends the waiting, never the job.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType, ModuleType
+from typing import Any, NoReturn
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+from apache_beam.runners.runner import PipelineState
+from rich.console import Console
+from rich.markup import escape
+
+from pipeline.present.progress import show_progress
+from pipeline.present.summary import EXIT_FAILED, EXIT_INTERRUPTED, Summary
+from pipeline.run.dataflow import CloudJob
+from pipeline.run.run_ledger import RunLedger
+from pipeline.run.runners import explain, runner
+from transforms.errors import JobError
+from transforms.ledger.job_ledger import COMPLETED, FAILED, INTERRUPTED
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class WaitEnded(Exception):  # noqa: N818 - nothing has failed: the job goes on
+    """Nobody waits any longer; the exit code says why."""
+
+    def __init__(self, exit_code: int):
+        self.exit_code = exit_code
+        super().__init__(exit_code)
+
+
+def submit(job: ModuleType, plan: Any, options: PipelineOptions, console: Console) -> Summary | None:
+    """Hands a run over to Dataflow and says where to look; with `--wait` stays until it has ended.
+
+    Returns:
+      How the run ended; None if nobody waited for that.
+
+    Raises:
+      UsageError: somebody else runs the job, or it is unfinished and its input has changed.
+      JobError: the service did not take the job; the ledger says so.
+      WaitEnded: a signal, or the service cannot be asked any more.
+      KeyboardInterrupt: a signal before the service had the job; the ledger says so.
+    """
+    cloud = CloudJob.of(options)
+    started_at = time.time()
+    ledger = RunLedger(plan)
+    plan = ledger.open(cloud.owner, console)
+    with _signals_interrupt():
+        result = _hand_over(job, plan, options, ledger, console, started_at)
+        _say_where_it_is(result, cloud, plan, options, console)
+        if not (plan.config.wait and result.has_job):
+            return None
+        try:
+            state, error = _watch(result, ledger, plan, console)
+        except KeyboardInterrupt:
+            _say_it_goes_on(console, cloud, result.job_id())
+            raise WaitEnded(EXIT_INTERRUPTED) from None
+        except Exception as failure:  # of asking, not of the job
+            _say(console, f"the job cannot be watched any more: {explain(failure)}")
+            _say_it_goes_on(console, cloud, result.job_id())
+            raise WaitEnded(EXIT_FAILED) from failure
+    return ledger.close(state, error, started_at)
+
+
+def _hand_over(
+    job: ModuleType, plan: Any, options: PipelineOptions, ledger: RunLedger, console: Console, started_at: float
+) -> Any:
+    """Beam's result of a run that the service has taken; a run that it has not is closed."""
+    try:
+        job.provision(plan)
+        pipeline = beam.Pipeline(runner=runner(options), options=options)
+        job.build(pipeline, plan)
+        return pipeline.run()
+    except KeyboardInterrupt:
+        ledger.close(INTERRUPTED, None, started_at)
+        _say(
+            console,
+            "stopped while the job was being submitted; look in the console whether Dataflow has it already, "
+            "if not the same command submits it",
+        )
+        raise
+    except Exception as failure:
+        error = f"Dataflow did not get the job: {explain(failure)}"
+        ledger.close(FAILED, error, started_at)
+        raise JobError(error) from failure
+
+
+def _say_where_it_is(result: Any, cloud: CloudJob, plan: Any, options: PipelineOptions, console: Console) -> None:
+    if result.has_job:
+        _say(console, f"Dataflow job {result.job_id()}, {cloud.name} in {cloud.region}")
+        _say(console, f"console: {cloud.console_link(result.job_id())}")
+    else:  # of a template's launcher: it is the service that creates the job, from this file
+        _say(console, f"the job's description is {options.view_as(GoogleCloudOptions).template_location}")
+    where = (f"--project={plan.firestore.project}", f"--database={plan.firestore.database}")
+    _say(console, f"how far it is: {shlex.join(['firebeam', 'status', plan.job_id, *where])}")
+
+
+def _watch(result: Any, ledger: RunLedger, plan: Any, console: Console) -> tuple[str, str | None]:
+    """Shows progress until the job has ended; returns how, and what ended it.
+
+    Raises:
+      KeyboardInterrupt: a signal.
+    """
+    watched = _Watched(result)
+    show_progress(watched, ledger.totals, lambda: None, console, plan.description.bytes_total)
+    failure = watched.failure
+    if failure is not None and not result.is_in_terminal_state():
+        raise failure
+    # Not by whether waiting raised: it does not for a job that had ended before somebody waited.
+    if result.state == PipelineState.DONE:
+        return COMPLETED, None
+    if result.state == PipelineState.FAILED:
+        return FAILED, "the Dataflow job has failed" if failure is None else explain(failure)
+    return INTERRUPTED, None  # cancelled, by whom ever
+
+
+class _Watched:
+    """A submitted job, which a thread asks about until it has ended."""
+
+    def __init__(self, result: Any):
+        self.failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._wait, args=(result,), name="dataflow", daemon=True)
+        self._thread.start()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Whether it ended within the time."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _wait(self, result: Any) -> None:
+        try:
+            result.wait_until_finish()
+        except BaseException as failure:
+            self.failure = failure
+
+
+@contextlib.contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """Every signal that ends a process raises KeyboardInterrupt, as Ctrl-C does; only in the main thread."""
+    is_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, _interrupt) for number in _SIGNALS} if is_main else {}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _say_it_goes_on(console: Console, cloud: CloudJob, dataflow_id: str) -> None:
+    _say(console, f"the Dataflow job goes on; to cancel it: {cloud.cancel_command(dataflow_id)}")
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(escape(line), highlight=False, soft_wrap=True)

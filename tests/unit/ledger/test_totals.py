@@ -1,0 +1,139 @@
+"""Totals of a ledger: added up where Firestore cannot sum, whatever the batches are."""
+
+import datetime
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.faulty_firestore import FaultyFirestore
+from tests.support.scripted_firestore import PROJECT, Refusal, ScriptedFirestore
+from transforms.batch import BatchOutcome
+from transforms.errors import JobError, TransientError
+from transforms.firestore.client import FirestoreTarget
+from transforms.ledger.job_ledger import COUNTS, JobLedger
+from transforms.ledger.totals import Totals, add_up, read_totals
+from transforms.retry import RetryPolicy
+
+AT_ONCE = RetryPolicy(max_attempts=3, initial_s=0, max_s=0)
+NO_INDEX = Refusal("FAILED_PRECONDITION", "The query requires an index. You can create it here: https://…")
+DENIED = Refusal("PERMISSION_DENIED", "Missing or insufficient permissions.")
+DOWN = Refusal("UNAVAILABLE", "the service is down")
+
+
+def write_batches(target):
+    ledger = JobLedger(target.connect(), "ingest-1", AT_ONCE)
+    invalid = {("ReadBatches", "INVALID_JSON"): 2}
+    ledger.complete_batch(BatchOutcome("b-0", "a", 10, 8, dead_letters=invalid, bytes_read=70, ids=("x",)), 1)
+    ledger.complete_batch(BatchOutcome("b-1", "a", 5, 5), 1)
+    ledger.begin_batch("b-2", 1, {"source": "a"})
+
+
+def assert_all_is_counted(totals):
+    assert (totals.batches, totals.processing, totals.read, totals.written, totals.bytes_read) == (2, 1, 15, 13, 70)
+    assert totals.dead_letters == {("ReadBatches", "INVALID_JSON"): 2}
+    assert totals.adds_up
+
+
+def test_where_firestore_does_not_know_aggregations_the_batches_are_read_one_by_one():
+    with ScriptedFirestore() as server:  # which answers them with UNIMPLEMENTED
+        write_batches(server.target)
+        assert_all_is_counted(read_totals(server.target.connect(), "ingest-1", AT_ONCE))
+
+
+def refusing(refusal):
+    """Refuses aggregations like this."""
+    return lambda request: refusal if request.rpc == "RunAggregationQuery" else None
+
+
+def read_through(refusal):
+    with ScriptedFirestore() as server, FaultyFirestore(server.target.emulator_host, refuse=refusing(refusal)) as wire:
+        write_batches(server.target)
+        client = FirestoreTarget(PROJECT, emulator_host=wire.host).connect()
+        return read_totals(client, "ingest-1", AT_ONCE), wire.arrived
+
+
+def test_where_the_index_for_aggregations_is_missing_the_batches_are_read_one_by_one():
+    totals, arrived = read_through(NO_INDEX)
+    assert_all_is_counted(totals)
+    assert (arrived["RunAggregationQuery"], arrived["RunQuery"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "error", "message"),
+    [
+        (DENIED, JobError, "PERMISSION_DENIED: Missing or insufficient permissions.*Grant the job's account"),
+        (DOWN, TransientError, "in 3 attempts; the last answer was UNAVAILABLE: the service is down"),
+    ],
+)
+def test_what_is_no_missing_index_is_raised(refusal, error, message):
+    with pytest.raises(error, match=message):
+        read_through(refusal)
+
+
+counts = st.fixed_dictionaries({name: st.integers(0, 100) for name in COUNTS})
+states = st.sampled_from(["completed", "processing", "error"])
+
+
+@given(st.lists(st.tuples(states, counts)))
+def test_every_count_of_every_batch_is_added(batches):
+    totals = add_up({"state": state, **numbers} for state, numbers in batches)
+    by_state = Counter(state for state, _ in batches)
+    assert (totals.batches, totals.processing, totals.failed) == (
+        by_state["completed"],
+        by_state["processing"],
+        by_state["error"],
+    )
+    assert {name: getattr(totals, name) for name in COUNTS} == {
+        name: sum(numbers[name] for _, numbers in batches) for name in COUNTS
+    }
+
+
+def test_of_many_batches_the_newest_tell_ids_and_pace():
+    start = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
+    batches = [
+        {
+            "state": "completed",
+            "completed_at": start + datetime.timedelta(seconds=n),
+            "read": n,
+            "bytes_read": 10 * n,
+            "ids": [f"{n}-a", f"{n}-b"],
+        }
+        for n in range(30)
+    ]
+    totals = add_up(batches[::2] + batches[1::2])
+    assert totals.first_completed_at == start
+    assert totals.newest_ids == ("29-a", "29-b", "28-a", "28-b", "27-a")
+    assert [completion.read for completion in totals.recent] == list(range(29, 9, -1))
+
+
+@pytest.mark.parametrize(
+    ("totals", "adds_up"),
+    [
+        (Totals(), True),
+        (Totals(read=3, written=1, unchanged=1, superseded=1), True),
+        (Totals(read=3, written=1, unchanged=1), False),
+        (Totals(read=1, dead_letter_count=1, dead_letters=Counter({("A", "B"): 1})), True),
+        (Totals(read=1, dead_letter_count=1), False),
+    ],
+)
+def test_totals_add_up_if_every_record_and_every_reason_is_counted_once(totals, adds_up):
+    assert totals.adds_up is adds_up
+
+
+def test_what_the_job_s_document_keeps_gives_the_same_totals_back():
+    moment = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
+    reasons = Counter({("A", "B"): 1, ("A", "C"): 2})
+    totals = Totals(
+        2, 1, 1, read=9, dead_letter_count=3, dead_letters=reasons, first_completed_at=moment, newest_ids=("x",)
+    )
+    assert Totals.of(totals.as_fields()) == totals
+
+
+def test_a_job_keeps_the_fields_that_overflowed_most_and_the_number_of_all():
+    counts = Counter({f"f{n:04d}": 1 for n in range(5000)}) + Counter({"f4999": 7})
+    fields = Totals(overflowed=5007, overflowed_by=counts).as_fields()
+    assert fields["overflowed"] == 5007
+    assert len(fields["overflowed_by"]) == 200
+    assert {"field": "f4999", "count": 8} in fields["overflowed_by"]

@@ -1,0 +1,205 @@
+"""What flows through every job: batches of records, dead letters, and what became of a batch. Plain, frozen, picklable.
+
+A job's element is a batch, not a record. It is born with everything it read, and every step hands on the same batch
+with each record moved to where it belongs:
+
+    Batch[Record] ─▶ Batch[…] ─▶ Batch[…] ─▶ BatchOutcome
+         └── dead_letters, superseded, unchanged ──┘
+
+`Batch.then` refuses a step whose records do not add up, so no record gets lost between two steps unnoticed. The entries
+between the first step and the last are each job's own: `upsert/entries.py`, `export/entries.py`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from transforms.errors import AccountingError, RecordError
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+# How many written ids an outcome names: enough to look one up, few enough for a ledger.
+_SHOWN_IDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as an input gave it.
+
+    Attributes:
+      position: where it starts in its source: byte offset in plain JSONL, ordinal counted from 0 elsewhere. Orders the
+        records of a source.
+      value: the record itself, as Python values (for model batch results: what the model said).
+      line: line or row in the source, counted from 1; None where finding it would mean reading the file again.
+      raw: the source's own bytes, when there are any; what a dead letter shows instead of `value`.
+      fallback_id: an id the source carries outside the record, such as a model batch's `custom_id`.
+    """
+
+    position: int
+    value: Mapping[str, Any]
+    line: int | None = None
+    raw: bytes | None = None
+    fallback_id: str | None = None
+
+    @property
+    def original(self) -> bytes | Mapping[str, Any]:
+        """What to keep so that the record can be processed again."""
+        return self.value if self.raw is None else self.raw
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that could not be stored, and why.
+
+    Attributes:
+      step: label of the step that gave it up.
+      code: UPPER_SNAKE reason, fit for grouping.
+      message: one sentence that names the field; never the value.
+      original: the record, complete enough to be replayed; None only if there were no bytes at all to keep.
+      record_id: document id, once it is known.
+      position, line: as in `Record`.
+      retryable: the record itself is fine; the same record may land later.
+      attempts: how often it was tried, replays included.
+    """
+
+    step: str
+    code: str
+    message: str
+    original: bytes | Mapping[str, Any] | None
+    record_id: str | None = None
+    position: int | None = None
+    line: int | None = None
+    retryable: bool = False
+    attempts: int = 1
+
+    @classmethod
+    def of(cls, step: str, record: Record, error: RecordError, record_id: str | None = None) -> DeadLetter:
+        """The permanent dead letter of a record that `error` is about."""
+        return cls(step, error.code, error.message, record.original, record_id, record.position, record.line)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(Generic[T]):
+    """Up to `batch_size` records of one source on their way through a job.
+
+    Attributes:
+      batch_id: deterministic: the same input read with the same settings has the same batches.
+      source: path of the file or collection the records come from.
+      read: how many records the batch was born with.
+      entries: the records still on their way.
+      dead_letters: the records given up so far.
+      superseded: records that a later one of the same id in the same batch replaces.
+      unchanged: records whose documents already hold the same content.
+      retries: requests sent again so far.
+      overflowed: values that did not fit their BigQuery column and went to `_overflow`.
+      repaired: records whose two documents were not of one content before; they are among the entries.
+      bytes_read: of the source, as its reader counts them; 0 where it does not.
+      overflowed_by: how many of the `overflowed` values were of which field, where that is counted.
+    """
+
+    batch_id: str
+    source: str
+    read: int
+    entries: tuple[T, ...]
+    dead_letters: tuple[DeadLetter, ...] = ()
+    superseded: int = 0
+    unchanged: int = 0
+    retries: int = 0
+    overflowed: int = 0
+    repaired: int = 0
+    bytes_read: int = 0
+    overflowed_by: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        accounted = len(self.entries) + len(self.dead_letters) + self.superseded + self.unchanged
+        if accounted != self.read:
+            raise AccountingError(
+                f"batch {self.batch_id} read {self.read} records but accounts for {accounted}: "
+                f"{len(self.entries)} on their way, {len(self.dead_letters)} dead letters, "
+                f"{self.superseded} superseded, {self.unchanged} unchanged"
+            )
+
+    def then(
+        self,
+        entries: Sequence[U],
+        dead_letters: Sequence[DeadLetter] = (),
+        *,
+        superseded: int = 0,
+        unchanged: int = 0,
+        retries: int = 0,
+        overflowed: int = 0,
+        repaired: int = 0,
+        overflowed_by: Mapping[str, int] | None = None,
+    ) -> Batch[U]:
+        """The batch after a step: `entries` go on, the others are added to those that left the batch before.
+
+        Raises:
+          AccountingError: the step lost a record or counted one twice.
+        """
+        return Batch(
+            self.batch_id,
+            self.source,
+            self.read,
+            tuple(entries),
+            self.dead_letters + tuple(dead_letters),
+            self.superseded + superseded,
+            self.unchanged + unchanged,
+            self.retries + retries,
+            self.overflowed + overflowed,
+            self.repaired + repaired,
+            self.bytes_read,
+            {**self.overflowed_by, **overflowed_by} if overflowed_by else self.overflowed_by,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOutcome:
+    """What became of one batch, in records; `retries` in requests, `overflowed` in values, `bytes_read` of the source.
+
+    `read` is the sum of `written`, `unchanged`, `superseded` and all `dead_letters`, which are counted by (step, code).
+    `repaired` are part of `written`; `ids` are the first few written; `overflowed_by` names fields.
+    """
+
+    batch_id: str
+    source: str
+    read: int
+    written: int
+    unchanged: int = 0
+    superseded: int = 0
+    dead_letters: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    retries: int = 0
+    overflowed: int = 0
+    repaired: int = 0
+    ids: tuple[str, ...] = ()
+    bytes_read: int = 0
+    overflowed_by: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def is_correction(self) -> bool:
+        """Whether it takes back what the outcome of a batch said, rather than being one."""
+        return self.written < 0
+
+    @classmethod
+    def of(cls, batch: Batch[Any]) -> BatchOutcome:
+        """The outcome of a batch whose last step is done."""
+        by_reason = Counter((letter.step, letter.code) for letter in batch.dead_letters)
+        new = [entry for entry in batch.entries if not entry.unchanged]
+        return cls(
+            batch.batch_id,
+            batch.source,
+            batch.read,
+            len(new),
+            batch.unchanged + len(batch.entries) - len(new),
+            batch.superseded,
+            dict(by_reason),
+            batch.retries,
+            batch.overflowed,
+            batch.repaired,
+            tuple(entry.key for entry in new[:_SHOWN_IDS]),
+            batch.bytes_read,
+            batch.overflowed_by,
+        )

@@ -1,0 +1,205 @@
+"""Input files: found before anything starts, opened the same way by every worker.
+
+    patterns ──▶ match_inputs ──▶ InputFile(path, size, fingerprint) ──▶ open_input ──▶ bytes, decompressed
+                 (launcher)                                              (worker)
+
+`match_inputs` runs in the launcher, so a missing input is a usage error and no job is started. `open_input` makes sure
+that a worker reads the very file that was matched: one that vanished, changed or cannot be opened stops the job rather
+than going missing from it.
+
+    files = match_inputs(["gs://bucket/results/*.jsonl", "more.csv.gz"])
+"""
+
+import hashlib
+import os.path
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileMetadata
+from apache_beam.io.filesystems import FileSystems
+
+from transforms.errors import JobError, UsageError
+from transforms.inputs.streams import BLOCK_BYTES
+
+# Twelve hex digits keep two of a million files apart with a probability of 0.998 (birthday bound over 48 bits); they
+# stand at the head of every batch id, so they are short.
+FINGERPRINT_DIGITS = 12
+
+# Files whose readers count the bytes they unpack, not those that are stored.
+_PACKED_SUFFIXES = (".gz", ".gzip", ".parquet", ".pq")
+
+# About a second of hashing.
+_MAX_HASHED_BYTES = 1024 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """One file to read.
+
+    Attributes:
+      path: local path or URL, as Beam's FileSystems take it.
+      size: bytes as stored (compressed, if it is).
+      modified_s: when it was last changed, in seconds since the epoch.
+      fingerprint: short hex digest over path and content, so that the same file copied there again is the same input.
+        Of remote files, and of local ones above 1 GiB, size and time of change stand for the content.
+    """
+
+    path: str
+    size: int
+    modified_s: float
+    fingerprint: str
+
+
+def match_inputs(patterns: Sequence[str]) -> list[InputFile]:
+    """Finds the files of `--input`: local or gs://, globs, several; each file once, sorted by path.
+
+    Raises:
+      UsageError: a pattern matches nothing, is a directory, or cannot be listed, or a file has a name that cannot be
+        kept; the message names it.
+    """
+    if not patterns:
+        raise UsageError("no input: name at least one file or pattern with --input")
+    found: dict[str, InputFile] = {}
+    for pattern in patterns:
+        for file in _match(pattern):
+            found.setdefault(_identity(file.path), file)
+    return sorted(found.values(), key=lambda file: file.path)
+
+
+def total_bytes(files: Iterable[InputFile]) -> int | None:
+    """Bytes of all files together; None if batches of some of them are not counted in stored bytes.
+
+    >>> total_bytes([InputFile("a.jsonl", 5, 0.0, ""), InputFile("b.csv", 7, 0.0, "")])
+    12
+    """
+    sizes = [None if file.path.lower().endswith(_PACKED_SUFFIXES) else file.size for file in files]
+    known = [size for size in sizes if size is not None]
+    return sum(known) if len(known) == len(sizes) else None
+
+
+def open_input(file: InputFile) -> BinaryIO:
+    """Opens a matched file as it is stored, seekable, after checking that it is still the same file.
+
+    Raises:
+      JobError: it is gone, has changed since the job started, or cannot be opened.
+    """
+    stored = _open(file.path)
+    try:
+        check_unchanged(file)
+    except JobError:
+        stored.close()
+        raise
+    return stored
+
+
+def check_unchanged(file: InputFile) -> None:
+    """Raises JobError if a file is not the one that was matched any more."""
+    try:
+        now = FileSystems.get_filesystem(file.path).metadata(file.path)
+        same = (now.size_in_bytes, now.last_updated_in_seconds) == (file.size, file.modified_s)
+    except (OSError, BeamIOError):
+        same = False
+    if not same:
+        raise JobError(
+            f"input {file.path} has changed since the job started; run the same command again "
+            "when nothing writes to it any more"
+        )
+
+
+def _open(path: str) -> BinaryIO:
+    try:
+        return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    except (OSError, BeamIOError, ValueError) as error:
+        raise JobError(
+            f"cannot open input {path}, which was there when the job started ({_reason(error)}); "
+            "put it back or make it readable, then run the same command again"
+        ) from error
+
+
+def line_numbers(path: str, positions: Iterable[int], limit_bytes: int = 256 * 1024 * 1024) -> dict[int, int]:
+    """The lines, counted from 1, in which these bytes of an uncompressed file stand; reads the file once.
+
+    Positions beyond `limit_bytes` are left out: counting up to them costs more than it is worth.
+
+    Raises:
+      JobError: the file cannot be opened any more.
+    """
+    lines: dict[int, int] = {}
+    line, at = 1, 0
+    with _open(path) as stored:
+        for position in sorted(position for position in positions if position <= limit_bytes):
+            while at < position and (block := stored.read(min(BLOCK_BYTES, position - at))):
+                line += block.count(b"\n")
+                at += len(block)
+            lines[position] = line
+    return lines
+
+
+def _match(pattern: str) -> list[InputFile]:
+    if _is_local(pattern) and Path(pattern).is_dir():
+        raise UsageError(_directory_message(pattern))
+    try:
+        found = _list(pattern)
+        if not found and _list(pattern.rstrip("/") + "/*"):
+            raise UsageError(_directory_message(pattern))
+    except (BeamIOError, ValueError) as error:
+        raise UsageError(f"cannot list --input {pattern}: {_reason(error)}") from error
+    if not found:
+        raise UsageError(f"--input {pattern} matches no file; check the path, and put globs in quotes")
+    return found
+
+
+def _list(pattern: str) -> list[InputFile]:
+    filesystem = FileSystems.get_filesystem(pattern)
+    metadata = [match for result in filesystem.match([pattern]) for match in result.metadata_list]
+    if not metadata and filesystem.exists(pattern):  # a file whose own name has brackets
+        metadata = [filesystem.metadata(pattern)]
+    return [_input_file(match) for match in metadata if not match.path.endswith("/")]
+
+
+def _input_file(metadata: FileMetadata) -> InputFile:
+    path, size, modified_s = metadata.path, metadata.size_in_bytes, metadata.last_updated_in_seconds
+    if _is_local(path):
+        path = os.path.normpath(path)
+    try:
+        fingerprint = hashlib.sha256(path.encode())
+    except UnicodeEncodeError:  # it could not be kept as the source of a record
+        raise UsageError(f"--input {path!r} has a name that is not UTF-8; rename the file") from None
+    if _is_local(path) and size <= _MAX_HASHED_BYTES:
+        with _readable(path) as file:
+            while block := file.read(BLOCK_BYTES):
+                fingerprint.update(block)
+    else:
+        fingerprint.update(f"\0{size}\0{modified_s}".encode())
+    return InputFile(path, size, modified_s, fingerprint.hexdigest()[:FINGERPRINT_DIGITS])
+
+
+def _readable(path: str) -> BinaryIO:
+    try:
+        return Path(path).open("rb")
+    except OSError as error:
+        raise UsageError(f"cannot read --input {path}: {error.strerror}") from error
+
+
+def _identity(path: str) -> str:
+    return str(Path(path).resolve()) if _is_local(path) else path
+
+
+def _is_local(path: str) -> bool:
+    """
+    >>> _is_local("data/*.jsonl"), _is_local("gs://bucket/*.jsonl")
+    (True, False)
+    """
+    return FileSystems.get_scheme(path) is None
+
+
+def _directory_message(pattern: str) -> str:
+    return f"--input {pattern} is a directory; add /* to read the files in it: '{pattern.rstrip('/')}/*'"
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without Beam's dict of exceptions around it."""
+    details = getattr(error, "exception_details", None)
+    return str(next(iter(details.values()))) if details else str(error) or type(error).__name__

@@ -1,0 +1,56 @@
+"""JSON Lines: one object a line, read from a byte range of a file or from a whole stream.
+
+Blank lines are skipped; a byte order mark, CRLF and a missing last newline are accepted. A line that is no record is
+one dead letter, and the lines after it are read. Provider results are unwrapped, see model_results.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from transforms.batch import DeadLetter, Record
+from transforms.inputs.formats.json_values import parse_object
+from transforms.inputs.items import Item, too_large, unreadable
+from transforms.inputs.lines import split_lines
+from transforms.inputs.streams import DamagedError, Stream
+from transforms.models.results import unwrapped
+
+
+@dataclass(slots=True)
+class JsonLines:
+    """A slice of JSON Lines.
+
+    Attributes:
+      stream: stands at `start`, or one byte before it unless `start` is 0.
+      start, stop: the lines whose first byte lies in [start, stop) are read; `stop` None means to the end.
+      max_record_bytes: longer lines become dead letters without being held in memory.
+    """
+
+    stream: Stream
+    start: int
+    stop: int | None
+    max_record_bytes: int
+
+    def scan(self) -> Iterator[Item | DeadLetter]:
+        """As `Reader.scan`."""
+        position = self.start
+        try:
+            for position, number, raw, length in split_lines(self.stream, self.start, self.stop, self.max_record_bytes):
+                if length > self.max_record_bytes:
+                    yield too_large(raw, length, self.max_record_bytes, position, position, number)
+                elif raw := raw.strip():
+                    yield Item(position, number, length, raw)
+                position += length + 1
+        except DamagedError as damage:
+            yield unreadable(position, damage)
+
+    def record(self, item: Item) -> Record:
+        """As `Reader.record`."""
+        raw: bytes = item.content
+        return unwrapped(Record(item.position, parse_object(raw), item.line, raw))
+
+    def original(self, item: Item) -> bytes:
+        """As `Reader.original`."""
+        raw: bytes = item.content
+        return raw

@@ -1,0 +1,215 @@
+"""Slices of files: what is shuffled between workers, instead of records.
+
+    InputFile ──plan_slices──▶ Slice, Slice, … ──read_slice──▶ Batch[Record], one by one
+
+| format                | a slice is                        |
+|-----------------------|-----------------------------------|
+| JSON Lines, not gzip  | `slice_bytes` bytes; a line belongs to the slice in which its first byte lies |
+| Parquet               | row groups, about `slice_bytes` uncompressed |
+| anything else         | the whole file                    |
+
+Batches are named by (file fingerprint, slice, ordinal) and cut by counts and sizes alone, so the same file read with
+the same options has the same batches, and a batch known to be complete is passed over without parsing it.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from transforms.batch import Batch, DeadLetter, Record
+from transforms.errors import RecordError, UsageError
+from transforms.inputs.detect import INPUT_FORMATS, Format, detect
+from transforms.inputs.files import InputFile, check_unchanged, open_input
+from transforms.inputs.formats.csv_rows import CsvRows
+from transforms.inputs.formats.json_document import JsonDocument
+from transforms.inputs.formats.json_lines import JsonLines
+from transforms.inputs.formats.parquet_rows import ParquetRows, row_groups
+from transforms.inputs.items import STEP, Item, Reader, cut, unreadable
+from transforms.inputs.streams import DamagedError, PlainStream, gunzip_if_compressed, head_of
+
+_HEAD_BYTES = 256 * 1024
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How files are read.
+
+    Attributes:
+      batch_size: records in a batch, those that cannot be parsed included.
+      max_batch_bytes: bytes of source in a batch, unless a single record has more.
+      input_format: auto, jsonl, json, csv or parquet.
+      records_path: dotted path of the records in a JSON document, such as `data.profiles`.
+      slice_bytes: size of a slice of JSON Lines or Parquet.
+      max_record_bytes: larger records become dead letters.
+    """
+
+    batch_size: int = 500
+    max_batch_bytes: int = 16 * MIB
+    input_format: str = "auto"
+    records_path: str | None = None
+    slice_bytes: int = 16 * MIB
+    max_record_bytes: int = 16 * MIB
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "max_batch_bytes", "slice_bytes", "max_record_bytes"):
+            value = getattr(self, name)
+            if value < 1:
+                raise UsageError(f"{name} must be at least 1, got {value}")
+        if self.input_format not in INPUT_FORMATS:
+            raise UsageError(f"input_format must be one of {', '.join(INPUT_FORMATS)}, got {self.input_format}")
+        if self.records_path is not None and not all(self.records_path.split(".")):
+            raise UsageError(f"records_path must be field names joined by dots, got {self.records_path!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A part of a file that one worker reads from beginning to end.
+
+    Attributes:
+      file: where it lies.
+      format: how it is read.
+      index: counted from 0 within the file.
+      start, stop: bytes of JSON Lines, row groups of Parquet; None as stop means to the end.
+      delimiter: of CSV.
+      problem: why an unreadable file is unreadable.
+    """
+
+    file: InputFile
+    format: Format
+    index: int = 0
+    start: int = 0
+    stop: int | None = None
+    delimiter: str = ","
+    problem: str = ""
+
+
+def plan_slices(file: InputFile, options: ReadOptions) -> list[Slice]:
+    """Cuts a file into slices after looking at its first bytes (Parquet: its footer). An empty file has none.
+
+    Raises:
+      JobError: as `open_input`.
+    """
+    with open_input(file) as stored:
+        stream = gunzip_if_compressed(stored, file.path)
+        head, is_whole = head_of(stream, _HEAD_BYTES)
+        found = detect(head, is_whole, file.path, options.input_format, options.records_path)
+        if found.format is None:
+            return [Slice(file, "jsonl")] if file.size and not isinstance(stream, PlainStream) else []
+        if found.format == "parquet":
+            return _parquet_slices(file, stored, options.slice_bytes)
+        if found.format == "jsonl" and isinstance(stream, PlainStream):
+            starts = range(0, file.size, options.slice_bytes)
+            return [
+                Slice(file, "jsonl", index, start, min(start + options.slice_bytes, file.size))
+                for index, start in enumerate(starts)
+            ]
+        return [Slice(file, found.format, delimiter=found.delimiter, problem=found.problem)]
+
+
+def read_slice(
+    piece: Slice,
+    options: ReadOptions,
+    is_complete: Callable[[str], bool] = lambda batch_id: False,
+    is_to_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Batch[Record]]:
+    """Reads a slice batch by batch; no more than one of them is in memory.
+
+    Args:
+      piece: what `plan_slices` planned with the same options.
+      options: how to read.
+      is_complete: says of a batch id whether the batch may be passed over; its records are then not parsed.
+      is_to_stop: asked before every batch; what comes behind it is not even looked for.
+
+    Raises:
+      JobError: as `open_input`, and when reading fails.
+    """
+    with _reader(piece, options) as reader:
+        for ordinal, items in enumerate(cut(reader.scan(), options.batch_size, options.max_batch_bytes)):
+            if is_to_stop():
+                return
+            batch_id = f"{piece.file.fingerprint}-{piece.index:05d}-{ordinal:05d}"
+            if not is_complete(batch_id):
+                yield _batch(batch_id, piece.file.path, items, reader)
+    check_unchanged(piece.file)  # what was cut off or put in its place meanwhile was not read
+
+
+def _parquet_slices(file: InputFile, stored: BinaryIO, slice_bytes: int) -> list[Slice]:
+    try:
+        sizes = row_groups(stored)
+    except DamagedError as damage:
+        return [Slice(file, "unreadable", problem=damage.why)]
+    slices: list[Slice] = []
+    first, held_bytes = 0, 0
+    for group, size in enumerate(sizes):
+        held_bytes += size
+        if held_bytes >= slice_bytes or group == len(sizes) - 1:
+            slices.append(Slice(file, "parquet", len(slices), first, group + 1))
+            first, held_bytes = group + 1, 0
+    return slices
+
+
+@contextmanager
+def _reader(piece: Slice, options: ReadOptions) -> Iterator[Reader]:
+    with open_input(piece.file) as stored:
+        yield _reader_of(piece, stored, options)
+
+
+def _reader_of(piece: Slice, stored: BinaryIO, options: ReadOptions) -> Reader:
+    if piece.format == "unreadable":
+        return _Unreadable(piece.problem)
+    if piece.format == "parquet":
+        last_group = piece.stop if piece.stop is not None else len(row_groups(stored))
+        return ParquetRows(stored, piece.start, last_group, options.batch_size, options.max_batch_bytes)
+    stream = gunzip_if_compressed(stored, piece.file.path)
+    if piece.start > 0:
+        stored.seek(piece.start - 1)
+    if piece.format == "jsonl":
+        return JsonLines(stream, piece.start, piece.stop, options.max_record_bytes)
+    if piece.format == "json":
+        path = tuple(options.records_path.split(".")) if options.records_path else ()
+        return JsonDocument(stream, path, options.max_record_bytes)
+    return CsvRows(stream, piece.delimiter, options.max_record_bytes)
+
+
+def _batch(batch_id: str, source: str, items: list[Item | DeadLetter], reader: Reader) -> Batch[Record]:
+    records: list[Record] = []
+    dead_letters: list[DeadLetter] = []
+    for item in items:
+        if isinstance(item, DeadLetter):
+            dead_letters.append(item)
+            continue
+        try:
+            records.append(reader.record(item))
+        except RecordError as error:
+            dead_letters.append(_dead_letter(error, item, reader))
+    bytes_read = sum(item.size for item in items if isinstance(item, Item))
+    return Batch(batch_id, source, len(items), tuple(records), tuple(dead_letters), bytes_read=bytes_read)
+
+
+def _dead_letter(error: RecordError, item: Item, reader: Reader) -> DeadLetter:
+    return DeadLetter(
+        STEP,
+        error.code,
+        error.message,
+        reader.original(item),
+        position=item.position,
+        line=item.line,
+    )
+
+
+class _Unreadable:
+    """A file that no format fits: exactly one dead letter."""
+
+    def __init__(self, problem: str):
+        self._problem = problem
+
+    def scan(self) -> Iterator[Item | DeadLetter]:
+        yield unreadable(0, DamagedError(self._problem, 0))
+
+    def record(self, item: Item) -> Record:
+        raise AssertionError(f"an unreadable file has no record {item.position}")
+
+    def original(self, item: Item) -> bytes:
+        raise AssertionError(f"an unreadable file has no record {item.position}")

@@ -1,0 +1,1 @@
+"""The ledger in Firestore: jobs, their runs and batches, and what became of their records."""

@@ -1,0 +1,43 @@
+"""How Beam handles batches: pickled when they leave a worker, and never only to find out how large they are.
+
+Beam samples the size of what flows between fused steps by encoding it, the first elements of a bundle all of them. With
+records as elements that is nothing; a batch of 500 would be pickled behind almost every step, for nobody to read. So a
+batch's size is that of its first record, times how many there are.
+"""
+
+import pickle
+from typing import Any
+
+from apache_beam.coders.coders import Coder
+from apache_beam.coders.typecoders import registry
+
+from transforms.batch import Batch, Record
+from transforms.export.entries import Exported
+from transforms.upsert.entries import Compared, Flat, Keyed, Written
+
+
+class BatchCoder(Coder):
+    """Pickles batches; estimates their size by one record."""
+
+    def encode(self, value: Batch[Any]) -> bytes:
+        """All of it."""
+        return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+
+    def decode(self, encoded: bytes) -> Batch[Any]:
+        """What `encode` made; only ever of this job's own workers."""
+        batch: Batch[Any] = pickle.loads(encoded)  # noqa: S301
+        return batch
+
+    def estimate_size(self, value: Batch[Any]) -> int:
+        """Bytes, roughly."""
+        entries, letters = value.entries, value.dead_letters
+        sample = entries[0] if entries else letters[0] if letters else None
+        return len(pickle.dumps(sample, pickle.HIGHEST_PROTOCOL)) * (len(entries) + len(letters))
+
+    def is_deterministic(self) -> bool:
+        """No: equal batches may be pickled differently, so they are no keys."""
+        return False
+
+
+for _entry in (Record, Keyed, Compared, Flat, Written, Exported):
+    registry.register_coder(Batch[_entry], BatchCoder)  # type: ignore[valid-type]

@@ -1,0 +1,139 @@
+"""The two documents of a record, as one group of writes that lands together or not at all. Plain Python.
+
+    enriched_profiles/{id}               the record as it came            ┐
+    candidates/{id}                      what the spec made of it         ├ one AtomicGroup
+    enriched_profiles/{id}/versions/{n}  the state, with --keep_versions  ┘
+
+Both documents carry the same `_meta`:
+
+    schema_version   of the spec, an integer
+    version          1, and one more for every change of the content
+    content_hash     of the record and the spec, 32 hex digits
+    created_at       when the pair was written first
+    updated_at       when it was written last
+    source, position where the record was read, so that the last of several with one id can win
+    job_id, batch_id who wrote it
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from transforms.firestore import field_paths, messages
+from transforms.firestore.client import FirestoreTarget
+from transforms.firestore.committer import AtomicGroup
+from transforms.firestore.limits import check_document
+from transforms.firestore.values import encoded_fields
+from transforms.upsert.entries import Flat
+from transforms.upsert.versions import (
+    MERGE,
+    META_FIELD,
+    MODES,
+    OVERWRITE,
+    VERSIONED,
+    Candidate,
+    StoredDocument,
+    StoredPair,
+    created_at,
+    next_version,
+)
+
+_VERSIONS = "versions"
+
+
+@dataclass(frozen=True)
+class PairLayout:
+    """Where the two documents of a record go, and how they are written.
+
+    Attributes:
+      target: the database.
+      full_collection: collection of the whole records.
+      flat_collection: collection of their flat forms.
+      schema_version: of the spec.
+      mode: versioned, overwrite, merge or create_only.
+      keep_versions: how many states of the full document are kept beside it; 0 for none.
+    """
+
+    target: FirestoreTarget
+    full_collection: str
+    flat_collection: str
+    schema_version: int
+    mode: str = VERSIONED
+    keep_versions: int = 0
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
+        if self.keep_versions and self.mode != VERSIONED:
+            raise ValueError(f"keep_versions needs the mode {VERSIONED}, got {self.mode}")
+
+    @cached_property
+    def full_prefix(self) -> str:
+        """The full documents' names up to the id."""
+        return self.target.document_name(self.full_collection) + "/"
+
+    @cached_property
+    def flat_prefix(self) -> str:
+        """The flat documents' names up to the id."""
+        return self.target.document_name(self.flat_collection) + "/"
+
+    def names(self, keys: Iterable[str]) -> list[str]:
+        """The names of both documents of every id."""
+        prefixes = (self.full_prefix, self.flat_prefix)
+        return [prefix + key for key in keys for prefix in prefixes]
+
+
+def meta_of(
+    entry: Flat, candidate: Candidate, layout: PairLayout, job_id: str, moment: datetime.datetime
+) -> dict[str, Any]:
+    """The `_meta` of both documents of a record. Overwriting does not read, so it begins a pair anew."""
+    stored = StoredPair() if layout.mode == OVERWRITE else entry.stored
+    return {
+        "schema_version": layout.schema_version,
+        "version": next_version(candidate, stored),
+        "content_hash": entry.content_hash,
+        "created_at": created_at(stored, moment),
+        "updated_at": moment,
+        "source": candidate.source,
+        "position": candidate.position,
+        "job_id": job_id,
+        "batch_id": candidate.batch_id,
+    }
+
+
+def pair(entry: Flat, meta: Mapping[str, Any], layout: PairLayout) -> AtomicGroup:
+    """The writes of a record. Raises RecordError if one of the documents would pass a limit of Firestore."""
+    encoded_meta = encoded_fields({META_FIELD: meta})
+    full = messages.document(layout.full_prefix + entry.key, entry.content, encoded_meta)
+    flat = messages.document(layout.flat_prefix + entry.key, encoded_fields(entry.flat), encoded_meta)
+    check_document(full, indexed=False)  # the full document's fields are exempt: see `firebeam indexes`
+    check_document(flat)
+    writes = [
+        messages.update(full) + _condition(entry.stored.full, layout) + _mask(entry.record.value, layout),
+        messages.update(flat) + _condition(entry.stored.flat, layout) + _mask(entry.flat, layout),
+    ]
+    if layout.keep_versions:
+        versions = f"{layout.full_prefix}{entry.key}/{_VERSIONS}/"
+        state = messages.document(versions + str(meta["version"]), entry.content, encoded_meta)
+        writes.append(messages.update(state))
+        if (outdated := meta["version"] - layout.keep_versions) > 0:
+            writes.append(messages.delete(versions + str(outdated)))
+    return AtomicGroup(tuple(writes))
+
+
+def _condition(stored: StoredDocument | None, layout: PairLayout) -> bytes:
+    if layout.mode == OVERWRITE:
+        return b""
+    return messages.IF_ABSENT if stored is None else messages.if_unchanged_since(stored.update_time)
+
+
+def _mask(fields: Mapping[str, Any], layout: PairLayout) -> bytes:
+    """Merging writes the leaves that the record has; what it lacks stays."""
+    if layout.mode != MERGE:
+        return b""
+    leaves = (leaf for leaf in field_paths.leaves(fields) if leaf[0] != META_FIELD)
+    return messages.update_mask([*map(field_paths.render, leaves), META_FIELD])
