@@ -52,9 +52,12 @@ class Sources:
 
     @property
     def fingerprint(self) -> str:
-        """The same for the same input, read in the same way."""
+        """The same for the same input, read in the same way.
+
+        Digested are the options of reading, path and fingerprint of every file, and the path of every collection.
+        """
         files = sorted((file.path, file.fingerprint) for file in self.files)
-        return digest(self.reading, files, *[query.collection for query in self.queries])
+        return digest(self.reading.identity, files, *[query.collection for query in self.queries])
 
     @property
     def bytes_total(self) -> int | None:

@@ -12,6 +12,7 @@ from pipeline.targets import firestore_target
 from transforms.errors import RecordError, UsageError
 from transforms.firestore.client import DEFAULT_DATABASE, FirestoreTarget
 from transforms.firestore.limits import check_document_id
+from transforms.inputs.identity import Plain, text_of
 from transforms.ledger.entry import LedgerEntry
 from transforms.ledger.runs import JobDescription, Opening
 from transforms.retry import RetryPolicy
@@ -144,7 +145,7 @@ class JobPlan:
         return replace(self, opening=opening)
 
 
-def derived_job_id(job: str, *parts: object) -> str:
+def derived_job_id(job: str, *parts: Plain) -> str:
     """The same for the same job on the same things, so that the same command finds its own unfinished run.
 
     >>> derived_job_id("ingest", ("a.jsonl",), "profiles") == derived_job_id("ingest", ("a.jsonl",), "profiles")
@@ -153,9 +154,9 @@ def derived_job_id(job: str, *parts: object) -> str:
     return f"{job}-{digest(*parts)[:_ID_DIGITS]}"
 
 
-def digest(*parts: object) -> str:
-    """Hex digest of the parts' representations."""
-    return hashlib.blake2b(repr(parts).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+def digest(*parts: Plain) -> str:
+    """Hex digest of the parts' texts, which `identity.py` makes of built-in values and of named fields."""
+    return hashlib.blake2b(text_of(parts).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
 def utc_now() -> datetime.datetime:

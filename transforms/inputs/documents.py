@@ -31,6 +31,7 @@ from transforms.firestore.ranges import Bound
 from transforms.firestore.read_plan import check_max_ranges
 from transforms.firestore.read_steps import Piece, PlanReads, QueryPiece
 from transforms.firestore.reader import read
+from transforms.inputs.identity import of_query, text_of
 from transforms.inputs.items import Item, cut
 
 T = TypeVar("T")
@@ -172,12 +173,14 @@ def read_batches(
 def input_id(target: FirestoreTarget, query: Query, read_time: datetime.datetime | None) -> str:
     """What the names of all batches of a query begin with: another one means another content.
 
+    Digested are the full name of the database, the fields of the query (`identity.of_query`), and the read time in UTC.
+
     >>> noon = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.timezone.utc)
     >>> input_id(FirestoreTarget("acme"), Query("users"), noon)
     '4270605cc9e7'
     """
     moment = read_time.astimezone(datetime.timezone.utc).isoformat() if read_time else ""
-    return _digest(target.name, repr(query), moment)
+    return _digest(target.name, text_of(of_query(query)), moment)
 
 
 def range_id(piece: QueryPiece) -> str:

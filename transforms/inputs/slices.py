@@ -25,6 +25,7 @@ from transforms.inputs.formats.csv_rows import CsvRows
 from transforms.inputs.formats.json_document import JsonDocument
 from transforms.inputs.formats.json_lines import JsonLines
 from transforms.inputs.formats.parquet_rows import ParquetRows, row_groups
+from transforms.inputs.identity import Named
 from transforms.inputs.items import STEP, Item, Reader, cut, unreadable
 from transforms.inputs.streams import DamagedError, PlainStream, gunzip_if_compressed, head_of
 
@@ -61,6 +62,21 @@ class ReadOptions:
             raise UsageError(f"input_format must be one of {', '.join(INPUT_FORMATS)}, got {self.input_format}")
         if self.records_path is not None and not all(self.records_path.split(".")):
             raise UsageError(f"records_path must be field names joined by dots, got {self.records_path!r}")
+
+    @property
+    def identity(self) -> Named:
+        """All options: each decides where batches end, or which of them hold what. See `identity.py`."""
+        return Named(
+            "ReadOptions",
+            {
+                "batch_size": self.batch_size,
+                "max_batch_bytes": self.max_batch_bytes,
+                "input_format": self.input_format,
+                "records_path": self.records_path,
+                "slice_bytes": self.slice_bytes,
+                "max_record_bytes": self.max_record_bytes,
+            },
+        )
 
 
 @dataclass(frozen=True, slots=True)
