@@ -178,11 +178,6 @@ class BatchOutcome:
     bytes_read: int = 0
     overflowed_by: Mapping[str, int] = field(default_factory=dict)
 
-    @property
-    def is_correction(self) -> bool:
-        """Whether it takes back what the outcome of a batch said, rather than being one."""
-        return self.written < 0
-
     @classmethod
     def of(cls, batch: Batch[Any]) -> BatchOutcome:
         """The outcome of a batch whose last step is done."""

@@ -8,8 +8,7 @@
 
 All steps behind the slices are fused, so a batch is read, written, accounted for and shown before the next one begins,
 but that its rows may be on their way meanwhile; memory does not grow with the input. With
-`--bigquery_method=FILE_LOADS` or `STREAMING_INSERTS` the rows leave their batch behind UpsertPairs and go through
-Beam's WriteToBigQuery instead.
+`--bigquery_method=FILE_LOADS` the rows leave their batch behind UpsertPairs and go through load jobs instead.
 """
 
 import datetime
@@ -28,7 +27,6 @@ from transforms.batch import Batch, Record
 from transforms.bigquery.encode import EncodeRows
 from transforms.bigquery.insert import InsertRows
 from transforms.bigquery.load import LoadRows, check_temp_location
-from transforms.bigquery.rejected import GroupRejectedRows, correction
 from transforms.bigquery.schema import Column
 from transforms.bigquery.tables import BigQueryTarget, ensure_latest_view, ensure_table
 from transforms.dead_letters.steps import StoreDeadLetters, check_writable, foreign_letters, remove_letters
@@ -37,7 +35,7 @@ from transforms.firestore.packing import RequestLimits
 from transforms.inputs.slices import ReadOptions
 from transforms.ledger.job_ledger import JobDescription, Opening
 from transforms.ledger.moments import moment_of_run
-from transforms.ledger.steps import BeginBatch, CompleteBatch, CompleteJob, LedgerEntry, RecordOutcomes
+from transforms.ledger.steps import BeginBatch, CompleteBatch, CompleteJob, LedgerEntry
 from transforms.records.spec import RecordSpec
 from transforms.records.table import table_columns, table_options
 from transforms.retry import RetryPolicy
@@ -58,7 +56,7 @@ EXAMPLE = """\
       --project=my-project --database='(default)' \\
       --bigquery_table=my-project:people.candidates --dead_letters=gs://my-bucket/dead_letters"""
 
-INSERT_ROWS, FILE_LOADS, STREAMING_INSERTS = "INSERT_ROWS", "FILE_LOADS", "STREAMING_INSERTS"
+INSERT_ROWS, FILE_LOADS = "INSERT_ROWS", "FILE_LOADS"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +129,8 @@ class Config(JobConfig):
     bigquery_method: str = option(
         INSERT_ROWS,
         group="BigQuery",
-        choices=(INSERT_ROWS, FILE_LOADS, STREAMING_INSERTS),
+        choices=(INSERT_ROWS, FILE_LOADS),
+        gone=(("STREAMING_INSERTS", INSERT_ROWS),),
         help="INSERT_ROWS has an answer a row at once; FILE_LOADS is cheapest for millions of rows",
     )
 
@@ -178,8 +177,8 @@ class Plan(JobPlan):
     def opened(self, opening: Opening) -> "Plan":
         """The plan of the run that the ledger has opened.
 
-        With the methods that load rows outside of their batch, a completed batch says nothing about its rows: all are
-        done again, which writes no document twice and shows every row once in the `_latest` view.
+        With load jobs a completed batch says nothing about its rows: all batches are done again, which writes no
+        document twice and shows every row once in the `_latest` view.
         """
         if self.to.table and self.to.table.method != INSERT_ROWS:
             opening = replace(opening, completed=frozenset())
@@ -278,7 +277,9 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     written = write_batches(compare_batches(batches, plan.to, run, ledger), plan.to, run)
     loaded: tuple[PCollection[Any], ...] = ()
     if plan.to.table and plan.to.table.method != INSERT_ROWS:
-        written, loaded = _load_rows(written, plan, plan.to.table, ledger)
+        encoded = written | "EncodeRows" >> EncodeRows(plan.to.table.columns)
+        written = encoded.batches  # without waiting for the load jobs; the job does
+        loaded = (encoded.rows | "LoadRows" >> LoadRows(plan.to.table.target, plan.to.table.columns),)
     outcomes = (
         written
         | "StoreDeadLetters" >> StoreDeadLetters(plan.config.dead_letters, NAME, plan.job_id)
@@ -316,22 +317,6 @@ def write_batches(
     if to.table and to.table.method == INSERT_ROWS:
         written = written | "InsertRows" >> InsertRows(to.table.target, to.table.columns, may_all_be_bad)
     return written
-
-
-def _load_rows(
-    written: PCollection[Batch[Written]], plan: Plan, table: Table, ledger: LedgerEntry
-) -> tuple[PCollection[Batch[Written]], tuple[PCollection[Any], ...]]:
-    """The rows' own way through Beam's WriteToBigQuery; the batches go on without waiting for it, the job does."""
-    encoded = written | "EncodeRows" >> EncodeRows(table.columns)
-    loaded = encoded.rows | "LoadRows" >> LoadRows(table.target, table.columns, table.method)
-    corrected = (
-        loaded.rejected
-        | "GroupRejectedRows" >> GroupRejectedRows(plan.to.spec.key.name)
-        | "StoreRejectedRows" >> StoreDeadLetters(plan.config.dead_letters, NAME, plan.job_id)
-        | "CorrectBatch" >> beam.Map(correction)
-        | "RecordCorrection" >> RecordOutcomes(ledger)
-    )
-    return encoded.batches, (corrected, loaded.load_jobs)
 
 
 def _table(config: Config, spec: RecordSpec) -> Table | None:

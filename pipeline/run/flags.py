@@ -39,6 +39,7 @@ class Option:
       group: heading under which `--help` shows it.
       help: one sentence without full stop.
       choices: the only values allowed.
+      gone: values that earlier versions allowed, each with the one to use instead.
       minimum, maximum: bounds of a number, both included.
       metavar: what `--help` shows for the value.
       commas: whether a comma separates values of a flag that takes several.
@@ -54,6 +55,7 @@ class Option:
     group: str
     help: str
     choices: tuple[str, ...] = ()
+    gone: tuple[tuple[str, str], ...] = ()
     minimum: float | None = None
     maximum: float | None = None
     metavar: str | None = None
@@ -72,6 +74,7 @@ def option(
     group: str,
     help: str,  # noqa: A002 - argparse's own word for it
     choices: tuple[str, ...] = (),
+    gone: tuple[tuple[str, str], ...] = (),
     minimum: float | None = None,
     maximum: float | None = None,
     metavar: str | None = None,
@@ -88,6 +91,7 @@ def option(
         group,
         help,
         choices,
+        gone,
         minimum,
         maximum,
         metavar,
@@ -242,6 +246,8 @@ def _reader(flag: str, kind: type, declared: Option, several: bool) -> Callable[
         value: Any = _boolean(flag, text) if kind is bool else _number(flag, text, kind) if kind is not str else text
         if kind is str and not text.strip():
             raise UsageError(f"{flag} must not be empty")
+        if (instead := dict(declared.gone).get(text)) is not None:
+            raise UsageError(f"{flag}={text} is gone; use {instead}")
         if declared.choices and value not in declared.choices:
             raise UsageError(f"{flag} must be one of {', '.join(declared.choices)}, got {text!r}")
         if declared.minimum is not None and value < declared.minimum:

@@ -94,7 +94,7 @@ def test_of_several_records_with_one_id_the_last_wins_and_the_others_are_counted
     assert (run.summary["read"], run.summary["written"], run.summary["superseded"]) == (4, 2, 2)
 
 
-@pytest.mark.parametrize("method", ["FILE_LOADS", "STREAMING_INSERTS"])
+@pytest.mark.parametrize("method", ["FILE_LOADS"])
 def test_the_other_ways_into_bigquery_end_in_the_same_rows(tmp_path, target, table, bigquery, monkeypatch, method):
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", bigquery.gcs)
     source = tmp_path / "profiles.jsonl"

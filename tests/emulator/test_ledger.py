@@ -248,19 +248,6 @@ def test_restart_begins_an_unfinished_run_anew(target, ledger_of):
     assert batches_of(target) == {}
 
 
-def test_what_was_taken_back_from_a_batch_that_is_done_again_is_forgotten(target, ledger_of):
-    """Its rows are sent again, and may be taken this time."""
-    first = ledger_of()
-    first.open(JOB, DEAD)
-    first.complete_batch(outcome("b-0"), 1)
-    first.complete_batch(outcome("b-0-rows", read=0, written=-2, dead_letters={("LoadRows", "INVALID"): 2}), 1)
-    second = ledger_of()
-    assert second.open(JOB, Owner()).resumed
-    second.complete_batch(outcome("b-0"), 1)
-    totals = read_totals(target.connect(), "ingest-1")
-    assert (totals.read, totals.written, totals.dead_letter_count) == (10, 10, 0)
-
-
 @pytest.mark.parametrize(
     ("fields", "difference"),
     [

@@ -27,7 +27,6 @@ BEAM_RING = {
     "transforms.bigquery.encode",
     "transforms.bigquery.insert",
     "transforms.bigquery.load",
-    "transforms.bigquery.rejected",
     "transforms.dead_letters.steps",
     "transforms.export.steps",
     "transforms.inputs.documents",

@@ -1,7 +1,7 @@
 """Lets Beam's `WriteToBigQuery` write to a BigQuery emulator. No Beam pipeline code, but Beam's own BigQuery client.
 
-`WriteToBigQuery` takes one `test_client` and uses it in place of two clients: apitools' `BigqueryV2` (tables, jobs,
-datasets) and google-cloud-bigquery's `Client` (insertAll). `EmulatorClient` is both.
+`WriteToBigQuery` takes a `test_client` in place of apitools' `BigqueryV2` (tables, jobs, datasets), which knows nothing
+of emulators.
 
     WriteToBigQuery(..., test_client=EmulatorClient(target))
 """
@@ -9,19 +9,17 @@ datasets) and google-cloud-bigquery's `Client` (insertAll). `EmulatorClient` is 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from apache_beam.internal.http_client import get_new_http
 from apache_beam.io.gcp.internal.clients.bigquery import BigqueryV2
-from google.cloud import bigquery
 
 from transforms.bigquery.tables import BigQueryTarget
 
 
 class EmulatorClient:
-    """Both of Beam's BigQuery clients, for an emulator; picklable, as it connects at the first use in a worker.
+    """Beam's BigQuery client for an emulator; picklable, as it connects at the first use in a worker.
 
     Args:
       target: whose `emulator` to use.
@@ -46,10 +44,6 @@ class EmulatorClient:
             response_encoding="utf8",
         )
 
-    @cached_property
-    def _client(self) -> bigquery.Client:
-        return self._target.client()
-
     @property
     def datasets(self) -> Any:
         return self._apitools.datasets
@@ -61,7 +55,3 @@ class EmulatorClient:
     @property
     def tables(self) -> Any:
         return self._apitools.tables
-
-    def insert_rows_json(self, table: str, json_rows: Sequence[Mapping[str, Any]], **options: Any) -> Sequence[Any]:
-        """As in google.cloud.bigquery.Client."""
-        return self._client.insert_rows_json(table, json_rows, **options)

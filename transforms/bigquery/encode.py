@@ -1,4 +1,4 @@
-"""Takes the rows of a batch out of it, for the methods that load them outside the batch's own step.
+"""Takes the rows of a batch out of it, for load jobs, which work outside the batch's own step.
 
 Batch[Written] ──EncodeRows──┬──▶ batches   the same, values that did not fit their columns counted
                              └──▶ rows      a dict of cells for each entry

@@ -29,7 +29,7 @@ from transforms.errors import JobError, RecordError, UsageError
 
 KINDS = ("retryable", "permanent")
 REPLAYED, PARKED = "replayed", "parked"
-# Rows that BigQuery refused after their batch was completed are stored beside the batch's own dead letters.
+# Earlier versions stored rows that BigQuery refused after their batch was completed in a file of their own.
 _STEMS = ("", "-rows")
 
 

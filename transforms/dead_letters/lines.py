@@ -35,7 +35,7 @@ from transforms.models.results import unwrapped
 _ORIGINALS = ("record_text", "record", "record_base64")
 # With these codes a letter keeps the beginning of a record, which must not be taken for the whole.
 _FRAGMENTS = frozenset({(STEP, "RECORD_TOO_LARGE"), (STEP, "UNREADABLE_FILE")})
-# The step that learns of a refused row when the batch is done, and has of the record what stood in the row.
+# The step of earlier versions that learned of a refused row after the batch was completed, and kept what the row held.
 _LATE_STEP = "LoadRows"
 _EPOCH = datetime.datetime.fromtimestamp(0, datetime.timezone.utc)
 

@@ -2,7 +2,6 @@
 
     DIR/retryable/{batch_id}.jsonl    the record is fine; the same command may land it later
     DIR/permanent/{batch_id}.jsonl    the record, the spec or a limit has to change first
-    DIR/…/{batch_id}-rows.jsonl       rows that BigQuery refused after their batch was done
 
 A line has job, job_id, batch_id, step, record_id, source, line, position, code, message, attempts, time, and the
 original record in one of three forms, the first that is exact:
@@ -43,9 +42,6 @@ from transforms.upsert.versions import input_id_of
 T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
-
-# Ends the id of a batch of rows that were refused after the batch they are of.
-LATE_ROWS = "-rows"
 
 _MOST_LOGGED = 20  # of a batch; all of them are in its files
 
@@ -106,9 +102,6 @@ def store(folder: str, batch_id: str, source: str, letters: Sequence[DeadLetter]
             write_privately(path, "".join(f"{line}\n" for line in lines).encode())
         elif FileSystems.exists(path):
             FileSystems.delete([path])
-        late = FileSystems.join(folder, kind, f"{batch_id}{LATE_ROWS}.jsonl")
-        if not batch_id.endswith(LATE_ROWS) and FileSystems.exists(late):
-            FileSystems.delete([late])  # if rows are refused again, they are stored again
 
 
 def foreign_letters(folder: str, job_id: str, batch_prefixes: Collection[str]) -> str | None:

@@ -204,7 +204,7 @@ class WriteRows(beam.PTransform[PCollection[Batch[Exported]], WrittenRows]):
             for purpose in PURPOSES
             if (table := self._plan.destination(purpose))
         ]
-        return WrittenRows(encoded["batches"], tuple(load.load_jobs for load in loads))
+        return WrittenRows(encoded["batches"], tuple(loads))
 
 
 class _WriteRowsFn(beam.DoFn):

@@ -50,7 +50,7 @@ from transforms.upsert.versions import NO_ROWS
 JOBS_COLLECTION = "pipeline_jobs"
 BATCHES_COLLECTION = "batches"
 
-PROCESSING, ERROR, CORRECTION = "processing", "error", "correction"
+PROCESSING, ERROR = "processing", "error"
 
 HEARTBEAT_INTERVAL_S = 10.0
 # How long the ledger is kept, for a time-to-live policy on expire_at.
@@ -129,8 +129,6 @@ class JobLedger:
         self._remove(self._batches("attempt", _LESS_THAN, opening.attempt))
         if not opening.resumed:
             return opening
-        # Only runs whose batches are all done again have any, and what is refused again is taken back again.
-        self._remove(self._batches("state", _EQUAL, CORRECTION))
         return replace(opening, completed=self._completed_batches())
 
     def heartbeat(self) -> None:
@@ -192,7 +190,7 @@ class JobLedger:
         moment = self._moment()
         reasons = [{"step": step, "code": code, "count": n} for (step, code), n in sorted(outcome.dead_letters.items())]
         fields = {
-            "state": CORRECTION if outcome.is_correction else COMPLETED,
+            "state": COMPLETED,
             "attempt": attempt,
             "source": outcome.source,
             "read": outcome.read,

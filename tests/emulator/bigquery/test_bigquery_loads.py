@@ -1,4 +1,4 @@
-"""LoadRows on the BigQuery emulator: both methods end in the same table as insertAll."""
+"""LoadRows on the BigQuery emulator: load jobs end in the same table as insertAll."""
 
 import datetime
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from apache_beam.transforms.combiners import Count
 
 from pipeline.emulators.local import BigQueryEmulator
 from transforms.bigquery.inserter import RowInserter
-from transforms.bigquery.load import LoadRows, RejectedRow
+from transforms.bigquery.load import LoadRows
 from transforms.bigquery.rows import RowEncoder
 from transforms.bigquery.schema import Column, TableOptions
 from transforms.bigquery.tables import BigQueryTarget, ensure_table
@@ -78,13 +78,12 @@ def test_file_loads_end_in_the_same_table_as_insert_all(
     temp_location: str,
 ) -> None:
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        result = (
+        load_jobs = (
             pipeline
             | "Rows" >> beam.Create(rows)
-            | "LoadRows" >> LoadRows(people, people_columns, "FILE_LOADS", temp_location=temp_location)
+            | "LoadRows" >> LoadRows(people, people_columns, temp_location=temp_location)
         )
-        assert_that(result.rejected, equal_to([]), label="NothingRejected")
-        assert_that(result.load_jobs | "CountJobs" >> Count.Globally(), equal_to([1]), label="OneLoadJob")
+        assert_that(load_jobs | "CountJobs" >> Count.Globally(), equal_to([1]))
     assert rows_of(people) == inserted
     assert inserted[1]["details"] == {"text": '{"a": 1}', "list": [1, 1.0, None]}
 
@@ -98,50 +97,18 @@ def test_file_loads_take_the_temp_location_of_the_pipeline(
 ) -> None:
     options = PipelineOptions(["--temp_location", temp_location])
     with beam.Pipeline(runner=FnApiRunner(), options=options) as pipeline:
-        _ = pipeline | "Rows" >> beam.Create(rows[:1]) | "LoadRows" >> LoadRows(people, people_columns, "FILE_LOADS")
+        _ = pipeline | "Rows" >> beam.Create(rows[:1]) | "LoadRows" >> LoadRows(people, people_columns)
     assert [row["id"] for row in rows_of(people)] == ["0"]
 
 
-def test_streaming_inserts_end_in_the_same_table_as_insert_all(
-    people: BigQueryTarget,
-    people_columns: tuple[Column, ...],
-    rows: list[dict[str, Any]],
-    inserted: list[dict[str, Any]],
-    rows_of: Callable[..., Any],
-) -> None:
-    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        result = (
-            pipeline | "Rows" >> beam.Create(rows) | "LoadRows" >> LoadRows(people, people_columns, "STREAMING_INSERTS")
-        )
-        assert_that(result.rejected, equal_to([]), label="NothingRejected")
-        assert_that(result.load_jobs, equal_to([]), label="NoLoadJobs")
-    assert rows_of(people) == inserted
-
-
-def test_streaming_inserts_hand_back_each_rejected_row_with_its_reason(
-    people: BigQueryTarget, people_columns: tuple[Column, ...], rows_of: Callable[..., Any]
-) -> None:
-    bad = {"id": "bad", "age": "eight"}
-    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        result = (
-            pipeline
-            | "Rows" >> beam.Create([{"id": "good"}, bad])
-            | "LoadRows" >> LoadRows(people, people_columns, "STREAMING_INSERTS")
-        )
-        expected = RejectedRow(bad, "INVALID", "column age: Cannot convert value to integer (bad value)")
-        assert_that(result.rejected, equal_to([expected]))
-    assert [row["id"] for row in rows_of(people)] == ["good"]
-
-
-@pytest.mark.parametrize("method", ["FILE_LOADS", "STREAMING_INSERTS"])
 def test_a_missing_table_fails_the_job_and_is_not_made(
-    target: BigQueryTarget, people_columns: tuple[Column, ...], temp_location: str, method: str
+    target: BigQueryTarget, people_columns: tuple[Column, ...], temp_location: str
 ) -> None:
     with pytest.raises(Exception, match=rf"(?i)not found: table {target.project}[:.]{target.dataset}\.{target.table}"):
         with beam.Pipeline(runner=FnApiRunner()) as pipeline:
             _ = (
                 pipeline
                 | "Rows" >> beam.Create([{"id": "x"}])
-                | "LoadRows" >> LoadRows(target, people_columns, method, temp_location=temp_location)
+                | "LoadRows" >> LoadRows(target, people_columns, temp_location=temp_location)
             )
     assert target.table not in [table.table_id for table in target.client().list_tables(target.dataset)]

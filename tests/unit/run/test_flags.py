@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from pipeline.jobs import ingest
 from pipeline.run.flags import option, parse, parse_only
 from transforms.errors import UsageError
 
@@ -15,7 +16,7 @@ class Config:
     input: tuple[str, ...] = option(group="Input", help="files", metavar="PATTERN")
     size: int = option(5, group="Input", help="how many", minimum=1, maximum=10)
     ratio: float = option(0.5, group="Input", help="100 % is all", minimum=0, maximum=1)
-    mode: str = option("fast", group="Other", help="which way", choices=("fast", "safe"))
+    mode: str = option("fast", group="Other", help="which way", choices=("fast", "safe"), gone=(("quick", "fast"),))
     verbose: bool = option(False, group="Other", help="say more")
     name: str | None = option(None, group="Other", help="a name")
 
@@ -56,6 +57,7 @@ def test_what_is_not_declared_is_left_for_beam():
         (["--input=a", "--ratio=nan"], "--ratio must be a number, got 'nan'"),
         (["--input=a", "--ratio=x"], "--ratio must be a number, got 'x'"),
         (["--input=a", "--mode=slow"], "--mode must be one of fast, safe, got 'slow'"),
+        (["--input=a", "--mode=quick"], "--mode=quick is gone; use fast"),
         (["--input=a", "--verbose=maybe"], "--verbose must be true or false, got 'maybe'"),
         (["--input=a", "--size"], "argument --size: expected one argument"),
     ],
@@ -80,3 +82,9 @@ def test_help_groups_the_flags_and_ends_with_the_example(capsys):
     assert "files (required)" in shown
     assert "100 % is all (default 0.5)" in shown
     assert shown.endswith("example:\n  firebeam test --input=a\n")
+
+
+def test_ingest_names_the_method_that_takes_the_place_of_streaming_inserts():
+    flags = ["--input=a", "--project=demo-x", "--bigquery_method=STREAMING_INSERTS"]
+    with pytest.raises(UsageError, match="--bigquery_method=STREAMING_INSERTS is gone; use INSERT_ROWS"):
+        parse("ingest", ingest.Config, flags)
