@@ -38,6 +38,10 @@ RunAggregationQueryRequest = _protobuf_class(types.RunAggregationQueryRequest)
 RunAggregationQueryResponse = _protobuf_class(types.RunAggregationQueryResponse)
 PartitionQueryRequest = _protobuf_class(types.PartitionQueryRequest)
 PartitionQueryResponse = _protobuf_class(types.PartitionQueryResponse)
+BeginTransactionRequest = _protobuf_class(types.BeginTransactionRequest)
+BeginTransactionResponse = _protobuf_class(types.BeginTransactionResponse)
+RollbackRequest = _protobuf_class(types.RollbackRequest)
+WriteResult = _protobuf_class(types.WriteResult)
 
 
 def document(name: str, *fields: bytes) -> bytes:

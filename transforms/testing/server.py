@@ -1,0 +1,190 @@
+"""A Firestore in memory for tests: a real gRPC server on a loopback port, with a script for each RPC.
+
+    client ──gRPC──▶ ScriptedFirestore ──▶ script ──▶ Service ──▶ Documents, every version of them
+                         └ received: every request
+
+Guarantee: without a script it answers as the service does, as far as docs/testing.md says; with one it does exactly
+what the script says, the same in every run. Times come from `now`, so a test may hold the clock.
+
+    with ScriptedFirestore({"users/ada": {"name": "Ada"}}) as server:
+        server.script("Commit", [status("ABORTED"), None, applied_then("UNAVAILABLE")])
+        …                                                        # the code under test, with server.target
+        assert server.documents["users/ada"].fields == {"name": "Ada"}
+        assert len(server.requests("Commit")) == 4
+
+It needs neither Java nor a network, starts in milliseconds, and several may run at once. An RPC that it does not know
+fails with UNIMPLEMENTED.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import grpc
+
+from transforms.errors import RecordError
+from transforms.firestore import messages
+from transforms.firestore.client import FirestoreTarget, RpcError
+from transforms.firestore.documents import Document
+from transforms.firestore.limits import MAX_REQUEST_BYTES
+from transforms.firestore.values import encode_fields
+from transforms.testing.documents import Documents
+from transforms.testing.order import name_key
+from transforms.testing.script import Effect, Script, Scripts
+from transforms.testing.service import Rpc, Service
+
+PROJECT = "demo-scripted"
+
+# The point for scripts about each write of a BatchWrite; all other points are RPCs.
+_WRITE = "Write"
+_SEEDED_BEFORE_S = 3600
+_UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+
+
+class Received(NamedTuple):
+    """A request: the name of its RPC, its protobuf message, its metadata."""
+
+    rpc: str
+    request: Any
+    metadata: Mapping[str, str]
+
+
+class ScriptedFirestore:
+    """A context manager: the server runs inside of it.
+
+    Args:
+      documents: fields by path; they were written an hour ago.
+      scripts: by RPC, as `script` takes them.
+      project: of `target`; the server holds documents of any project and database.
+      max_outage_s: of `target`; see FirestoreTarget.
+      max_request_bytes: larger requests are refused; default: the service's limit.
+      documents_per_partition: PartitionQuery makes no smaller parts; the service's is 128.
+      now: seconds since 1970. No two commits have the same time, whatever it says.
+
+    Attributes:
+      target: where it is, for every transform and client of the connector; names hold before the server runs.
+      received: every request, in the order they came.
+    """
+
+    def __init__(
+        self,
+        documents: Mapping[str, Mapping[str, Any]] | None = None,
+        scripts: Mapping[str, Script] | None = None,
+        *,
+        project: str = PROJECT,
+        max_outage_s: float = 1.0,
+        max_request_bytes: int = MAX_REQUEST_BYTES,
+        documents_per_partition: int = 128,
+        now: Callable[[], float] = time.time,
+    ):
+        self.target = FirestoreTarget(project, emulator_host="127.0.0.1:1", max_outage_s=max_outage_s)
+        self.received: list[Received] = []
+        self._max_request_bytes = max_request_bytes
+        self._stored = Documents(now)
+        self._service = Service(self._stored, documents_per_partition, self._affect_write)
+        self._scripts = Scripts((*self._service.rpcs, _WRITE))
+        for rpc, script in (scripts or {}).items():
+            self.script(rpc, script)
+        seeds = [self._set(path, fields) for path, fields in (documents or {}).items()]
+        self._stored.commit(seeds, time_us=int((now() - _SEEDED_BEFORE_S) * 1e6))
+
+    def __enter__(self) -> ScriptedFirestore:
+        self._server = grpc.server(ThreadPoolExecutor(max_workers=16), options=_UNLIMITED)
+        handlers = {name: self._handler(name, rpc) for name, rpc in self._service.rpcs.items()}
+        generic = grpc.method_handlers_generic_handler("google.firestore.v1.Firestore", handlers)
+        self._server.add_generic_rpc_handlers((generic,))
+        port = self._server.add_insecure_port("127.0.0.1:0")
+        self._server.start()
+        self.target = FirestoreTarget(
+            self.target.project, emulator_host=f"127.0.0.1:{port}", max_outage_s=self.target.max_outage_s
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._server.stop(grace=None).wait()
+
+    def script(self, rpc: str, script: Script) -> None:
+        """Says what happens to the requests of an RPC from now on.
+
+        Args:
+          rpc: such as `Commit`; `Write` for each write of a BatchWrite alone, whose ordinals are counted per document.
+          script: effects for the next requests, None where nothing is to happen; or a function of the request and its
+            ordinal, from 0, that returns an effect or None, or raises RpcError to refuse the request.
+        """
+        self._scripts.set(rpc, script)
+
+    def requests(self, *rpcs: str) -> list[Any]:
+        """The protobuf requests of these RPCs, in the order they came; of all without any name."""
+        return [each.request for each in self.received if not rpcs or each.rpc in rpcs]
+
+    def reset(self) -> None:
+        """Forgets scripts and requests; documents stay."""
+        self._scripts.clear()
+        self.received.clear()
+
+    @property
+    def documents(self) -> dict[str, Document]:
+        """The documents of the target's database, by path, in Firestore's order."""
+        prefix = self.target.document_name("")
+        found = [Document(each) for each in self._stored.all() if each.name.startswith(prefix)]
+        return {each.path: each for each in sorted(found, key=lambda each: name_key(each.path))}
+
+    @property
+    def applied(self) -> list[str]:
+        """The path of every write of a client that was applied, in order, also if it changed nothing."""
+        return [name.split("/documents/", 1)[1] for name in self._service.applied]
+
+    def put(self, path: str, fields: Mapping[str, Any]) -> None:
+        """Sets a document of the target's database, as another client would."""
+        self.commit([self._set(path, fields)])
+
+    def delete(self, *paths: str) -> None:
+        """Deletes documents of the target's database, as another client would."""
+        self.commit([messages.Write(delete=self.target.document_name(path)) for path in paths])
+
+    def commit(self, writes: list[Any]) -> None:
+        """Applies protobuf `Write`s, all or none, as another client would. Raises RpcError."""
+        self._stored.commit(writes)
+
+    def _set(self, path: str, fields: Mapping[str, Any]) -> Any:
+        write = messages.Write()
+        write.update.name = self.target.document_name(path)
+        encode_fields(fields, write.update.fields)
+        return write
+
+    def _handler(self, name: str, rpc: Rpc) -> grpc.RpcMethodHandler:
+        def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+            self.received.append(Received(name, request, dict(context.invocation_metadata())))
+            try:
+                effect = self._scripts.effect(name, request)
+                self._check_size(request)
+                yield from _affected(effect, rpc.answer(request))
+            except RpcError as error:
+                context.abort(grpc.StatusCode[error.code], error.message)
+            except RecordError as error:  # a field path that is none
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
+
+        def single(request: Any, context: grpc.ServicerContext) -> Any:
+            return list(stream(request, context))[-1]
+
+        make = grpc.unary_stream_rpc_method_handler if rpc.streams else grpc.unary_unary_rpc_method_handler
+        return make(stream if rpc.streams else single, rpc.request.FromString, rpc.response.SerializeToString)
+
+    def _check_size(self, request: Any) -> None:
+        if (n_bytes := request.ByteSize()) > self._max_request_bytes:
+            raise RpcError(
+                "RESOURCE_EXHAUSTED", f"gRPC message exceeds maximum size {self._max_request_bytes}: {n_bytes}"
+            )
+
+    def _affect_write(self, write: Any, name: str, own: Iterator[Any]) -> Iterator[Any]:
+        return _affected(self._scripts.effect(_WRITE, write, name), own)
+
+
+def _affected(effect: Effect | None, own: Iterator[Any]) -> Iterator[Any]:
+    return own if effect is None else effect(own)
