@@ -18,7 +18,7 @@ from transforms.errors import UsageError
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.query import Query
 from transforms.inputs.files import InputFile, match_inputs
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 from transforms.verify.bigquery_store import BigQueryStore
 from transforms.verify.entries import Store
 from transforms.verify.firestore_store import FirestoreStore
@@ -69,7 +69,7 @@ class Reading:
     id_field: str
     key_column: str | None
     reads_past: bool
-    retry: RetryPolicy
+    retry: Retry
 
 
 def place_of(flag: str, text: str, target: FirestoreTarget) -> Place:

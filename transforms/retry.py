@@ -1,22 +1,66 @@
-"""How often and how long to wait before a request is sent again: bounded, exponential, full jitter.
+"""The one retry loop: how often a request is sent, how long it waits in between, by which clock.
 
-Pure arithmetic: whoever retries owns the clock, the sleep and the randomness.
+    Retry(max_attempts, …, clock)
+      .call(request, …)    sends until it succeeds, or its failure is not transient, or attempts run out
+      .attempts()          the same bookkeeping for a loop with more than one reason to go round
+      .delay_s(failures)   for whoever schedules several requests at once
+
+Waits are bounded, exponential and of full jitter ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
+Every request has one such layer: the retries of client libraries are switched off.
 """
 
 from __future__ import annotations
 
+import random as _random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
+
+from transforms.errors import FirebeamError, TransientError
+
+E = TypeVar("E", bound=Exception)
+T = TypeVar("T")
+
+
+# A function of this module, so that a Clock pickles by name and not with the generator's state.
+def _chance() -> float:
+    return _random.random()
 
 
 @dataclass(frozen=True)
-class RetryPolicy:
-    """Full-jitter exponential back-off ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
+class Clock:
+    """Time, sleep and randomness. Tests inject another one.
 
     Attributes:
-      max_attempts: how often a request is sent at the most, the first time included; in [1, 100].
+      now: seconds since the epoch.
+      monotonic: seconds that never go back.
+      sleep: waits for seconds.
+      random: returns [0, 1).
+    """
+
+    now: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    random: Callable[[], float] = _chance
+
+
+SYSTEM_CLOCK = Clock()
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How often a request is sent, and by which clock. Plain data; picklable with the default clock.
+
+    Attributes:
+      max_attempts: how often a request is sent at most, the first time included; in [1, 100].
       initial_s: upper bound of the first wait, in seconds.
       max_s: upper bound of every wait, in seconds.
+      clock: what it waits by.
 
     With the defaults a request is given up after at most 0.5 + 1 + 2 + 4 + 8 + 16 + 30 s of waiting, half of that on
     average.
@@ -25,6 +69,7 @@ class RetryPolicy:
     max_attempts: int = 8
     initial_s: float = 0.5
     max_s: float = 30.0
+    clock: Clock = SYSTEM_CLOCK
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_attempts <= 100:
@@ -32,11 +77,77 @@ class RetryPolicy:
         if not 0 <= self.initial_s <= self.max_s:
             raise ValueError(f"initial_s must be in [0, max_s={self.max_s}], got {self.initial_s}")
 
-    def delay_s(self, attempt: int, random: Callable[[], float]) -> float:
-        """Seconds to wait after the failed attempt number `attempt`, counted from 1; `random` returns [0, 1).
+    def delay_s(self, failures: int) -> float:
+        """Seconds to wait after so many failures, counted from 1.
 
-        >>> RetryPolicy(initial_s=0.5, max_s=30).delay_s(3, lambda: 0.5)
+        >>> Retry(initial_s=0.5, max_s=30, clock=Clock(random=lambda: 0.5)).delay_s(3)
         1.0
         """
-        # The exponent is bounded so that a large attempt number cannot overflow a float.
-        return random() * min(self.max_s, self.initial_s * 2.0 ** min(attempt - 1, 64))
+        # The exponent is bounded so that a large number of failures cannot overflow a float.
+        return self.clock.random() * min(self.max_s, self.initial_s * 2.0 ** min(failures - 1, 64))
+
+    def attempts(self) -> Attempts:
+        """Counts the attempts of one request."""
+        return Attempts(self)
+
+    def call(
+        self,
+        request: Callable[[], T],
+        *,
+        catch: type[E] | tuple[type[E], ...],
+        meaning: Callable[[E, int], FirebeamError],
+        is_outage: Callable[[], bool] = _never,
+    ) -> T:
+        """The result of `request`, which is sent again while it fails transiently.
+
+        Args:
+          request: sends once; may be called again.
+          catch: what a failed request raises; anything else passes through.
+          meaning: of a failure and the number of attempts made: a TransientError, or what to raise at once.
+          is_outage: whether nobody is answered just now; then the request is not given up, whoever sends it says when
+            an outage has lasted too long.
+
+        Raises:
+          TransientError: the last attempt allowed failed as well.
+          FirebeamError: what `meaning` made of a failure that is not transient.
+
+        >>> answers = iter([KeyError("busy"), 7])
+        >>> def request():
+        ...     answer = next(answers)
+        ...     if isinstance(answer, KeyError):
+        ...         raise answer
+        ...     return answer
+        >>> no_waiting = Retry(clock=Clock(sleep=lambda seconds: None))
+        >>> no_waiting.call(request, catch=KeyError, meaning=lambda error, made: TransientError(str(error)))
+        7
+        """
+        attempts = self.attempts()
+        while True:
+            try:
+                return request()
+            except catch as error:
+                meant = meaning(error, attempts.made)
+                if not isinstance(meant, TransientError):
+                    raise meant from error
+                if not attempts.again(is_outage):
+                    raise meant from error
+
+
+class Attempts:
+    """The attempts of one request.
+
+    Attributes:
+      made: how many, the one under way included.
+    """
+
+    def __init__(self, retry: Retry):
+        self._retry = retry
+        self.made = 1
+
+    def again(self, is_outage: Callable[[], bool] = _never) -> bool:
+        """Counts a failure. Waits and returns True if the request may be sent once more; else returns False."""
+        if self.made >= self._retry.max_attempts and not is_outage():
+            return False
+        self._retry.clock.sleep(self._retry.delay_s(self.made))
+        self.made += 1
+        return True

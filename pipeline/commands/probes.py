@@ -29,13 +29,13 @@ from transforms.firestore.client import FirestoreTarget, RpcError
 from transforms.firestore.committer import AtomicGroup, CommitLimits, Committer, Refused
 from transforms.firestore.fetch import fetch_all
 from transforms.firestore.values import decode_fields, serialised_fields
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
 PROBE_COLLECTION = "pipeline_doctor"
 PROBE_TABLE_PREFIX = "firebeam_doctor_"
 SIGN_IN = "Sign in: gcloud auth application-default login, or name a key file in GOOGLE_APPLICATION_CREDENTIALS"
 
-_ONCE = RetryPolicy(max_attempts=1)
+_ONCE = Retry(max_attempts=1)
 _PROBE = {"purpose": "written by firebeam doctor, which deletes it again"}
 _PROBE_TABLE_LIFETIME = datetime.timedelta(hours=1)
 # What a job does with a table that exists: looks at it, adds columns, inserts rows.

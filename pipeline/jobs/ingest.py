@@ -38,7 +38,7 @@ from transforms.ledger.moments import moment_of_run
 from transforms.ledger.steps import BeginBatch, CompleteBatch, CompleteJob, LedgerEntry
 from transforms.records.spec import RecordSpec
 from transforms.records.table import table_columns, table_options
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 from transforms.upsert.entries import Compared, Written
 from transforms.upsert.pairs import PairLayout
 from transforms.upsert.records import FlattenRecords, IdentifyRecords
@@ -152,7 +152,7 @@ class Destination:
     layout: PairLayout
     limits: RequestLimits
     table: Table | None
-    retry: RetryPolicy
+    retry: Retry
     max_writes_per_s: float | None = None
 
 

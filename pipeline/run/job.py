@@ -15,7 +15,7 @@ from transforms.firestore.limits import check_document_id
 from transforms.inputs.identity import Plain, text_of
 from transforms.ledger.entry import LedgerEntry
 from transforms.ledger.runs import JobDescription, Opening
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
 P = TypeVar("P", bound="JobPlan")
 
@@ -86,9 +86,9 @@ class JobConfig:
                 raise UsageError(f"--job_id names a document of the ledger: {error.message}") from None
 
     @property
-    def retry(self) -> RetryPolicy:
+    def retry(self) -> Retry:
         """How requests are repeated."""
-        return RetryPolicy(max_attempts=self.max_request_attempts)
+        return Retry(max_attempts=self.max_request_attempts)
 
     @property
     def firestore(self) -> FirestoreTarget:
@@ -123,9 +123,9 @@ class JobPlan:
         return self.description.job_id
 
     @property
-    def retry(self) -> RetryPolicy:
+    def retry(self) -> Retry:
         """Of every request."""
-        retry: RetryPolicy = self.config.retry
+        retry: Retry = self.config.retry
         return retry
 
     @property

@@ -4,13 +4,14 @@ import datetime
 
 import pytest
 
+from tests.support.clocks import no_waiting
 from transforms.batch import BatchOutcome
 from transforms.errors import UsageError
 from transforms.firestore.client import FirestoreTarget
 from transforms.ledger.job_ledger import INTERRUPTED, RUNNING, JobDescription, JobLedger, Owner
 from transforms.ledger.jobs import read_job
 from transforms.ledger.totals import read_totals
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
 pytestmark = pytest.mark.emulator
 
@@ -32,7 +33,9 @@ class Ledger:
         return STARTED_AT + datetime.timedelta(seconds=self.elapsed_s)
 
     def __call__(self):
-        return JobLedger(self.target.connect(), "nightly", RetryPolicy(initial_s=0), lambda: self.moment.timestamp())
+        return JobLedger(
+            self.target.connect(), "nightly", Retry(initial_s=0, clock=no_waiting(lambda: self.moment.timestamp()))
+        )
 
     def open(self, owner, after_s=0.0, **how):
         self.elapsed_s = after_s

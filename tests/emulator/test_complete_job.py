@@ -12,7 +12,7 @@ from transforms.ledger.jobs import read_job
 from transforms.ledger.results import read_results
 from transforms.ledger.runs import JobDescription, Owner
 from transforms.ledger.steps import CompleteJob, LedgerEntry, RecordOutcomes
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 from transforms.runtime.stopping import ask_to_stop, begin_anew
 
 JOB_ID = "job"
@@ -32,7 +32,7 @@ def opened(target):
 
 
 def entry(target, attempt, *, unattended=True):
-    return LedgerEntry(target, JOB_ID, attempt, RetryPolicy(), unattended)
+    return LedgerEntry(target, JOB_ID, attempt, Retry(), unattended)
 
 
 def conclude():

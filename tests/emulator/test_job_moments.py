@@ -9,7 +9,7 @@ from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.query import Query
 from transforms.firestore.reader import read
 from transforms.ledger.moments import moment_of_run
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
 pytestmark = pytest.mark.emulator
 
@@ -23,10 +23,10 @@ def test_a_launcher_whose_clock_is_wrong_reads_at_firestore_s_own_time_also_when
     before = datetime.datetime.now(UTC)
     for years in (-3, 3):
         wrong = before + datetime.timedelta(days=365 * years)
-        moment = moment_of_run(client, f"nightly{years}", 1, wrong, RetryPolicy())
+        moment = moment_of_run(client, f"nightly{years}", 1, wrong, Retry())
         assert abs(moment - before) < datetime.timedelta(minutes=1)
-        assert moment_of_run(client, f"nightly{years}", 1, before, RetryPolicy()) == moment
-        assert moment_of_run(client, f"nightly{years}", 2, wrong, RetryPolicy()) > moment
+        assert moment_of_run(client, f"nightly{years}", 1, before, Retry()) == moment
+        assert moment_of_run(client, f"nightly{years}", 2, wrong, Retry()) > moment
 
 
 def test_an_export_reads_at_the_moment_that_the_ledger_keeps(desk):

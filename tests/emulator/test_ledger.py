@@ -4,10 +4,11 @@ import contextlib
 import datetime
 import os
 import socket
+from dataclasses import replace
 
 import pytest
 
-from tests.support.clocks import STARTED_AT, Clock
+from tests.support.clocks import STARTED_AT, Clock, no_waiting
 from tests.support.documents import read_collection
 from tests.support.faulty_firestore import AMBIGUOUS, RETRYABLE, Fault, FaultyFirestore, How, in_turn
 from transforms.batch import BatchOutcome
@@ -15,12 +16,12 @@ from transforms.errors import JobError, UsageError
 from transforms.firestore.client import FirestoreTarget
 from transforms.ledger.job_ledger import COMPLETED, FAILED, INTERRUPTED, JobDescription, JobLedger, Owner
 from transforms.ledger.totals import add_up, read_totals
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
 pytestmark = pytest.mark.emulator
 
 HERE = socket.gethostname()
-AT_ONCE = RetryPolicy(initial_s=0, max_s=0)
+AT_ONCE = Retry(initial_s=0, max_s=0)
 JOB = JobDescription("ingest", "ingest-1", {"batch_size": 500, "input": ["a", "b"]}, "input-1", "spec-1", 2_000)
 ELSEWHERE = Owner("another-host", 1)
 DEAD = Owner(HERE, 2**22 + 1)  # above the largest process id that Linux gives
@@ -34,7 +35,7 @@ def clock():
 @pytest.fixture
 def ledger_of(target, clock):
     """Makes the ledger of a process of its own."""
-    return lambda job_id="ingest-1": JobLedger(target.connect(), job_id, AT_ONCE, clock)
+    return lambda job_id="ingest-1": JobLedger(target.connect(), job_id, replace(AT_ONCE, clock=no_waiting(clock)))
 
 
 def changed(**fields):

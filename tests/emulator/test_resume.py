@@ -10,6 +10,7 @@ import pytest
 from pipeline.jobs import ingest as job
 from pipeline.run.flags import parse
 from pipeline.run.runners import beam_options
+from tests.support.clocks import no_waiting
 from tests.support.disturbed_run import lines
 from tests.support.documents import read_collection
 from tests.support.end_state import assert_accounts_add_up, assert_pairs_are_whole, documents, end_state
@@ -28,6 +29,7 @@ from tests.support.scripted_firestore import Refusal
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.firestore.client import FirestoreTarget
 from transforms.ledger.job_ledger import JobLedger, Owner
+from transforms.retry import Retry
 
 pytestmark = pytest.mark.emulator
 
@@ -227,7 +229,7 @@ def own(target, source, owner, seconds_ago):
     """Somebody else has begun the job of this source and has not been heard of for a while."""
     config, _ = parse(job.NAME, job.Config, [f"--input={source}", f"--project={target.project}"])
     plan = job.prepare(config, beam_options(job, config, []))
-    ledger = JobLedger(target.connect(), plan.job_id, now=lambda: time.time() - seconds_ago)
+    ledger = JobLedger(target.connect(), plan.job_id, Retry(clock=no_waiting(lambda: time.time() - seconds_ago)))
     ledger.open(plan.description, owner)
 
 

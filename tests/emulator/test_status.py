@@ -10,12 +10,13 @@ from rich.console import Console
 
 from pipeline.__main__ import main
 from pipeline.commands.status import main as status
-from tests.support.clocks import Clock
+from tests.support.clocks import Clock, no_waiting
 from tests.support.ingest import ingest, profile
 from transforms.batch import BatchOutcome
 from transforms.errors import UsageError
 from transforms.ledger.job_ledger import COMPLETED, FAILED, JobDescription, JobLedger, Owner
 from transforms.ledger.totals import read_totals
+from transforms.retry import Retry
 
 pytestmark = pytest.mark.emulator
 
@@ -37,7 +38,7 @@ def target(target, monkeypatch):
 @pytest.fixture
 def ledger(target, clock):
     """Of a job that runs elsewhere, with ten seconds of work done: half of its input, and one batch in flight."""
-    ledger = JobLedger(target.connect(), "ingest-1", now=clock)
+    ledger = JobLedger(target.connect(), "ingest-1", Retry(clock=no_waiting(clock)))
     ledger.open(JOB, Owner("another-host", 4711))
     for n in range(2):
         ledger.begin_batch(f"b-{n}", 1, {"source": "in.jsonl"})
@@ -147,13 +148,13 @@ def test_a_job_that_is_silent_for_a_minute_is_shown_as_interrupted(ledger, clock
 
 def test_a_job_whose_process_of_this_host_is_gone_is_shown_as_interrupted_at_once(target, clock, shown):
     gone = Owner(pid=2**22 + 1)  # above the largest process id that Linux gives
-    JobLedger(target.connect(), "ingest-1", now=clock).open(JOB, gone)
+    JobLedger(target.connect(), "ingest-1", Retry(clock=no_waiting(clock))).open(JOB, gone)
     assert json.loads(shown("ingest-1", "--json")[1])["state"] == "interrupted"
 
 
 def test_the_pace_of_a_resumed_run_is_that_of_the_process_that_runs_it_now(ledger, target, clock, shown):
     clock.seconds = 3_600
-    again = JobLedger(target.connect(), "ingest-1", now=clock)
+    again = JobLedger(target.connect(), "ingest-1", Retry(clock=no_waiting(clock)))
     again.open(JOB, Owner(pid=os.getpid()))
     assert json.loads(shown("ingest-1", "--json")[1])["records_per_s"] is None
     clock.seconds = 3_602
@@ -163,7 +164,7 @@ def test_the_pace_of_a_resumed_run_is_that_of_the_process_that_runs_it_now(ledge
 
 
 def test_where_the_size_of_the_input_is_not_known_counts_and_rate_are_shown(target, clock, shown):
-    ledger = JobLedger(target.connect(), "ingest-2", now=clock)
+    ledger = JobLedger(target.connect(), "ingest-2", Retry(clock=no_waiting(clock)))
     ledger.open(JobDescription("ingest", "ingest-2", {}, "input", "spec"), Owner("another-host", 1))
     clock.seconds = 2
     ledger.complete_batch(BatchOutcome("b-0", "in.jsonl.gz", 10, 10, bytes_read=70), 1)
@@ -195,7 +196,7 @@ def test_a_job_that_completed_has_no_time_left(ledger, target, clock, shown):
 def test_without_an_id_recent_jobs_are_listed_newest_first(ledger, target, clock, shown):
     for n in range(2, 24):
         clock.seconds = 100 * n
-        later = JobLedger(target.connect(), f"ingest-{n}", now=clock)
+        later = JobLedger(target.connect(), f"ingest-{n}", Retry(clock=no_waiting(clock)))
         later.open(JobDescription("ingest", f"ingest-{n}", {}, "input", "spec"), Owner("another-host", 1))
         later.complete_batch(BatchOutcome("b-0", "in.jsonl", n, n), 1)
         clock.seconds += 7

@@ -1,6 +1,10 @@
-"""A time that only the test moves."""
+"""Clocks that only the test moves."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+
+from transforms import retry
 
 STARTED_AT = 1_700_000_000.0
 
@@ -13,3 +17,16 @@ class Clock:
 
     def __call__(self) -> float:
         return STARTED_AT + self.seconds
+
+
+def no_waiting(
+    now: Callable[[], float] = lambda: STARTED_AT, slept: list[float] | None = None, chance: float = 0.0
+) -> retry.Clock:
+    """A clock by which nothing waits.
+
+    Args:
+      now: the time it shows.
+      slept: collects the seconds of every wait.
+      chance: what every random number is.
+    """
+    return retry.Clock(now=now, sleep=(lambda seconds: None) if slept is None else slept.append, random=lambda: chance)

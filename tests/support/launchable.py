@@ -30,7 +30,7 @@ from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.committer import AtomicGroup, Committer
 from transforms.firestore.packing import RequestLimits
 from transforms.firestore.values import serialised_fields
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
 PROJECT = "demo-firebeam"
 REGION = "europe-west1"
@@ -202,7 +202,7 @@ def _write(place: Place, collection: str, documents: Mapping[str, Mapping[str, A
         messages.update(messages.document(place.target.document_name(f"{collection}/{key}"), serialised_fields(fields)))
         for key, fields in documents.items()
     ]
-    committer = Committer(place.target.connect(), RequestLimits(), RetryPolicy())
+    committer = Committer(place.target.connect(), RequestLimits(), Retry())
     committer.commit([AtomicGroup(tuple(writes))], guarded=False)
 
 

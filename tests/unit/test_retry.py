@@ -1,21 +1,42 @@
-"""Back-off arithmetic."""
+"""The one retry loop: how long it waits, and when it gives up."""
+
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.retry import RetryPolicy
+from tests.support.clocks import no_waiting
+from transforms.errors import JobError, TransientError
+from transforms.retry import Retry
+
+
+class Service:
+    """Fails so many times before it answers 7."""
+
+    def __init__(self, failures: int):
+        self.failures, self.requests = failures, 0
+
+    def __call__(self) -> int:
+        self.requests += 1
+        if self.requests <= self.failures:
+            raise KeyError(self.requests)
+        return 7
+
+
+def busy(error: KeyError, attempts: int) -> TransientError:
+    return TransientError(f"attempt {attempts} failed with {error}")
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1, exclude_max=True))
-def test_a_wait_is_never_longer_than_its_bounds(attempt, draw):
-    policy = RetryPolicy(initial_s=0.5, max_s=30)
-    assert 0 <= policy.delay_s(attempt, lambda: draw) <= min(30, 0.5 * 2 ** min(attempt - 1, 10))
+def test_a_wait_is_never_longer_than_its_bounds(failures, draw):
+    retry = Retry(initial_s=0.5, max_s=30, clock=no_waiting(chance=draw))
+    assert 0 <= retry.delay_s(failures) <= min(30, 0.5 * 2 ** min(failures - 1, 10))
 
 
 def test_the_bound_doubles_until_it_stays():
-    policy = RetryPolicy(initial_s=1, max_s=5)
-    assert [policy.delay_s(attempt, lambda: 1.0) for attempt in (1, 2, 3, 4, 5)] == [1, 2, 4, 5, 5]
+    retry = Retry(initial_s=1, max_s=5, clock=no_waiting(chance=1.0))
+    assert [retry.delay_s(failures) for failures in (1, 2, 3, 4, 5)] == [1, 2, 4, 5, 5]
 
 
 @pytest.mark.parametrize(
@@ -27,4 +48,43 @@ def test_the_bound_doubles_until_it_stays():
 )
 def test_an_endless_or_contradictory_policy_is_refused(setting, message):
     with pytest.raises(ValueError, match=message):
-        RetryPolicy(**setting)
+        Retry(**setting)
+
+
+@given(failures=st.integers(0, 10), max_attempts=st.integers(1, 10))
+def test_a_request_is_sent_until_it_succeeds_but_never_more_often_than_allowed(failures, max_attempts):
+    service, slept = Service(failures), list[float]()
+    retry = Retry(max_attempts, initial_s=1, clock=no_waiting(slept=slept, chance=1.0))
+    if failures < max_attempts:
+        assert retry.call(service, catch=KeyError, meaning=busy) == 7
+    else:
+        with pytest.raises(TransientError, match=rf"^attempt {max_attempts} failed with {max_attempts}$"):
+            retry.call(service, catch=KeyError, meaning=busy)
+    assert service.requests == min(failures + 1, max_attempts)
+    assert slept == [min(30, 2.0**n) for n in range(service.requests - 1)]
+
+
+def test_what_is_not_transient_is_raised_at_once():
+    service = Service(1)
+    with pytest.raises(JobError, match="no permission"):
+        Retry().call(service, catch=KeyError, meaning=lambda error, attempts: JobError("no permission"))
+    assert service.requests == 1
+
+
+def test_an_error_that_nobody_expects_passes_through():
+    def fail() -> None:
+        raise LookupError("unexpected")
+
+    with pytest.raises(LookupError, match="unexpected"):
+        Retry().call(fail, catch=KeyError, meaning=busy)
+
+
+@pytest.mark.parametrize(("outage", "requests"), [(lambda: True, 9), (lambda: False, 2)])
+def test_during_an_outage_no_request_is_given_up(outage: Callable[[], bool], requests: int):
+    service, retry = Service(8), Retry(max_attempts=2, clock=no_waiting())
+    if outage():
+        assert retry.call(service, catch=KeyError, meaning=busy, is_outage=outage) == 7
+    else:
+        with pytest.raises(TransientError):
+            retry.call(service, catch=KeyError, meaning=busy, is_outage=outage)
+    assert service.requests == requests

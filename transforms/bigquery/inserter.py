@@ -16,12 +16,10 @@ minute, best effort, and a row written twice shows once in the table's `_latest`
 
 from __future__ import annotations
 
-import random
 import re
-import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from google.api_core.exceptions import GoogleAPICallError
@@ -30,7 +28,7 @@ from transforms.bigquery.failures import NETWORK_ERRORS, Failure, failure_of, wi
 from transforms.bigquery.insert_all import ENVELOPE_BYTES, InsertAll, entry
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.errors import JobError, Kind, TransientError
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
 # https://cloud.google.com/bigquery/quotas#streaming_inserts: 10 MB a request and a row, 500 rows recommended.
 MAX_ROWS = 500
@@ -86,7 +84,6 @@ class RowInserter:
       retry: of a request or row that met a passing failure.
       missing_table_retry: of a table that is not found; the streaming back end learns of a new one with some delay.
       may_all_be_bad: the rows have failed before, so it says nothing of the table that all of them are refused again.
-      sleep, random: injected.
     """
 
     def __init__(
@@ -96,11 +93,9 @@ class RowInserter:
         max_rows: int = MAX_ROWS,
         max_request_bytes: int = MAX_REQUEST_BYTES,
         timeout_s: float = 60.0,
-        retry: RetryPolicy = RetryPolicy(),  # noqa: B008  # frozen
-        missing_table_retry: RetryPolicy = RetryPolicy(max_attempts=6, initial_s=2.0, max_s=30.0),  # noqa: B008
+        retry: Retry = Retry(),  # noqa: B008  # frozen
+        missing_table_retry: Retry = Retry(max_attempts=6, initial_s=2.0, max_s=30.0),  # noqa: B008
         may_all_be_bad: bool = False,
-        sleep: Callable[[float], None] = time.sleep,
-        random: Callable[[], float] = random.random,
     ):
         if not 1 <= max_rows <= 50_000:
             raise ValueError(f"max_rows must be in [1, 50000], got {max_rows}")
@@ -112,10 +107,9 @@ class RowInserter:
         self._max_request_bytes = max_request_bytes
         self._timeout_s = timeout_s
         self._retry = retry
-        self._missing_table_retry = missing_table_retry
+        self._missing_table_retry = replace(missing_table_retry, clock=retry.clock)
         self._may_all_be_bad = may_all_be_bad
-        self._sleep = sleep
-        self._random = random
+        self._sleep = retry.clock.sleep
         self._table_seen = False
 
     def insert(self, rows: Sequence[Mapping[str, Any]], insert_ids: Sequence[str]) -> InsertResult:
@@ -167,7 +161,7 @@ class RowInserter:
                 if self._may_be_new(failure) and missing + 1 < self._missing_table_retry.max_attempts:
                     missing += 1
                     call.retries += 1
-                    self._sleep(self._missing_table_retry.delay_s(missing, self._random))
+                    self._sleep(self._missing_table_retry.delay_s(missing))
                     continue
                 if failure.kind is Kind.JOB:
                     raise JobError(f"BigQuery table {self._table}: {failure.advice}") from error
@@ -188,7 +182,7 @@ class RowInserter:
                     for index, failure in again.items():
                         call.reject(index, failure.code, failure.text, retryable=True)
                     return []
-                self._sleep(self._retry.delay_s(attempt, self._random))
+                self._sleep(self._retry.delay_s(attempt))
             call.retries += bool(again)
             indices = list(again)
         return []

@@ -85,7 +85,7 @@ def _finished(job: bigquery.QueryJob, patience: Patience) -> bigquery.QueryJob:
     while not patience.through(lambda: job.done(retry=_NO_RETRY, timeout=_TIMEOUT_S), f"BigQuery job {job.job_id}"):
         if waited_s >= patience.max_job_s:
             raise TransientError(f"BigQuery job {job.job_id} has not ended after {patience.max_job_s / 3600:g} hours")
-        patience.sleep(pause_s)
+        patience.retry.clock.sleep(pause_s)
         waited_s += pause_s
         pause_s = min(2 * pause_s, _LAST_POLL_S)
     return job

@@ -30,10 +30,9 @@ nothing is known about the rows, and the batch is to be done again:
 
 from __future__ import annotations
 
-import random
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from transforms.bigquery.failures import without_values
@@ -45,7 +44,7 @@ from transforms.bigquery.storage_rows import RowMessage
 from transforms.bigquery.storage_streams import BatchStream
 from transforms.bigquery.storage_target import AppendRows, RowError, StorageClient, StorageTarget
 from transforms.errors import JobError, Kind, RecordError, TransientError
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
 T = TypeVar("T")
 
@@ -69,7 +68,6 @@ class StorageWriter:
       timeout_s: of one request.
       retry: of requests that met a passing failure, in a row.
       lag_retry: of a table or column that the back end does not know: it learns of new ones with some delay.
-      sleep, random: injected.
     """
 
     def __init__(
@@ -81,10 +79,8 @@ class StorageWriter:
         max_request_bytes: int | None = None,
         max_in_flight: int = MAX_IN_FLIGHT,
         timeout_s: float = 60.0,
-        retry: RetryPolicy = RetryPolicy(),  # noqa: B008  # frozen
-        lag_retry: RetryPolicy = RetryPolicy(max_attempts=10, initial_s=2.0, max_s=60.0),  # noqa: B008
-        sleep: Callable[[float], None] = time.sleep,
-        random: Callable[[], float] = random.random,
+        retry: Retry = Retry(),  # noqa: B008  # frozen
+        lag_retry: Retry = Retry(max_attempts=10, initial_s=2.0, max_s=60.0),  # noqa: B008
     ):
         if not 1 <= max_rows <= 50_000:
             raise ValueError(f"max_rows must be in [1, 50000], got {max_rows}")
@@ -101,9 +97,8 @@ class StorageWriter:
         self._max_in_flight = max_in_flight
         self._timeout_s = timeout_s
         self._policies = dict.fromkeys(Meaning, retry)
-        self._policies |= dict.fromkeys((Meaning.NO_TABLE, Meaning.NO_COLUMN), lag_retry)
-        self._sleep = sleep
-        self._random = random
+        self._policies |= dict.fromkeys((Meaning.NO_TABLE, Meaning.NO_COLUMN), replace(lag_retry, clock=retry.clock))
+        self._sleep = retry.clock.sleep
         self._client: StorageClient | None = None
         self._connection: AppendRows | None = None
         self._connected_to = ""
@@ -349,7 +344,7 @@ class StorageWriter:
         if meaning is Meaning.NO_COLUMN:
             self._disconnect()  # a connection knows the table as it was when it was opened
         if meaning is not Meaning.OFFSET or attempt > 1:
-            self._sleep(policy.delay_s(attempt, self._random))
+            self._sleep(policy.delay_s(attempt))
 
     def _job_error(self, refusal: Refusal) -> JobError:
         failure = refusal.failure

@@ -14,9 +14,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
-import random
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
@@ -29,8 +27,8 @@ from google.cloud import bigquery
 
 from transforms.bigquery.failures import NETWORK_ERRORS, raised_for
 from transforms.bigquery.schema import Column, TableOptions, schema_difference, sql_type
-from transforms.errors import JobError, TransientError, UsageError
-from transforms.retry import RetryPolicy
+from transforms.errors import JobError, UsageError
+from transforms.retry import Retry
 
 T = TypeVar("T")
 
@@ -127,15 +125,13 @@ class BigQueryTarget:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How an outage is waited out, and the end of a job; clock and chance are injected.
+    """How an outage is waited out, and the end of a job.
 
     Attributes:
       max_job_s: how long a query may take; BigQuery ends it after six hours.
     """
 
-    retry: RetryPolicy = RetryPolicy(max_attempts=5)  # noqa: RUF009  # frozen
-    sleep: Callable[[float], None] = time.sleep
-    random: Callable[[], float] = random.random
+    retry: Retry = Retry(max_attempts=5)  # noqa: RUF009  # frozen
     max_job_s: float = 6 * 3600.0  # https://cloud.google.com/bigquery/quotas#query_jobs
 
     def through(self, request: Callable[[], T], doing: str) -> T:
@@ -145,16 +141,11 @@ class Patience:
           TransientError: it failed too often.
           JobError: it failed for good; says what to fix.
         """
-        attempt = 0
-        while True:
-            try:
-                return request()
-            except (GoogleAPICallError, *NETWORK_ERRORS) as error:
-                attempt += 1
-                meant = raised_for(error, doing)
-                if not isinstance(meant, TransientError) or attempt >= self.retry.max_attempts:
-                    raise meant from error
-            self.sleep(self.retry.delay_s(attempt, self.random))
+        return self.retry.call(
+            request,
+            catch=(GoogleAPICallError, *NETWORK_ERRORS),
+            meaning=lambda error, attempts: raised_for(error, doing),
+        )
 
 
 class Ensured(NamedTuple):

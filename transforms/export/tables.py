@@ -5,8 +5,6 @@ shapes ──provide──▶ columns, tables, views ─ … rows … ─▶ con
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -28,7 +26,7 @@ from transforms.firestore.client import FirestoreClient
 from transforms.firestore.query import Query
 from transforms.firestore.reader import count, read
 from transforms.ledger.totals import read_totals
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
 
 def provide(target: ExportTarget, shapes: Mapping[str, Shape]) -> tuple[Column, ...]:
@@ -98,7 +96,7 @@ class ConcludeExport:
     sampled: int | None
     cursor_field: str | None
     cursors_of: str
-    retry: RetryPolicy
+    retry: Retry
 
     def __call__(self) -> dict[str, Any]:
         """Merges what was staged and compares both sides.
@@ -213,23 +211,17 @@ def check_structs(staged: Iterable[Column], wanted: Iterable[Column]) -> None:
 def settled(
     count_rows: Callable[[], int],
     expected: int,
-    retry: RetryPolicy,
-    *,
-    sleep: Callable[[float], None] = time.sleep,
-    chance: Callable[[], float] = random.random,
+    retry: Retry,
 ) -> int:
     """The number of rows, counted again for a while as long as some are missing: queries may see streamed rows late.
 
     >>> answers = iter([7, 9, 10])
-    >>> settled(lambda: next(answers), 10, RetryPolicy(), sleep=lambda seconds: None)
+    >>> settled(lambda: next(answers), 10, Retry(initial_s=0))
     10
     """
-    there = count_rows()
-    for attempt in range(1, retry.max_attempts):
-        if there >= expected:
-            break
-        sleep(retry.delay_s(attempt, chance))
-        there = count_rows()
+    attempts = retry.attempts()
+    while (there := count_rows()) < expected and attempts.again():
+        pass
     return there
 
 

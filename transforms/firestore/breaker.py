@@ -36,9 +36,8 @@ class CircuitBreaker:
         self._failures = 0
         self._first_failed_at = 0.0
 
-    @property
-    def is_open(self) -> bool:
-        """Whether so many requests failed in a row that the service must be down."""
+    def is_down(self) -> bool:
+        """Whether so many requests failed in a row that the service must be down: the breaker is open."""
         return self._failures >= _FAILURES_TO_OPEN
 
     def succeeded(self) -> None:
@@ -56,7 +55,7 @@ class CircuitBreaker:
                 self._first_failed_at = self._now()
             self._failures += 1
             outage_s = self._now() - self._first_failed_at
-        if self.is_open and outage_s >= self._max_outage_s:
+        if self.is_down() and outage_s >= self._max_outage_s:
             raise OutageError(
                 f"{self._service} has not answered for {outage_s:.0f} s, the last time with {reason}; no record was "
                 "given up for it: run the same command again when it is back"

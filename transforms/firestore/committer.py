@@ -6,9 +6,7 @@ request is encoded while the last ones are on the wire. Packing, retrying and ha
 
 from __future__ import annotations
 
-import random as _random
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple, TypeAlias
 
 from transforms.errors import JobError, TransientError
@@ -22,7 +20,7 @@ from transforms.firestore.packing import AtomicGroup as AtomicGroup
 from transforms.firestore.packing import RequestLimits
 from transforms.firestore.qos import QualityOfService
 from transforms.firestore.senders import CommitSender
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
 # So many groups refused alike, and none landed, is no coincidence: it is the job that is wrong.
 _MIN_ALIKE = 10
@@ -45,26 +43,21 @@ class Committer:
     Args:
       client: where to.
       limits: what one Commit may hold.
-      retry: how a transient failure is repeated.
-      qos: how fast; as fast as possible when absent.
-      sleep, random: injected by tests.
+      retry: of a request that failed transiently.
+      qos: how fast; default: as fast as possible.
     """
 
     def __init__(
         self,
         client: FirestoreClient,
         limits: CommitLimits | None = None,
-        retry: RetryPolicy | None = None,
+        retry: Retry | None = None,
         qos: QualityOfService | None = None,
-        *,
-        sleep: Callable[[float], None] = time.sleep,
-        random: Callable[[], float] = _random.random,
     ):
         self._sender = CommitSender(client)
         self._limits = limits or CommitLimits()
-        self._retry = retry or RetryPolicy()
+        self._retry = retry or Retry()
         self._qos = qos or QualityOfService()
-        self._sleep, self._random = sleep, random
 
     def commit(
         self, groups: Iterable[AtomicGroup], *, guarded: bool = False, may_all_be_bad: bool = False
@@ -81,15 +74,7 @@ class Committer:
           TransientError: a request failed `retry.max_attempts` times. What was acknowledged before stays written.
           JobError: credentials, permission or database; or every group was refused alike.
         """
-        outbox = Outbox[int](
-            self._sender,
-            self._limits,
-            self._retry,
-            self._qos,
-            guarded=guarded,
-            sleep=self._sleep,
-            random=self._random,
-        )
+        outbox = Outbox[int](self._sender, self._limits, self._retry, self._qos, guarded=guarded)
         for position, group in enumerate(groups):
             outbox.put(position, group)
         outbox.flush()

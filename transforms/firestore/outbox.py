@@ -19,10 +19,8 @@ are unsettled. An attempt that waits for its time holds back nothing but itself.
 from __future__ import annotations
 
 import contextlib
-import random as _random
-import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from transforms.errors import Kind, TransientError, classify
@@ -30,7 +28,7 @@ from transforms.firestore.client import Call, FirestoreTarget, RpcError
 from transforms.firestore.outcomes import Conflicted, Landed, Outcome, Refused, Settled
 from transforms.firestore.packing import AtomicGroup, Entry, Request, RequestLimits
 from transforms.firestore.qos import QualityOfService
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
 T = TypeVar("T")
 
@@ -66,11 +64,10 @@ class Outbox(Generic[T]):
     Args:
       sender: the RPC.
       limits: of one request and of those on the wire.
-      retry: how a transient failure is repeated.
+      retry: of a request that failed transiently; its clock is this outbox's.
       qos: how fast.
       guarded: whoever puts groups in reads again after a conflict; otherwise it is a refusal like any other.
       collapse: a group that moots earlier ones replaces one that is not sent yet.
-      now, sleep, random: injected by tests.
 
     Raises (every method that sends):
       TransientError: a request as a whole failed `retry.max_attempts` times. What was acknowledged stays written.
@@ -81,18 +78,15 @@ class Outbox(Generic[T]):
         self,
         sender: Sender,
         limits: RequestLimits,
-        retry: RetryPolicy,
+        retry: Retry,
         qos: QualityOfService,
         *,
         guarded: bool = False,
         collapse: bool = False,
-        now: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-        random: Callable[[], float] = _random.random,
     ):
         self._sender, self._limits, self._retry, self._qos = sender, limits, retry, qos
         self._guarded, self._collapse = guarded, collapse
-        self._now, self._sleep, self._random = now, sleep, random
+        self._now, self._sleep = retry.clock.monotonic, retry.clock.sleep
         self._open: Request[T] | None = None
         self._waiting: deque[Request[T]] = deque()
         self._on_the_wire: deque[tuple[Request[T], Call]] = deque()
@@ -265,7 +259,7 @@ class Outbox(Generic[T]):
 
     def _later(self, request: Request[T]) -> None:
         request.failures += 1
-        request.due = self._now() + self._retry.delay_s(request.failures, self._random)
+        request.due = self._now() + self._retry.delay_s(request.failures)
         self.retries += 1
         self._waiting.append(request)
 

@@ -19,14 +19,13 @@ Promise: when a request is sent, the time since the first write has paid for eve
 from __future__ import annotations
 
 import math
-import random as _random
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from transforms.firestore.limits import MAX_WRITES_PER_COMMIT
+from transforms.retry import SYSTEM_CLOCK, Clock
 
 RAMP_UP_WRITES_PER_S = 500.0
 RAMP_UP_FACTOR = 1.5
@@ -83,19 +82,15 @@ class QualityOfService:
 
     Args:
       settings: how fast.
-      now: seconds; any clock that never goes back.
-      sleep, random: injected by tests.
+      clock: injected by tests.
     """
 
     def __init__(
         self,
         settings: QosSettings = OFF,
-        *,
-        now: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-        random: Callable[[], float] = _random.random,
+        clock: Clock = SYSTEM_CLOCK,
     ):
-        self._now, self._sleep, self._random = now, sleep, random
+        self._now, self._sleep, self._random = clock.monotonic, clock.sleep, clock.random
         self._lock = threading.Lock()
         self._size = BatchSize(settings.target_latency_s)
         self._budget = WriteBudget(settings.max_writes_per_s, settings.parallelism) if settings.paced else None

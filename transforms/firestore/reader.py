@@ -16,8 +16,6 @@ for again. Only with a `read_time` do all its pieces see one state of the databa
 from __future__ import annotations
 
 import datetime
-import random as _random
-import time
 from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
@@ -35,7 +33,7 @@ from transforms.firestore.query_messages import (
     structured_query,
 )
 from transforms.firestore.ranges import EVERY_NAME, NameRange
-from transforms.retry import RetryPolicy
+from transforms.retry import Attempts, Retry
 
 # The service cuts a stream after 60 s. A reader that is slow to take documents keeps it open for longer.
 STREAM_TIMEOUT_S = 300.0
@@ -48,11 +46,9 @@ def read(
     query: Query,
     span: NameRange = EVERY_NAME,
     read_time: datetime.datetime | None = None,
-    retry: RetryPolicy | None = None,
+    retry: Retry | None = None,
     *,
     on_resume: Callable[[], None] = lambda: None,
-    sleep: Callable[[float], None] = time.sleep,
-    random: Callable[[], float] = _random.random,
 ) -> Generator[Document, None, None]:
     """Yields the documents of a query in its order, each once.
 
@@ -63,17 +59,16 @@ def read(
       read_time: the state of the database to read; the newest when absent.
       retry: how often without any progress, and how long between.
       on_resume: called when a stream was cut and is gone on with.
-      sleep, random: injected by tests.
 
     Raises:
       TransientError: nothing came in `retry.max_attempts` attempts, although other requests succeed.
       OutageError: no request has succeeded for the target's `max_outage_s`.
       JobError: credentials, permission, database; or what is wrong with the query and how to mend it.
     """
-    retry = retry or RetryPolicy()
+    retry = retry or Retry()
     request = structured_query(query, client.target, span)
     parent, order, added = parent_name(query, client.target), query.full_order, added_fields(query)
-    remaining, attempts = query.max_documents, 0
+    remaining, attempts = query.max_documents, retry.attempts()
     while remaining != 0:
         if remaining is not None:
             request.limit.value = remaining
@@ -89,58 +84,53 @@ def read(
         except RpcError as error:
             if remaining == 0:
                 return  # only the end of the stream was lost
-            attempts = 1 if last is not None else attempts + 1
-            _check_retryable(client, error, attempts, retry)
+            if last is not None:
+                attempts = retry.attempts()
+                start_after(request, order, last)
+            _wait(client, error, attempts)
+            on_resume()
         else:
             return
-        if last is not None:
-            start_after(request, order, last)
-        on_resume()
-        sleep(retry.delay_s(attempts, random))
 
 
 def read_paths(
     client: FirestoreClient,
     paths: Iterable[str],
     read_time: datetime.datetime | None = None,
-    retry: RetryPolicy | None = None,
+    retry: Retry | None = None,
     *,
     on_resume: Callable[[], None] = lambda: None,
-    sleep: Callable[[float], None] = time.sleep,
-    random: Callable[[], float] = _random.random,
 ) -> Generator[Document, None, None]:
     """Yields one `Document` for every different path, in no particular order; `exists` says whether there is one.
 
     Arguments and errors as in `read`; up to 100 paths are asked for in one request.
     """
-    retry = retry or RetryPolicy()
+    retry = retry or Retry()
     names = list(dict.fromkeys(client.target.document_name(path) for path in paths))
     for first in range(0, len(names), MAX_PATHS_PER_REQUEST):
         missing = dict.fromkeys(names[first : first + MAX_PATHS_PER_REQUEST])
-        attempts = 0
+        attempts = retry.attempts()
         while missing:
-            attempts += 1
             try:
                 for answer in client.batch_get(tuple(missing), (), REQUEST_TIMEOUT_S, read_time):
                     document = _answered(answer)
                     if document is not None and document.name in missing:
                         del missing[document.name]
-                        attempts = 1
+                        attempts = retry.attempts()
                         yield document
                 error = RpcError("UNAVAILABLE", f"the stream ended with {len(missing)} documents unanswered")
             except RpcError as cut:
                 error = cut
             if missing:
-                _check_retryable(client, error, attempts, retry)
+                _wait(client, error, attempts)
                 on_resume()
-                sleep(retry.delay_s(attempts, random))
 
 
 def count(
     client: FirestoreClient,
     query: Query,
     read_time: datetime.datetime | None = None,
-    retry: RetryPolicy | None = None,
+    retry: Retry | None = None,
 ) -> int:
     """How many documents a query has, without reading them: RunAggregationQuery, billed per 1,000 index entries.
 
@@ -185,12 +175,13 @@ def read_error(client: FirestoreClient, error: RpcError) -> JobError:
     return JobError(f"Firestore refused the read with {error}. Correct the query; a retry would meet the same answer.")
 
 
-def _check_retryable(client: FirestoreClient, error: RpcError, attempts: int, retry: RetryPolicy) -> None:
+def _wait(client: FirestoreClient, error: RpcError, attempts: Attempts) -> None:
+    """Waits before the next attempt. Raises if there must not be one."""
     if classify(error.code, error.message) is not Kind.TRANSIENT:
         raise read_error(client, error) from None
-    if attempts >= retry.max_attempts and not client.breaker.is_open:  # in an outage the client says when to stop
+    if not attempts.again(client.breaker.is_down):
         raise TransientError(
-            f"Firestore sent no document in {attempts} attempts; the last answer was {error}"
+            f"Firestore sent no document in {attempts.made} attempts; the last answer was {error}"
         ) from None
 
 

@@ -32,7 +32,7 @@ class _ClientSender:
     @property
     def is_down(self) -> bool:
         """Whether the service answers nobody just now."""
-        return self._client.breaker.is_open
+        return self._client.breaker.is_down()
 
 
 class CommitSender(_ClientSender):

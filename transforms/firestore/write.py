@@ -30,7 +30,7 @@ from transforms.firestore.senders import BatchWriteSender, CommitSender
 from transforms.firestore.write_metrics import WriteMetrics
 from transforms.firestore.writer import Writer
 from transforms.firestore.written import Element, FailedWrite, WrittenDocument
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 from transforms.runtime.parallelism import declared_parallelism
 
 _LOG = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class WriteSettings:
     target_latency_s: float = 2.0
     max_in_flight: int = 3
     timeout_s: float = 60.0
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    retry: Retry = field(default_factory=Retry)
 
     def __post_init__(self) -> None:
         if isinstance(self.id_from, str):

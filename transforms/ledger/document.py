@@ -18,7 +18,7 @@ from transforms.firestore.committer import AtomicGroup, Committer, Conflicted, L
 from transforms.firestore.fetch import fetch_all
 from transforms.firestore.packing import RequestLimits
 from transforms.firestore.values import decode_fields, serialised_fields, timestamp
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
 _TIMEOUT_S = 60.0
 
@@ -37,9 +37,9 @@ class LedgerDocument:
     Raises (every method): JobError for credentials, permission or database; TransientError after bounded retries.
     """
 
-    def __init__(self, client: FirestoreClient, path: str, retry: RetryPolicy | None = None):
+    def __init__(self, client: FirestoreClient, path: str, retry: Retry | None = None):
         self.name = client.target.document_name(path)
-        self._client, self._retry = client, retry or RetryPolicy()
+        self._client, self._retry = client, retry or Retry()
 
     def read(self) -> Stored | None:
         """The document; None if there is none."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from transforms.firestore.client import FirestoreTarget
 from transforms.ledger.job_ledger import JobLedger
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class LedgerEntry:
     target: FirestoreTarget
     job_id: str
     attempt: int
-    retry: RetryPolicy
+    retry: Retry
     unattended: bool = False
 
     def connect(self) -> JobLedger:

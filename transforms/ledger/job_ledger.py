@@ -19,9 +19,7 @@ by readers from the batches.
 from __future__ import annotations
 
 import datetime
-import random as _random
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -44,7 +42,7 @@ from transforms.ledger.runs import JobDescription as JobDescription
 from transforms.ledger.runs import Opening as Opening
 from transforms.ledger.runs import Owner as Owner
 from transforms.ledger.runs import refuse_if_alive, refuse_if_changed, rows_known_after
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 from transforms.upsert.versions import NO_ROWS
 
 JOBS_COLLECTION = "pipeline_jobs"
@@ -79,9 +77,7 @@ class JobLedger:
     Args:
       client: of the database that keeps the ledger.
       job_id: of the job.
-      retry: of every request.
-      now: seconds since the epoch.
-      sleep, random: injected by tests.
+      retry: of every request; its clock says when things happened.
 
     Raises (every method): JobError for credentials, permission or database; TransientError after bounded retries.
     """
@@ -90,15 +86,10 @@ class JobLedger:
         self,
         client: FirestoreClient,
         job_id: str,
-        retry: RetryPolicy | None = None,
-        now: Callable[[], float] = time.time,
-        *,
-        sleep: Callable[[float], None] = time.sleep,
-        random: Callable[[], float] = _random.random,
+        retry: Retry | None = None,
     ):
-        self._client, self._job_id, self._now, self._sleep, self._random = client, job_id, now, sleep, random
-        self._retry = retry or RetryPolicy()
-        self._committer = Committer(client, RequestLimits(), self._retry, sleep=sleep, random=random)
+        self._client, self._job_id, self._retry = client, job_id, retry or Retry()
+        self._committer = Committer(client, RequestLimits(), self._retry)
         self._path = f"{JOBS_COLLECTION}/{job_id}"
         self._update_time: datetime.datetime | None = None
         self._owned: dict[str, Any] = {}
@@ -275,8 +266,8 @@ class JobLedger:
         """Writes the job's document, unless somebody else has since this process last did."""
         expected = self._update_time
         condition = messages.if_unchanged_since(expected) if expected else messages.IF_ABSENT
-        last = ""
-        for attempt in range(1, self._retry.max_attempts + 1):
+        attempts = self._retry.attempts()
+        while True:
             outcome = self._commit(write + condition, guarded=True)
             if not isinstance(outcome, Conflicted):
                 self._update_time = self._landed(outcome).update_times[0]
@@ -287,9 +278,11 @@ class JobLedger:
             if self._update_time != expected:
                 self._update_time = expected  # so that this process writes nothing to a job it has lost
                 raise JobError(f"job {self._job_id} was taken over or removed by another process; this one stops")
-            last = f"{outcome.code}: {outcome.message}"
-            self._sleep(self._retry.delay_s(attempt, self._random))
-        raise TransientError(f"Firestore did not take the document of job {self._job_id}; the last answer was {last}")
+            if not attempts.again():
+                raise TransientError(
+                    f"Firestore did not take the document of job {self._job_id}; the last answer was "
+                    f"{outcome.code}: {outcome.message}"
+                )
 
     def _commit(self, write: bytes, *, guarded: bool) -> Outcome:
         (outcome,) = self._committer.commit([AtomicGroup((write,))], guarded=guarded).outcomes
@@ -327,7 +320,7 @@ class JobLedger:
         return self._client.target.document_name(self._path)
 
     def _moment(self) -> datetime.datetime:
-        return datetime.datetime.fromtimestamp(self._now(), datetime.timezone.utc)
+        return datetime.datetime.fromtimestamp(self._retry.clock.now(), datetime.timezone.utc)
 
 
 def _id_of(document: Any) -> str:

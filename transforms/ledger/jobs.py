@@ -21,7 +21,7 @@ from transforms.firestore.fetch import fetch_all
 from transforms.firestore.values import decode_fields
 from transforms.ledger.job_ledger import INTERRUPTED, JOBS_COLLECTION, RUNNING, Owner
 from transforms.ledger.past_jobs import stored_job
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
 _TIMEOUT_S = 60.0
 
@@ -89,7 +89,7 @@ class Job:
         return INTERRUPTED if is_lost else self.state
 
 
-def read_job(client: FirestoreClient, job_id: str, retry: RetryPolicy | None = None) -> Job | None:
+def read_job(client: FirestoreClient, job_id: str, retry: Retry | None = None) -> Job | None:
     """The job, or None if the ledger has none of this id.
 
     Raises:
@@ -100,7 +100,7 @@ def read_job(client: FirestoreClient, job_id: str, retry: RetryPolicy | None = N
     return None if fields is None else Job.of(job_id, fields)
 
 
-def recent_jobs(client: FirestoreClient, limit: int, retry: RetryPolicy | None = None) -> list[Job]:
+def recent_jobs(client: FirestoreClient, limit: int, retry: Retry | None = None) -> list[Job]:
     """The jobs that were started last, newest first.
 
     Raises:

@@ -17,11 +17,11 @@ from transforms.firestore import messages
 from transforms.firestore.client import FirestoreClient
 from transforms.ledger.document import LedgerDocument
 from transforms.ledger.job_ledger import JOBS_COLLECTION, KEPT
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
 
 def moment_of_run(
-    client: FirestoreClient, job_id: str, attempt: int, started_at: datetime.datetime, retry: RetryPolicy
+    client: FirestoreClient, job_id: str, attempt: int, started_at: datetime.datetime, retry: Retry
 ) -> datetime.datetime:
     """The moment that a run reads at; the same one each time it is asked for.
 

@@ -17,13 +17,13 @@ from transforms.firestore.fetch import fetch_all
 from transforms.firestore.values import decode_fields
 from transforms.ledger.document import LedgerDocument
 from transforms.ledger.job_ledger import BATCHES_COLLECTION, JOBS_COLLECTION
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 from transforms.upsert.versions import input_id_of
 
 _TIMEOUT_S = 60.0
 
 
-def stored_job(client: FirestoreClient, job_id: str, retry: RetryPolicy | None = None) -> dict[str, Any] | None:
+def stored_job(client: FirestoreClient, job_id: str, retry: Retry | None = None) -> dict[str, Any] | None:
     """The job's document; None if the ledger does not know it, or no longer.
 
     Raises (as all functions here): JobError for credentials, permission or database; TransientError.
@@ -32,7 +32,7 @@ def stored_job(client: FirestoreClient, job_id: str, retry: RetryPolicy | None =
     return stored.fields if stored else None
 
 
-def input_ids(client: FirestoreClient, job_id: str, retry: RetryPolicy | None = None) -> frozenset[str]:
+def input_ids(client: FirestoreClient, job_id: str, retry: Retry | None = None) -> frozenset[str]:
     """The fingerprints of the sources the job read in its last run, with which its batch ids begin."""
     parent = client.target.document_name(f"{JOBS_COLLECTION}/{job_id}")
     return frozenset(
@@ -40,7 +40,7 @@ def input_ids(client: FirestoreClient, job_id: str, retry: RetryPolicy | None = 
     )
 
 
-def finish_times(client: FirestoreClient, retry: RetryPolicy | None = None) -> dict[str, datetime.datetime]:
+def finish_times(client: FirestoreClient, retry: Retry | None = None) -> dict[str, datetime.datetime]:
     """When each job of the ledger finished its last run, by id; jobs that have not are left out."""
     times = {}
     for document in _select(client, f"{client.target.name}/documents", JOBS_COLLECTION, "finished_at", retry):
@@ -49,9 +49,7 @@ def finish_times(client: FirestoreClient, retry: RetryPolicy | None = None) -> d
     return times
 
 
-def _select(
-    client: FirestoreClient, parent: str, collection: str, field: str, retry: RetryPolicy | None
-) -> Iterator[Any]:
+def _select(client: FirestoreClient, parent: str, collection: str, field: str, retry: Retry | None) -> Iterator[Any]:
     query = messages.StructuredQuery()
     query.from_.add(collection_id=collection)
     query.select.fields.add(field_path=field)

@@ -18,7 +18,7 @@ from transforms.firestore.fetch import fetch_all
 from transforms.firestore.values import decode_fields
 from transforms.ledger.document import LedgerDocument
 from transforms.ledger.job_ledger import JOBS_COLLECTION, KEPT
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
 _RESULTS_COLLECTION = "results"
 _HOUSEKEEPING = frozenset({"attempt", "expire_at"})
@@ -31,7 +31,7 @@ def write_results(
     attempt: int,
     results: Mapping[str, Any],
     moment: datetime.datetime,
-    retry: RetryPolicy | None = None,
+    retry: Retry | None = None,
 ) -> None:
     """Stores the results of a run, in the place of those stored before.
 
@@ -42,17 +42,13 @@ def write_results(
     _document(client, job_id, attempt, retry).write({**results, "attempt": attempt, "expire_at": moment + KEPT})
 
 
-def read_results(
-    client: FirestoreClient, job_id: str, attempt: int, retry: RetryPolicy | None = None
-) -> dict[str, Any]:
+def read_results(client: FirestoreClient, job_id: str, attempt: int, retry: Retry | None = None) -> dict[str, Any]:
     """The results of a run; empty if it has none. Raises as `write_results`."""
     stored = _document(client, job_id, attempt, retry).read()
     return _without_housekeeping(stored.fields) if stored else {}
 
 
-def read_last_results(
-    client: FirestoreClient, job_id: str, before: int, retry: RetryPolicy | None = None
-) -> dict[str, Any]:
+def read_last_results(client: FirestoreClient, job_id: str, before: int, retry: Retry | None = None) -> dict[str, Any]:
     """The results of the last run before an attempt that has any. Raises as `write_results`."""
     query = messages.StructuredQuery()
     query.from_.add(collection_id=_RESULTS_COLLECTION)
@@ -71,5 +67,5 @@ def _without_housekeeping(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in _HOUSEKEEPING}
 
 
-def _document(client: FirestoreClient, job_id: str, attempt: int, retry: RetryPolicy | None) -> LedgerDocument:
+def _document(client: FirestoreClient, job_id: str, attempt: int, retry: Retry | None) -> LedgerDocument:
     return LedgerDocument(client, f"{JOBS_COLLECTION}/{job_id}/{_RESULTS_COLLECTION}/{attempt}", retry)

@@ -18,7 +18,7 @@ from transforms.firestore.client import FirestoreClient, RpcError
 from transforms.firestore.fetch import fetch_all
 from transforms.firestore.values import decode, decode_fields, encode
 from transforms.ledger.job_ledger import BATCHES_COLLECTION, COMPLETED, COUNTS, ERROR, JOBS_COLLECTION, PROCESSING
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
 # Source: "Aggregation queries" in the Firestore documentation.
 _MAX_AGGREGATIONS = 5
@@ -93,7 +93,7 @@ class Totals:
         return fields
 
 
-def read_totals(client: FirestoreClient, job_id: str, retry: RetryPolicy | None = None) -> Totals:
+def read_totals(client: FirestoreClient, job_id: str, retry: Retry | None = None) -> Totals:
     """The totals of the job's current run.
 
     Raises:
@@ -150,7 +150,7 @@ class _NoIndexError(JobError):
 class _Reader:
     """Queries the batches of one job."""
 
-    def __init__(self, client: FirestoreClient, parent: str, retry: RetryPolicy | None):
+    def __init__(self, client: FirestoreClient, parent: str, retry: Retry | None):
         self._client, self._parent, self._retry = client, parent, retry
 
     def summed(self) -> Totals:

@@ -11,8 +11,7 @@ second is told, reads again and decides again. How it is done is in `upserter.py
 `versions.py`, the documents in `pairs.py`.
 """
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import apache_beam as beam
 from apache_beam.metrics.metric import Metrics
@@ -21,7 +20,7 @@ from apache_beam.pvalue import PCollection
 from transforms.batch import Batch
 from transforms.firestore.packing import RequestLimits
 from transforms.firestore.qos import OFF, QosSettings
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 from transforms.runtime.parallelism import declared_parallelism
 from transforms.upsert.entries import Compared, Flat, Keyed, Written
 from transforms.upsert.pairs import PairLayout
@@ -37,9 +36,9 @@ class CompareVersions(beam.PTransform[PCollection[Batch[Keyed]], PCollection[Bat
     none in the mode overwrite. Fails: TransientError fails the bundle, JobError the job.
     """
 
-    def __init__(self, layout: PairLayout, run: RunIdentity, retry: RetryPolicy | None = None):
+    def __init__(self, layout: PairLayout, run: RunIdentity, retry: Retry | None = None):
         super().__init__()
-        self._fn = _CompareFn(layout, run, retry or RetryPolicy())
+        self._fn = _CompareFn(layout, run, retry or Retry())
 
     def expand(self, batches: PCollection[Batch[Keyed]]) -> PCollection[Batch[Compared]]:
         compared: PCollection[Batch[Compared]] = batches | "Compare" >> beam.ParDo(self._fn)
@@ -47,7 +46,7 @@ class CompareVersions(beam.PTransform[PCollection[Batch[Keyed]], PCollection[Bat
 
 
 class _CompareFn(beam.DoFn):
-    def __init__(self, layout: PairLayout, run: RunIdentity, retry: RetryPolicy):
+    def __init__(self, layout: PairLayout, run: RunIdentity, retry: Retry):
         super().__init__()
         self._layout, self._run, self._retry = layout, run, retry
 
@@ -73,7 +72,6 @@ class UpsertPairs(beam.PTransform[PCollection[Batch[Flat]], PCollection[Batch[Wr
       retry: of a transient failure.
       max_writes_per_s: of the whole job: see `QosSettings`; off on the emulator.
       may_all_be_bad: as in `Upserter`.
-      now: seconds since the epoch; injected by tests.
     """
 
     def __init__(
@@ -81,20 +79,19 @@ class UpsertPairs(beam.PTransform[PCollection[Batch[Flat]], PCollection[Batch[Wr
         layout: PairLayout,
         run: RunIdentity,
         limits: RequestLimits,
-        retry: RetryPolicy | None = None,
+        retry: Retry | None = None,
         max_writes_per_s: float | None = None,
         may_all_be_bad: bool = False,
-        now: Callable[[], float] = time.time,
     ):
         super().__init__()
-        self._layout, self._run, self._limits, self._retry = layout, run, limits, retry or RetryPolicy()
-        self._max_writes_per_s, self._may_all_be_bad, self._now = max_writes_per_s, may_all_be_bad, now
+        self._layout, self._run, self._limits, self._retry = layout, run, limits, retry or Retry()
+        self._max_writes_per_s, self._may_all_be_bad = max_writes_per_s, may_all_be_bad
 
     def expand(self, batches: PCollection[Batch[Flat]]) -> PCollection[Batch[Written]]:
         qos = OFF
         if not self._layout.target.emulator_host:
             qos = QosSettings(self._max_writes_per_s, declared_parallelism(batches.pipeline.options))
-        fn = _UpsertFn(self._layout, self._run, self._limits, self._retry, qos, self._may_all_be_bad, self._now)
+        fn = _UpsertFn(self._layout, self._run, self._limits, self._retry, qos, self._may_all_be_bad)
         written: PCollection[Batch[Written]] = batches | "Commit" >> beam.ParDo(fn)
         return written
 
@@ -105,13 +102,12 @@ class _UpsertFn(beam.DoFn):
         layout: PairLayout,
         run: RunIdentity,
         limits: RequestLimits,
-        retry: RetryPolicy,
+        retry: Retry,
         qos: QosSettings,
         may_all_be_bad: bool,
-        now: Callable[[], float],
     ):
         super().__init__()
-        self._layout, self._run, self._limits, self._retry, self._now = layout, run, limits, retry, now
+        self._layout, self._run, self._limits, self._retry = layout, run, limits, retry
         self._qos, self._may_all_be_bad = qos, may_all_be_bad
         self._throttled = Metrics.counter("UpsertPairs", "cumulativeThrottlingSeconds")
 
@@ -125,7 +121,6 @@ class _UpsertFn(beam.DoFn):
             self._retry,
             self._qos.shared(target.name),
             may_all_be_bad=self._may_all_be_bad,
-            now=self._now,
         )
 
     def process(self, element: Batch[Flat]) -> Iterator[Batch[Written]]:

@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import random as _random
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -27,7 +25,7 @@ from transforms.firestore.committer import AtomicGroup, Committer, Conflicted, L
 from transforms.firestore.fetch import fetch_all
 from transforms.firestore.packing import RequestLimits
 from transforms.firestore.qos import QualityOfService
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 from transforms.upsert.entries import Compared, Flat, Keyed, Written
 from transforms.upsert.pairs import PairLayout, meta_of, pair
 from transforms.upsert.versions import (
@@ -54,11 +52,11 @@ _NAME_OVERHEAD_BYTES = 4
 # conflicts, alone, is tried so often.
 _WHOLE_ROUNDS = 3
 _LONE_ROUNDS = 5
-_CONFLICT_BACKOFF = RetryPolicy(initial_s=0.05, max_s=2.0)
+_CONFLICT_BACKOFF = Retry(initial_s=0.05, max_s=2.0)
 
 
 def compare(
-    batch: Batch[Keyed], layout: PairLayout, run: RunIdentity, client: FirestoreClient, retry: RetryPolicy
+    batch: Batch[Keyed], layout: PairLayout, run: RunIdentity, client: FirestoreClient, retry: Retry
 ) -> Batch[Compared]:
     """The batch without the records that are unchanged or superseded by what is stored."""
     keys = [] if layout.mode == OVERWRITE else [entry.key for entry in batch.entries]
@@ -82,7 +80,7 @@ def compare(
 
 
 def read_stored(
-    client: FirestoreClient, layout: PairLayout, keys: Sequence[str], retry: RetryPolicy
+    client: FirestoreClient, layout: PairLayout, keys: Sequence[str], retry: Retry
 ) -> dict[str, StoredPair]:
     """What is stored under these ids, by id; ids with neither document are left out."""
     names = layout.names(dict.fromkeys(keys))
@@ -116,8 +114,6 @@ class Upserter:
 
     Args:
       may_all_be_bad: the records have failed before, so it says nothing of the job that all of a batch fail again.
-      now: seconds since the epoch.
-      sleep, random: injected by tests.
     """
 
     def __init__(
@@ -126,17 +122,14 @@ class Upserter:
         layout: PairLayout,
         run: RunIdentity,
         limits: RequestLimits,
-        retry: RetryPolicy,
+        retry: Retry,
         qos: QualityOfService | None = None,
         *,
         may_all_be_bad: bool = False,
-        now: Callable[[], float] = time.time,
-        sleep: Callable[[float], None] = time.sleep,
-        random: Callable[[], float] = _random.random,
     ):
         self._may_all_be_bad = may_all_be_bad
         self._client, self._layout, self._run, self._limits, self._retry = client, layout, run, limits, retry
-        self._qos, self._now, self._sleep, self._random = qos, now, sleep, random
+        self._qos = qos
         self._throttled_s = 0.0
 
     def take_throttled_s(self) -> int:
@@ -152,13 +145,15 @@ class Upserter:
           TransientError: a request failed too often. What was acknowledged before stays written.
           JobError: no record can succeed.
         """
+        clock = self._retry.clock
+        backoff = dataclasses.replace(_CONFLICT_BACKOFF, clock=clock)
         books = _Books(batch, self._layout.schema_version)
         current = books.supersede([entry for entry in batch.entries if self._is_fit(entry, batch, books)])
         for round_number, max_pairs in enumerate(_rounds(self._pairs_per_commit(len(current))), start=1):
             current = self._round(current, max_pairs, books)
             if not current:
                 return books.closed()
-            self._sleep(_CONFLICT_BACKOFF.delay_s(round_number, self._random))
+            clock.sleep(backoff.delay_s(round_number))
             current = self._read_again(current, books)
         books.give_up([entry for entry in current if self._is_open(entry, books)])
         return books.closed()
@@ -236,7 +231,7 @@ class Upserter:
 
     def _committer(self, max_pairs: int) -> Committer:
         limits = dataclasses.replace(self._limits, max_writes=max_pairs * self._writes_per_pair())
-        return Committer(self._client, limits, self._retry, self._qos, sleep=self._sleep, random=self._random)
+        return Committer(self._client, limits, self._retry, self._qos)
 
     def _writes_per_pair(self) -> int:
         return 4 if self._layout.keep_versions else 2
@@ -246,7 +241,9 @@ class Upserter:
 
     def _moment(self) -> datetime.datetime:
         """Now, but never before the run began, whatever this worker's clock says: see `RunIdentity`."""
-        return max(datetime.datetime.fromtimestamp(self._now(), datetime.timezone.utc), self._run.started_at)
+        return max(
+            datetime.datetime.fromtimestamp(self._retry.clock.now(), datetime.timezone.utc), self._run.started_at
+        )
 
 
 class _Books:

@@ -18,7 +18,7 @@ from transforms.firestore.query import Query, check_document_path
 from transforms.firestore.ranges import Bound, NameRange
 from transforms.firestore.read_plan import DOCUMENTS_PER_RANGE, RangePlanner
 from transforms.firestore.reader import read, read_paths
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 from transforms.verify.entries import Entry
 from transforms.verify.forms import Form
 
@@ -44,7 +44,7 @@ class FirestoreStore:
     form: Form
     reads_past: bool = True
     read_time: datetime.datetime | None = None
-    retry: RetryPolicy | None = None
+    retry: Retry | None = None
     documents_per_range: int = DOCUMENTS_PER_RANGE
     bytes_scanned = 0  # Firestore is billed by documents
 

@@ -13,7 +13,7 @@ from transforms.bigquery.rows import RowEncoder, insert_id
 from transforms.bigquery.schema import Column
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.errors import JobError
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
 pytestmark = pytest.mark.emulator
 
@@ -100,7 +100,7 @@ def test_bad_rows_are_rejected_with_the_column_and_good_ones_land(
         {"id": "fine", "age": 8},
         {"id": "worst", "details": "no json"},
     ]
-    inserter = RowInserter(people, retry=RetryPolicy(max_attempts=2, initial_s=0.0))
+    inserter = RowInserter(people, retry=Retry(max_attempts=2, initial_s=0.0))
     result = inserter.insert(rows, [str(n) for n in range(len(rows))])
     assert result.accepted == 2
     assert result.rejected[:2] == (
@@ -124,7 +124,7 @@ def test_rows_sent_again_under_the_same_insert_ids_are_there_once(
 
 
 def test_a_missing_table_stops_the_job(target: BigQueryTarget) -> None:
-    inserter = RowInserter(target, missing_table_retry=RetryPolicy(max_attempts=1))
+    inserter = RowInserter(target, missing_table_retry=Retry(max_attempts=1))
     with pytest.raises(JobError, match=f"BigQuery table {target.id}: Not found: Table .* To fix it: check project"):
         inserter.insert([{"id": "x"}], ["1"])
 

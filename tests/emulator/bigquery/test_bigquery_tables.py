@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from tests.support.clocks import no_waiting
 from transforms.bigquery.inserter import RowInserter
 from transforms.bigquery.rows import RowEncoder
 from transforms.bigquery.schema import Column, TableOptions
 from transforms.bigquery.tables import BigQueryTarget, Ensured, Patience, ensure_latest_view, ensure_table
 from transforms.errors import JobError, TransientError
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
 pytestmark = pytest.mark.emulator
 
@@ -139,11 +140,10 @@ def test_a_service_that_does_not_answer_is_waited_for_and_no_job_error(
     people_columns: tuple[Column, ...], layout: TableOptions
 ) -> None:
     delays_s: list[float] = []
+    retry = Retry(3, 2.0, clock=no_waiting(slept=delays_s, chance=0.5))
     nobody = BigQueryTarget("demo-x", "d", "t", "http://127.0.0.1:9")  # the discard port, where nothing listens
     with pytest.raises(TransientError, match=r"BigQuery table demo-x.d.t: no answer from BigQuery \(ConnectionError\)"):
-        ensure_table(
-            nobody, people_columns, layout, patience=Patience(RetryPolicy(3, 2.0), delays_s.append, lambda: 0.5)
-        )
+        ensure_table(nobody, people_columns, layout, patience=Patience(retry))
     assert delays_s == [1.0, 2.0]
 
 

@@ -14,7 +14,7 @@ from transforms.bigquery.storage_target import StorageTarget
 from transforms.bigquery.storage_write import StorageWriter
 from transforms.bigquery.tables import BigQueryTarget, ensure_table
 from transforms.errors import JobError
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
 pytestmark = pytest.mark.emulator
 
@@ -22,7 +22,7 @@ UTC = datetime.timezone.utc
 MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
 NAMED = "id STRING, name STRING NOT NULL"
 NAMED_COLUMNS = (Column("id", "STRING"), Column("name", "STRING", "REQUIRED"))
-NO_RETRY = RetryPolicy(max_attempts=1)
+NO_RETRY = Retry(max_attempts=1)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.clocks import no_waiting
 from tests.support.scripted_firestore_reads import oracle_key
 from transforms.errors import JobError
 from transforms.firestore import messages
@@ -23,6 +24,7 @@ from transforms.firestore.read_plan import RangePlanner
 from transforms.firestore.read_time import JOB_START, fix_read_time
 from transforms.firestore.reader import count, read, read_paths
 from transforms.firestore.values import GeoPoint, Reference, Vector, serialised_fields
+from transforms.retry import Retry
 
 pytestmark = pytest.mark.emulator
 UTC = datetime.timezone.utc
@@ -152,7 +154,7 @@ def test_a_query_gives_its_documents_in_its_order(target, name):
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_stream_that_breaks_after_every_document_gives_the_same(target, name):
     query, expected = SCENARIOS[name]
-    found = list(read(CuttingClient(target.connect(), 1), query, sleep=lambda seconds: None))
+    found = list(read(CuttingClient(target.connect(), 1), query, retry=Retry(clock=no_waiting())))
     assert paths(found) == expected
 
 

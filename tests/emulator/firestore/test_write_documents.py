@@ -37,7 +37,7 @@ from transforms.firestore.values import GeoPoint, Reference, Vector
 from transforms.firestore.write import CommitToFirestore, WriteToFirestore
 from transforms.firestore.writer import Writer
 from transforms.firestore.written import WrittenDocument
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
 pytestmark = pytest.mark.emulator
 
@@ -51,7 +51,7 @@ def write_all(target, operations, *, atomic=False, max_request_bytes=3_500_000, 
     """What became of the operations, or groups, in their order."""
     sender = (CommitSender if atomic else BatchWriteSender)(target.connect())
     limits = RequestLimits(max_request_bytes=max_request_bytes, **limits)
-    writer = Writer(target.connect(), Outbox(sender, limits, RetryPolicy(), QualityOfService()), atomic=atomic)
+    writer = Writer(target.connect(), Outbox(sender, limits, Retry(), QualityOfService()), atomic=atomic)
     for position, operation in enumerate(operations):
         writer.put(position, operation)
     writer.flush()

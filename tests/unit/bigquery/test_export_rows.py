@@ -18,7 +18,7 @@ from transforms.firestore.collection_patterns import CollectionPattern
 from transforms.firestore.documents import Document
 from transforms.firestore.values import encode_fields
 from transforms.ledger.entry import LedgerEntry
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
 MOMENT = datetime.datetime(2026, 1, 2, tzinfo=datetime.timezone.utc)
 DATABASE = FirestoreTarget("demo-x", emulator_host="127.0.0.1:1")
@@ -53,7 +53,7 @@ def writer(service):
             "run",
             MOMENT,
         )
-        ledger = LedgerEntry(DATABASE, "job", 1, RetryPolicy())
+        ledger = LedgerEntry(DATABASE, "job", 1, Retry())
         return RowWriter(RowsPlan(target, MOMENT, method, ledger), columns)
 
     return make

@@ -10,6 +10,7 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
+from tests.support.clocks import no_waiting
 from transforms.batch import Batch, BatchOutcome, DeadLetter, Record
 from transforms.bigquery.encode import EncodeRows
 from transforms.bigquery.insert import InsertRows, insert
@@ -18,7 +19,7 @@ from transforms.bigquery.rows import RowEncoder
 from transforms.bigquery.schema import Column
 from transforms.errors import JobError
 from transforms.records.table import meta_columns
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 from transforms.upsert.entries import Written
 
 MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
@@ -46,8 +47,8 @@ def batch_of(*entries: Written, batch_id: str = "batch-1") -> Batch[Written]:
 
 
 def inserted(service: Any, batch: Batch[Written]) -> Batch[Written]:
-    patience = RetryPolicy(max_attempts=2, initial_s=1.0, max_s=1.0)
-    inserter = RowInserter(service.target, retry=patience, sleep=lambda _: None, random=lambda: 0.5)
+    patience = Retry(max_attempts=2, initial_s=1.0, max_s=1.0, clock=no_waiting(chance=0.5))
+    inserter = RowInserter(service.target, retry=patience)
     return insert(batch, ENCODER, inserter)
 
 

@@ -28,7 +28,7 @@ from transforms.firestore.ranges import NameRange
 from transforms.firestore.values import encode_fields
 from transforms.ledger.entry import LedgerEntry
 from transforms.records.table import table_columns, table_options
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 from transforms.upsert.entries import Written
 from transforms.verify.comparison import Compared
 from transforms.verify.parts import Parts
@@ -115,7 +115,7 @@ def test_a_row_of_a_record_is_sent_under_the_id_of_key_content_and_batch(service
 def test_a_row_of_a_document_is_sent_under_the_id_of_name_version_and_batch(service):
     """The rows that only name a document have none of a version."""
     target = dataclasses.replace(TARGET, table=service.target, layout=BOTH, write=APPEND)
-    rows = RowsPlan(target, NOON, INSERT_ROWS, LedgerEntry(DATABASE, "export-1", 2, RetryPolicy()))
+    rows = RowsPlan(target, NOON, INSERT_ROWS, LedgerEntry(DATABASE, "export-1", 2, Retry()))
     writer = RowWriter(rows, fixed_columns(("user",)))
     message = messages.Document(name=DATABASE.document_name("users/ada/posts/p1"))
     encode_fields({"n": 1}, message.fields)

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from tests.support.clocks import no_waiting
 from transforms.bigquery.queries import execute, query
 from transforms.bigquery.tables import Patience
 from transforms.errors import JobError, TransientError
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
 FIELDS = [{"name": "n", "type": "INTEGER", "mode": "NULLABLE"}]
 ANSWER = {"jobComplete": True, "totalRows": "1", "schema": {"fields": FIELDS}, "rows": [{"f": [{"v": "7"}]}]}
@@ -29,7 +30,7 @@ def pauses() -> list[float]:
 
 @pytest.fixture
 def patience(pauses: list[float]) -> Patience:
-    return Patience(RetryPolicy(max_attempts=3), sleep=pauses.append, random=lambda: 0.0)
+    return Patience(Retry(max_attempts=3, clock=no_waiting(slept=pauses)))
 
 
 def test_a_lost_answer_asks_about_the_same_job_and_starts_no_second_one(

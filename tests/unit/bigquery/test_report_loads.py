@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.support.clocks import no_waiting
 from transforms.bigquery.tables import Patience
 from transforms.firestore.ranges import NameRange
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 from transforms.verify.comparison import Compared
 from transforms.verify.parts import Parts
 from transforms.verify.reports import Report
@@ -35,7 +36,8 @@ def test_a_load_that_failed_in_passing_is_begun_under_another_name_and_one_that_
         write(json.dumps({"key": "ada", "difference": "MISSING_LEFT"}))
     parts.write_found("range-00000", Compared(differing={"MISSING_LEFT": 1}))
     pauses: list[float] = []
-    report = Report(parts, MOMENT, table=service.target, patience=Patience(RetryPolicy(max_attempts=3), pauses.append))
+    retry = Retry(max_attempts=3, clock=no_waiting(slept=pauses))
+    report = Report(parts, MOMENT, table=service.target, patience=Patience(retry))
     failed = load_job(errorResult={"reason": "backendError", "message": "try again"})
     taken = bigquery_error(409, "duplicate", "Already Exists: Job")
     service.script = [failed, taken, (200, DATASET), failed, load_job()]

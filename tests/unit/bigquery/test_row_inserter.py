@@ -9,7 +9,7 @@ import pytest
 from transforms.bigquery.inserter import InsertResult, Rejected, RowInserter
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.errors import JobError, TransientError
-from transforms.retry import RetryPolicy
+from transforms.retry import Clock, Retry
 
 
 class Sleeper:
@@ -35,10 +35,8 @@ def inserter(service: Any, sleeper: Sleeper) -> RowInserter:
 def inserter_for(target: BigQueryTarget, sleeper: Sleeper, **options: Any) -> RowInserter:
     return RowInserter(
         target,
-        retry=RetryPolicy(max_attempts=4, initial_s=1.0, max_s=30.0),
-        missing_table_retry=RetryPolicy(max_attempts=3, initial_s=10.0, max_s=30.0),
-        sleep=sleeper,
-        random=lambda: 0.5,
+        retry=Retry(max_attempts=4, initial_s=1.0, max_s=30.0, clock=Clock(sleep=sleeper, random=lambda: 0.5)),
+        missing_table_retry=Retry(max_attempts=3, initial_s=10.0, max_s=30.0),
         **options,
     )
 

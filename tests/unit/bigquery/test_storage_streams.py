@@ -7,13 +7,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.support.clocks import no_waiting
 from tests.support.scripted_storage_write import Appended, Cut, ScriptedStorageWrite, refusal, row_errors
 from transforms.bigquery.inserter import InsertResult, Rejected
 from transforms.bigquery.schema import Column
 from transforms.bigquery.storage_streams import StreamPosition
 from transforms.bigquery.storage_write import StorageWriter
 from transforms.errors import JobError, TransientError
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
 COLUMNS = (Column("id", "STRING"), Column("n", "INT64"))
 TABLE = "projects/demo-script/datasets/people/tables/candidates"
@@ -46,8 +47,9 @@ class Batch:
         self.ledger = Ledger(self.with_writer(lambda writer: writer.begin_stream()), service)
 
     def with_writer(self, work: Callable[[StorageWriter], Any], **options: Any) -> Any:
-        options = {"max_rows": 2, "retry": RetryPolicy(max_attempts=3)} | options
-        writer = StorageWriter(self.service.target, COLUMNS, **options, sleep=self.naps.append, random=lambda: 1.0)
+        retry = Retry(max_attempts=3, clock=no_waiting(slept=self.naps, chance=1.0))
+        options = {"max_rows": 2, "retry": retry} | options
+        writer = StorageWriter(self.service.target, COLUMNS, **options)
         try:
             return work(writer)
         finally:

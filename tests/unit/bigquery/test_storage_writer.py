@@ -1,17 +1,19 @@
 """StorageWriter on a table's default stream."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from tests.support.clocks import no_waiting
 from tests.support.scripted_storage_write import Appended, Cut, ScriptedStorageWrite, refusal, row_errors
 from transforms.bigquery.inserter import Rejected
 from transforms.bigquery.schema import Column
 from transforms.bigquery.storage_target import AppendRowsResponse
 from transforms.bigquery.storage_write import StorageWriter
 from transforms.errors import JobError, TransientError
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
 COLUMNS = (Column("id", "STRING"), Column("n", "INT64"), Column("text", "STRING"))
 
@@ -33,8 +35,9 @@ def writer_of(naps: list[float]) -> Iterator[Callable[..., StorageWriter]]:
     writers = []
 
     def make(service: ScriptedStorageWrite, **settings: Any) -> StorageWriter:
-        settings = {"retry": RetryPolicy(max_attempts=4), "lag_retry": RetryPolicy(3, 2.0, 60.0)} | settings
-        writers.append(StorageWriter(service.target, COLUMNS, **settings, sleep=naps.append, random=lambda: 1.0))
+        settings = {"retry": Retry(max_attempts=4), "lag_retry": Retry(3, 2.0, 60.0)} | settings
+        settings["retry"] = replace(settings["retry"], clock=no_waiting(slept=naps, chance=1.0))
+        writers.append(StorageWriter(service.target, COLUMNS, **settings))
         return writers[-1]
 
     yield make
@@ -173,7 +176,7 @@ def test_a_failure_that_does_not_pass_is_given_up(
 
 def test_a_request_without_an_answer_is_given_up_in_time(writer_of: Callable[..., StorageWriter]) -> None:
     with ScriptedStorageWrite() as silent:
-        writer = writer_of(silent, timeout_s=0.05, retry=RetryPolicy(max_attempts=1))
+        writer = writer_of(silent, timeout_s=0.05, retry=Retry(max_attempts=1))
         silent.hold.clear()
         with pytest.raises(TransientError, match=r"no answer within 0\.05 s; gave up after 1 attempts$"):
             insert(writer, "a")

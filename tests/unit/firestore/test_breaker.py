@@ -26,16 +26,16 @@ def test_a_few_failures_are_no_outage_however_far_apart(clock):
     breaker.failed("UNAVAILABLE")
     clock.time_s += 1000
     breaker.failed("UNAVAILABLE")
-    assert not breaker.is_open
+    assert not breaker.is_down()
 
 
 def test_many_in_a_row_are_one_until_something_succeeds(clock):
     breaker = CircuitBreaker("Firestore", 300, clock.now)
     for _ in range(5):
         breaker.failed("UNAVAILABLE")
-    assert breaker.is_open
+    assert breaker.is_down()
     breaker.succeeded()
-    assert not breaker.is_open
+    assert not breaker.is_down()
 
 
 def test_an_outage_that_lasts_too_long_stops_the_job_and_says_what_to_do(clock):
@@ -56,7 +56,7 @@ def test_a_success_starts_the_clock_anew(clock):
     for _ in range(5):
         clock.time_s += 50
         breaker.failed("UNAVAILABLE")
-    assert breaker.is_open
+    assert breaker.is_down()
 
 
 def test_a_negative_bound_is_refused():

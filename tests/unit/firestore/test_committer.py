@@ -9,9 +9,9 @@ from transforms.errors import JobError, TransientError
 from transforms.firestore import messages
 from transforms.firestore.committer import AtomicGroup, CommitLimits, Committer, Landed, Refused
 from transforms.firestore.values import serialised_fields
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
-FAST = RetryPolicy(max_attempts=3, initial_s=0)
+FAST = Retry(max_attempts=3, initial_s=0)
 
 
 def group(server, *keys, size=0):
@@ -21,7 +21,7 @@ def group(server, *keys, size=0):
 
 
 def committer(server, retry=FAST, **limits):
-    return Committer(server.target.connect(), CommitLimits(**limits), retry, sleep=lambda _: None, random=lambda: 0.0)
+    return Committer(server.target.connect(), CommitLimits(**limits), retry)
 
 
 def keys_of(request):

@@ -4,15 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.clocks import no_waiting
 from tests.support.scripted_firestore import Refusal, ScriptedFirestore
 from transforms.errors import JobError, TransientError
 from transforms.firestore import messages
 from transforms.firestore.client import FirestoreTarget, RpcError
 from transforms.firestore.fetch import fetch_all
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
 CLIENT = FirestoreTarget("demo-fetch", emulator_host="127.0.0.1:1").connect()
-POLICY = RetryPolicy(max_attempts=4, initial_s=1)
 
 
 class Streams:
@@ -29,7 +29,8 @@ class Streams:
             raise RpcError(self.code, "the stream broke")
 
     def fetch(self):
-        return fetch_all(CLIENT, self.open, POLICY, sleep=self.slept_s.append, random=lambda: 0.5)
+        retry = Retry(max_attempts=4, initial_s=1, clock=no_waiting(slept=self.slept_s, chance=0.5))
+        return fetch_all(CLIENT, self.open, retry)
 
 
 @given(messages=st.lists(st.integers()), breaks=st.lists(st.integers(0, 20), max_size=3))
@@ -75,6 +76,6 @@ def test_a_query_that_fails_in_passing_is_sent_again():
         client, parent = server.target.connect(), f"{server.target.name}/documents"
         names = [server.target.document_name(f"people/{key}") for key in "abc"]
         client.commit([messages.update(messages.document(name)) for name in names], 10).result()
-        answers = fetch_all(client, lambda: client.run_query(parent, query, 10), RetryPolicy(2, 0))
+        answers = fetch_all(client, lambda: client.run_query(parent, query, 10), Retry(2, 0))
     assert [answer.document.name for answer in answers] == names
     assert len(server.reads) == 2

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transforms import retry
 from transforms.firestore.qos import (
     OFF,
     RAMP_UP_FACTOR,
@@ -39,7 +40,7 @@ def never_held():
 
 
 def qos(clock, random=never_held, **settings):
-    return QualityOfService(QosSettings(**settings), now=clock, sleep=clock.sleep, random=random)
+    return QualityOfService(QosSettings(**settings), retry.Clock(monotonic=clock, sleep=clock.sleep, random=random))
 
 
 def budget_until(elapsed_s, parallelism, most):
@@ -117,7 +118,7 @@ def test_a_group_larger_than_the_budget_is_sent_once_what_came_before_is_paid_an
 @pytest.mark.parametrize("settings", [OFF, QosSettings(max_writes_per_s=0)])
 def test_off_is_off(settings):
     clock = Clock()
-    pace = QualityOfService(settings, now=clock, sleep=clock.sleep, random=lambda: 0.0)
+    pace = QualityOfService(settings, retry.Clock(monotonic=clock, sleep=clock.sleep, random=lambda: 0.0))
     for _ in range(100):
         assert pace.batch_size() == 500
         assert pace.admit(500) == 0

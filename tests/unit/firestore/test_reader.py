@@ -1,11 +1,13 @@
 """Reading goes on where a stream was cut: whatever the cuts, every document comes once and in order."""
 
 import datetime
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.clocks import no_waiting
 from tests.support.scripted_firestore import Refusal
 from tests.support.scripted_firestore_reads import ScriptedReads, oracle_key
 from transforms.errors import JobError, OutageError, TransientError
@@ -13,9 +15,9 @@ from transforms.firestore import messages
 from transforms.firestore.query import Query
 from transforms.firestore.ranges import EVERY_NAME, Bound, NameRange
 from transforms.firestore.reader import count, read, read_paths
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
-POLICY = RetryPolicy(max_attempts=4, initial_s=1)
+POLICY = Retry(max_attempts=4, initial_s=1, clock=no_waiting(chance=0.5))
 CUTS = st.lists(st.integers(0, 6), max_size=3)
 PEOPLE = {f"users/u{n:02d}": {"age": n % 4, "city": "ABC"[n % 3], "n": n} for n in range(23)}
 POSTS = {f"users/u{n:02d}/posts/{k}": {"likes": n * k} for n in range(0, 9, 2) for k in range(3)}
@@ -44,7 +46,7 @@ def refuse(code, message):
 
 def reading(server, query, span=EVERY_NAME, cuts=(), **more):
     server.cuts = list(cuts)
-    more = {"retry": POLICY, "sleep": lambda seconds: None, "random": lambda: 0.5, **more}
+    more = {"retry": POLICY, **more}
     return list(read(server.target.connect(), query, span, **more))
 
 
@@ -117,7 +119,9 @@ def test_every_request_reads_the_same_moment(server):
 
 def test_waits_grow_while_nothing_comes_and_begin_anew_with_the_next_document(server):
     slept_s = []
-    reading(server, Query("users"), cuts=[0, 0, 3, 0], sleep=slept_s.append)
+    reading(
+        server, Query("users"), cuts=[0, 0, 3, 0], retry=replace(POLICY, clock=no_waiting(slept=slept_s, chance=0.5))
+    )
     assert slept_s == [0.5, 1.0, 0.5, 1.0]
 
 
@@ -185,9 +189,7 @@ def test_a_read_time_that_expires_while_reading_stops_the_read(server):
 def test_however_a_lookup_is_cut_every_path_is_answered_once(wanted, cuts, database):
     database.on_read = lambda request: None
     database.cuts = list(cuts)
-    found = list(
-        read_paths(database.target.connect(), wanted, retry=POLICY, sleep=lambda seconds: None, random=lambda: 0.5)
-    )
+    found = list(read_paths(database.target.connect(), wanted, retry=POLICY))
     assert sorted(paths(found)) == sorted(set(wanted))
     assert {document.path for document in found if document.exists} == set(wanted) & set(PEOPLE)
 
@@ -200,14 +202,14 @@ def test_many_paths_are_asked_for_a_hundred_at_a_time(server):
 
 def test_only_what_is_missing_is_asked_for_again(server):
     server.cuts = [2]
-    list(read_paths(server.target.connect(), ["users/u00", "users/u01", "users/u02"], sleep=lambda seconds: None))
+    list(read_paths(server.target.connect(), ["users/u00", "users/u01", "users/u02"], retry=POLICY))
     assert [len(request.documents) for request in server.requests] == [3, 1]
 
 
 def test_a_lookup_without_answers_is_given_up(server):
     server.cuts = [0] * 9
     with pytest.raises(TransientError, match="sent no document in 4 attempts"):
-        list(read_paths(server.target.connect(), ["users/u00"], retry=POLICY, sleep=lambda seconds: None))
+        list(read_paths(server.target.connect(), ["users/u00"], retry=POLICY))
 
 
 @pytest.mark.parametrize(
@@ -229,4 +231,4 @@ def test_a_count_that_is_refused_says_what_to_do(server):
 
 def test_an_outage_that_no_request_survives_stops_the_job_and_not_only_the_bundle(server):
     with pytest.raises(OutageError, match="has not answered for"):
-        reading(server, Query("users"), cuts=[0] * 20, retry=RetryPolicy(max_attempts=8, initial_s=0))
+        reading(server, Query("users"), cuts=[0] * 20, retry=Retry(max_attempts=8, initial_s=0))

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.clocks import no_waiting
 from tests.support.scripted_firestore import Refusal, ScriptedFirestore, written_name
 from transforms.errors import JobError, TransientError
 from transforms.firestore import messages
@@ -16,10 +17,10 @@ from transforms.firestore.packing import AtomicGroup, RequestLimits
 from transforms.firestore.qos import QosSettings, QualityOfService
 from transforms.firestore.senders import BatchWriteSender, CommitSender
 from transforms.firestore.values import serialised_fields
-from transforms.retry import RetryPolicy
+from transforms.retry import Clock, Retry
 
 TRANSIENT = ["UNAVAILABLE", "DEADLINE_EXCEEDED", "ABORTED", "RESOURCE_EXHAUSTED", "INTERNAL", "UNKNOWN"]
-FAST = RetryPolicy(max_attempts=3, initial_s=0)
+FAST = Retry(max_attempts=3, initial_s=0, clock=no_waiting())
 
 
 def group(server, key, value=0, *, moots_earlier=False, size=0):
@@ -36,8 +37,6 @@ def outbox(server, sender=BatchWriteSender, *, retry=FAST, qos=None, guarded=Fal
         qos or QualityOfService(),
         guarded=guarded,
         collapse=collapse,
-        sleep=lambda _: None,
-        random=lambda: 0.0,
     )
 
 
@@ -186,7 +185,7 @@ def test_for_the_committer_contention_that_does_not_end_is_transient():
         raise Refusal("ABORTED", "Too much contention on these documents. Please try again.")
 
     with ScriptedFirestore(on_commit=contended) as server:
-        committer = Committer(server.target.connect(), retry=FAST, sleep=lambda _: None)
+        committer = Committer(server.target.connect(), retry=FAST)
         with pytest.raises(TransientError, match=r"did not take a Commit in \d attempts; .* ABORTED: Too much"):
             committer.commit([group(server, 0)])
 
@@ -196,7 +195,7 @@ def test_a_guarded_commit_that_met_a_conflict_hands_all_its_groups_back_without_
         raise Refusal("FAILED_PRECONDITION", "the stored version does not match the required base version")
 
     with ScriptedFirestore(on_commit=conflict) as server:
-        committer = Committer(server.target.connect(), retry=FAST, sleep=lambda _: None)
+        committer = Committer(server.target.connect(), retry=FAST)
         outcomes = committer.commit((group(server, n) for n in range(12)), guarded=True).outcomes
     assert {type(outcome) for outcome in outcomes} == {Conflicted}
     assert len(server.commits) == 1
@@ -267,7 +266,7 @@ def test_whatever_fails_everything_is_accounted_for_and_nothing_acknowledged_is_
             raise Refusal(chance.choice([*TRANSIENT, "INVALID_ARGUMENT"]), "later")
 
     with ScriptedFirestore(on_write=anything, on_batch_write=fail_sometimes) as server:
-        box = outbox(server, retry=RetryPolicy(100, 0), collapse=collapse, max_writes=5)
+        box = outbox(server, retry=Retry(100, 0), collapse=collapse, max_writes=5)
         for item, key in enumerate(keys):
             box.put(item, group(server, key, item, moots_earlier=item % 3 == 0))
         box.flush()
@@ -300,10 +299,8 @@ def test_an_attempt_that_waits_for_its_time_holds_back_nothing_but_itself():
         box = Outbox(
             BatchWriteSender(server.target.connect()),
             RequestLimits(max_writes=1, max_in_flight=2),
-            RetryPolicy(initial_s=60, max_s=60),
+            Retry(initial_s=60, max_s=60, clock=no_waiting(slept=slept, chance=0.5)),
             QualityOfService(),
-            sleep=slept.append,
-            random=lambda: 0.5,
         )
         send(box, ((n, group(server, n, n)) for n in range(6)))
     sent = [value_of(request.writes[0]) for request in server.batch_writes]
@@ -317,7 +314,9 @@ def test_requests_are_as_large_and_as_frequent_as_the_budget_allows():
     def sleep(seconds):
         now[0] += seconds
 
-    qos = QualityOfService(QosSettings(max_writes_per_s=10), now=lambda: now[0], sleep=sleep, random=lambda: 1.0)
+    qos = QualityOfService(
+        QosSettings(max_writes_per_s=10), Clock(monotonic=lambda: now[0], sleep=sleep, random=lambda: 1.0)
+    )
     with ScriptedFirestore() as server:
         box = outbox(server, qos=qos)
         send(box, ((n, group(server, n)) for n in range(45)))
@@ -335,8 +334,8 @@ def test_an_overloaded_service_is_asked_less_often():
         if earlier < 10:
             raise Refusal("RESOURCE_EXHAUSTED", "quota exceeded")
 
-    qos = QualityOfService(QosSettings(), now=lambda: now[0], sleep=sleep, random=lambda: 0.5)
+    qos = QualityOfService(QosSettings(), Clock(monotonic=lambda: now[0], sleep=sleep, random=lambda: 0.5))
     with ScriptedFirestore(on_batch_write=overloaded) as server:
-        box = outbox(server, qos=qos, retry=RetryPolicy(20, 0))
+        box = outbox(server, qos=qos, retry=Retry(20, 0))
         send(box, [(0, group(server, 0))])
     assert box.throttled_s > 10

@@ -17,10 +17,10 @@ from transforms.firestore.document_ids import document_id
 from transforms.firestore.operations import Create, Delete, Increment, Merge, Set, Update
 from transforms.firestore.write import CommitToFirestore, WriteToFirestore
 from transforms.firestore.written import FailedWrite, WrittenDocument
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 from transforms.runtime.parallelism import declared_parallelism
 
-FAST = RetryPolicy(max_attempts=3, initial_s=0)
+FAST = Retry(max_attempts=3, initial_s=0)
 
 
 def pipeline(*flags):

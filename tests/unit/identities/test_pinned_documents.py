@@ -23,7 +23,7 @@ from transforms.ledger.moments import moment_of_run
 from transforms.ledger.results import write_results
 from transforms.ledger.runs import COMPLETED, JobDescription, Owner
 from transforms.records.canonical import canonical
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 from transforms.upsert.entries import Flat
 from transforms.upsert.pairs import PairLayout, meta_of, pair
 from transforms.upsert.records import content_hash
@@ -33,7 +33,7 @@ from transforms.verify.differences import Difference
 from transforms.verify.entries import Entry
 from transforms.verify.parts import Parts
 
-RETRY = RetryPolicy(max_attempts=1)
+RETRY = Retry(max_attempts=1)
 PEOPLE = (
     b'{"candidate_id": "ada", "name": "Ada Lovelace", "career_trajectory": {"years_experience": 7}}\n'
     b'{"candidate_id": \n'

@@ -6,20 +6,22 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
+from tests.support.clocks import no_waiting
 from tests.support.scripted_firestore import Refusal, ScriptedFirestore
 from transforms.errors import JobError, TransientError, UsageError
 from transforms.firestore import messages
 from transforms.firestore.values import serialised_fields
 from transforms.ledger.job_ledger import COMPLETED, JobDescription, JobLedger, Owner
 from transforms.ledger.runs import rows_known_after
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 from transforms.upsert.versions import ALL_ROWS, NO_ROWS, OWN_ROWS
 
 JOB = JobDescription("ingest", "ingest-1", {}, "input", "spec")
-AT_ONCE = RetryPolicy(max_attempts=3, initial_s=0, max_s=0)
+AT_ONCE = Retry(max_attempts=3, initial_s=0, max_s=0)
 CONTENTION = Refusal("ABORTED", "Too much contention on these documents. Please try again.")
 
 
@@ -34,7 +36,7 @@ def at(ordinals, refusal):
 
 
 def opened(server, owner=None, now=time.time):
-    ledger = JobLedger(server.target.connect(), "ingest-1", AT_ONCE, now)
+    ledger = JobLedger(server.target.connect(), "ingest-1", replace(AT_ONCE, clock=no_waiting(now)))
     return ledger.open(JOB, owner or Owner())
 
 

@@ -14,9 +14,9 @@ from transforms.errors import JobError, TransientError
 from transforms.firestore.client import FirestoreTarget
 from transforms.ledger.job_ledger import COUNTS, JobLedger
 from transforms.ledger.totals import Totals, add_up, read_totals
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 
-AT_ONCE = RetryPolicy(max_attempts=3, initial_s=0, max_s=0)
+AT_ONCE = Retry(max_attempts=3, initial_s=0, max_s=0)
 NO_INDEX = Refusal("FAILED_PRECONDITION", "The query requires an index. You can create it here: https://…")
 DENIED = Refusal("PERMISSION_DENIED", "Missing or insufficient permissions.")
 DOWN = Refusal("UNAVAILABLE", "the service is down")

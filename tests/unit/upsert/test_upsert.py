@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.clocks import no_waiting
 from tests.support.scripted_firestore import PROJECT, Refusal, ScriptedFirestore
 from transforms.batch import Batch, Record
 from transforms.errors import JobError
@@ -13,7 +14,7 @@ from transforms.firestore import messages
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.committer import CommitLimits
 from transforms.firestore.values import decode_fields, serialised_fields
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 from transforms.upsert.entries import Flat
 from transforms.upsert.pairs import PairLayout, meta_of, pair
 from transforms.upsert.upserter import Upserter, read_stored, supersede
@@ -52,10 +53,7 @@ def write(server, *entries, mode=VERSIONED, unchanged=0, **options):
         layout(mode, server.target),
         RUN,
         CommitLimits(),
-        RetryPolicy(3, 0),
-        now=MOMENT.timestamp,
-        sleep=lambda _: None,
-        random=lambda: 0.0,
+        Retry(3, 0, clock=no_waiting(MOMENT.timestamp)),
         **options,
     )
     return upserter.upsert(Batch("b-0", "in.jsonl", len(entries) + unchanged, tuple(entries), unchanged=unchanged))
@@ -74,7 +72,7 @@ def test_a_batch_of_long_ids_is_read_in_requests_that_the_service_takes():
     keys = [f"{n:04}-{'é' * 740}" for n in range(1_500)]
     with ScriptedFirestore(on_read=refuse_large) as server:
         write(server, flat(keys[0]), flat(keys[-1]))
-        found = read_stored(server.target.connect(), layout(target=server.target), keys, RetryPolicy(1))
+        found = read_stored(server.target.connect(), layout(target=server.target), keys, Retry(1))
         assert found.keys() == {keys[0], keys[-1]}
         assert len(server.reads) == 2
 

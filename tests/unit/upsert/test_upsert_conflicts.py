@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.clocks import no_waiting
 from tests.support.scripted_firestore import PROJECT, Refusal, ScriptedFirestore
 from transforms.batch import Batch, Record
 from transforms.errors import TransientError
@@ -16,7 +17,7 @@ from transforms.firestore import messages
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.committer import CommitLimits
 from transforms.firestore.values import decode_fields, serialised_fields
-from transforms.retry import RetryPolicy
+from transforms.retry import Retry
 from transforms.upsert.entries import Flat
 from transforms.upsert.pairs import PairLayout
 from transforms.upsert.upserter import Upserter
@@ -54,10 +55,7 @@ def upsert(server, *entries, mode=VERSIONED, keep_versions=0, batch_id="b-0", yi
         layout,
         dataclasses.replace(RUN, yields=yields),
         CommitLimits(**limits),
-        RetryPolicy(max_attempts=4, initial_s=0),
-        now=MOMENT.timestamp,
-        sleep=lambda _: None,
-        random=lambda: 0.0,
+        Retry(max_attempts=4, initial_s=0, clock=no_waiting(MOMENT.timestamp)),
     )
     return upserter.upsert(Batch(batch_id, "in.jsonl", len(entries), tuple(entries)))
 
