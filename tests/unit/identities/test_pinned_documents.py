@@ -3,10 +3,12 @@
 import datetime
 import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 
 from pipeline.__main__ import main
+from tests.support.clocks import no_waiting
 from tests.support.identities import NOON, as_json, documents_after, files_below, pinned
 from tests.support.scripted_firestore import PROJECT, ScriptedFirestore
 from tests.support.stored import stored_document
@@ -157,7 +159,7 @@ def server():
 
 
 def ledger_of(server):
-    return JobLedger(server.target.connect(), "ingest-1", RETRY, NOON.timestamp)
+    return JobLedger(server.target.connect(), "ingest-1", replace(RETRY, clock=no_waiting(NOON.timestamp)))
 
 
 def ledger_documents(server):
