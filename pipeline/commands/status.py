@@ -15,22 +15,18 @@ import datetime
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
-from pipeline.present.progress import Pace, duration, live_line, pace, progress_line
+from pipeline.present.progress import live_line, progress_line
+from pipeline.present.status import Status, recent_table
 from pipeline.present.summary import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
+from pipeline.present.terminal import Console, say, show, standard_output
 from pipeline.run.flags import flag_names, option, parse, refuse_unknown
 from pipeline.targets import firestore_target
 from transforms.errors import UsageError
 from transforms.firestore.client import DEFAULT_DATABASE, FirestoreClient
 from transforms.ledger.job_ledger import COMPLETED, FAILED, INTERRUPTED, RUNNING
-from transforms.ledger.jobs import Job, read_job, recent_jobs
-from transforms.ledger.runs import listing
+from transforms.ledger.jobs import read_job, recent_jobs
 from transforms.ledger.totals import Totals, read_totals
 
 NAME = "status"
@@ -44,7 +40,6 @@ EXAMPLE = """\
 _SHOWN_JOBS = 20
 _POLL_INTERVAL_S = 2.0
 _EXIT_CODES = {COMPLETED: EXIT_OK, FAILED: EXIT_FAILED, INTERRUPTED: EXIT_INTERRUPTED}
-_RECORDS = ("read", "written", "unchanged", "superseded")
 
 
 @dataclass(frozen=True)
@@ -60,112 +55,6 @@ class Config:
         None, group="Firestore", metavar="PROJECT", help="Google Cloud project; GOOGLE_CLOUD_PROJECT when absent"
     )
     database: str = option(DEFAULT_DATABASE, group="Firestore", metavar="DATABASE", help="Firestore database")
-
-
-@dataclass(frozen=True)
-class Status:
-    """A job as it is at one moment."""
-
-    job: Job
-    totals: Totals
-    moment: datetime.datetime
-    project: str
-
-    @property
-    def state(self) -> str:
-        """Its state, as whoever looks now has to take it."""
-        return self.job.state_at(self.moment, self._last_completed_at)
-
-    @property
-    def heard_of_at(self) -> datetime.datetime:
-        """When its owner gave its last sign of life."""
-        return self.job.heard_of_at(self._last_completed_at)
-
-    @property
-    def _last_completed_at(self) -> datetime.datetime | None:
-        return self.totals.recent[0].at if self.totals.recent else None
-
-    @property
-    def elapsed_s(self) -> float:
-        """How long the run took so far: up to its end, or up to when its owner was heard of last."""
-        end = self.moment if self.state == RUNNING else self.job.finished_at or self.heard_of_at
-        return max(0.0, (end - self.job.started_at).total_seconds())
-
-    @property
-    def pace(self) -> Pace:
-        """How fast it goes; of a run that has ended, how fast it went."""
-        if self.state == RUNNING:
-            return pace(self.totals, self.job.bytes_total, self.job.owned_since, self.moment)
-        if self.state == COMPLETED:
-            return Pace(self.totals.read / self.elapsed_s if self.elapsed_s else None, share=1.0)
-        return Pace(share=pace(self.totals, self.job.bytes_total, self.moment, self.moment).share)
-
-    def as_dict(self) -> dict[str, Any]:
-        """For a program; times are ISO 8601 in UTC."""
-        job, totals, at = self.job, self.totals, self.pace
-        return {
-            "job_id": job.job_id,
-            "job": job.job,
-            "state": self.state,
-            "attempt": job.attempt,
-            "owner": asdict(job.owner),
-            "started_at": job.started_at.isoformat(),
-            "heartbeat_at": job.heartbeat_at.isoformat(),
-            "heard_of_at": self.heard_of_at.isoformat(),
-            "finished_at": job.finished_at.isoformat() if job.finished_at else None,
-            "elapsed_s": round(self.elapsed_s, 3),
-            "progress": None if at.share is None else round(at.share, 4),
-            "records_per_s": None if at.records_per_s is None else round(at.records_per_s, 1),
-            "left_s": None if at.left_s is None else round(at.left_s, 1),
-            "batches_completed": totals.batches,
-            "batches_processing": totals.processing,
-            "batches_failed": totals.failed,
-            **{name: getattr(totals, name) for name in _RECORDS},
-            "dead_letters": totals.dead_letter_count,
-            "dead_letters_by": [
-                {"step": step, "code": code, "count": n} for (step, code), n in totals.dead_letters.most_common() if n
-            ],
-            "retries": totals.retries,
-            "overflowed": totals.overflowed,
-            "repaired": totals.repaired,
-            "newest_ids": list(totals.newest_ids),
-            "error": job.error,
-        }
-
-    def as_table(self) -> Table:
-        """For a terminal."""
-        job, totals, at = self.job, self.totals, self.pace
-        title = f"{job.job_id}: {self.state}"
-        table = Table(title=escape(title), title_justify="left", show_header=False, min_width=len(title))
-        table.add_column(no_wrap=True)
-        table.add_column(overflow="fold")
-        table.add_row("job", f"{job.job}, attempt {job.attempt}")
-        table.add_row("owner", escape(str(job.owner)))
-        table.add_row("started", _shown(job.started_at))
-        table.add_row("last heard of", _shown(self.heard_of_at))
-        table.add_row("elapsed", duration(self.elapsed_s))
-        table.add_row("progress", "–" if at.share is None else f"{at.share:.0%}".replace("%", " %"))
-        table.add_row("throughput", "–" if at.records_per_s is None else f"{at.records_per_s:,.0f} records/s")
-        if self.state == RUNNING:
-            table.add_row("left", "–" if at.left_s is None else duration(at.left_s))
-        table.add_section()
-        table.add_row(
-            "batches", f"{totals.batches:,} completed, {totals.processing:,} processing, {totals.failed:,} failed"
-        )
-        for name in _RECORDS:
-            table.add_row(name, f"{getattr(totals, name):,}")
-        table.add_row("dead letters", f"{totals.dead_letter_count:,}")
-        for (step, code), n in totals.dead_letters.most_common():
-            if n:
-                table.add_row(f"  {step}: {code}", f"{n:,}", style="dim")
-        table.add_row("retries", f"{totals.retries:,}")
-        if totals.newest_ids:
-            table.add_row("newest ids", escape(", ".join(totals.newest_ids)))
-        if job.error:
-            table.add_row("error", escape(job.error), style="red")
-        if job.owner.dataflow_job and job.state == RUNNING:
-            table.add_row("Dataflow's word", escape(listing(job.owner, self.project)), style="dim")
-        return table
 
 
 def main(
@@ -190,7 +79,7 @@ def main(
     if config.json:
         print(json.dumps(status.as_dict(), indent=None if config.follow else 2))  # noqa: T201
     else:
-        Console().print(status.as_table())
+        show(standard_output(), status.as_table())
     return _EXIT_CODES[status.state] if config.follow else EXIT_OK
 
 
@@ -226,16 +115,16 @@ def _follow(
     sleep: Callable[[float], None],
 ) -> Status:
     """Shows a job until it has ended; returns its last status."""
-    told = ""
-    with live_line(console) as show:
+    last = ""
+    with live_line(console) as show_live:
         while status.state == RUNNING:
             line = progress_line(status.totals, status.pace)
-            show(f"{status.job.job_id}: {line}", status.pace.share)
+            show_live(f"{status.job.job_id}: {line}", status.pace.share)
             if config.json:
                 print(json.dumps(status.as_dict()), flush=True)  # noqa: T201
-            elif not console.is_terminal and line != told:
-                console.print(escape(line), highlight=False, soft_wrap=True)
-                told = line
+            elif not console.is_terminal and line != last:
+                say(console, line)
+                last = line
             sleep(_POLL_INTERVAL_S)
             status = _status(client, status.job.job_id, now)
     return status
@@ -256,27 +145,9 @@ def _print_recent(client: FirestoreClient, config: Config, now: Callable[[], flo
         print(json.dumps([status.as_dict() for status in statuses], indent=2))  # noqa: T201
         return
     if not statuses:
-        Console().print(f"no job has run in {escape(client.target.name)} yet", highlight=False, soft_wrap=True)
+        say(standard_output(), f"no job has run in {client.target.name} yet")
         return
-    table = Table(title=f"recent jobs of {escape(client.target.name)}", title_justify="left")
-    for column in ("job", "state", "attempt", "started", "elapsed", "read", "dead letters"):
-        numbers = column in ("attempt", "elapsed", "read", "dead letters")
-        table.add_column(column, justify="right" if numbers else "left", overflow="fold")
-    for status in statuses:
-        table.add_row(
-            escape(status.job.job_id),
-            status.state,
-            str(status.job.attempt),
-            _shown(status.job.started_at),
-            duration(status.elapsed_s),
-            f"{status.totals.read:,}",
-            f"{status.totals.dead_letter_count:,}",
-        )
-    Console().print(table)
-
-
-def _shown(moment: datetime.datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    show(standard_output(), recent_table(client.target.name, statuses))
 
 
 def _moment(now: Callable[[], float]) -> datetime.datetime:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
-from rich.console import Console
-from rich.markup import escape
 
-from pipeline.present.summary import EXIT_OK, Summary, check_path
+from pipeline.present.summary import EXIT_OK, Summary
+from pipeline.present.summary_file import check_path
+from pipeline.present.terminal import Console, say, show
 from pipeline.present.verify_report import SHOWN, counts_table, differences_table
 from pipeline.run.flags import option
 from pipeline.run.job import JobConfig, JobPlan, derived_job_id, digest
@@ -208,20 +208,19 @@ def present(plan: Plan, summary: Summary, console: Console) -> int:
     """Shows what was found, and returns the exit code: 0 equal, 3 different; otherwise as every job."""
     stored = stored_job(plan.firestore.connect(), plan.job_id, plan.retry)
     if summary.state != COMPLETED or stored is None:
-        console.print(summary.as_table())
+        show(console, summary.as_table())
         return summary.exit_code(max_dead_letter_ratio=1)
     parts = plan.parts_of(stored["attempt"])
     found = parts.read_found()
     differing = sum(found.differing.values())
     verdict = f"{differing:,} documents differ" if differing else "equal"
-    console.print(counts_table(f"{plan.job_id}: {verdict}", found, summary.elapsed_s))
+    show(console, counts_table(f"{plan.job_id}: {verdict}", found, summary.elapsed_s))
     if found.changed:
-        console.print("documents that changed during the run were not compared; run it again to compare them")
+        say(console, "documents that changed during the run were not compared; run it again to compare them")
     if not differing:
         return EXIT_OK
-    console.print(differences_table(parts.lines(), plan.config.show_values))
+    show(console, differences_table(parts.lines(), plan.config.show_values))
     if differing > SHOWN:
-        console.print(f"… and {differing - SHOWN:,} more", highlight=False)
-    where = plan.config.report or parts.path
-    console.print(f"all differences: {escape(where)}", highlight=False, soft_wrap=True)
+        say(console, f"… and {differing - SHOWN:,} more")
+    say(console, f"all differences: {plan.config.report or parts.path}")
     return EXIT_DIFFERENT

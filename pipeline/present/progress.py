@@ -17,10 +17,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
+from pipeline.present.terminal import Console, say
 from transforms.errors import TransientError
 from transforms.ledger.totals import Totals
 
@@ -139,7 +139,7 @@ def show_progress(
             due_at = now() + (now() - polled_at) / _MAX_POLL_SHARE
             show(line, at.share)
             if not console.is_terminal and now() - printed_at >= _PLAIN_INTERVAL_S:
-                console.print(escape(line), highlight=False, soft_wrap=True)
+                say(console, line)
                 printed_at = now()
 
 

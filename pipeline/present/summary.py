@@ -1,4 +1,4 @@
-"""What a run says at its end: a table for people, JSON for programs, an exit code for schedulers."""
+"""What a run says at its end, as plain data: a table for people, JSON for programs, an exit code for schedulers."""
 
 from __future__ import annotations
 
@@ -6,20 +6,16 @@ import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
-from apache_beam.io.filesystems import FileSystems
-from rich.markup import escape
-from rich.table import Table
-
-from transforms.errors import UsageError
+from pipeline.present.tables import Column, Row, Table, dim
 from transforms.ledger.job_ledger import COMPLETED, FAILED, INTERRUPTED
 from transforms.ledger.totals import Totals
 
 UNREADABLE_FILE = "UNREADABLE_FILE"
 
-_SHOWN_FIELDS = 10  # that have overflowed, in the table; all of them are in the JSON
+# Fields whose values overflowed, in the table; the JSON has all of them.
+_SHOWN_FIELDS = 10
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -121,31 +117,27 @@ class Summary:
         return EXIT_TOO_MANY_DEAD_LETTERS if too_many else EXIT_OK
 
     def as_table(self) -> Table:
-        """For a terminal."""
-        title = f"{self.job_id}: {self.state}"
-        table = Table(title=title, title_justify="left", show_header=False, min_width=len(title))
-        table.add_column()
-        table.add_column(justify="right")
-        for name in ("read", "written", "unchanged", "superseded", "dead_letters"):
-            table.add_row(name, f"{getattr(self, name):,}")
-        for reason in self.dead_letters_by:
-            table.add_row(f"  {reason.step}: {reason.code}", f"{reason.count:,}", style="dim")
-        table.add_section()
+        """For people."""
+        counted: list[Row] = [
+            (name, f"{getattr(self, name):,}")
+            for name in ("read", "written", "unchanged", "superseded", "dead_letters")
+        ]
+        counted += (dim(f"  {reason.step}: {reason.code}", f"{reason.count:,}") for reason in self.dead_letters_by)
+        work: list[Row] = []
         for name in ("batches", "retries", "overflowed", "repaired"):
-            table.add_row(name, f"{getattr(self, name):,}")
+            work.append((name, f"{getattr(self, name):,}"))
             if name == "overflowed":
-                for place, count in itertools.islice(self.overflowed_by.items(), _SHOWN_FIELDS):
-                    table.add_row(f"  {escape(place)}", f"{count:,}", style="dim")
-        shown = {name: result for name, result in self.results.items() if not name.startswith("_")}
-        if shown:
-            table.add_section()
-        for name, result in sorted(shown.items()):
-            table.add_row(name, escape(_shown(result)))
-        if shown:
-            table.add_section()
-        table.add_row("elapsed_s", f"{self.elapsed_s:.1f}")
-        table.add_row("first_result_s", "–" if self.first_result_s is None else f"{self.first_result_s:.1f}")
-        return table
+                most = itertools.islice(self.overflowed_by.items(), _SHOWN_FIELDS)
+                work += (dim(f"  {field}", f"{count:,}") for field, count in most)
+        results = tuple(
+            (name, _shown(result)) for name, result in sorted(self.results.items()) if not name.startswith("_")
+        )
+        times = (
+            ("elapsed_s", f"{self.elapsed_s:.1f}"),
+            ("first_result_s", "–" if self.first_result_s is None else f"{self.first_result_s:.1f}"),
+        )
+        sections = (tuple(counted), tuple(work), results, times)
+        return Table(f"{self.job_id}: {self.state}", (Column(), Column(is_number=True)), sections)
 
     def as_json(self) -> str:
         """For a program: one object, two-space indent."""
@@ -162,27 +154,3 @@ def _shown(result: Any) -> str:
     if isinstance(result, Mapping):
         return "\n".join(f"{name}: {_shown(value)}" for name, value in sorted(result.items()))
     return f"{result:,}" if isinstance(result, int) else str(result)
-
-
-def check_path(path: str, flag: str = "summary") -> None:
-    """Raises UsageError if the file of a flag cannot be written. Leaves what is there as it is."""
-    if FileSystems.get_scheme(path) is not None:
-        return
-    target = Path(path)
-    is_new = not target.exists()
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("ab"):
-            pass
-        if is_new:
-            target.unlink()
-    except OSError as error:
-        raise UsageError(f"cannot write --{flag}={path}: {error.strerror}; name a file that can be written") from error
-
-
-def save(summary: Summary, path: str) -> None:
-    """Writes the summary as JSON, local or gs://. Raises OSError."""
-    if FileSystems.get_scheme(path) is None:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with FileSystems.create(path, mime_type="application/json") as file:
-        file.write(summary.as_json().encode())

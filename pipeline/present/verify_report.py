@@ -7,9 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rich.markup import escape
-from rich.table import Table
-
+from pipeline.present.tables import Cell, Column, Row, Table, Tone
 from transforms.verify.comparison import Compared
 from transforms.verify.differences import KINDS
 
@@ -20,36 +18,31 @@ _SHOWN_VALUE = 60  # characters
 
 def counts_table(title: str, found: Compared, elapsed_s: float) -> Table:
     """How many documents are what, and what it took to know."""
-    table = Table(title=title, title_justify="left", show_header=False, min_width=len(title))
-    table.add_column()
-    table.add_column(justify="right")
-    table.add_row("equal", f"{found.equal:,}")
-    for kind in KINDS:
-        table.add_row(kind.lower().replace("_", " "), f"{found.differing.get(kind, 0):,}")
-    table.add_row("changed during the run", f"{found.changed:,}")
-    table.add_section()
-    table.add_row("documents read, left", f"{found.read_left:,}")
-    table.add_row("documents read, right", f"{found.read_right:,}")
-    table.add_row("MiB scanned by BigQuery", f"{found.bytes_scanned / 2**20:,.1f}")
-    table.add_row("elapsed_s", f"{elapsed_s:.1f}")
-    return table
+    documents: list[Row] = [("equal", f"{found.equal:,}")]
+    documents += ((kind.lower().replace("_", " "), f"{found.differing.get(kind, 0):,}") for kind in KINDS)
+    documents.append(("changed during the run", f"{found.changed:,}"))
+    work: tuple[Row, ...] = (
+        ("documents read, left", f"{found.read_left:,}"),
+        ("documents read, right", f"{found.read_right:,}"),
+        ("MiB scanned by BigQuery", f"{found.bytes_scanned / 2**20:,.1f}"),
+        ("elapsed_s", f"{elapsed_s:.1f}"),
+    )
+    return Table(title, (Column(), Column(is_number=True)), (tuple(documents), work))
 
 
 def differences_table(lines: Iterable[str], show_values: bool) -> Table:
-    """The first differences of a report, one a row; with values one a field."""
-    table = Table(title="differences", title_justify="left")
-    for heading in ("key", "difference", "field" if show_values else "fields", *(["left", "right"] * show_values)):
-        table.add_column(heading, overflow="fold")
+    """The first differences of a report, one per row; with values one per field."""
+    rows: list[Row] = []
     for line in itertools.islice(lines, SHOWN):
         difference = json.loads(line)
-        key, kind = escape(difference["key"]), difference["difference"]
+        key, kind = difference["key"], difference["difference"]
         if show_values:
             for path in _value_paths(difference)[:_SHOWN_FIELDS] or [""]:
-                values = (_value(difference[side], path) for side in ("left", "right"))
-                table.add_row(key, kind, escape(path), *values)
+                rows.append((key, kind, path, *(_value(difference[side], path) for side in ("left", "right"))))
         else:
-            table.add_row(key, kind, escape(_fields(difference)))
-    return table
+            rows.append((key, kind, _fields(difference)))
+    headings = ("key", "difference", *(("field", "left", "right") if show_values else ("fields",)))
+    return Table("differences", tuple(map(Column, headings)), (tuple(rows),))
 
 
 def _fields(difference: Mapping[str, Any]) -> str:
@@ -70,8 +63,8 @@ def _value_paths(difference: Mapping[str, Any]) -> list[str]:
     return sorted({*difference["fields"], *(difference["left"] or ()), *(difference["right"] or ())})
 
 
-def _value(values: Mapping[str, Any] | None, path: str) -> str:
+def _value(values: Mapping[str, Any] | None, path: str) -> str | Cell:
     if values is None or path not in values:
-        return "[dim]absent[/]"
+        return Cell("absent", Tone.DIM)
     text = json.dumps(values[path], ensure_ascii=False)
-    return escape(text if len(text) <= _SHOWN_VALUE else f"{text[:_SHOWN_VALUE]}…")
+    return text if len(text) <= _SHOWN_VALUE else f"{text[:_SHOWN_VALUE]}…"

@@ -20,13 +20,12 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
-from rich.console import Console
-from rich.markup import escape
 
 from pipeline import JOBS
-from pipeline.present import summary as summaries
 from pipeline.present.progress import show_progress
 from pipeline.present.summary import EXIT_OK, Summary
+from pipeline.present.summary_file import check_path, save
+from pipeline.present.terminal import Console, say, say_error, show
 from pipeline.run.dataflow import check_submission, name_job, notes, set_defaults
 from pipeline.run.flags import parse
 from pipeline.run.run_ledger import RunLedger
@@ -61,9 +60,9 @@ def launch(job: ModuleType, arguments: Sequence[str], console: Console, environ:
         set_defaults(job.NAME, config, options, environ, streaming=streaming)
         check_submission(job.NAME, config, options, streaming=streaming)
         for note in notes(config, options):
-            console.print(escape(note), highlight=False, soft_wrap=True)
+            say(console, note)
     if config.summary:
-        summaries.check_path(config.summary)
+        check_path(config.summary)
     plan = job.prepare(config, options)
     # The command that goes on with this run must not begin it anew.
     command = shlex.join(["firebeam", job.NAME, *arguments, *(["--restart=false"] if config.restart else [])])
@@ -81,18 +80,18 @@ def _conclude(job: ModuleType, plan: Any, summary: Summary, console: Console, co
     """Shows how a run ended; returns the exit code."""
     config = plan.config
     if config.summary:
-        summaries.save(summary, config.summary)
+        save(summary, config.summary)
     # A job whose results are not records that were written shows them itself.
     present = getattr(job, "present", None)
     exit_code: int | None = present(plan, summary, console) if present else None
     if present is None:
-        console.print(summary.as_table())
+        show(console, summary.as_table())
     if summary.error:
-        console.print(f"[bold red]error:[/] {escape(summary.error)}", highlight=False, soft_wrap=True)
+        say_error(console, summary.error)
     if summary.dead_letters and present is None:
-        console.print(f"dead letters: {escape(config.dead_letters)}", highlight=False, soft_wrap=True)
+        say(console, f"dead letters: {config.dead_letters}")
     if summary.state == INTERRUPTED:
-        console.print(f"to go on: {escape(command)}", highlight=False, soft_wrap=True)
+        say(console, f"to go on: {command}")
     return summary.exit_code(config.max_dead_letter_ratio) if exit_code is None else exit_code
 
 

@@ -7,10 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-
 from pipeline.present.summary import Summary
+from pipeline.present.terminal import Console, say
 from transforms.errors import FirebeamError
 from transforms.ledger.job_ledger import COMPLETED, FAILED, HEARTBEAT_INTERVAL_S, JobLedger, Opening, Owner
 from transforms.ledger.jobs import read_job
@@ -42,9 +40,7 @@ class RunLedger:
             plan.description, owner, restart=plan.config.restart, take_over=plan.config.take_over
         )
         if opening.resumed:
-            console.print(
-                f"going on with {escape(plan.job_id)}: {len(opening.completed):,} batches are done", highlight=False
-            )
+            say(console, f"going on with {plan.job_id}: {len(opening.completed):,} batches are done")
         self._opening = replace(opening, unattended=owner.dataflow_job is not None)
         try:
             return plan.opened(self._opening)

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from pipeline.present.summary import Reason, Summary, save
+from pipeline.present.summary import Reason, Summary
+from pipeline.present.summary_file import save
+from pipeline.present.terminal import show
 from transforms.ledger.job_ledger import COMPLETED, FAILED, INTERRUPTED
 from transforms.ledger.totals import Totals
 
@@ -29,7 +31,7 @@ def summary(state=COMPLETED, of=None, error=None):
 def shown(of):
     console = Console(width=200)
     with console.capture() as capture:
-        console.print(of.as_table())
+        show(console, of.as_table())
     return capture.get()
 
 

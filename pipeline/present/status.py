@@ -1,0 +1,147 @@
+"""A job as it is at one moment: what `firebeam status` shows of it, as plain data."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pipeline.present.progress import Pace, duration, pace
+from pipeline.present.tables import Cell, Column, Row, Table, Tone, dim
+from transforms.ledger.job_ledger import COMPLETED, RUNNING
+from transforms.ledger.jobs import Job
+from transforms.ledger.runs import listing
+from transforms.ledger.totals import Totals
+
+_RECORDS = ("read", "written", "unchanged", "superseded")
+
+
+@dataclass(frozen=True)
+class Status:
+    """A job as it is at one moment."""
+
+    job: Job
+    totals: Totals
+    moment: datetime.datetime
+    project: str
+
+    @property
+    def state(self) -> str:
+        """Its state, as whoever looks now has to take it."""
+        return self.job.state_at(self.moment, self._last_completed_at)
+
+    @property
+    def heard_of_at(self) -> datetime.datetime:
+        """When its owner gave its last sign of life."""
+        return self.job.heard_of_at(self._last_completed_at)
+
+    @property
+    def _last_completed_at(self) -> datetime.datetime | None:
+        return self.totals.recent[0].at if self.totals.recent else None
+
+    @property
+    def elapsed_s(self) -> float:
+        """How long the run took so far: up to its end, or up to when its owner was heard of last."""
+        end = self.moment if self.state == RUNNING else self.job.finished_at or self.heard_of_at
+        return max(0.0, (end - self.job.started_at).total_seconds())
+
+    @property
+    def pace(self) -> Pace:
+        """How fast it goes; of a run that has ended, how fast it went."""
+        if self.state == RUNNING:
+            return pace(self.totals, self.job.bytes_total, self.job.owned_since, self.moment)
+        if self.state == COMPLETED:
+            return Pace(self.totals.read / self.elapsed_s if self.elapsed_s else None, share=1.0)
+        return Pace(share=pace(self.totals, self.job.bytes_total, self.moment, self.moment).share)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a program; times are ISO 8601 in UTC."""
+        job, totals, at = self.job, self.totals, self.pace
+        return {
+            "job_id": job.job_id,
+            "job": job.job,
+            "state": self.state,
+            "attempt": job.attempt,
+            "owner": asdict(job.owner),
+            "started_at": job.started_at.isoformat(),
+            "heartbeat_at": job.heartbeat_at.isoformat(),
+            "heard_of_at": self.heard_of_at.isoformat(),
+            "finished_at": job.finished_at.isoformat() if job.finished_at else None,
+            "elapsed_s": round(self.elapsed_s, 3),
+            "progress": None if at.share is None else round(at.share, 4),
+            "records_per_s": None if at.records_per_s is None else round(at.records_per_s, 1),
+            "left_s": None if at.left_s is None else round(at.left_s, 1),
+            "batches_completed": totals.batches,
+            "batches_processing": totals.processing,
+            "batches_failed": totals.failed,
+            **{name: getattr(totals, name) for name in _RECORDS},
+            "dead_letters": totals.dead_letter_count,
+            "dead_letters_by": [
+                {"step": step, "code": code, "count": n} for (step, code), n in totals.dead_letters.most_common() if n
+            ],
+            "retries": totals.retries,
+            "overflowed": totals.overflowed,
+            "repaired": totals.repaired,
+            "newest_ids": list(totals.newest_ids),
+            "error": job.error,
+        }
+
+    def as_table(self) -> Table:
+        """For people."""
+        job, at = self.job, self.pace
+        run: list[Row] = [
+            ("job", f"{job.job}, attempt {job.attempt}"),
+            ("owner", Cell(str(job.owner), is_whole=True)),
+            ("started", _shown(job.started_at)),
+            ("last heard of", _shown(self.heard_of_at)),
+            ("elapsed", duration(self.elapsed_s)),
+            ("progress", "–" if at.share is None else f"{at.share:.0%}".replace("%", " %")),
+            ("throughput", "–" if at.records_per_s is None else f"{at.records_per_s:,.0f} records/s"),
+        ]
+        if self.state == RUNNING:
+            run.append(("left", "–" if at.left_s is None else duration(at.left_s)))
+        return Table(f"{job.job_id}: {self.state}", (Column(), Column()), (tuple(run), tuple(self._counted())))
+
+    def _counted(self) -> list[Row]:
+        job, totals = self.job, self.totals
+        rows: list[Row] = [
+            ("batches", f"{totals.batches:,} completed, {totals.processing:,} processing, {totals.failed:,} failed"),
+            *((name, f"{getattr(totals, name):,}") for name in _RECORDS),
+            ("dead letters", f"{totals.dead_letter_count:,}"),
+            *(dim(f"  {step}: {code}", f"{n:,}") for (step, code), n in totals.dead_letters.most_common() if n),
+            ("retries", f"{totals.retries:,}"),
+        ]
+        if totals.newest_ids:
+            rows.append(("newest ids", ", ".join(totals.newest_ids)))
+        if job.error:
+            rows.append((Cell("error", Tone.BAD), Cell(job.error, Tone.BAD)))
+        if job.owner.dataflow_job and self.state == RUNNING:
+            command = Cell(listing(job.owner, self.project), Tone.DIM, is_whole=True)
+            rows.append((Cell("Dataflow's state", Tone.DIM), command))
+        return rows
+
+
+def recent_table(database: str, statuses: Sequence[Status]) -> Table:
+    """Several jobs, one per row."""
+    numbers = ("attempt", "elapsed", "read", "dead letters")
+    columns = ("job", "state", "attempt", "started", "elapsed", "read", "dead letters")
+    rows = tuple(
+        (
+            status.job.job_id,
+            status.state,
+            str(status.job.attempt),
+            _shown(status.job.started_at),
+            duration(status.elapsed_s),
+            f"{status.totals.read:,}",
+            f"{status.totals.dead_letter_count:,}",
+        )
+        for status in statuses
+    )
+    return Table(
+        f"recent jobs of {database}", tuple(Column(heading, heading in numbers) for heading in columns), (rows,)
+    )
+
+
+def _shown(moment: datetime.datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
