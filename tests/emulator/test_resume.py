@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import pipeline.specs
 from pipeline.jobs import ingest as job
 from pipeline.run.flags import parse
 from pipeline.run.runners import beam_options
@@ -33,7 +34,7 @@ from transforms.retry import Retry
 
 pytestmark = pytest.mark.emulator
 
-SPEC = (Path(job.__file__).parent / "specs" / "profiles.yaml").read_text()
+SPEC = (Path(pipeline.specs.__file__).parent / "profiles.yaml").read_text()
 TWO_WORKERS = ("--direct_num_workers=2", "--direct_running_mode=multi_processing")
 
 

@@ -22,9 +22,12 @@ from transforms.dead_letters.folder import LetterFolder, ReplayRun
 from transforms.dead_letters.lines import Letter, ReplayedRecord, record_of, still_dead
 from transforms.errors import RecordError
 from transforms.firestore.tagged_json import iso
+from transforms.runtime.batch_coder import register_batches
 from transforms.runtime.stopping import is_asked_to_stop
 from transforms.upsert.entries import Compared, Written
 from transforms.upsert.versions import StoredDocument, input_id_of
+
+register_batches(Record)
 
 
 class ReadLetters(beam.PTransform[PCollection[str], PCollection[Batch[Record]]]):

@@ -29,9 +29,13 @@ from transforms.firestore.documents import Document
 from transforms.firestore.read_steps import Piece, QueryPiece
 from transforms.firestore.reader import read
 from transforms.runtime.background import Background
+from transforms.runtime.batch_coder import register_batches
 
 Shapes = dict[str, Shape]
 Columns = tuple[Column, ...]
+
+
+register_batches(Exported)
 
 
 class ExportedOf:

@@ -33,6 +33,8 @@ from transforms.firestore.read_steps import Piece, PlanReads, QueryPiece
 from transforms.firestore.reader import read
 from transforms.inputs.identity import of_query, text_of
 from transforms.inputs.items import Item, cut
+from transforms.runtime.batch_coder import register_batches
+from transforms.runtime.garbage import tune_garbage_collector
 
 T = TypeVar("T")
 EntryOf: TypeAlias = Callable[[Document, int], T | None]
@@ -41,6 +43,9 @@ _MIB = 1024 * 1024
 _FINGERPRINT_DIGITS = 12
 # Positions order the records of a query: by range, then within it. Both together stay exact in a double, as JSON needs.
 _POSITIONS_PER_RANGE = 2**39
+
+
+register_batches(Record)
 
 
 class ReadDocumentBatches(beam.PTransform[PBegin, PCollection[Batch[Record]]]):
@@ -137,6 +142,9 @@ class _ReadBatchesFn(beam.DoFn):
     ):
         self._target, self._batch_size, self._max_batch_bytes = target, batch_size, max_batch_bytes
         self._is_complete, self._entry_of = is_complete, entry_of
+
+    def setup(self) -> None:
+        tune_garbage_collector()
 
     @no_annotations  # type: ignore[untyped-decorator]  # the type of a batch's entries is the transform's
     def process(self, piece: Piece) -> Iterator[Batch[Any]]:

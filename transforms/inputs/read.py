@@ -14,12 +14,14 @@ from collections.abc import Collection, Iterator, Sequence
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
 
-import transforms.runtime.batch_coder  # noqa: F401 - registers how Beam handles batches
 from transforms.batch import Batch, Record
 from transforms.inputs.files import InputFile
 from transforms.inputs.slices import MIB, ReadOptions, Slice, plan_slices, read_slice
-from transforms.runtime.memory import calm_garbage_collector
+from transforms.runtime.batch_coder import register_batches
+from transforms.runtime.garbage import tune_garbage_collector
 from transforms.runtime.stopping import is_asked_to_stop
+
+register_batches(Record)
 
 
 class ReadBatches(beam.PTransform[PBegin, PCollection[Batch[Record]]]):
@@ -81,7 +83,7 @@ class _ReadSlicesFn(beam.DoFn):
         self._options, self._completed = options, completed
 
     def setup(self) -> None:
-        calm_garbage_collector()
+        tune_garbage_collector()
 
     def process(self, piece: Slice) -> Iterator[Batch[Record]]:
         if not is_asked_to_stop():  # before the file is opened

@@ -3,6 +3,9 @@
 Beam samples the size of what flows between fused steps by encoding it, the first elements of a bundle all of them. With
 records as elements that is nothing; a batch of 500 would be pickled behind almost every step, for nobody to read. So a
 batch's size is that of its first record, times how many there are.
+
+A registration is a side effect of an import, so it stands beside the steps that give batches of that kind: a job that
+has such batches has imported them.
 """
 
 import pickle
@@ -11,9 +14,7 @@ from typing import Any
 from apache_beam.coders.coders import Coder
 from apache_beam.coders.typecoders import registry
 
-from transforms.batch import Batch, Record
-from transforms.export.entries import Exported
-from transforms.upsert.entries import Compared, Flat, Keyed, Written
+from transforms.batch import Batch
 
 
 class BatchCoder(Coder):
@@ -39,5 +40,7 @@ class BatchCoder(Coder):
         return False
 
 
-for _entry in (Record, Keyed, Compared, Flat, Written, Exported):
-    registry.register_coder(Batch[_entry], BatchCoder)  # type: ignore[valid-type]
+def register_batches(*entries: type) -> None:
+    """Makes Beam handle batches of these entries so. Called by the module whose steps give such batches."""
+    for entry in entries:
+        registry.register_coder(Batch[entry], BatchCoder)  # type: ignore[valid-type]

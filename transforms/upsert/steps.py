@@ -21,11 +21,14 @@ from transforms.batch import Batch
 from transforms.firestore.packing import RequestLimits
 from transforms.firestore.qos import OFF, QosSettings
 from transforms.retry import Retry
+from transforms.runtime.batch_coder import register_batches
 from transforms.runtime.parallelism import declared_parallelism
 from transforms.upsert.entries import Compared, Flat, Keyed, Written
 from transforms.upsert.pairs import PairLayout
 from transforms.upsert.upserter import Upserter, compare
 from transforms.upsert.versions import RunIdentity
+
+register_batches(Keyed, Compared, Flat, Written)
 
 
 class CompareVersions(beam.PTransform[PCollection[Batch[Keyed]], PCollection[Batch[Compared]]]):

@@ -10,10 +10,10 @@ import gc
 _THRESHOLDS = (50_000, 20, 100)
 
 
-def calm_garbage_collector() -> None:
-    """For a process that works on batches: what is loaded is not looked through again, what comes less often.
+def tune_garbage_collector() -> None:
+    """For a process that works on batches: skips what is loaded already, and looks at the rest less often.
 
-    Called in `setup()`, so in every worker; to call it again changes nothing that matters.
+    Every step that makes batches calls it in `setup()`, so it reaches every worker; a second call changes nothing.
     """
     if gc.get_threshold() != _THRESHOLDS:
         gc.collect()
