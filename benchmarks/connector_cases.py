@@ -21,7 +21,7 @@ from benchmarks.measure import CaseError, Meter, Sample
 from benchmarks.peers import BATCH_WRITE_REQUEST, RawFirestore, encode_map, unthrottled
 from benchmarks.workload import document
 from pipeline.targets import firestore_target
-from transforms.firestore.client import DEFAULT_DATABASE
+from transforms.firestore.names import DEFAULT_DATABASE
 from transforms.firestore.operations import Set
 from transforms.firestore.query import Query
 from transforms.firestore.read import ReadFromFirestore

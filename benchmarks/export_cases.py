@@ -20,8 +20,8 @@ from pipeline.targets import firestore_target
 from transforms.bigquery.schema import Column, TableOptions
 from transforms.bigquery.tables import BigQueryTarget, ensure_table
 from transforms.firestore import messages
-from transforms.firestore.client import DEFAULT_DATABASE
 from transforms.firestore.committer import AtomicGroup, Committer
+from transforms.firestore.names import DEFAULT_DATABASE
 from transforms.firestore.values import GeoPoint, Reference, Vector, serialised_fields
 
 _MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=datetime.timezone.utc)

@@ -25,9 +25,9 @@ from transforms.verify.firestore_store import FirestoreStore
 from transforms.verify.forms import FieldsForm, Form
 from transforms.verify.ignored import Ignored
 from transforms.verify.jsonl_store import JsonlStore, Naming, read_index
+from transforms.verify.matching import AUTO, ID, PATH
 from transforms.verify.table_layouts import names_paths, table_store
 
-AUTO, ID, PATH = "auto", "id", "path"
 _FIRESTORE, _BIGQUERY, _JSONL = "firestore://", "bigquery:", "jsonl:"
 _FULL_NAME = re.compile(r"projects/([^/]+)/databases/([^/]+)/documents/(.+)")
 _GROUP = "**/"

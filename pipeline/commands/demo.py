@@ -22,7 +22,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.emulators.local import BigQueryEmulator, EmulatorMissingError, bigquery_emulator, firestore_emulator
-from pipeline.jobs import ingest
+from pipeline.jobs import ingest, ingest_flags
 from pipeline.present.summary import EXIT_INTERRUPTED
 from pipeline.run.flags import option, parse_only
 from transforms.bigquery.tables import BigQueryTarget
@@ -162,7 +162,7 @@ def show_dead_letters(folder: Path, console: Console) -> None:
 def show_next_steps(console: Console) -> None:
     """The two commands that come next."""
     console.print("\n[bold]On your own data, on a database of yours[/] (the account needs roles/datastore.user):")
-    console.print(ingest.EXAMPLE, highlight=False, soft_wrap=True)
+    console.print(ingest_flags.EXAMPLE, highlight=False, soft_wrap=True)
     console.print("\n[bold]On Dataflow[/], the same with these flags added:")
     console.print(_DATAFLOW_FLAGS, highlight=False, soft_wrap=True)
 

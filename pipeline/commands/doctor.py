@@ -44,7 +44,7 @@ from pipeline.run.flags import option, parse_only
 from pipeline.targets import firestore_target
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.errors import FirebeamError, TransientError
-from transforms.firestore.client import DEFAULT_DATABASE
+from transforms.firestore.names import DEFAULT_DATABASE
 
 NAME = "doctor"
 ABOUT = """\

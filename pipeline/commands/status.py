@@ -24,7 +24,8 @@ from pipeline.present.terminal import Console, say, show, standard_output
 from pipeline.run.flags import flag_names, option, parse, refuse_unknown
 from pipeline.targets import firestore_target
 from transforms.errors import UsageError
-from transforms.firestore.client import DEFAULT_DATABASE, FirestoreClient
+from transforms.firestore.client import FirestoreClient
+from transforms.firestore.names import DEFAULT_DATABASE
 from transforms.ledger.job_ledger import COMPLETED, FAILED, INTERRUPTED, RUNNING
 from transforms.ledger.jobs import read_job, recent_jobs
 from transforms.ledger.totals import Totals, read_totals

@@ -72,7 +72,7 @@ def main(arguments: Sequence[str], console: Console) -> int:
 
 def metadata(job: str) -> dict[str, Any]:
     """The metadata of a job's template: what `gcloud dataflow flex-template build --metadata-file` takes."""
-    module = importlib.import_module(JOBS[job].module)
+    module = importlib.import_module(f"{JOBS[job].module}_flags")
     described: dict[str, Any] = {
         "name": f"Firebeam {job}",
         "description": " ".join(module.ABOUT.split()),
@@ -87,7 +87,7 @@ def metadata(job: str) -> dict[str, Any]:
 def parameter(flag: Flag) -> dict[str, Any]:
     """The parameter of one flag.
 
-    >>> from pipeline.run.job import JobConfig
+    >>> from pipeline.run.job_config import JobConfig
     >>> (restart,) = (parameter(flag) for flag in flags_of(JobConfig) if flag.name == "restart")
     >>> restart["label"], restart["paramType"], restart["defaultValue"], restart["regexes"]
     ('Restart', 'BOOLEAN', 'false', ['^(true|false)$'])

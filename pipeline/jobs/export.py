@@ -20,35 +20,24 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.pvalue import PBegin, PCollection
 
-from pipeline.jobs.export_flags import (
-    ALL,
-    FULL,
-    INCREMENTAL,
-    Config,
-    check_column_names,
-    check_combinations,
-    conditioned,
-    looking_back,
-    moment_of,
-)
+from pipeline.jobs.export_checks import check_column_names, check_combinations, conditioned, looking_back, moment_of
+from pipeline.jobs.export_flags import ALL, FULL, INCREMENTAL, NAME, Config
 from pipeline.run.job import JobPlan, derived_job_id, digest
 from pipeline.specs import read_spec
 from transforms.batch import Batch
 from transforms.bigquery.document_columns import JSON
 from transforms.bigquery.load import check_temp_location
+from transforms.bigquery.methods import FILE_LOADS, INSERT_ROWS, TYPED_METHODS
 from transforms.bigquery.storage_target import StorageTarget
 from transforms.bigquery.tables import BigQueryTarget, existing_columns
 from transforms.dead_letters.steps import StoreDeadLetters, check_writable, remove_letters
 from transforms.errors import JobError
 from transforms.export.entries import Exported
+from transforms.export.options import CHANGELOG
 from transforms.export.rows import RowsPlan
-from transforms.export.sinks import FILE_LOADS, INSERT_ROWS, TYPED_METHODS
 from transforms.export.steps import DropHeld, ExportedOf, InferShapes, ProvideTables, WriteRows
 from transforms.export.tables import ConcludeExport
-from transforms.export.target import (
-    CHANGELOG,
-    ExportTarget,
-)
+from transforms.export.target import ExportTarget
 from transforms.firestore.collection_patterns import CollectionPattern, by_query
 from transforms.firestore.query import Query
 from transforms.firestore.read_steps import Piece, PlanReads
@@ -59,16 +48,6 @@ from transforms.ledger.results import read_last_results
 from transforms.ledger.steps import BeginBatch, CompleteBatch, CompleteJob
 from transforms.records.spec import RecordSpec
 from transforms.runtime.stopping import PassedOver
-
-NAME = "export"
-
-ABOUT = """\
-Puts collections of Firestore into BigQuery: typed columns that hold every value, a changelog as Firebase's extension
-keeps it, or both; whole, only what has changed, or as of a moment. A row that is refused becomes a dead letter."""
-
-EXAMPLE = """\
-  firebeam export --collection=users --project=my-project --database='(default)' \\
-      --bigquery_table=my-project:exports.users --dead_letters=gs://my-bucket/dead_letters"""
 
 _MAX_BATCH_BYTES = 16 * 1024 * 1024
 

@@ -19,14 +19,15 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.pvalue import PCollection
 
-from pipeline.run.flags import option
-from pipeline.run.job import JobConfig, JobPlan, derived_job_id, digest
+from pipeline.jobs.ingest_flags import NAME, Config
+from pipeline.run.job import JobPlan, derived_job_id, digest
 from pipeline.sources import Sources
 from pipeline.specs import read_spec
 from transforms.batch import Batch, Record
 from transforms.bigquery.encode import EncodeRows
 from transforms.bigquery.insert import InsertRows
 from transforms.bigquery.load import LoadRows, check_temp_location
+from transforms.bigquery.methods import FILE_LOADS, INSERT_ROWS
 from transforms.bigquery.schema import Column
 from transforms.bigquery.tables import BigQueryTarget, ensure_latest_view, ensure_table
 from transforms.dead_letters.steps import StoreDeadLetters, check_writable, foreign_letters, remove_letters
@@ -40,99 +41,11 @@ from transforms.records.spec import RecordSpec
 from transforms.records.table import table_columns, table_options
 from transforms.retry import Retry
 from transforms.upsert.entries import Compared, Written
+from transforms.upsert.modes import VERSIONED
 from transforms.upsert.pairs import PairLayout
 from transforms.upsert.records import FlattenRecords, IdentifyRecords
 from transforms.upsert.steps import CompareVersions, UpsertPairs
-from transforms.upsert.versions import ALL_ROWS, MODES, VERSIONED, RunIdentity
-
-NAME = "ingest"
-
-ABOUT = """\
-Reads processed records from files or model batch results, flattens them by a record spec, writes each as a pair of
-Firestore documents and, if asked to, as a row of BigQuery. A record that cannot be stored becomes a dead letter."""
-
-EXAMPLE = """\
-  firebeam ingest --input='gs://my-bucket/results/*.jsonl' --spec=profiles \\
-      --project=my-project --database='(default)' \\
-      --bigquery_table=my-project:people.candidates --dead_letters=gs://my-bucket/dead_letters"""
-
-INSERT_ROWS, FILE_LOADS = "INSERT_ROWS", "FILE_LOADS"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config(JobConfig):
-    """The flags of ingest."""
-
-    input: tuple[str, ...] = option(
-        group="Input",
-        metavar="PATTERN",
-        help="files to read: local or gs://, globs; or firestore://COLLECTION; repeat it or separate with commas",
-        prefixes=("gs://", "firestore://"),
-    )
-    input_format: str = option(
-        "auto",
-        group="Input",
-        choices=("auto", "jsonl", "json", "csv", "parquet"),
-        help="format of the files; auto looks at their content",
-    )
-    records_path: str | None = option(
-        None, group="Input", metavar="PATH", help="where in a JSON object the records are, such as data.items"
-    )
-    batch_size: int = option(500, group="Input", minimum=1, maximum=10_000, help="records in a batch")
-    spec: str = option(
-        "profiles",
-        group="Records",
-        metavar="NAME|FILE",
-        help="record spec: a shipped one or a YAML file, local or gs://",
-        pattern=r"[A-Za-z0-9_-]+|gs://.+",
-    )
-    upsert: str = option(
-        VERSIONED,
-        group="Firestore",
-        choices=MODES,
-        help="versioned writes only what has changed; overwrite does not look; merge keeps what the record lacks; "
-        "create_only leaves existing documents alone",
-    )
-    keep_versions: int = option(
-        0,
-        group="Firestore",
-        minimum=0,
-        maximum=1_000,
-        help="earlier states kept under versions/, with upsert=versioned",
-        shown_with=("upsert", (VERSIONED,)),
-    )
-    max_request_bytes: int | None = option(
-        None,
-        group="Firestore",
-        minimum=65_536,
-        maximum=10_485_760,
-        help="bytes of a Commit; 9 MiB when absent, 3.5 MiB on the emulator",
-    )
-    max_in_flight: int = option(
-        3, group="Firestore", minimum=1, maximum=64, help="Commits on the wire at once, a worker"
-    )
-    max_writes_per_s: float | None = option(
-        None,
-        group="Firestore",
-        minimum=0,
-        help="writes a second of the whole job; when absent Firestore's ramp-up, 500 and half as much again every five "
-        "minutes; 0 for no bound; off on the emulator",
-    )
-    bigquery_table: str | None = option(
-        None,
-        group="BigQuery",
-        metavar="PROJECT:DATASET.TABLE",
-        help="table for a row a record; none when absent",
-        parameter="BIGQUERY_TABLE",
-        pattern=r"[a-z0-9.:-]+[:.]\w+\.[\w-]+",
-    )
-    bigquery_method: str = option(
-        INSERT_ROWS,
-        group="BigQuery",
-        choices=(INSERT_ROWS, FILE_LOADS),
-        gone=(("STREAMING_INSERTS", INSERT_ROWS),),
-        help="INSERT_ROWS has an answer a row at once; FILE_LOADS is cheapest for millions of rows",
-    )
+from transforms.upsert.versions import ALL_ROWS, RunIdentity
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ interrupted anywhere: each letter stays in its old place until it is known to be
 import datetime
 import os.path
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import apache_beam as beam
@@ -23,10 +23,13 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.pvalue import PBegin, PCollection
 
-from pipeline.jobs import ingest
-from pipeline.run.flags import option
-from pipeline.run.job import JobConfig, JobPlan, derived_job_id, digest
-from transforms.dead_letters.folder import KINDS, LetterBatch, LetterFolder, ReplayRun, check_folder
+from pipeline.jobs import ingest, ingest_flags
+from pipeline.jobs.replay_flags import ALL, NAME, Config
+from pipeline.run.job import JobPlan, derived_job_id, digest
+from pipeline.run.job_config import JobConfig
+from transforms.bigquery.methods import INSERT_ROWS
+from transforms.dead_letters.folder import LetterBatch, LetterFolder, ReplayRun, check_folder
+from transforms.dead_letters.kinds import KINDS
 from transforms.dead_letters.replay import ClearLetters, ReadLetters, SetAsideOlder, SettleLetters
 from transforms.dead_letters.steps import check_writable
 from transforms.errors import UsageError
@@ -35,50 +38,10 @@ from transforms.firestore.tagged_json import iso
 from transforms.ledger.job_ledger import JobDescription
 from transforms.ledger.past_jobs import finish_times, input_ids, stored_job
 from transforms.ledger.steps import CompleteBatch, CompleteJob
-from transforms.upsert.versions import ALL_ROWS, NO_ROWS, OVERWRITE, VERSIONED, RunIdentity, input_id_of
+from transforms.upsert.modes import OVERWRITE, VERSIONED
+from transforms.upsert.versions import ALL_ROWS, NO_ROWS, RunIdentity, input_id_of
 
-NAME = "replay"
-
-ABOUT = """\
-Puts dead letters through the job they came from. What lands now moves to DIR/replayed; what does not stays where it is,
-with its new reason and one attempt more, and moves to DIR/parked after --max_attempts. A job runs again with the flags
-it ran with; flags of its own that are given here, such as a corrected --spec, win."""
-
-EXAMPLE = """\
-  firebeam replay --dead_letters=gs://my-bucket/dead_letters --kind=permanent --spec=corrected.yaml \\
-      --project=my-project --database='(default)'"""
-
-_ALL = "all"
 _EPOCH = datetime.datetime.fromtimestamp(0, datetime.timezone.utc)
-
-
-def _flag_of_the_job(name: str) -> Any:
-    """A flag of ingest which, when absent, is what the job ran with."""
-    (declared,) = (declared for declared in fields(ingest.Config) if declared.name == name)
-    return field(default=None, metadata=declared.metadata)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config(JobConfig):
-    """The flags of replay."""
-
-    kind: str = option(_ALL, group="Replay", choices=(*KINDS, _ALL), help="which dead letters to replay")
-    from_job: tuple[str, ...] = option(
-        (), group="Replay", metavar="JOB_ID", help="only dead letters of these jobs; of all when absent"
-    )
-    max_attempts: int = option(
-        5,
-        group="Replay",
-        minimum=1,
-        maximum=1_000,
-        help="a record that has failed so often, the first time included, is parked",
-    )
-    spec: str | None = _flag_of_the_job("spec")
-    upsert: str | None = _flag_of_the_job("upsert")
-    keep_versions: int | None = _flag_of_the_job("keep_versions")
-    max_request_bytes: int | None = _flag_of_the_job("max_request_bytes")
-    max_in_flight: int | None = _flag_of_the_job("max_in_flight")
-    bigquery_table: str | None = _flag_of_the_job("bigquery_table")
 
 
 @dataclass(frozen=True)
@@ -121,7 +84,7 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     """
     firestore = config.firestore
     check_folder(config.dead_letters)
-    folder = LetterFolder(config.dead_letters, KINDS if config.kind == _ALL else (config.kind,))
+    folder = LetterFolder(config.dead_letters, tuple(KINDS) if config.kind == ALL else (config.kind,))
     batches = _of_jobs(folder.batches(), config.from_job)
     check_writable(config.dead_letters)
     client = firestore.connect()
@@ -212,23 +175,23 @@ def _parameters(config: Config, client: FirestoreClient, job_id: str) -> Mapping
             "letters of; pass the --project and --database it ran with, or, if the ledger has forgotten it, --spec and "
             "its other flags"
         )
-    if stored is not None and stored["job"] != ingest.NAME:
-        raise UsageError(f"job {job_id} was {stored['job']}; only dead letters of {ingest.NAME} can be replayed")
+    if stored is not None and stored["job"] != ingest_flags.NAME:
+        raise UsageError(f"job {job_id} was {stored['job']}; only dead letters of {ingest_flags.NAME} can be replayed")
     return stored["parameters"] if stored else {}
 
 
-def _config_of(config: Config, job_id: str, parameters: Mapping[str, Any]) -> ingest.Config:
+def _config_of(config: Config, job_id: str, parameters: Mapping[str, Any]) -> ingest_flags.Config:
     """The job's flags: those of every job as given here, its own as they were unless they are given here."""
     shared = {declared.name for declared in fields(JobConfig)}
-    own = {declared.name for declared in fields(ingest.Config)} - shared
+    own = {declared.name for declared in fields(ingest_flags.Config)} - shared
     given = {name: getattr(config, name, None) for name in own}
     values: dict[str, Any] = {name: parameters[name] for name in own & parameters.keys()}
     values |= {name: value for name, value in given.items() if value is not None}
     values |= {name: getattr(config, name) for name in shared}
-    values |= {"input": (), "job_id": job_id, "bigquery_method": ingest.INSERT_ROWS}
+    values |= {"input": (), "job_id": job_id, "bigquery_method": INSERT_ROWS}
     if values.get("upsert") == OVERWRITE and config.upsert is None:
         values["upsert"] = VERSIONED  # a replay has to look at what was written since
-    return ingest.Config(**values)
+    return ingest_flags.Config(**values)
 
 
 def _absolute(folder: str) -> str:

@@ -10,6 +10,7 @@ its own way from the graph on: `submission.py`.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import shlex
@@ -51,7 +52,8 @@ def launch(job: ModuleType, arguments: Sequence[str], console: Console, environ:
       UsageError: the job cannot be started as asked for; nothing was started.
       JobError: Dataflow did not take the job.
     """
-    config, rest = parse(job.NAME, job.Config, arguments, job.ABOUT, job.EXAMPLE)
+    flags = importlib.import_module(f"{job.__name__}_flags")
+    config, rest = parse(job.NAME, job.Config, arguments, flags.ABOUT, flags.EXAMPLE)
     options = beam_options(job, config, rest)
     refuse_cloud_with_emulators(options, environ)
     in_cloud = on_dataflow(options)

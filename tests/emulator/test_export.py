@@ -8,8 +8,9 @@ import pytest
 
 from tests.support.export import COMPLETION, own, people
 from transforms.bigquery.document_columns import JSON
+from transforms.export.options import APPEND, FLAT, IGNORE, MERGE
 from transforms.export.tables import provide
-from transforms.export.target import APPEND, FLAT, IGNORE, MERGE, ExportTarget
+from transforms.export.target import ExportTarget
 from transforms.firestore.collection_patterns import CollectionPattern
 from transforms.firestore.values import GeoPoint, Reference, Vector
 

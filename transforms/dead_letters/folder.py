@@ -23,11 +23,11 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from transforms.batch import DeadLetter
+from transforms.dead_letters.kinds import KINDS
 from transforms.dead_letters.lines import Letter, read_letter
 from transforms.dead_letters.steps import list_letters, write_privately
 from transforms.errors import JobError, RecordError, UsageError
 
-KINDS = ("retryable", "permanent")
 REPLAYED, PARKED = "replayed", "parked"
 # Earlier versions stored rows that BigQuery refused after their batch was completed in a file of their own.
 _STEMS = ("", "-rows")
@@ -63,7 +63,7 @@ class LetterFolder:
       kinds: which of `retryable` and `permanent` are looked at; the others are left alone.
     """
 
-    def __init__(self, path: str, kinds: Sequence[str] = KINDS):
+    def __init__(self, path: str, kinds: Sequence[str] = tuple(KINDS)):
         self.path, self._kinds = path, tuple(kinds)
 
     def batches(self) -> list[LetterBatch]:

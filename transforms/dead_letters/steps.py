@@ -33,6 +33,7 @@ from apache_beam.pvalue import PCollection
 from apache_beam.typehints.decorators import no_annotations
 
 from transforms.batch import Batch, DeadLetter
+from transforms.dead_letters.kinds import KINDS
 from transforms.errors import UsageError
 from transforms.firestore.tagged_json import iso, to_tagged_json
 from transforms.inputs.files import line_numbers
@@ -44,8 +45,6 @@ T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 
 _MOST_LOGGED = 20  # of a batch; all of them are in its files
-
-_KINDS = {"retryable": True, "permanent": False}
 
 
 class StoreDeadLetters(beam.PTransform[PCollection[Any], PCollection[Any]]):
@@ -95,7 +94,7 @@ class _StoreFn(beam.DoFn):
 
 def store(folder: str, batch_id: str, source: str, letters: Sequence[DeadLetter], header: dict[str, Any]) -> None:
     """Makes the files of a batch hold exactly these dead letters."""
-    for kind, retryable in _KINDS.items():
+    for kind, retryable in KINDS.items():
         path = FileSystems.join(folder, kind, f"{batch_id}.jsonl")
         lines = [as_json(letter, source, header) for letter in letters if letter.retryable is retryable]
         if lines:
@@ -154,7 +153,7 @@ class _LetterFile:
 
 
 def _letters_of(folder: str) -> Iterator[_LetterFile]:
-    for kind in _KINDS:
+    for kind in KINDS:
         for path in list_letters(FileSystems.join(folder, kind)):
             yield _LetterFile(path)
 

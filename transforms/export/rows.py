@@ -19,22 +19,14 @@ from transforms.bigquery.changelog import CHANGELOG_COLUMNS, ChangelogRows
 from transforms.bigquery.document_columns import DOCUMENT_NAME
 from transforms.bigquery.document_rows import DocumentRows
 from transforms.bigquery.inserter import Rejected
+from transforms.bigquery.methods import FILE_LOADS, INSERT_ROWS, STORAGE_WRITE_EXACTLY_ONCE, TYPED_METHODS
 from transforms.bigquery.rows import Row, insert_id, json_columns, loadable
 from transforms.bigquery.schema import Column
 from transforms.bigquery.storage_target import StorageTarget
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.errors import RecordError
 from transforms.export.entries import Exported
-from transforms.export.sinks import (
-    FILE_LOADS,
-    INSERT_ROWS,
-    STORAGE_WRITE_EXACTLY_ONCE,
-    TYPED_METHODS,
-    Appended,
-    Collected,
-    Inserted,
-    Sink,
-)
+from transforms.export.sinks import Appended, Collected, Inserted, Sink
 from transforms.export.streams import StreamLedger
 from transforms.export.target import ExportTarget
 from transforms.firestore.documents import Document

@@ -21,11 +21,6 @@ from transforms.bigquery.storage_write import StorageWriter
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.export.streams import StreamLedger
 
-INSERT_ROWS, STORAGE_WRITE, FILE_LOADS = "INSERT_ROWS", "STORAGE_WRITE", "FILE_LOADS"
-STORAGE_WRITE_EXACTLY_ONCE = "STORAGE_WRITE_EXACTLY_ONCE"
-METHODS = (INSERT_ROWS, STORAGE_WRITE, STORAGE_WRITE_EXACTLY_ONCE, FILE_LOADS)
-TYPED_METHODS = frozenset({STORAGE_WRITE, STORAGE_WRITE_EXACTLY_ONCE})  # they take typed cells
-
 
 class Sink(Protocol):
     """Takes the rows of one table, batch by batch, and has an answer for each; for one thread."""

@@ -14,7 +14,7 @@ from transforms.bigquery.changelog import DELETE
 from transforms.bigquery.document_columns import DELETED_AT, DOCUMENT_ID, DOCUMENT_NAME
 from transforms.bigquery.schema import UPDATE_TIME, Column
 from transforms.bigquery.tables import BigQueryTarget
-from transforms.export.target import IGNORE, MARK
+from transforms.export.options import IGNORE, MARK
 
 # A row of a staging table that only names a document has no extracted_at.
 _IS_ROW = "extracted_at IS NOT NULL"

@@ -16,11 +16,11 @@ from apache_beam.typehints.decorators import no_annotations
 
 from transforms.batch import Batch
 from transforms.bigquery.load import LoadRows
+from transforms.bigquery.methods import FILE_LOADS
 from transforms.bigquery.schema import Column
 from transforms.bigquery.shapes import Shape, merge, observe
 from transforms.export.entries import Exported
 from transforms.export.rows import PURPOSES, STATIC_COLUMNS, RowsPlan, RowWriter
-from transforms.export.sinks import FILE_LOADS
 from transforms.export.tables import held_versions, provide
 from transforms.export.target import ExportTarget
 from transforms.firestore.client import FirestoreTarget

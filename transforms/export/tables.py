@@ -20,7 +20,8 @@ from transforms.bigquery.shapes import Shape
 from transforms.bigquery.tables import ensure_latest, ensure_table, existing_columns
 from transforms.errors import JobError
 from transforms.export import statements
-from transforms.export.target import APPEND, IGNORE, REPLACE, ROW_OPTIONS, STAGING_KEPT, STAGING_OPTIONS, ExportTarget
+from transforms.export.options import APPEND, IGNORE, REPLACE
+from transforms.export.target import ROW_OPTIONS, STAGING_KEPT, STAGING_OPTIONS, ExportTarget
 from transforms.firestore import field_paths
 from transforms.firestore.client import FirestoreClient
 from transforms.firestore.query import Query

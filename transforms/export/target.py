@@ -1,15 +1,5 @@
 """What an export writes, and where. Plain data.
 
-    layout      tables
-    flat        TABLE, one typed row a document
-    changelog   TABLE, one row a change, as Firebase's extension has it
-    both        TABLE, flat, and TABLE_changelog
-
-    write       what becomes of the flat rows
-    append      they are added; TABLE_latest shows one a document
-    merge       they are staged, and merged at the end: the newer update_time wins
-    replace     they are staged, and take the place of all rows at the end
-
 A staging table has the name of its run, so that an interrupted run finds its own again and no other one's; BigQuery
 removes it after some days if nobody does.
 """
@@ -23,19 +13,11 @@ from dataclasses import dataclass, replace
 from transforms.bigquery.document_columns import fixed_columns
 from transforms.bigquery.schema import UPDATE_TIME, Column, TableOptions
 from transforms.bigquery.tables import BigQueryTarget
+from transforms.export.options import APPEND, CHANGELOG, FLAT, IGNORE
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.collection_patterns import CollectionPattern, all_parameters
 from transforms.records.spec import RecordSpec
 from transforms.records.table import spec_columns
-
-FLAT, CHANGELOG, BOTH = "flat", "changelog", "both"
-LAYOUTS = (FLAT, CHANGELOG, BOTH)
-
-APPEND, MERGE, REPLACE = "append", "merge", "replace"
-WRITES = (APPEND, MERGE, REPLACE)
-
-MARK, REMOVE, IGNORE = "mark", "remove", "ignore"
-DELETES = (MARK, REMOVE, IGNORE)
 
 ROW_OPTIONS = TableOptions(partition_by=UPDATE_TIME, cluster_by=("document_name",))
 STAGING_OPTIONS = TableOptions(partition_by=None)  # read once, as a whole; partitions would only use up quota
@@ -50,7 +32,7 @@ class ExportTarget:
       database: that the documents are in.
       patterns: where they lie.
       table: as the user named it.
-      layout, write: see the module.
+      layout, write: see `options.py`.
       deletes: what becomes of rows whose documents are gone: MARK sets deleted_at, or appends a DELETE to a changelog;
         REMOVE takes them out; IGNORE does not look, which is all that is possible unless every document is read.
       nested: what becomes of maps; see `document_columns.py`.

@@ -23,13 +23,13 @@ import grpc.experimental
 from transforms.errors import JobError, Kind, UsageError, classify
 from transforms.firestore import limits, messages
 from transforms.firestore.breaker import CircuitBreaker
+from transforms.firestore.names import DATABASE_ID, DEFAULT_DATABASE
 
-DEFAULT_DATABASE = "(default)"
 DEFAULT_HOST = "firestore.googleapis.com"
 _SERVICE = "/google.firestore.v1.Firestore/"
 _SCOPES = ("https://www.googleapis.com/auth/datastore",)
 SIGN_IN = "Sign in: gcloud auth application-default login, or give the job a service account."
-_DATABASE_ID = re.compile(r"\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9]")
+_DATABASE_ID = re.compile(DATABASE_ID)
 
 # Messages of any size may arrive; keepalive finds connections that a NAT or a load balancer dropped silently.
 _CHANNEL_OPTIONS = (

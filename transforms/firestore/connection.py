@@ -15,7 +15,8 @@ from apache_beam.internal.gcp.auth import get_service_credentials
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
 from transforms.errors import JobError
-from transforms.firestore.client import DEFAULT_DATABASE, SIGN_IN, FirestoreTarget
+from transforms.firestore.client import SIGN_IN, FirestoreTarget
+from transforms.firestore.names import DEFAULT_DATABASE
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from apache_beam.pvalue import PBegin, PCollection
 from apache_beam.typehints.decorators import no_annotations
 
 from transforms.errors import UsageError
-from transforms.firestore.client import DEFAULT_DATABASE, FirestoreTarget
+from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.connection import target_of
 from transforms.firestore.documents import Document
+from transforms.firestore.names import DEFAULT_DATABASE
 from transforms.firestore.operations import Delete
 from transforms.firestore.query import NAME, Query
 from transforms.firestore.read import ReadFromFirestore

@@ -15,7 +15,7 @@ from typing import Any
 from transforms.errors import RecordError
 from transforms.firestore import field_paths
 from transforms.firestore.document_order import numeric_id
-from transforms.firestore.limits import check_document_id
+from transforms.firestore.names import check_document_id
 from transforms.firestore.operations import Delete, Operation
 from transforms.firestore.values import serialised_fields
 

@@ -16,7 +16,7 @@ import re
 from collections.abc import Sequence
 
 from transforms.errors import RecordError
-from transforms.firestore.limits import check_document_id
+from transforms.firestore.names import check_document_id
 
 _NUMERIC_ID = re.compile(r"__id(-?(?:0|[1-9][0-9]{0,18}))__")
 _INT64 = range(-(2**63), 2**63)

@@ -12,7 +12,6 @@ from transforms.errors import RecordError
 from transforms.firestore.messages import Document
 
 MAX_DOCUMENT_BYTES = 1_048_576
-MAX_DOCUMENT_ID_BYTES = 1_500
 MAX_INDEX_ENTRIES = 40_000
 MAX_WRITES_PER_COMMIT = 500
 
@@ -22,32 +21,6 @@ MAX_EMULATOR_REQUEST_BYTES = 4 * 1024 * 1024  # gRPC Java's default for a receiv
 # Below this encoded size no document can pass a limit, so that nobody has to walk it. Firestore counts at most eight
 # times the encoded bytes (an empty map: 4 encoded, 32 counted) and at most two index entries for every four.
 _SAFE_ENCODED_BYTES = 64 * 1024
-
-
-def check_document_id(document_id: str) -> None:
-    """Raises RecordError `INVALID_ID` if Firestore would refuse this document id.
-
-    >>> check_document_id("ada")
-    >>> check_document_id("a/b")
-    Traceback (most recent call last):
-    transforms.errors.RecordError: INVALID_ID: a document id must not contain "/"
-    """
-    try:
-        n_bytes = len(document_id.encode())
-    except UnicodeEncodeError:
-        raise RecordError("INVALID_ID", "a document id must be valid Unicode, without lone surrogates") from None
-    if not document_id:
-        raise RecordError("INVALID_ID", "a document id must not be empty")
-    if "/" in document_id:
-        raise RecordError("INVALID_ID", 'a document id must not contain "/"')
-    if document_id in (".", ".."):
-        raise RecordError("INVALID_ID", 'a document id must not be "." or ".."')
-    if len(document_id) >= 4 and document_id.startswith("__") and document_id.endswith("__"):
-        raise RecordError("INVALID_ID", "document ids of the form __id__ are reserved by Firestore")
-    if n_bytes > MAX_DOCUMENT_ID_BYTES:
-        raise RecordError(
-            "INVALID_ID", f"a document id must not exceed {MAX_DOCUMENT_ID_BYTES:,} bytes, got {n_bytes:,}"
-        )
 
 
 def check_document(serialised: bytes, *, indexed: bool = True) -> None:

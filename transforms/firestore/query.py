@@ -21,7 +21,7 @@ from typing import Any
 from transforms.errors import RecordError, UsageError
 from transforms.firestore import field_paths
 from transforms.firestore.document_order import numeric_id
-from transforms.firestore.limits import check_document_id
+from transforms.firestore.names import check_document_id
 from transforms.firestore.values import encode
 
 NAME = "__name__"

@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 
 from transforms.firestore.document_order import fraction_below, name_between, sort_key
 
+MAX_RANGES = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Bound:

@@ -20,9 +20,10 @@ import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
 
 from transforms.errors import UsageError
-from transforms.firestore.client import DEFAULT_DATABASE, FirestoreTarget
+from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.connection import target_of
 from transforms.firestore.documents import Document
+from transforms.firestore.names import DEFAULT_DATABASE
 from transforms.firestore.query import Query, check_document_path
 from transforms.firestore.read_plan import check_max_ranges
 from transforms.firestore.read_steps import PlanReads, ReadPieces

@@ -24,10 +24,9 @@ from transforms.firestore.document_order import name_between, sort_key
 from transforms.firestore.fetch import fetch_all
 from transforms.firestore.query import NAME, Query
 from transforms.firestore.query_messages import structured_query
-from transforms.firestore.ranges import EVERY_NAME, Bound, NameRange, ranges_between
+from transforms.firestore.ranges import EVERY_NAME, MAX_RANGES, Bound, NameRange, ranges_between
 from transforms.firestore.reader import REQUEST_TIMEOUT_S, count, read, read_error
 
-MAX_RANGES = 10_000
 _PAGE_SIZE = 1_000
 # Where cuts are made by arithmetic. Fewer do not pay for the dozen requests that find where to cut; a range that turns
 # out to be large is cut again while it is read.

@@ -20,8 +20,9 @@ from apache_beam.pvalue import PCollection, TaggedOutput
 from apache_beam.typehints.decorators import no_annotations
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.firestore.client import DEFAULT_DATABASE, FirestoreTarget
+from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.connection import target_of
+from transforms.firestore.names import DEFAULT_DATABASE
 from transforms.firestore.operations import Operation, adds_again
 from transforms.firestore.outbox import Outbox
 from transforms.firestore.packing import RequestLimits

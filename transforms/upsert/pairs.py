@@ -29,18 +29,8 @@ from transforms.firestore.committer import AtomicGroup
 from transforms.firestore.limits import check_document
 from transforms.firestore.values import encoded_fields
 from transforms.upsert.entries import Flat
-from transforms.upsert.versions import (
-    MERGE,
-    META_FIELD,
-    MODES,
-    OVERWRITE,
-    VERSIONED,
-    Candidate,
-    StoredDocument,
-    StoredPair,
-    created_at,
-    next_version,
-)
+from transforms.upsert.modes import MERGE, MODES, OVERWRITE, VERSIONED
+from transforms.upsert.versions import META_FIELD, Candidate, StoredDocument, StoredPair, created_at, next_version
 
 _VERSIONS = "versions"
 

@@ -27,11 +27,11 @@ from transforms.firestore.packing import RequestLimits
 from transforms.firestore.qos import QualityOfService
 from transforms.retry import Retry
 from transforms.upsert.entries import Compared, Flat, Keyed, Written
+from transforms.upsert.modes import OVERWRITE
 from transforms.upsert.pairs import PairLayout, meta_of, pair
 from transforms.upsert.versions import (
     META_FIELD,
     NOTHING,
-    OVERWRITE,
     Candidate,
     RunIdentity,
     StoredDocument,

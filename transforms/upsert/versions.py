@@ -21,9 +21,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from transforms.firestore.values import timestamp
-
-VERSIONED, OVERWRITE, MERGE, CREATE_ONLY = "versioned", "overwrite", "merge", "create_only"
-MODES = (VERSIONED, OVERWRITE, MERGE, CREATE_ONLY)
+from transforms.upsert.modes import CREATE_ONLY, OVERWRITE
 
 META_FIELD = "_meta"
 

@@ -7,11 +7,12 @@ import pytest
 
 from transforms.batch import Batch
 from transforms.bigquery.document_columns import fixed_columns
+from transforms.bigquery.methods import FILE_LOADS, INSERT_ROWS
 from transforms.bigquery.schema import Column
 from transforms.export.entries import Exported
+from transforms.export.options import APPEND, BOTH, CHANGELOG, FLAT, IGNORE, MARK, MERGE
 from transforms.export.rows import RowsPlan, RowWriter
-from transforms.export.sinks import FILE_LOADS, INSERT_ROWS
-from transforms.export.target import APPEND, BOTH, CHANGELOG, FLAT, IGNORE, MARK, MERGE, ExportTarget
+from transforms.export.target import ExportTarget
 from transforms.firestore import messages
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.collection_patterns import CollectionPattern

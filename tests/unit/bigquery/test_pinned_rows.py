@@ -14,12 +14,13 @@ from transforms.bigquery.changelog import CHANGELOG_COLUMNS, event_id
 from transforms.bigquery.document_columns import fixed_columns, legal_name
 from transforms.bigquery.insert import insert
 from transforms.bigquery.inserter import RowInserter
+from transforms.bigquery.methods import INSERT_ROWS
 from transforms.bigquery.rows import RowEncoder, insert_id
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.export.entries import Exported
+from transforms.export.options import APPEND, BOTH, FLAT, MARK, MERGE
 from transforms.export.rows import RowsPlan, RowWriter
-from transforms.export.sinks import INSERT_ROWS
-from transforms.export.target import APPEND, BOTH, FLAT, MARK, MERGE, ROW_OPTIONS, ExportTarget
+from transforms.export.target import ROW_OPTIONS, ExportTarget
 from transforms.firestore import messages
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.collection_patterns import CollectionPattern

@@ -5,7 +5,7 @@ import pytest
 from transforms.bigquery.schema import Column
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.export import statements
-from transforms.export.target import IGNORE, MARK, REMOVE
+from transforms.export.options import IGNORE, MARK, REMOVE
 
 TABLE = BigQueryTarget("acme-prod", "people", "users")
 STAGING = BigQueryTarget("acme-prod", "people", "users_staging_1")

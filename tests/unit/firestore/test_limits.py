@@ -6,42 +6,11 @@ from hypothesis import strategies as st
 
 from transforms.errors import RecordError
 from transforms.firestore import messages
-from transforms.firestore.limits import (
-    MAX_DOCUMENT_BYTES,
-    check_document,
-    check_document_id,
-    document_size,
-    index_entries,
-)
+from transforms.firestore.limits import MAX_DOCUMENT_BYTES, check_document, document_size, index_entries
 from transforms.firestore.messages import Document
 from transforms.firestore.values import GeoPoint, Reference, encode_fields, serialised_fields
 
 NAME = "projects/p/databases/(default)/documents/users/jeff/tasks/my_task_id"
-
-
-@pytest.mark.parametrize("document_id", ["ada", "é" * 750, "...", "__a", "a__", "__", "a b", "1", " "])
-def test_legal_document_ids_pass(document_id):
-    check_document_id(document_id)
-
-
-@pytest.mark.parametrize(
-    ("document_id", "rule"),
-    [
-        ("", "must not be empty"),
-        ("a/b", 'must not contain "/"'),
-        (".", 'must not be "." or ".."'),
-        ("..", 'must not be "." or ".."'),
-        ("__x__", "of the form __id__ are reserved"),
-        ("____", "of the form __id__ are reserved"),
-        ("é" * 751, "must not exceed 1,500 bytes, got 1,502"),
-        ("a\ud800", "must be valid Unicode"),
-    ],
-)
-def test_illegal_document_ids_are_refused_with_the_rule_they_break(document_id, rule):
-    with pytest.raises(RecordError) as refused:
-        check_document_id(document_id)
-    assert refused.value.code == "INVALID_ID"
-    assert rule in refused.value.message
 
 
 def test_the_size_of_the_documentation_s_example_is_the_documentation_s():

@@ -27,9 +27,10 @@ from transforms.ledger.runs import COMPLETED, JobDescription, Owner
 from transforms.records.canonical import canonical
 from transforms.retry import Retry
 from transforms.upsert.entries import Flat
+from transforms.upsert.modes import CREATE_ONLY, MERGE, OVERWRITE, VERSIONED
 from transforms.upsert.pairs import PairLayout, meta_of, pair
 from transforms.upsert.records import content_hash
-from transforms.upsert.versions import CREATE_ONLY, MERGE, NOTHING, OVERWRITE, VERSIONED, Candidate, StoredPair
+from transforms.upsert.versions import NOTHING, Candidate, StoredPair
 from transforms.verify.comparison import Compared
 from transforms.verify.differences import Difference
 from transforms.verify.entries import Entry

@@ -16,9 +16,10 @@ from transforms.firestore.committer import CommitLimits
 from transforms.firestore.values import decode_fields, serialised_fields
 from transforms.retry import Retry
 from transforms.upsert.entries import Flat
+from transforms.upsert.modes import MODES, OVERWRITE, VERSIONED
 from transforms.upsert.pairs import PairLayout, meta_of, pair
 from transforms.upsert.upserter import Upserter, read_stored, supersede
-from transforms.upsert.versions import META_FIELD, MODES, NOTHING, OVERWRITE, VERSIONED, Candidate, RunIdentity
+from transforms.upsert.versions import META_FIELD, NOTHING, Candidate, RunIdentity
 
 MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
 TARGET = FirestoreTarget(PROJECT)

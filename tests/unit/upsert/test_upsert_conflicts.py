@@ -19,19 +19,10 @@ from transforms.firestore.committer import CommitLimits
 from transforms.firestore.values import decode_fields, serialised_fields
 from transforms.retry import Retry
 from transforms.upsert.entries import Flat
+from transforms.upsert.modes import CREATE_ONLY, MERGE, OVERWRITE, VERSIONED
 from transforms.upsert.pairs import PairLayout
 from transforms.upsert.upserter import Upserter
-from transforms.upsert.versions import (
-    CREATE_ONLY,
-    MERGE,
-    META_FIELD,
-    NOTHING,
-    OVERWRITE,
-    VERSIONED,
-    RunIdentity,
-    StoredDocument,
-    StoredPair,
-)
+from transforms.upsert.versions import META_FIELD, NOTHING, RunIdentity, StoredDocument, StoredPair
 
 MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
 RUN = RunIdentity("ingest-1", MOMENT, frozenset({"b"}))

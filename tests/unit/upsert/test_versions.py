@@ -5,12 +5,9 @@ import datetime
 import pytest
 
 from tests.support.stored import stored_document
+from transforms.upsert.modes import CREATE_ONLY, MERGE, OVERWRITE, VERSIONED
 from transforms.upsert.versions import (
-    CREATE_ONLY,
-    MERGE,
     NOTHING,
-    OVERWRITE,
-    VERSIONED,
     Candidate,
     RunIdentity,
     StoredPair,

@@ -1,0 +1,97 @@
+"""What `firebeam ingest` can be asked for: its flags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.run.flags import option
+from pipeline.run.job_config import JobConfig
+from transforms.bigquery.methods import FILE_LOADS, INSERT_ROWS
+from transforms.upsert.modes import MODES, VERSIONED
+
+NAME = "ingest"
+
+ABOUT = """\
+Reads processed records from files or model batch results, flattens them by a record spec, writes each as a pair of
+Firestore documents and, if asked to, as a row of BigQuery. A record that cannot be stored becomes a dead letter."""
+
+EXAMPLE = """\
+  firebeam ingest --input='gs://my-bucket/results/*.jsonl' --spec=profiles \\
+      --project=my-project --database='(default)' \\
+      --bigquery_table=my-project:people.candidates --dead_letters=gs://my-bucket/dead_letters"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(JobConfig):
+    """The flags of ingest."""
+
+    input: tuple[str, ...] = option(
+        group="Input",
+        metavar="PATTERN",
+        help="files to read: local or gs://, globs; or firestore://COLLECTION; repeat it or separate with commas",
+        prefixes=("gs://", "firestore://"),
+    )
+    input_format: str = option(
+        "auto",
+        group="Input",
+        choices=("auto", "jsonl", "json", "csv", "parquet"),
+        help="format of the files; auto looks at their content",
+    )
+    records_path: str | None = option(
+        None, group="Input", metavar="PATH", help="where in a JSON object the records are, such as data.items"
+    )
+    batch_size: int = option(500, group="Input", minimum=1, maximum=10_000, help="records in a batch")
+    spec: str = option(
+        "profiles",
+        group="Records",
+        metavar="NAME|FILE",
+        help="record spec: a shipped one or a YAML file, local or gs://",
+        pattern=r"[A-Za-z0-9_-]+|gs://.+",
+    )
+    upsert: str = option(
+        VERSIONED,
+        group="Firestore",
+        choices=MODES,
+        help="versioned writes only what has changed; overwrite does not look; merge keeps what the record lacks; "
+        "create_only leaves existing documents alone",
+    )
+    keep_versions: int = option(
+        0,
+        group="Firestore",
+        minimum=0,
+        maximum=1_000,
+        help="earlier states kept under versions/, with upsert=versioned",
+        shown_with=("upsert", (VERSIONED,)),
+    )
+    max_request_bytes: int | None = option(
+        None,
+        group="Firestore",
+        minimum=65_536,
+        maximum=10_485_760,
+        help="bytes of a Commit; 9 MiB when absent, 3.5 MiB on the emulator",
+    )
+    max_in_flight: int = option(
+        3, group="Firestore", minimum=1, maximum=64, help="Commits on the wire at once, a worker"
+    )
+    max_writes_per_s: float | None = option(
+        None,
+        group="Firestore",
+        minimum=0,
+        help="writes a second of the whole job; when absent Firestore's ramp-up, 500 and half as much again every five "
+        "minutes; 0 for no bound; off on the emulator",
+    )
+    bigquery_table: str | None = option(
+        None,
+        group="BigQuery",
+        metavar="PROJECT:DATASET.TABLE",
+        help="table for a row a record; none when absent",
+        parameter="BIGQUERY_TABLE",
+        pattern=r"[a-z0-9.:-]+[:.]\w+\.[\w-]+",
+    )
+    bigquery_method: str = option(
+        INSERT_ROWS,
+        group="BigQuery",
+        choices=(INSERT_ROWS, FILE_LOADS),
+        gone=(("STREAMING_INSERTS", INSERT_ROWS),),
+        help="INSERT_ROWS has an answer a row at once; FILE_LOADS is cheapest for millions of rows",
+    )

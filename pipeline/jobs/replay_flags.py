@@ -1,0 +1,53 @@
+"""What `firebeam replay` can be asked for: its flags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from pipeline.jobs import ingest_flags
+from pipeline.run.flags import option
+from pipeline.run.job_config import JobConfig
+from transforms.dead_letters.kinds import KINDS
+
+NAME = "replay"
+
+ABOUT = """\
+Puts dead letters through the job they came from. What lands now moves to DIR/replayed; what does not stays where it is,
+with its new reason and one attempt more, and moves to DIR/parked after --max_attempts. A job runs again with the flags
+it ran with; flags of its own that are given here, such as a corrected --spec, win."""
+
+EXAMPLE = """\
+  firebeam replay --dead_letters=gs://my-bucket/dead_letters --kind=permanent --spec=corrected.yaml \\
+      --project=my-project --database='(default)'"""
+
+ALL = "all"
+
+
+def _flag_of_the_job(name: str) -> Any:
+    """A flag of ingest which, when absent, is what the job ran with."""
+    (declared,) = (declared for declared in fields(ingest_flags.Config) if declared.name == name)
+    return field(default=None, metadata=declared.metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(JobConfig):
+    """The flags of replay."""
+
+    kind: str = option(ALL, group="Replay", choices=(*KINDS, ALL), help="which dead letters to replay")
+    from_job: tuple[str, ...] = option(
+        (), group="Replay", metavar="JOB_ID", help="only dead letters of these jobs; of all when absent"
+    )
+    max_attempts: int = option(
+        5,
+        group="Replay",
+        minimum=1,
+        maximum=1_000,
+        help="a record that has failed so often, the first time included, is parked",
+    )
+    spec: str | None = _flag_of_the_job("spec")
+    upsert: str | None = _flag_of_the_job("upsert")
+    keep_versions: int | None = _flag_of_the_job("keep_versions")
+    max_request_bytes: int | None = _flag_of_the_job("max_request_bytes")
+    max_in_flight: int | None = _flag_of_the_job("max_in_flight")
+    bigquery_table: str | None = _flag_of_the_job("bigquery_table")

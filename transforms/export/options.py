@@ -1,0 +1,26 @@
+"""What an export can be asked to make of documents.
+
+layout      tables
+flat        TABLE, one typed row a document
+changelog   TABLE, one row a change, as Firebase's extension has it
+both        TABLE, flat, and TABLE_changelog
+
+write       what becomes of the flat rows
+append      they are added; TABLE_latest shows one a document
+merge       they are staged, and merged at the end: the newer update_time wins
+replace     they are staged, and take the place of all rows at the end
+
+deletes     what becomes of rows whose documents are gone
+mark        deleted_at is set; a changelog gets a DELETE
+remove      they are taken out
+ignore      nothing
+"""
+
+FLAT, CHANGELOG, BOTH = "flat", "changelog", "both"
+LAYOUTS = (FLAT, CHANGELOG, BOTH)
+
+APPEND, MERGE, REPLACE = "append", "merge", "replace"
+WRITES = (APPEND, MERGE, REPLACE)
+
+MARK, REMOVE, IGNORE = "mark", "remove", "ignore"
+DELETES = (MARK, REMOVE, IGNORE)
