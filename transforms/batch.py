@@ -198,3 +198,12 @@ class BatchOutcome:
             batch.bytes_read,
             batch.overflowed_by,
         )
+
+
+def input_id_of(batch_id: str) -> str:
+    """What the ids of all batches of one source begin with.
+
+    >>> input_id_of("0123456789ab-00000-00007")
+    '0123456789ab'
+    """
+    return batch_id.partition("-")[0]

@@ -136,9 +136,9 @@ def use_table(target: BigQueryTarget, timeout_s: float) -> str:
 
 def use_folder(folder: str) -> str:
     """Writes an empty file there and deletes it."""
-    from transforms.dead_letters.steps import check_writable  # it imports Beam, which takes seconds
+    from transforms.dead_letters.folder import DeadLetterFolder  # it imports Beam, which takes seconds
 
-    check_writable(folder)
+    DeadLetterFolder(folder).check_writable()
     return f"{folder} can be written"
 
 

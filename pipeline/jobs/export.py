@@ -30,7 +30,8 @@ from transforms.bigquery.load import check_temp_location
 from transforms.bigquery.methods import FILE_LOADS, INSERT_ROWS, TYPED_METHODS
 from transforms.bigquery.storage_target import StorageTarget
 from transforms.bigquery.tables import BigQueryTarget, existing_columns
-from transforms.dead_letters.steps import StoreDeadLetters, check_writable, remove_letters
+from transforms.dead_letters.folder import DeadLetterFolder
+from transforms.dead_letters.steps import StoreDeadLetters
 from transforms.errors import JobError
 from transforms.export.entries import Exported
 from transforms.export.options import CHANGELOG
@@ -162,7 +163,7 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     if method == FILE_LOADS:
         check_temp_location(temp_location)
     storage_host = StorageTarget.of(table).grpc_host if method in TYPED_METHODS else None
-    check_writable(config.dead_letters)
+    DeadLetterFolder(config.dead_letters).check_writable()
     texts = sorted({pattern.text for pattern in patterns})
     about = (texts, sorted(config.where), config.fields, config.layout, config.mode, config.cursor_field)
     description = JobDescription(
@@ -192,7 +193,7 @@ def provision(plan: Plan) -> None:
             "them. Run once without --cursor_field, which reads everything, or choose another --job_id"
         )
     if not plan.run.resumed:
-        remove_letters(plan.config.dead_letters, plan.job_id)
+        DeadLetterFolder(plan.config.dead_letters).remove(plan.job_id)
 
 
 def build(pipeline: beam.Pipeline, plan: Plan) -> None:

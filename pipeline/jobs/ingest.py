@@ -30,7 +30,8 @@ from transforms.bigquery.load import LoadRows, check_temp_location
 from transforms.bigquery.methods import FILE_LOADS, INSERT_ROWS
 from transforms.bigquery.schema import Column
 from transforms.bigquery.tables import BigQueryTarget, ensure_latest_view, ensure_table
-from transforms.dead_letters.steps import StoreDeadLetters, check_writable, foreign_letters, remove_letters
+from transforms.dead_letters.folder import DeadLetterFolder
+from transforms.dead_letters.steps import StoreDeadLetters
 from transforms.errors import UsageError
 from transforms.firestore.packing import RequestLimits
 from transforms.inputs.slices import ReadOptions
@@ -116,7 +117,8 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     )
     firestore = config.firestore
     sources = Sources.find(config.input, reading, firestore)
-    check_writable(config.dead_letters)
+    dead_letters = DeadLetterFolder(config.dead_letters)
+    dead_letters.check_writable()
     description = JobDescription(
         NAME,
         config.job_id
@@ -129,7 +131,7 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
         spec_fingerprint=to.spec.fingerprint,
         bytes_total=sources.bytes_total,
     )
-    foreign = foreign_letters(config.dead_letters, description.job_id, sources.file_ids)
+    foreign = dead_letters.foreign_file(description.job_id, sources.file_ids)
     if foreign:
         raise UsageError(
             f"{foreign} holds dead letters of another job on the same input, which this one would replace; "
@@ -170,7 +172,8 @@ def provision(plan: Plan) -> None:
     """
     provide_table(plan.to)
     if not plan.run.resumed:
-        remove_letters(plan.config.dead_letters, plan.job_id, plan.sources.file_ids, plan.sources.collections)
+        folder = DeadLetterFolder(plan.config.dead_letters)
+        folder.remove(plan.job_id, plan.sources.file_ids, plan.sources.collections)
 
 
 def provide_table(to: Destination) -> None:

@@ -9,7 +9,7 @@
 
 A job runs again with the flags its ledger has; flags given here win. The steps are ingest's, with one more among them,
 `SetAsideOlder`: a record that failed yesterday must not replace what somebody has written since. A replay may be
-interrupted anywhere: each letter stays in its old place until it is known to be in its new one.
+interrupted anywhere: each dead letter stays in its old place until it is known to be in its new one.
 """
 
 import datetime
@@ -27,11 +27,11 @@ from pipeline.jobs import ingest, ingest_flags
 from pipeline.jobs.replay_flags import ALL, NAME, Config
 from pipeline.run.job import JobPlan, derived_job_id, digest
 from pipeline.run.job_config import JobConfig
+from transforms.batch import input_id_of
 from transforms.bigquery.methods import INSERT_ROWS
-from transforms.dead_letters.folder import LetterBatch, LetterFolder, ReplayRun, check_folder
+from transforms.dead_letters.folder import DeadBatch, DeadLetterFolder, ReplayRun
 from transforms.dead_letters.kinds import KINDS
-from transforms.dead_letters.replay import ClearLetters, ReadLetters, SetAsideOlder, SettleLetters
-from transforms.dead_letters.steps import check_writable
+from transforms.dead_letters.steps import ClearDeadLetters, ReadDeadLetters, ResolveDeadLetters
 from transforms.errors import UsageError
 from transforms.firestore.client import FirestoreClient
 from transforms.firestore.tagged_json import iso
@@ -39,7 +39,8 @@ from transforms.ledger.job_ledger import JobDescription
 from transforms.ledger.past_jobs import finish_times, input_ids, stored_job
 from transforms.ledger.steps import CompleteBatch, CompleteJob
 from transforms.upsert.modes import OVERWRITE, VERSIONED
-from transforms.upsert.versions import ALL_ROWS, NO_ROWS, RunIdentity, input_id_of
+from transforms.upsert.steps import SetAsideOlder
+from transforms.upsert.versions import ALL_ROWS, NO_ROWS, RunIdentity
 
 _EPOCH = datetime.datetime.fromtimestamp(0, datetime.timezone.utc)
 
@@ -71,7 +72,7 @@ class Plan(JobPlan):
     """
 
     config: Config
-    folder: LetterFolder
+    folder: DeadLetterFolder
     jobs: tuple[Replayed, ...]
     finished_at: Mapping[str, datetime.datetime]
 
@@ -83,10 +84,10 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
       UsageError: what is wrong with which flag, or with which line of which file.
     """
     firestore = config.firestore
-    check_folder(config.dead_letters)
-    folder = LetterFolder(config.dead_letters, tuple(KINDS) if config.kind == ALL else (config.kind,))
+    folder = DeadLetterFolder(config.dead_letters, KINDS if config.kind == ALL else (config.kind,))
+    folder.check_exists()
     batches = _of_jobs(folder.batches(), config.from_job)
-    check_writable(config.dead_letters)
+    folder.check_writable()
     client = firestore.connect()
     description = JobDescription(
         NAME,
@@ -114,13 +115,13 @@ def provision(plan: Plan) -> None:
 
 def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     """Draws the graph of a run: one branch for every job."""
-    first, *others = [pipeline | job.job_id >> _ReplayLetters(job, plan) for job in plan.jobs] or [
+    first, *others = [pipeline | job.job_id >> _ReplayDeadLetters(job, plan) for job in plan.jobs] or [
         pipeline | "NoLetters" >> beam.Create([], reshuffle=False)
     ]
     _ = first | "CompleteJob" >> CompleteJob(plan.ledger, after=tuple(others))
 
 
-class _ReplayLetters(beam.PTransform[PBegin, PCollection[str]]):
+class _ReplayDeadLetters(beam.PTransform[PBegin, PCollection[str]]):
     """The dead letters of one job, on their way through its steps."""
 
     def __init__(self, job: Replayed, plan: Plan):
@@ -129,8 +130,8 @@ class _ReplayLetters(beam.PTransform[PBegin, PCollection[str]]):
 
     def expand(self, begin: PBegin) -> PCollection[str]:
         job, plan, ledger = self._job, self._plan, self._plan.ledger
-        # A document that this job wrote from this batch is the letter's own, whenever that was: its row may be missing.
-        # One that somebody else wrote before, to the same effect, tells nothing of the row.
+        # A document that this job wrote from this batch is the dead letter's own, whenever that was: its row may be
+        # missing. One that somebody else wrote before, to the same effect, tells nothing of the row.
         rows_known = NO_ROWS if job.to.table else ALL_ROWS
         identity = RunIdentity(job.job_id, _EPOCH, job.input_ids, rows_known, yields=True)
         run = ReplayRun(plan.job_id, iso(plan.run.started_at), plan.config.max_attempts)
@@ -139,20 +140,20 @@ class _ReplayLetters(beam.PTransform[PBegin, PCollection[str]]):
             begin
             | "Batches" >> beam.Create(batch_ids, reshuffle=False)
             | "Reshuffle" >> beam.Reshuffle()
-            | "ReadLetters" >> ReadLetters(plan.folder)
+            | "ReadLetters" >> ReadDeadLetters(plan.folder)
         )
         compared = ingest.compare_batches(batches, job.to, identity, ledger)
         current = compared | "SetAsideOlder" >> SetAsideOlder(job.input_ids, plan.finished_at)
         cleared: PCollection[str] = (
             ingest.write_batches(current, job.to, identity, may_all_be_bad=True)
-            | "SettleLetters" >> SettleLetters(plan.folder, run)
+            | "SettleLetters" >> ResolveDeadLetters(plan.folder, run)
             | "CompleteBatch" >> CompleteBatch(ledger)
-            | "ClearLetters" >> ClearLetters(plan.folder, run.run)
+            | "ClearLetters" >> ClearDeadLetters(plan.folder, run.run)
         )
         return cleared
 
 
-def _of_jobs(batches: Sequence[LetterBatch], job_ids: Sequence[str]) -> list[LetterBatch]:
+def _of_jobs(batches: Sequence[DeadBatch], job_ids: Sequence[str]) -> list[DeadBatch]:
     there = {batch.job_id for batch in batches}
     if missing := sorted(set(job_ids) - there):
         present = ", ".join(sorted(there)) or "no job"
@@ -160,7 +161,7 @@ def _of_jobs(batches: Sequence[LetterBatch], job_ids: Sequence[str]) -> list[Let
     return [batch for batch in batches if not job_ids or batch.job_id in job_ids]
 
 
-def _replayed(config: Config, client: FirestoreClient, job_id: str, batches: Sequence[LetterBatch]) -> Replayed:
+def _replayed(config: Config, client: FirestoreClient, job_id: str, batches: Sequence[DeadBatch]) -> Replayed:
     own = tuple(batch.batch_id for batch in batches if batch.job_id == job_id)
     to = ingest.destination(_config_of(config, job_id, _parameters(config, client, job_id)))
     return Replayed(job_id, to, input_ids(client, job_id, config.retry) | set(map(input_id_of, own)), own)

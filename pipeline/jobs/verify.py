@@ -21,7 +21,7 @@ from pipeline.present.verify_report import SHOWN, counts_table, differences_tabl
 from pipeline.run.job import JobPlan, derived_job_id, digest
 from pipeline.stores import Collection, Files, Reading, open_stores, place_of, plans_right
 from transforms.bigquery.tables import BigQueryTarget
-from transforms.dead_letters.steps import check_writable
+from transforms.dead_letters.folder import DeadLetterFolder
 from transforms.errors import UsageError
 from transforms.ledger.job_ledger import COMPLETED, JobDescription
 from transforms.ledger.past_jobs import stored_job
@@ -75,7 +75,7 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     table = BigQueryTarget.parse(config.report_table) if config.report_table else None
     if config.report:
         check_path(config.report, "report")
-    check_writable(config.dead_letters)
+    DeadLetterFolder(config.dead_letters).check_writable()
     reading = Reading(
         config.match_by, ignored, config.id_field, config.key_column, config.read_time == START, config.retry
     )

@@ -13,7 +13,7 @@ from tests.support.ingest import profile
 from tests.support.replay_desk import PROFILES, Desk, nameless
 from tests.support.scripted_firestore import Refusal
 from transforms.batch import DeadLetter
-from transforms.dead_letters.folder import LetterFolder, ReplayRun
+from transforms.dead_letters.folder import DeadLetterFolder, ReplayRun
 from transforms.firestore import messages
 from transforms.firestore.committer import AtomicGroup, Committer
 from transforms.firestore.tagged_json import iso
@@ -215,8 +215,8 @@ def test_a_broken_line_is_refused_with_file_and_line_before_anything_starts(desk
     before = file.read_bytes()
     assert desk.replay() == (2, (None,) * 5)
     shown = capsys.readouterr().err
-    assert f"{file}, line 2 is no dead letter: the record is not valid JSON at column" in shown
-    assert "put it right, or remove the line" in shown
+    assert f"{file}, line 2 is not a dead letter: the record is not valid JSON at column" in shown
+    assert "correct it, or remove the line" in shown
     assert file.read_bytes() == before
 
 
@@ -281,10 +281,10 @@ def test_a_replay_that_was_killed_half_way_ends_as_an_undisturbed_one(desk, stri
     assert without_time(desk.lines("replayed", "permanent")) == without_time(undisturbed)
 
 
-def test_a_letter_is_never_nowhere_and_a_step_done_twice_changes_nothing(desk, strict):
+def test_a_dead_letter_is_never_nowhere_and_a_step_done_twice_changes_nothing(desk, strict):
     desk.ingest(nameless(1), "{not JSON\n", "{nor this\n", flags=[strict])
     desk.edit("permanent", lambda letter: {**letter, "attempts": 4 if letter["line"] == 3 else 1})
-    folder, run = LetterFolder(str(desk.letters)), ReplayRun("replay-1", "2026-01-01T00:00:00Z", 5)
+    folder, run = DeadLetterFolder(str(desk.letters)), ReplayRun("replay-1", "2026-01-01T00:00:00Z", 5)
     ((batch_id, _, n),) = folder.batches()
     failures = [
         DeadLetter("ReadBatches", "INVALID_JSON", "still broken", None, position=letter["position"])
@@ -292,7 +292,7 @@ def test_a_letter_is_never_nowhere_and_a_step_done_twice_changes_nothing(desk, s
         if letter["line"] > 1
     ]
     for _ in range(2):
-        folder.settle(batch_id, n, failures, run, "2026-01-01T00:00:01Z")
+        folder.resolve(batch_id, n, failures, run, "2026-01-01T00:00:01Z")
         assert desk.places() == {"permanent": 3, "replayed": 1, "parked": 1}
     for _ in range(2):
         folder.clear(batch_id, run.run)

@@ -43,7 +43,6 @@ BEAM_RING = {
     "transforms.runtime.metrics",
     "transforms.runtime.private_files",
     "transforms.upsert.records",
-    "transforms.dead_letters.replay",
     "transforms.verify.jsonl_store",
     "transforms.verify.parts",
     "transforms.verify.reports",

@@ -1,44 +1,60 @@
-"""A folder of dead letters while they are replayed: where each letter is, before, between and after.
+"""A folder of dead letters: where each one is, from the run that stores it to the replay that resolves it.
 
-    DIR/retryable/X.jsonl ┐                      ┌──▶ DIR/replayed/X.jsonl    landed
-    DIR/permanent/X.jsonl ┴─ batch X ── settle ──┼──▶ DIR/parked/X.jsonl      failed too often
-             ▲    ▲                     │        └──▶ in place                failed again: new reason, one more attempt
-             │    └─────────────────────┘
-             └── clear: what is in replayed/ or parked/ leaves its own folder
+    DIR/retryable/{batch_id}.jsonl    the record is fine; the same command may store it later
+    DIR/permanent/{batch_id}.jsonl    the record, the spec or a limit has to change first
 
-Guarantee: a letter is written to its new place before it is removed from its old one, and files are replaced as a
-whole, so whatever is interrupted loses none. Both steps can be done again: a letter is known by its source, position
-and content, and a run that has already counted its attempt does not count it twice.
+    DIR/retryable ┐                        ┌──▶ DIR/replayed    landed
+    DIR/permanent ┴─ batch ── resolve ─────┼──▶ DIR/parked      failed too often
+          ▲   ▲                  │         └──▶ in place        failed again: new reason, one more attempt
+          │   └──────────────────┘
+          └── clear: what is in replayed/ or parked/ leaves its own file
 
-Every letter that was replayed says so: `replay` has `job_id`, `run` (when it began) and `time`; `first_time` is when
-the record failed first.
+There is one file per batch and kind, replaced as a whole. A batch that is done again replaces its files, and removes
+those that no longer apply. A folder may be shared by jobs, but not for the same input: the launcher refuses that before
+anything starts. Local files can be read by their owner only: they hold personal data.
+
+Guarantee: a dead letter is written to its new place before it is removed from its old one, so whatever is interrupted
+loses none. Both steps can be done again: a dead letter is known by its source, position and content, and a run that has
+already counted its attempt does not count it twice.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from transforms.batch import DeadLetter
-from transforms.dead_letters.kinds import KINDS
-from transforms.dead_letters.lines import Letter, read_letter
-from transforms.dead_letters.steps import list_letters, write_privately
+from transforms.batch import DeadLetter, input_id_of
+from transforms.dead_letters.kinds import KINDS, PERMANENT, RETRYABLE
+from transforms.dead_letters.lines import (
+    Fields,
+    Origin,
+    Replay,
+    StoredDeadLetter,
+    content_of,
+    failed_again,
+    fields_of,
+    landed,
+    read_line,
+)
 from transforms.errors import JobError, RecordError, UsageError
+from transforms.runtime.private_files import replaced_file
 
-REPLAYED, PARKED = "replayed", "parked"
+_REPLAYED, _PARKED = "replayed", "parked"
 # Earlier versions stored rows that BigQuery refused after their batch was completed in a file of their own.
 _STEMS = ("", "-rows")
 
 
-class LetterBatch(NamedTuple):
+class DeadBatch(NamedTuple):
     """The dead letters of one batch: the batch's id, the job that gave them up, and how many they are."""
 
     batch_id: str
     job_id: str
-    letters: int
+    dead_letters: int
 
 
 class ReplayRun(NamedTuple):
@@ -47,7 +63,7 @@ class ReplayRun(NamedTuple):
     Attributes:
       job_id: of the replay.
       run: tells it from all other runs of the job.
-      max_attempts: a letter that has failed so often is parked.
+      max_attempts: a record that has failed so often is parked.
     """
 
     job_id: str
@@ -55,190 +71,258 @@ class ReplayRun(NamedTuple):
     max_attempts: int
 
 
-class LetterFolder:
+@dataclass(frozen=True)
+class DeadLetterFolder:
     """The dead letters below a folder.
 
-    Args:
+    Attributes:
       path: local, or a gs:// prefix.
-      kinds: which of `retryable` and `permanent` are looked at; the others are left alone.
+      kinds: which of `retryable` and `permanent` a replay looks at; it leaves the others alone.
     """
 
-    def __init__(self, path: str, kinds: Sequence[str] = tuple(KINDS)):
-        self.path, self._kinds = path, tuple(kinds)
+    path: str
+    kinds: tuple[str, ...] = KINDS
 
-    def batches(self) -> list[LetterBatch]:
+    def check_exists(self) -> None:
+        """Raises UsageError if it is not a local folder. A prefix of a bucket exists as soon as it is named."""
+        if FileSystems.get_scheme(self.path) is None and not Path(self.path).is_dir():
+            raise UsageError(
+                f"there is no folder {self.path}; pass --dead_letters=DIR, where a job has stored its dead letters"
+            )
+
+    def check_writable(self) -> None:
+        """Raises UsageError if nothing can be stored here. Writes an object and removes it again."""
+        try:
+            probe = FileSystems.join(self.path, PERMANENT, ".writable")
+            _write(probe, b"")
+            FileSystems.delete([probe])
+        except (OSError, BeamIOError, ValueError) as error:
+            raise UsageError(
+                f"cannot write dead letters to {self.path}: {error}; pass --dead_letters=DIR, a folder or gs:// prefix "
+                "that this account may write to"
+            ) from error
+
+    def store(self, origin: Origin, dead_letters: Sequence[DeadLetter]) -> None:
+        """Makes the files of a batch hold exactly these dead letters."""
+        for kind in KINDS:
+            kept = [dead_letter for dead_letter in dead_letters if dead_letter.retryable is (kind == RETRYABLE)]
+            path = self._path(kind, origin.batch_id)
+            if kept or FileSystems.exists(path):
+                _replace(path, [fields_of(dead_letter, origin) for dead_letter in kept])
+
+    def foreign_file(self, job_id: str, input_ids: Collection[str]) -> str | None:
+        """A file that a run would replace although it belongs to another job; None if there is none.
+
+        Args:
+          job_id: of the run's job.
+          input_ids: with what the ids of the run's batches begin.
+        """
+        replaced = (file for file in self._files() if input_id_of(file.batch_id) in input_ids)
+        return next((file.path for file in replaced if file.first.get("job_id") != job_id), None)
+
+    def remove(self, job_id: str, input_ids: Collection[str] | None = None, sources: Collection[str] = ()) -> None:
+        """Removes what an earlier run of this job left about the same input, all of which is going to be done again.
+
+        Args:
+          job_id: of the job.
+          input_ids: with what the ids of the run's batches begin; None for a job that does all of its input again.
+          sources: of batches that have other ids each time: collections, which are read at another time.
+        """
+
+        def is_about_this_input(file: _File) -> bool:
+            if input_ids is None or input_id_of(file.batch_id) in input_ids:
+                return True
+            return bool(sources) and file.first.get("source") in sources
+
+        files = [file for file in self._files() if is_about_this_input(file)]
+        if paths := [file.path for file in files if file.first.get("job_id") == job_id]:
+            FileSystems.delete(paths)
+
+    def batches(self) -> list[DeadBatch]:
         """What there is to be replayed, by batch id. Reads every file once, so that nothing begins if one is broken.
 
         Raises:
-          UsageError: a line is no dead letter; names file and line.
+          UsageError: a line is not a dead letter; names file and line.
         """
-        names = {
-            _batch_id(_stem(path)) for kind in self._kinds for path in list_letters(FileSystems.join(self.path, kind))
-        }
-        batches = []
-        for batch_id in sorted(names):
-            letters = self.letters(batch_id)
-            if letters:
-                batches.append(LetterBatch(batch_id, letters[0].job_id, len(letters)))
-        return batches
+        names = {_without_suffix(_stem(path)) for kind in self.kinds for path in self._list(kind)}
+        found = ((batch_id, self.read(batch_id)) for batch_id in sorted(names))
+        return [DeadBatch(batch_id, stored[0].job_id, len(stored)) for batch_id, stored in found if stored]
 
-    def letters(self, batch_id: str) -> list[Letter]:
+    def read(self, batch_id: str) -> list[StoredDeadLetter]:
         """The dead letters of a batch, in the order of their source.
 
         Raises:
           UsageError: as `batches`.
         """
-        first: Letter | None = None
-        found: list[Letter] = []
+        first: StoredDeadLetter | None = None
+        found: list[StoredDeadLetter] = []
         for stem in _STEMS:
             for path in self._own(batch_id + stem):
-                for number, letter in _read(path):
-                    first = first or letter
-                    _check_place(letter, first, batch_id + stem, f"{path}, line {number}")
-                    found.append(letter)
-        return sorted(found, key=lambda letter: letter.position)
+                for number, stored in _read(path):
+                    first = first or stored
+                    _check_place(stored, first, batch_id + stem, f"{path}, line {number}")
+                    found.append(stored)
+        return sorted(found, key=lambda stored: stored.position)
 
-    def settle(self, batch_id: str, replayed: int, failures: Iterable[DeadLetter], run: ReplayRun, moment: str) -> None:
-        """Puts every letter of a batch where it belongs; those that leave their own folder are still there as well.
+    def resolve(
+        self, batch_id: str, n_replayed: int, failures: Iterable[DeadLetter], run: ReplayRun, time: str
+    ) -> None:
+        """Puts every dead letter of a batch where it belongs; those that leave their own file are still there as well.
 
         Args:
           batch_id: of the batch.
-          replayed: how many letters were put through the job.
-          failures: those of them that did not land.
+          n_replayed: how many dead letters were put through the job.
+          failures: those of them that failed again.
           run: this one.
-          moment: now, as ISO 8601.
+          time: now, as ISO 8601.
 
         Raises:
-          JobError: the files have changed since the letters were read.
+          JobError: the files have changed since they were read.
         """
-        if (found := len(self.letters(batch_id))) != replayed:
+        if (found := len(self.read(batch_id))) != n_replayed:
             raise JobError(
-                f"the dead letters of batch {batch_id} in {self.path} changed while they were replayed: {replayed} "
+                f"the dead letters of batch {batch_id} in {self.path} changed while they were replayed: {n_replayed} "
                 f"were read, {found} are there; run the same command again when nothing else writes there"
             )
-        mark = {"job_id": run.job_id, "run": run.run, "time": moment}
+        replay = Replay(run.job_id, run.run, time)
         by_position = {failure.position: failure for failure in failures}
         for stem in _STEMS:
-            self._settle_files(batch_id + stem, by_position, run, mark)
+            self._resolve_files(batch_id + stem, by_position, replay, run.max_attempts)
 
     def clear(self, batch_id: str, run: str) -> None:
-        """Removes from their own folder the letters that a run has put into another one."""
+        """Removes from their own files the dead letters that a run has put into another folder."""
         for stem in _STEMS:
             name = batch_id + stem
             moved = {
-                letter.key
-                for folder in (REPLAYED, PARKED)
-                for _, letter in self._moved(folder, name)
-                if letter.fields["replay"]["run"] == run
+                stored.key
+                for folder in (_REPLAYED, _PARKED)
+                for stored in self._moved(folder, name)
+                if stored.last_run == run
             }
             for path in self._own(name):
-                letters = [letter for _, letter in _read(path)]
-                staying = [letter for letter in letters if letter.key not in moved]
-                if len(staying) < len(letters):
-                    _write(path, [letter.fields for letter in staying])
+                all_stored = [stored for _, stored in _read(path)]
+                staying = [stored for stored in all_stored if stored.key not in moved]
+                if len(staying) < len(all_stored):
+                    _replace(path, [stored.fields for stored in staying])
 
-    def _settle_files(
-        self, name: str, failures: Mapping[int | None, DeadLetter], run: ReplayRun, mark: Mapping[str, Any]
+    def _resolve_files(
+        self, name: str, failures: Mapping[int | None, DeadLetter], replay: Replay, max_attempts: int
     ) -> None:
-        own = {path: [letter for _, letter in _read(path)] for path in self._own(name)}
-        keys = {letter.key for letters in own.values() for letter in letters}
-        landed, parked = [], []
-        again: dict[str, Mapping[str, Any]] = {}
-        for letter in (letter for letters in own.values() for letter in letters):
-            failure = failures.get(letter.position)
+        own = {path: [stored for _, stored in _read(path)] for path in self._own(name)}
+        replayed = [stored for all_stored in own.values() for stored in all_stored]
+        landing, parking = [], []
+        again: dict[str, Fields] = {}
+        for stored in replayed:
+            failure = failures.get(stored.position)
             if failure is None:
-                landed.append({**letter.fields, "replay": mark})
-            elif (failed := failed_again(letter, failure, mark))["attempts"] >= run.max_attempts:
-                parked.append(failed)
+                landing.append(landed(stored, replay))
+            elif (failed := failed_again(stored, failure, replay))["attempts"] >= max_attempts:
+                parking.append(failed)
             else:
-                again[letter.key] = failed
-        self._move(REPLAYED, name, landed, keys)
-        self._move(PARKED, name, parked, keys)
-        for path, letters in own.items():
-            if any(letter.key in again for letter in letters):
-                _write(path, [again.get(letter.key, letter.fields) for letter in letters])
+                again[stored.key] = failed
+        keys = {stored.key for stored in replayed}
+        self._move(_REPLAYED, name, landing, keys)
+        self._move(_PARKED, name, parking, keys)
+        for path, all_stored in own.items():
+            if any(stored.key in again for stored in all_stored):
+                _replace(path, [again.get(stored.key, stored.fields) for stored in all_stored])
 
-    def _move(self, folder: str, name: str, lines: Sequence[Mapping[str, Any]], keys: set[str]) -> None:
+    def _move(self, folder: str, name: str, lines: Sequence[Fields], keys: set[str]) -> None:
         """Makes a file hold these lines, and of these keys no others. What it holds beside them stays."""
-        before = [letter for _, letter in self._moved(folder, name)]
-        others = [letter.fields for letter in before if letter.key not in keys]
+        before = self._moved(folder, name)
+        others = [stored.fields for stored in before if stored.key not in keys]
         if lines or len(others) < len(before):
-            _write(self._path(folder, name), [*others, *lines])
+            _replace(self._path(folder, name), [*others, *lines])
 
     def _own(self, name: str) -> list[str]:
-        paths = (self._path(kind, name) for kind in self._kinds)
+        paths = (self._path(kind, name) for kind in self.kinds)
         return [path for path in paths if FileSystems.exists(path)]
 
-    def _moved(self, folder: str, name: str) -> list[tuple[int, Letter]]:
+    def _moved(self, folder: str, name: str) -> list[StoredDeadLetter]:
         path = self._path(folder, name)
-        return list(_read(path)) if FileSystems.exists(path) else []
+        return [stored for _, stored in _read(path)] if FileSystems.exists(path) else []
 
     def _path(self, folder: str, name: str) -> str:
-        path: str = FileSystems.join(self.path, folder, f"{name}.jsonl")
-        return path
+        return str(FileSystems.join(self.path, folder, f"{name}.jsonl"))
+
+    def _files(self) -> Iterator["_File"]:
+        return (_File(path) for kind in KINDS for path in self._list(kind))
+
+    def _list(self, kind: str) -> list[str]:
+        """The files of a kind, sorted. Raises UsageError if they cannot be listed."""
+        folder = FileSystems.join(self.path, kind)
+        if FileSystems.get_scheme(folder) is None:  # not by Beam, which takes brackets in the name for a pattern
+            return sorted(str(path) for path in Path(folder).glob("*.jsonl"))
+        try:
+            (found,) = FileSystems.match([FileSystems.join(folder, "*.jsonl")])
+        except BeamIOError as error:
+            raise UsageError(f"cannot list the dead letters in {folder}: {error}") from error
+        return sorted(match.path for match in found.metadata_list)
 
 
-def failed_again(letter: Letter, failure: DeadLetter, mark: Mapping[str, Any]) -> dict[str, Any]:
-    """The line of a letter that did not land: what it was, for what reason it failed now, and one attempt more."""
-    counted = letter.fields.get("replay", {}).get("run") == mark["run"]
-    return {
-        **letter.fields,
-        "step": failure.step,
-        "record_id": failure.record_id or letter.fields.get("record_id"),
-        "code": failure.code,
-        "message": failure.message,
-        "attempts": letter.attempts + (0 if counted else 1),
-        "first_time": letter.fields.get("first_time", letter.fields["time"]),
-        "time": mark["time"],
-        "replay": mark,
-    }
+@dataclass(frozen=True)
+class _File:
+    """A file of dead letters; read only when it is asked what it holds."""
+
+    path: str
+
+    @property
+    def batch_id(self) -> str:
+        return _stem(self.path)
+
+    @cached_property
+    def first(self) -> dict[str, Any]:
+        """All dead letters of a file say the same of their job, their batch and its source."""
+        with FileSystems.open(self.path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            fields: dict[str, Any] = json.loads(file.readline() or b"{}")
+            return fields
 
 
-def check_folder(path: str) -> None:
-    """Raises UsageError if there is no such local folder. A prefix of a bucket exists as soon as it is named."""
-    if FileSystems.get_scheme(path) is None and not Path(path).is_dir():
-        raise UsageError(f"there is no folder {path}; pass --dead_letters=DIR, where a job has stored its dead letters")
-
-
-def _check_place(letter: Letter, first: Letter, name: str, where: str) -> None:
-    """Each file holds the letters of the one batch that it is named after."""
-    if letter.batch_id != name:
-        raise UsageError(f"{where} is of batch {letter.batch_id}, but the file is named after {name}; move it back")
-    if (letter.job_id, letter.source) != (first.job_id, first.source):
+def _check_place(stored: StoredDeadLetter, first: StoredDeadLetter, name: str, where: str) -> None:
+    """Each file holds the dead letters of the one batch that it is named after."""
+    if stored.batch_id != name:
+        raise UsageError(f"{where} is of batch {stored.batch_id}, but the file is named after {name}; move it back")
+    if (stored.job_id, stored.source) != (first.job_id, first.source):
         raise UsageError(
-            f"{where} is of job {letter.job_id} and source {letter.source}, but others of batch {name} are of job "
+            f"{where} is of job {stored.job_id} and source {stored.source}, but others of batch {name} are of job "
             f"{first.job_id} and source {first.source}; remove those that are not of this folder"
         )
 
 
-def _read(path: str) -> Iterator[tuple[int, Letter]]:
-    """The letters of a file with their line numbers. Raises UsageError."""
+def _read(path: str) -> Iterator[tuple[int, StoredDeadLetter]]:
+    """The dead letters of a file with their line numbers. Raises UsageError."""
     with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
         lines = file.read().split(b"\n")
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
-                yield number, read_letter(line)
+                yield number, read_line(line)
             except RecordError as error:
                 raise UsageError(
-                    f"{path}, line {number} is no dead letter: {error.message}; put it right, or remove the line"
+                    f"{path}, line {number} is not a dead letter: {error.message}; correct it, or remove the line"
                 ) from error
 
 
-def _write(path: str, lines: Sequence[Mapping[str, Any]]) -> None:
+def _replace(path: str, lines: Sequence[Fields]) -> None:
+    """Makes a file hold these lines; no file, where there are none."""
     if lines:
-        write_privately(path, "".join(f"{json.dumps(line)}\n" for line in lines).encode())
+        _write(path, content_of(lines))
     else:
         FileSystems.delete([path])
+
+
+def _write(path: str, content: bytes) -> None:
+    with replaced_file(path, "application/json") as file:
+        file.write(content)
 
 
 def _stem(path: str) -> str:
     return path.rpartition("/")[2].removesuffix(".jsonl")
 
 
-def _batch_id(stem: str) -> str:
+def _without_suffix(stem: str) -> str:
     """
-    >>> _batch_id("0123456789ab-00000-00001-rows"), _batch_id("0123456789ab-00000-00001")
+    >>> _without_suffix("0123456789ab-00000-00001-rows"), _without_suffix("0123456789ab-00000-00001")
     ('0123456789ab-00000-00001', '0123456789ab-00000-00001')
     """
     return stem.removesuffix(_STEMS[1])

@@ -1,3 +1,8 @@
-"""The kinds of dead letters: their folders, and whether a replay may succeed without a corrected record or spec."""
+"""The kinds of dead letters, which are the folders they are stored in. Plain Python, for flags.
 
-KINDS = {"retryable": True, "permanent": False}
+retryable    the record is fine; the same command may store it later
+permanent    the record, the spec or a limit has to change first
+"""
+
+RETRYABLE, PERMANENT = "retryable", "permanent"
+KINDS = (RETRYABLE, PERMANENT)

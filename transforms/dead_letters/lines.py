@@ -1,14 +1,23 @@
-"""Dead letters read back: one line of a dead-letter file into the record it was. Plain Python.
+"""The line of a dead-letter file: a JSON object that tells what failed and why, and holds the record. Plain Python.
 
-    line ──read_letter──▶ Letter ──record_of──▶ Record, as the input gave it
-                                      └──────▶ RecordError, as the input's reader raised it
+    DeadLetter ──fields_of──▶ line ──read_line──▶ StoredDeadLetter ──record_of──▶ Record, as the input gave it
+                                                                        └───────▶ RecordError, as its reader raised it
 
-| the letter keeps           | it was                                   | it is read again as                     |
-|----------------------------|------------------------------------------|-----------------------------------------|
-| record_text, record_base64 | a line of JSON Lines, an array's element | JSON; model batch results are unwrapped |
-|                            | a row of CSV that was no record          | a CSV of its own: header and row        |
-| record                     | a row of CSV or Parquet                  | the value that it was                   |
-| only the beginning of it   | too large, or cut off by damage          | not at all: it stays what it is         |
+A line has job, job_id, batch_id, time, step, record_id, source, line, position, code, message, attempts, and the
+original record in the first of three forms that is exact:
+
+| the line keeps | of                                       | it is read again as                             |
+|----------------|------------------------------------------|-------------------------------------------------|
+| record_text    | a line of JSON Lines, an array's element | JSON; model batch results are unwrapped         |
+|                | a row of CSV that was not a record       | a CSV of its own: header and row                |
+| record_base64  | the same, in bytes that are not text     | the same                                        |
+| record         | a value without text of its own, as from | the value, which is kept as tagged JSON         |
+|                | CSV, Parquet, a JSON array               |                                                 |
+
+Of a record that was too large or cut off by damage only the beginning is kept, and it is not read again at all.
+
+A line that was replayed also has `replay`, with job_id, run (when it began) and time, and, if it failed again,
+`first_time`, when it failed first.
 """
 
 from __future__ import annotations
@@ -19,30 +28,50 @@ import datetime
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from transforms.batch import DeadLetter, Record
 from transforms.errors import RecordError
-from transforms.firestore.tagged_json import from_tagged_json
+from transforms.firestore.tagged_json import from_tagged_json, to_tagged_json
 from transforms.inputs.formats.csv_rows import DELIMITERS, CsvRows, sniff_delimiter
 from transforms.inputs.formats.json_values import parse_object
 from transforms.inputs.items import STEP, Item
 from transforms.inputs.streams import PlainStream
 from transforms.models.results import unwrapped
 
+Fields = Mapping[str, Any]
+
 _ORIGINALS = ("record_text", "record", "record_base64")
-# With these codes a letter keeps the beginning of a record, which must not be taken for the whole.
+# With these codes a line keeps the beginning of a record, which must not be taken for the whole.
 _FRAGMENTS = frozenset({(STEP, "RECORD_TOO_LARGE"), (STEP, "UNREADABLE_FILE")})
 # The step of earlier versions that learned of a refused row after the batch was completed, and kept what the row held.
 _LATE_STEP = "LoadRows"
 _EPOCH = datetime.datetime.fromtimestamp(0, datetime.timezone.utc)
 
 
+class Origin(NamedTuple):
+    """What the dead letters of a batch have in common.
+
+    Attributes:
+      job: name of the job, such as `ingest`.
+      job_id: of its run.
+      batch_id: of the batch.
+      time: when the batch was given up, as ISO 8601.
+      source: where its records were read.
+    """
+
+    job: str
+    job_id: str
+    batch_id: str
+    time: str
+    source: str
+
+
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """One dead letter.
+class StoredDeadLetter:
+    """A dead letter, read back.
 
     Attributes:
       fields: the line as it stands.
@@ -50,7 +79,7 @@ class Letter:
       failed_at: when the record failed first, which is about when it was read from its source.
     """
 
-    fields: Mapping[str, Any]
+    fields: Fields
     original: bytes | Mapping[str, Any] | None
     failed_at: datetime.datetime
 
@@ -80,78 +109,151 @@ class Letter:
         return int(self.fields["attempts"])
 
     @property
+    def last_run(self) -> str | None:
+        """The run that replayed it last."""
+        return self.fields.get("replay", {}).get("run")
+
+    @property
     def key(self) -> str:
         """The same for the same record of the same place, whatever has happened to it since."""
         kept = {name: self.fields[name] for name in ("source", "position", *_ORIGINALS) if name in self.fields}
         return hashlib.blake2b(json.dumps(kept, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
+class Replay(NamedTuple):
+    """What a line says about the run that replayed it last.
+
+    Attributes:
+      job_id: of the replay.
+      run: tells it from all other runs of the job: when it began.
+      time: when the dead letter was replayed.
+    """
+
+    job_id: str
+    run: str
+    time: str
+
+
 @dataclass(frozen=True, slots=True)
 class ReplayedRecord(Record):
-    """A record out of a dead letter; `failed_at` as in `Letter`."""
+    """A record out of a dead letter; `failed_at` as in `StoredDeadLetter`."""
 
     failed_at: datetime.datetime = _EPOCH
 
 
-def read_letter(line: bytes) -> Letter:
+def fields_of(dead_letter: DeadLetter, origin: Origin) -> dict[str, Any]:
+    """The line of a record that was given up.
+
+    >>> origin = Origin("ingest", "ingest-1", "b-0", "2026-01-01T00:00:00Z", "in.jsonl")
+    >>> fields_of(DeadLetter("ReadBatches", "INVALID_JSON", "why", b"{"), origin)["record_text"]
+    '{'
+    """
+    return {
+        "job": origin.job,
+        "job_id": origin.job_id,
+        "batch_id": origin.batch_id,
+        "time": origin.time,
+        "step": dead_letter.step,
+        "record_id": dead_letter.record_id,
+        "source": origin.source,
+        "line": dead_letter.line,
+        "position": dead_letter.position,
+        "code": dead_letter.code,
+        "message": dead_letter.message,
+        "attempts": dead_letter.attempts,
+        **_kept(dead_letter.original),
+    }
+
+
+def landed(stored: StoredDeadLetter, replay: Replay) -> dict[str, Any]:
+    """The line of a dead letter whose record was stored after all."""
+    return {**stored.fields, "replay": replay._asdict()}
+
+
+def failed_again(stored: StoredDeadLetter, failure: DeadLetter, replay: Replay) -> dict[str, Any]:
+    """The line of a dead letter whose record was not: what it was, why it failed now, and one attempt more.
+
+    A run that has already counted its attempt does not count it twice.
+    """
+    return {
+        **stored.fields,
+        "step": failure.step,
+        "record_id": failure.record_id or stored.fields.get("record_id"),
+        "code": failure.code,
+        "message": failure.message,
+        "attempts": stored.attempts + (0 if stored.last_run == replay.run else 1),
+        "first_time": stored.fields.get("first_time", stored.fields["time"]),
+        "time": replay.time,
+        "replay": replay._asdict(),
+    }
+
+
+def content_of(lines: Iterable[Fields]) -> bytes:
+    """The content of a file of these lines."""
+    return "".join(f"{json.dumps(line)}\n" for line in lines).encode()
+
+
+def read_line(line: bytes) -> StoredDeadLetter:
     """The dead letter of one line.
 
     Raises:
       RecordError: what the line lacks to be one.
 
-    >>> read_letter(b'{"job": "ingest"}')
+    >>> read_line(b'{"job": "ingest"}')
     Traceback (most recent call last):
-    transforms.errors.RecordError: NO_DEAD_LETTER: job_id must be a text, is missing
+    transforms.errors.RecordError: NO_DEAD_LETTER: job_id must be text, is missing
     """
     fields = parse_object(line)
     for name in ("job", "job_id", "batch_id", "source", "step", "code", "message", "time"):
-        _check(fields, name, str, "a text")
+        _check(fields, name, str, "text")
     for name in ("position", "attempts"):
         _check(fields, name, int, "a whole number")
     kept = [name for name in _ORIGINALS if name in fields]
     if len(kept) != 1:
         raise RecordError("NO_DEAD_LETTER", f"it must have one of {', '.join(_ORIGINALS)}, has {len(kept)} of them")
     time = "first_time" if "first_time" in fields else "time"
-    return Letter(fields, _original(fields, kept[0]), _moment(fields, time))
+    return StoredDeadLetter(fields, _original(fields, kept[0]), _time(fields, time))
 
 
-def record_of(letter: Letter) -> Record:
+def record_of(stored: StoredDeadLetter) -> Record:
     """The record, read like the input it came from.
 
     Raises:
-      RecordError: it is still no record.
+      RecordError: it still is not a record.
     """
-    fields, original = letter.fields, letter.original
+    fields, original = stored.fields, stored.original
     line = fields.get("line")
     if original is None or (fields["step"], fields["code"]) in _FRAGMENTS:
         raise RecordError(fields["code"], fields["message"])
     if not isinstance(original, bytes):
         # A record whose row was refused late had an id then, though perhaps not one of its own.
         known_id = fields.get("record_id") if fields["step"] == _LATE_STEP else None
-        return ReplayedRecord(letter.position, original, line, fallback_id=known_id, failed_at=letter.failed_at)
+        return ReplayedRecord(stored.position, original, line, fallback_id=known_id, failed_at=stored.failed_at)
     if _is_csv(original):
-        return ReplayedRecord(letter.position, _csv_row(letter, original), line, failed_at=letter.failed_at)
+        return ReplayedRecord(stored.position, _csv_row(stored, original), line, failed_at=stored.failed_at)
     value = parse_object(original)
-    return unwrapped(ReplayedRecord(letter.position, value, line, original, failed_at=letter.failed_at))
+    return unwrapped(ReplayedRecord(stored.position, value, line, original, failed_at=stored.failed_at))
 
 
-def still_dead(letter: Letter, error: RecordError) -> DeadLetter:
-    """The dead letter of a record that is still none."""
-    same = (error.code, error.message) == (letter.fields["code"], letter.fields["message"])
-    step = letter.fields["step"] if same else STEP
+def still_dead(stored: StoredDeadLetter, error: RecordError) -> DeadLetter:
+    """The dead letter of what `record_of` refuses."""
+    same = (error.code, error.message) == (stored.fields["code"], stored.fields["message"])
+    step = stored.fields["step"] if same else STEP
     return DeadLetter(
-        step, error.code, error.message, letter.original, position=letter.position, line=letter.fields.get("line")
+        step, error.code, error.message, stored.original, position=stored.position, line=stored.fields.get("line")
     )
 
 
-def _check(fields: Mapping[str, Any], name: str, kind: type, described: str) -> None:
-    value = fields.get(name)
-    if not isinstance(value, kind) or isinstance(value, bool):
-        found = "another value" if name in fields else "missing"
-        raise RecordError("NO_DEAD_LETTER", f"{name} must be {described}, is {found}")
+def _kept(original: bytes | Mapping[str, Any] | None) -> dict[str, Any]:
+    if not isinstance(original, bytes):
+        return {"record": to_tagged_json(original)}
+    try:
+        return {"record_text": original.decode()}
+    except UnicodeDecodeError:
+        return {"record_base64": base64.b64encode(original).decode()}
 
 
-def _original(fields: Mapping[str, Any], name: str) -> bytes | Mapping[str, Any] | None:
+def _original(fields: Fields, name: str) -> bytes | Mapping[str, Any] | None:
     kept = fields[name]
     if name == "record":
         try:
@@ -162,7 +264,7 @@ def _original(fields: Mapping[str, Any], name: str) -> bytes | Mapping[str, Any]
             return value
         raise RecordError("NO_DEAD_LETTER", "record must be an object")
     if not isinstance(kept, str):
-        raise RecordError("NO_DEAD_LETTER", f"{name} must be a text, is another value")
+        raise RecordError("NO_DEAD_LETTER", f"{name} must be text, is another value")
     try:
         return kept.encode() if name == "record_text" else base64.b64decode(kept, validate=True)
     except (UnicodeEncodeError, binascii.Error) as error:
@@ -170,12 +272,19 @@ def _original(fields: Mapping[str, Any], name: str) -> bytes | Mapping[str, Any]
         raise RecordError("NO_DEAD_LETTER", f"{name} {what}") from error
 
 
-def _moment(fields: Mapping[str, Any], name: str) -> datetime.datetime:
+def _check(fields: Fields, name: str, kind: type, described: str) -> None:
+    value = fields.get(name)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        found = "another value" if name in fields else "missing"
+        raise RecordError("NO_DEAD_LETTER", f"{name} must be {described}, is {found}")
+
+
+def _time(fields: Fields, name: str) -> datetime.datetime:
     try:
-        moment = datetime.datetime.fromisoformat(str(fields[name]).removesuffix("Z"))
+        time = datetime.datetime.fromisoformat(str(fields[name]).removesuffix("Z"))
     except ValueError as error:
         raise RecordError("NO_DEAD_LETTER", f"{name} must be like 2026-01-01T00:00:00.000000Z") from error
-    return moment.replace(tzinfo=moment.tzinfo or datetime.timezone.utc)
+    return time.replace(tzinfo=time.tzinfo or datetime.timezone.utc)
 
 
 def _is_csv(original: bytes) -> bool:
@@ -187,17 +296,17 @@ def _is_csv(original: bytes) -> bool:
     return b"\n" in original and original.lstrip()[:1] not in (b"{", b"[")
 
 
-def _csv_row(letter: Letter, original: bytes) -> Mapping[str, Any]:
+def _csv_row(stored: StoredDeadLetter, original: bytes) -> Mapping[str, Any]:
     text = original.decode("utf-8", "replace")
     header = text.partition("\n")[0]
     delimiter = sniff_delimiter(text) or max(DELIMITERS, key=header.count)
-    reader = CsvRows(PlainStream(io.BytesIO(original), letter.source), delimiter, len(original) + 1)
+    reader = CsvRows(PlainStream(io.BytesIO(original), stored.source), delimiter, len(original) + 1)
     rows = list(reader.scan())
     if not rows:  # a header that was at fault itself, and still is alone
-        raise RecordError(letter.fields["code"], letter.fields["message"])
+        raise RecordError(stored.fields["code"], stored.fields["message"])
     if isinstance(rows[0], DeadLetter):
         raise RecordError(rows[0].code, rows[0].message)
     if len(rows) > 1:
         raise RecordError("INVALID_CSV", f"the dead letter has {len(rows)} rows below its header instead of one")
     item: Item = rows[0]
-    return reader.record(item._replace(position=letter.position, line=letter.fields.get("line"))).value
+    return reader.record(item._replace(position=stored.position, line=stored.fields.get("line"))).value

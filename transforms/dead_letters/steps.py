@@ -1,232 +1,193 @@
-"""Stores what could not be stored: one JSON object a line, one file a batch and kind, complete enough to be replayed.
+"""The steps of a pipeline that store dead letters, and those that replay them.
 
-    DIR/retryable/{batch_id}.jsonl    the record is fine; the same command may land it later
-    DIR/permanent/{batch_id}.jsonl    the record, the spec or a limit has to change first
+    Batch ──StoreDeadLetters──▶ the same Batch
 
-A line has job, job_id, batch_id, step, record_id, source, line, position, code, message, attempts, time, and the
-original record in one of three forms, the first that is exact:
+    batch ids ──ReadDeadLetters──▶ Batch[Record] ─ … ─▶ Batch ──ResolveDeadLetters──▶ CompleteBatch
+                                                                                         │
+                                            own files cleared ◀──ClearDeadLetters── BatchOutcome
 
-    record_text      the source's own line
-    record           a value that never was a line (CSV, Parquet, a JSON array), as tagged JSON
-    record_base64    bytes that are not text
-
-A batch that is done again replaces its files, and removes those that no longer apply. A folder may be shared by jobs,
-but not for the same input: the launcher refuses that before anything starts. Local files can be read by their owner
-only: they hold personal data.
+A replayed dead letter is put into its new place before its batch is completed in the ledger, and removed from its old
+one only then: a batch that is done again finds what it found before.
 """
 
-import base64
 import datetime
-import json
 import logging
-import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from pathlib import Path
 from typing import Any, TypeVar
 
 import apache_beam as beam
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import PCollection
 from apache_beam.typehints.decorators import no_annotations
 
-from transforms.batch import Batch, DeadLetter
-from transforms.dead_letters.kinds import KINDS
-from transforms.errors import UsageError
-from transforms.firestore.tagged_json import iso, to_tagged_json
+from transforms.batch import Batch, BatchOutcome, DeadLetter, Record
+from transforms.dead_letters.folder import DeadLetterFolder, ReplayRun
+from transforms.dead_letters.lines import Origin, StoredDeadLetter, record_of, still_dead
+from transforms.errors import RecordError
+from transforms.firestore.tagged_json import iso
 from transforms.inputs.files import line_numbers
-from transforms.runtime.private_files import replaced_file
-from transforms.upsert.versions import input_id_of
+from transforms.retry import SYSTEM_CLOCK, Clock
+from transforms.runtime.batch_coder import register_batches
+from transforms.runtime.stopping import is_asked_to_stop
 
 T = TypeVar("T")
+
+register_batches(Record)
 
 _LOG = logging.getLogger(__name__)
 
 _MOST_LOGGED = 20  # of a batch; all of them are in its files
 
 
+@dataclass
 class StoreDeadLetters(beam.PTransform[PCollection[Any], PCollection[Any]]):
     """Stores the dead letters of every batch and hands the batch on.
 
     In and out: the same batches. Delivery: a batch's files are written before it is handed on, under deterministic
     names. Parallel: batches. Fails: a folder that cannot be written fails the bundle.
 
-    Args:
+    Attributes:
       folder: local path or gs:// prefix.
       job: name of the job, such as `ingest`.
       job_id: of this run.
-      now: seconds since the epoch; injected by tests.
+      clock: injected by tests.
     """
 
-    def __init__(self, folder: str, job: str, job_id: str, now: Callable[[], float] = time.time):
-        super().__init__()
-        self._folder, self._job, self._job_id, self._now = folder, job, job_id, now
+    folder: str
+    job: str
+    job_id: str
+    clock: Clock = SYSTEM_CLOCK
 
     @no_annotations  # type: ignore[untyped-decorator]  # Beam takes Batch[T] for a class of its own, which no Batch[Written] is
     def expand(self, batches: PCollection[Batch[T]]) -> PCollection[Batch[T]]:
-        stored: PCollection[Batch[T]] = batches | "Store" >> beam.ParDo(
-            _StoreFn(self._folder, self._job, self._job_id, self._now)
+        return batches | "Store" >> beam.ParDo(
+            _StoreFn(DeadLetterFolder(self.folder), self.job, self.job_id, self.clock)
         )
-        return stored
 
 
+@dataclass
 class _StoreFn(beam.DoFn):
-    def __init__(self, folder: str, job: str, job_id: str, now: Callable[[], float]):
-        super().__init__()
-        self._folder, self._job, self._job_id, self._now = folder, job, job_id, now
+    folder: DeadLetterFolder
+    job: str
+    job_id: str
+    clock: Clock
 
     @no_annotations  # type: ignore[untyped-decorator]
     def process(self, element: Batch[T]) -> Iterator[Batch[T]]:
-        moment = datetime.datetime.fromtimestamp(self._now(), datetime.timezone.utc)
-        header = {"job": self._job, "job_id": self._job_id, "batch_id": element.batch_id, "time": iso(moment)}
-        letters = located(element.dead_letters, element.source)
-        store(self._folder, element.batch_id, element.source, letters, header)
-        for letter in letters[:_MOST_LOGGED]:
-            where = (self._job_id, element.batch_id, letter.record_id or f"at {letter.position}")
-            _LOG.info("job %s, batch %s, record %s: %s %s", *where, letter.step, letter.code)
-        if len(letters) > _MOST_LOGGED:
-            further = len(letters) - _MOST_LOGGED
-            _LOG.info("job %s, batch %s: %d further dead letters", self._job_id, element.batch_id, further)
+        origin = Origin(self.job, self.job_id, element.batch_id, _now(self.clock), element.source)
+        dead_letters = located(element.dead_letters, element.source)
+        self.folder.store(origin, dead_letters)
+        for dead_letter in dead_letters[:_MOST_LOGGED]:
+            where = (self.job_id, element.batch_id, dead_letter.record_id or f"at {dead_letter.position}")
+            _LOG.info("job %s, batch %s, record %s: %s %s", *where, dead_letter.step, dead_letter.code)
+        if (further := len(dead_letters) - _MOST_LOGGED) > 0:
+            _LOG.info("job %s, batch %s: %d further dead letters", self.job_id, element.batch_id, further)
         yield element
 
 
-def store(folder: str, batch_id: str, source: str, letters: Sequence[DeadLetter], header: dict[str, Any]) -> None:
-    """Makes the files of a batch hold exactly these dead letters."""
-    for kind, retryable in KINDS.items():
-        path = FileSystems.join(folder, kind, f"{batch_id}.jsonl")
-        lines = [as_json(letter, source, header) for letter in letters if letter.retryable is retryable]
-        if lines:
-            write_privately(path, "".join(f"{line}\n" for line in lines).encode())
-        elif FileSystems.exists(path):
-            FileSystems.delete([path])
-
-
-def foreign_letters(folder: str, job_id: str, batch_prefixes: Collection[str]) -> str | None:
-    """A file that a run of these batches would replace although it belongs to another job; None if there is none.
-
-    Args:
-      batch_prefixes: with what the ids of the run's batches begin.
-    """
-    replaced = (letters for letters in _letters_of(folder) if input_id_of(letters.batch_id) in batch_prefixes)
-    return next((letters.path for letters in replaced if letters.first.get("job_id") != job_id), None)
-
-
-def remove_letters(
-    folder: str, job_id: str, batch_prefixes: Collection[str] | None = None, sources: Collection[str] = ()
-) -> None:
-    """Removes what an earlier run of this job left about the same input, all of which is going to be done again.
-
-    Args:
-      batch_prefixes: with what the ids of the run's batches begin; None for a job that does all of its input again.
-      sources: of batches that have other ids each time: collections, which are read as of another moment.
-    """
-
-    def is_about_this_input(letters: _LetterFile) -> bool:
-        if batch_prefixes is None or input_id_of(letters.batch_id) in batch_prefixes:
-            return True
-        return bool(sources) and letters.first.get("source") in sources
-
-    files = [letters for letters in _letters_of(folder) if is_about_this_input(letters)]
-    paths = [letters.path for letters in files if letters.first.get("job_id") == job_id]
-    if paths:
-        FileSystems.delete(paths)
-
-
-@dataclass(frozen=True)
-class _LetterFile:
-    """A file of dead letters; read only when it is asked what it holds."""
-
-    path: str
-
-    @property
-    def batch_id(self) -> str:
-        return self.path.rpartition("/")[2].removesuffix(".jsonl")
-
-    @cached_property
-    def first(self) -> dict[str, Any]:
-        """All letters of a file say the same of their job, their batch and its source."""
-        with FileSystems.open(self.path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-            letter: dict[str, Any] = json.loads(file.readline() or b"{}")
-            return letter
-
-
-def _letters_of(folder: str) -> Iterator[_LetterFile]:
-    for kind in KINDS:
-        for path in list_letters(FileSystems.join(folder, kind)):
-            yield _LetterFile(path)
-
-
-def list_letters(folder: str) -> list[str]:
-    """The dead-letter files directly in a folder, sorted. Raises UsageError if it cannot be listed."""
-    if FileSystems.get_scheme(folder) is None:  # not by Beam, which takes brackets in the folder's name for a pattern
-        return sorted(str(path) for path in Path(folder).glob("*.jsonl"))
-    try:
-        (found,) = FileSystems.match([FileSystems.join(folder, "*.jsonl")])
-    except BeamIOError as error:
-        raise UsageError(f"cannot list the dead letters in {folder}: {error}") from error
-    return sorted(match.path for match in found.metadata_list)
-
-
-def located(letters: Sequence[DeadLetter], source: str) -> list[DeadLetter]:
-    """The letters with their line numbers, as far as counting them is affordable.
+def located(dead_letters: Sequence[DeadLetter], source: str) -> list[DeadLetter]:
+    """The dead letters with their line numbers, as far as counting them is affordable.
 
     A reader that began in the middle of a file of lines knows the byte, not the line.
     """
     unknown = {
-        letter.position
-        for letter in letters
-        if letter.line is None and letter.position is not None and isinstance(letter.original, bytes)
+        dead_letter.position
+        for dead_letter in dead_letters
+        if dead_letter.line is None and dead_letter.position is not None and isinstance(dead_letter.original, bytes)
     }
     lines = line_numbers(source, unknown) if unknown else {}
     return [
-        replace(letter, line=lines[letter.position]) if letter.line is None and letter.position in lines else letter
-        for letter in letters
+        replace(dead_letter, line=lines[dead_letter.position])
+        if dead_letter.line is None and dead_letter.position in lines
+        else dead_letter
+        for dead_letter in dead_letters
     ]
 
 
-def as_json(letter: DeadLetter, source: str, header: dict[str, Any]) -> str:
-    """One line of a dead-letter file."""
-    return json.dumps(
-        {
-            **header,
-            "step": letter.step,
-            "record_id": letter.record_id,
-            "source": source,
-            "line": letter.line,
-            "position": letter.position,
-            "code": letter.code,
-            "message": letter.message,
-            "attempts": letter.attempts,
-            **_original(letter.original),
-        }
-    )
+@dataclass
+class ReadDeadLetters(beam.PTransform[PCollection[str], PCollection[Batch[Record]]]):
+    """Reads the dead letters of batches.
+
+    In: batch ids. Out: a batch for each, of the same id and source; what still is not a record is a dead letter.
+    Fails: a file that cannot be read as dead letters fails the job.
+    """
+
+    folder: DeadLetterFolder
+
+    def expand(self, batch_ids: PCollection[str]) -> PCollection[Batch[Record]]:
+        return batch_ids | "Read" >> beam.FlatMap(_read, self.folder)
 
 
-def _original(original: Any) -> dict[str, Any]:
-    if not isinstance(original, bytes):
-        return {"record": to_tagged_json(original)}
-    try:
-        return {"record_text": original.decode()}
-    except UnicodeDecodeError:
-        return {"record_base64": base64.b64encode(original).decode()}
+def _read(batch_id: str, folder: DeadLetterFolder) -> Iterator[Batch[Record]]:
+    if not is_asked_to_stop() and (stored := folder.read(batch_id)):
+        yield batch_of(batch_id, stored)
 
 
-def check_writable(folder: str) -> None:
-    """Raises UsageError if dead letters cannot be stored in `folder`. Writes an object there and removes it again."""
-    try:
-        probe = FileSystems.join(folder, "permanent", ".writable")
-        write_privately(probe, b"")
-        FileSystems.delete([probe])
-    except (OSError, BeamIOError, ValueError) as error:
-        raise UsageError(
-            f"cannot write dead letters to {folder}: {error}; pass --dead_letters=DIR, a folder or gs:// prefix that "
-            "this account may write to"
-        ) from error
+def batch_of(batch_id: str, stored: Sequence[StoredDeadLetter]) -> Batch[Record]:
+    """The records of dead letters, in their order."""
+    records: list[Record] = []
+    dead_letters: list[DeadLetter] = []
+    for each in stored:
+        try:
+            records.append(record_of(each))
+        except RecordError as error:
+            dead_letters.append(still_dead(each, error))
+    return Batch(batch_id, stored[0].source, len(stored), tuple(records), tuple(dead_letters))
 
 
-def write_privately(path: str, content: bytes) -> None:
-    """Replaces a file as a whole; see `private_files.py`."""
-    with replaced_file(path, "application/json") as file:
-        file.write(content)
+@dataclass
+class ResolveDeadLetters(beam.PTransform[PCollection[Any], PCollection[Any]]):
+    """Puts the dead letters of every batch where they belong and hands the batch on.
+
+    In and out: batches whose every record is accounted for. Delivery: at least once, harmlessly. Fails: a folder that
+    cannot be written fails the bundle.
+
+    Attributes:
+      folder: where the dead letters are.
+      run: this one.
+      clock: injected by tests.
+    """
+
+    folder: DeadLetterFolder
+    run: ReplayRun
+    clock: Clock = SYSTEM_CLOCK
+
+    @no_annotations  # type: ignore[untyped-decorator]
+    def expand(self, batches: PCollection[Batch[T]]) -> PCollection[Batch[T]]:
+        return batches | "Settle" >> beam.Map(_resolved, self.folder, self.run, self.clock)
+
+
+@no_annotations  # type: ignore[untyped-decorator]
+def _resolved(batch: Batch[T], folder: DeadLetterFolder, run: ReplayRun, clock: Clock) -> Batch[T]:
+    """The same batch, its dead letters resolved."""
+    folder.resolve(batch.batch_id, batch.read, batch.dead_letters, run, _now(clock))
+    return batch
+
+
+@dataclass
+class ClearDeadLetters(beam.PTransform[PCollection[BatchOutcome], PCollection[str]]):
+    """Removes the dead letters that have moved from where they were.
+
+    In: outcomes that the ledger has. Out: their batch ids. Behind a shuffle, so that a bundle which is done again
+    finds its dead letters.
+    """
+
+    folder: DeadLetterFolder
+    run: str
+
+    def expand(self, outcomes: PCollection[BatchOutcome]) -> PCollection[str]:
+        batch_ids = outcomes | "TakeId" >> beam.Map(_batch_id_of) | "Reshuffle" >> beam.Reshuffle()
+        return batch_ids | "Clear" >> beam.Map(_clear, self.folder, self.run)
+
+
+def _batch_id_of(outcome: BatchOutcome) -> str:
+    return outcome.batch_id
+
+
+def _clear(batch_id: str, folder: DeadLetterFolder, run: str) -> str:
+    folder.clear(batch_id, run)
+    return batch_id
+
+
+def _now(clock: Clock) -> str:
+    return iso(datetime.datetime.fromtimestamp(clock.now(), datetime.timezone.utc))

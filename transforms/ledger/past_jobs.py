@@ -11,6 +11,7 @@ import datetime
 from collections.abc import Iterator
 from typing import Any
 
+from transforms.batch import input_id_of
 from transforms.firestore import messages
 from transforms.firestore.client import FirestoreClient
 from transforms.firestore.fetch import fetch_all
@@ -18,7 +19,6 @@ from transforms.firestore.values import decode_fields
 from transforms.ledger.document import LedgerDocument
 from transforms.ledger.job_ledger import BATCHES_COLLECTION, JOBS_COLLECTION
 from transforms.retry import Retry
-from transforms.upsert.versions import input_id_of
 
 _TIMEOUT_S = 60.0
 

@@ -11,7 +11,9 @@ second is told, reads again and decides again. How it is done is in `upserter.py
 `versions.py`, the documents in `pairs.py`.
 """
 
-from collections.abc import Iterator
+import datetime
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 import apache_beam as beam
 from apache_beam.metrics.metric import Metrics
@@ -23,6 +25,7 @@ from transforms.firestore.qos import OFF, QosSettings
 from transforms.retry import Retry
 from transforms.runtime.batch_coder import register_batches
 from transforms.runtime.parallelism import declared_parallelism
+from transforms.upsert.compare import set_aside_older
 from transforms.upsert.entries import Compared, Flat, Keyed, Written
 from transforms.upsert.pairs import PairLayout
 from transforms.upsert.upserter import Upserter, compare
@@ -58,6 +61,23 @@ class _CompareFn(beam.DoFn):
 
     def process(self, element: Batch[Keyed]) -> Iterator[Batch[Compared]]:
         yield compare(element, self._layout, self._run, self._client, self._retry)
+
+
+@dataclass
+class SetAsideOlder(beam.PTransform[PCollection[Batch[Compared]], PCollection[Batch[Compared]]]):
+    """Sets aside the records of a replay whose documents somebody has written since the records failed.
+
+    In: batches of compared records. Out: the same batches; what is set aside counts as superseded. Calls nothing.
+
+    Attributes:
+      input_ids, finished_at: as in `set_aside_older`.
+    """
+
+    input_ids: Collection[str]
+    finished_at: Mapping[str, datetime.datetime]
+
+    def expand(self, batches: PCollection[Batch[Compared]]) -> PCollection[Batch[Compared]]:
+        return batches | "SetAside" >> beam.Map(set_aside_older, frozenset(self.input_ids), dict(self.finished_at))
 
 
 class UpsertPairs(beam.PTransform[PCollection[Batch[Flat]], PCollection[Batch[Written]]]):

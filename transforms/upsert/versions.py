@@ -20,6 +20,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from transforms.batch import input_id_of
 from transforms.firestore.values import timestamp
 from transforms.upsert.modes import CREATE_ONLY, OVERWRITE
 
@@ -234,15 +235,6 @@ def _is_later(document: StoredDocument, candidate: Candidate, run: RunIdentity) 
     """Whether a stored document comes from a later place of the same input: a later file by path, or further on."""
     same_input = input_id_of(document.batch_id) in run.input_ids
     return same_input and (document.source, document.position) > (candidate.source, candidate.position)
-
-
-def input_id_of(batch_id: str) -> str:
-    """What the ids of all batches of one source begin with.
-
-    >>> input_id_of("0123456789ab-00000-00007")
-    '0123456789ab'
-    """
-    return batch_id.partition("-")[0]
 
 
 def stored_pairs(answers: Iterable[Any], full_prefix: str, flat_prefix: str) -> dict[str, StoredPair]:

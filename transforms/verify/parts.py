@@ -20,7 +20,6 @@ from typing import Any, BinaryIO
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from transforms.dead_letters.steps import write_privately
 from transforms.firestore.ranges import Bound, NameRange
 from transforms.firestore.tagged_json import iso
 from transforms.runtime.private_files import replaced_file
@@ -70,7 +69,7 @@ class Parts:
         """Keeps the ranges of a run."""
         ranges = [{"start": span.start and asdict(span.start), "end": span.end and asdict(span.end)} for span in spans]
         content = json.dumps({"moment": iso(moment), "ranges": ranges}, ensure_ascii=True)
-        write_privately(self._path("plan.json"), content.encode())
+        self._write("plan.json", content)
 
     @contextmanager
     def written(self, batch_id: str) -> Iterator[Callable[[str], None]]:
@@ -80,7 +79,7 @@ class Parts:
 
     def write_found(self, batch_id: str, found: Compared) -> None:
         """Keeps what was found in a range."""
-        write_privately(self._path(f"{batch_id}.json"), json.dumps(asdict(found)).encode())
+        self._write(f"{batch_id}.json", json.dumps(asdict(found)))
 
     def read_found(self) -> Compared:
         """What was found in all ranges together."""
@@ -111,6 +110,10 @@ class Parts:
     def path(self) -> str:
         """The folder of the run."""
         return FileSystems.join(self.folder, _FOLDER, self.job_id, f"{self.attempt:06d}")
+
+    def _write(self, name: str, content: str) -> None:
+        with replaced_file(self._path(name), "application/json") as file:
+            file.write(content.encode())
 
     def _path(self, name: str) -> str:
         return FileSystems.join(self.path, name)

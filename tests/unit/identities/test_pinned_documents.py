@@ -13,8 +13,8 @@ from tests.support.identities import NOON, as_json, documents_after, files_below
 from tests.support.scripted_firestore import PROJECT, ScriptedFirestore
 from tests.support.stored import stored_document
 from transforms.batch import BatchOutcome, DeadLetter, Record
-from transforms.dead_letters.folder import LetterFolder, ReplayRun
-from transforms.dead_letters.steps import store
+from transforms.dead_letters.folder import DeadLetterFolder, ReplayRun
+from transforms.dead_letters.lines import Origin
 from transforms.export.streams import StreamLedger
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.ranges import ranges_between
@@ -203,7 +203,7 @@ def test_the_stream_of_a_batch_is_kept_under_the_same_name(server):
 
 # Dead letters.
 
-HEADER = {"job": "ingest", "job_id": "ingest-1", "batch_id": "b-0", "time": "2026-01-01T00:00:00.000000Z"}
+ORIGIN = Origin("ingest", "ingest-1", "b-0", "2026-01-01T00:00:00.000000Z", "in.jsonl")
 ROW = {"a": float("nan"), "at": NOON, "raw": b"\x00\xff", "n": 2**70, "tag": {"$bytes": "x"}, "list": [1, 1.0, None]}
 LETTERS = (
     DeadLetter("ReadBatches", "INVALID_JSON", "of text", '{"name": "Zoë 𝄞"'.encode(), position=17, line=3),
@@ -215,7 +215,7 @@ LETTERS = (
 
 
 def test_dead_letters_are_kept_in_the_same_files_as_the_same_lines(tmp_path):
-    store(str(tmp_path), "b-0", "in.jsonl", LETTERS, HEADER)
+    DeadLetterFolder(str(tmp_path)).store(ORIGIN, LETTERS)
     assert files_below(tmp_path) == pinned("dead_letters")["stored"]
 
 
@@ -223,13 +223,13 @@ def test_a_replay_finds_stored_dead_letters_and_keeps_them_in_the_same_files(tmp
     for path, lines in pinned("dead_letters")["found"].items():
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text("".join(f"{line}\n" for line in lines))
-    folder = LetterFolder(str(tmp_path))
+    folder = DeadLetterFolder(str(tmp_path))
     assert [tuple(batch) for batch in folder.batches()] == [("b-0", "ingest-1", 4)]
     failures = [
         DeadLetter("FlattenRecords", "MISSING_FIELD", "once more", b"", "carol", 18),
         DeadLetter("InsertRows", "INVALID", "too often", b"", None, 19, attempts=1),
     ]
-    folder.settle("b-0", 4, failures, ReplayRun("replay-1", "2026-01-02T00:00:00.000000Z", 3), "2026-01-02T00:00:01Z")
+    folder.resolve("b-0", 4, failures, ReplayRun("replay-1", "2026-01-02T00:00:00.000000Z", 3), "2026-01-02T00:00:01Z")
     folder.clear("b-0", "2026-01-02T00:00:00.000000Z")
     assert files_below(tmp_path) == pinned("dead_letters")["settled"]
 
