@@ -41,7 +41,7 @@ from transforms.export.tables import ConcludeExport
 from transforms.export.target import ExportTarget
 from transforms.firestore.collection_patterns import CollectionPattern, by_query
 from transforms.firestore.query import Query
-from transforms.firestore.read_steps import Piece, PlanReads
+from transforms.firestore.steps import Piece, PlanReads
 from transforms.inputs.documents import ReadPieceBatches
 from transforms.ledger.job_ledger import JobDescription, Opening
 from transforms.ledger.moments import moment_of_run

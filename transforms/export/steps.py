@@ -26,8 +26,8 @@ from transforms.export.target import ExportTarget
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.collection_patterns import CollectionPattern
 from transforms.firestore.documents import Document
-from transforms.firestore.read_steps import Piece, QueryPiece
 from transforms.firestore.reader import read
+from transforms.firestore.steps import Piece, QueryPiece
 from transforms.runtime.background import Background
 from transforms.runtime.batch_coder import register_batches
 

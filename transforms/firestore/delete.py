@@ -5,28 +5,30 @@
     DeleteFromFirestore("users", dry_run=True)
         query ─▶ RunAggregationQuery ─▶ counted
 
-Deleting is for good, so it needs `confirm`, the name of the very collection; what would be deleted is counted before,
-by a dry run.
+Deleting cannot be undone, so it needs `confirm`, the name of the very collection; a dry run counts what would be
+deleted.
 """
 
+import datetime
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from dataclasses import KW_ONLY, dataclass
+from typing import NamedTuple
 
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
 from apache_beam.typehints.decorators import no_annotations
 
 from transforms.errors import UsageError
+from transforms.firestore.arguments import DatabaseArguments, WriteArguments
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.connection import target_of
 from transforms.firestore.documents import Document
-from transforms.firestore.names import DEFAULT_DATABASE
 from transforms.firestore.operations import Delete
 from transforms.firestore.query import NAME, Query
 from transforms.firestore.read import ReadFromFirestore
 from transforms.firestore.read_time import JOB_START, ReadTimeChoice, fix_read_time, utc_now
 from transforms.firestore.reader import count
-from transforms.firestore.write import WriteSettings, WriteToFirestore
+from transforms.firestore.write import WriteToFirestore
 from transforms.firestore.written import FailedWrite, WrittenDocument
 
 
@@ -38,7 +40,8 @@ class DeleteResult(NamedTuple):
     dead_letters: PCollection[FailedWrite]
 
 
-class DeleteFromFirestore(beam.PTransform[PBegin, DeleteResult]):
+@dataclass
+class DeleteFromFirestore(WriteArguments, DatabaseArguments, beam.PTransform[PBegin, DeleteResult]):
     """Deletes the documents of a collection, a group or a query; not the collections below them.
 
     In: nothing. Out: every document found in exactly one of `written` and `dead_letters`; `counted` of a dry run.
@@ -51,62 +54,52 @@ class DeleteFromFirestore(beam.PTransform[PBegin, DeleteResult]):
       confirm: the collection of `source`, once more, as consent; not needed for a dry run.
       dry_run: count, and delete nothing.
       only_unchanged: a document that was changed after `read_time` stays, and is a dead letter.
-      project, database, target: as ReadFromFirestore.
       read_time: as ReadFromFirestore.
-      settings: the fields of `WriteSettings`, such as max_writes_per_s.
+      now: this computer's time; injected by tests.
+      Further: those of `DatabaseArguments` and `WriteArguments`, see arguments.py.
 
     Raises:
       UsageError: no consent, or no such collection.
     """
 
-    def __init__(
-        self,
-        source: str | Query,
-        *,
-        confirm: str | None = None,
-        dry_run: bool = False,
-        only_unchanged: bool = False,
-        project: str | None = None,
-        database: str = DEFAULT_DATABASE,
-        target: FirestoreTarget | None = None,
-        read_time: ReadTimeChoice = JOB_START,
-        now: Callable[[], Any] = utc_now,
-        **settings: Any,
-    ):
-        super().__init__()
-        self._query = source if isinstance(source, Query) else Query(source)
-        check_consent(self._query, confirm, dry_run=dry_run)
-        self._dry_run, self._only_unchanged = dry_run, only_unchanged
-        self._project, self._database, self._target = project, database, target
-        WriteSettings(**settings)  # refuses what it does not know before anything is read
-        self._settings = settings
-        self._read_time, self._now = read_time, now
+    source: str | Query
+    _: KW_ONLY
+    confirm: str | None = None
+    dry_run: bool = False
+    only_unchanged: bool = False
+    read_time: ReadTimeChoice = JOB_START
+    now: Callable[[], datetime.datetime] = utc_now
+
+    def __post_init__(self) -> None:
+        self.check()
+        self._query = self.source if isinstance(self.source, Query) else Query(self.source)
+        check_consent(self._query, self.confirm, dry_run=self.dry_run)
 
     @no_annotations  # type: ignore[untyped-decorator]  # Beam warns of every output that is a NamedTuple
     def expand(self, begin: PBegin) -> DeleteResult:
-        target = self._target or target_of(begin.pipeline.options, self._project, self._database)
-        if self._dry_run:
+        target = self.target or target_of(begin.pipeline.options, self.project, self.database)
+        if self.dry_run:
             query = begin | "Query" >> beam.Create([self._query], reshuffle=False)
-            counted = query | "Count" >> beam.ParDo(_CountFn(target, self._read_time))
+            counted = query | "Count" >> beam.ParDo(_CountFn(target, self.read_time))
             nothing = begin | "Nothing" >> beam.Create([], reshuffle=False)
             return DeleteResult(counted, nothing, nothing)
         names = begin | "ReadNames" >> ReadFromFirestore(
-            self._query.select(NAME), target=target, read_time=self._read_time, now=self._now
+            self._query.select(NAME), target=target, read_time=self.read_time, now=self.now
         )
-        deletes = names | "AsDeletes" >> beam.Map(deletion_of, self._only_unchanged)
-        result = deletes | "Delete" >> WriteToFirestore(target=target, **self._settings)
+        deletes = names | "AsDeletes" >> beam.Map(deletion_of, self.only_unchanged)
+        result = deletes | "Delete" >> WriteToFirestore(target=target, **vars(self.write_arguments()))
         nothing = begin | "Nothing" >> beam.Create([], reshuffle=False)
         return DeleteResult(nothing, result.written, result.dead_letters)
 
 
+@dataclass
 class _CountFn(beam.DoFn):
-    def __init__(self, target: FirestoreTarget, read_time: ReadTimeChoice):
-        super().__init__()
-        self._target, self._read_time = target, read_time
+    target: FirestoreTarget
+    read_time: ReadTimeChoice
 
     def process(self, element: Query) -> Iterator[int]:
-        client = self._target.connect()
-        yield count(client, element, fix_read_time(client, self._read_time))
+        client = self.target.connect()
+        yield count(client, element, fix_read_time(client, self.read_time))
 
 
 def check_consent(query: Query, confirm: str | None, *, dry_run: bool) -> None:

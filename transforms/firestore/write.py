@@ -7,39 +7,44 @@
     result.dead_letters | beam.Map(print)
 
 Every write comes out exactly once, in the window and with the timestamp it came in with. The operations are described
-in `operations.py`, how fast is written in `qos.py`, what is sent again in `outbox.py`.
+in `operations.py`, the pace in `qos.py`, what is sent again in `outbox.py`.
+
+The metrics, under the namespace WriteToFirestore (also below DeleteFromFirestore) or CommitToFirestore:
+
+    documents_written             documents   acknowledged by Firestore
+    documents_superseded          documents   not sent, because a later write in the bundle replaces them
+    dead_letters                  elements    that did not land
+    requests_sent                 requests    those sent again included
+    requests_retried              requests    sent again
+    cumulativeThrottlingSeconds   seconds     waited for the budget or an overloaded Firestore; Dataflow's autoscaler
+                                              reads it
+
+Beam's counters show attempts: a bundle that is done again counts again.
 """
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import apache_beam as beam
+from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import PCollection, TaggedOutput
 from apache_beam.typehints.decorators import no_annotations
 from apache_beam.utils.windowed_value import WindowedValue
 
+from transforms.firestore.arguments import LAST, DatabaseArguments, WriteArguments
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.connection import target_of
-from transforms.firestore.names import DEFAULT_DATABASE
-from transforms.firestore.operations import Operation, adds_again
+from transforms.firestore.operations import adds_again
 from transforms.firestore.outbox import Outbox
-from transforms.firestore.packing import RequestLimits
 from transforms.firestore.qos import OFF, QosSettings
 from transforms.firestore.senders import BatchWriteSender, CommitSender
-from transforms.firestore.write_metrics import WriteMetrics
 from transforms.firestore.writer import Writer
-from transforms.firestore.written import Element, FailedWrite, WrittenDocument
-from transforms.retry import Retry
+from transforms.firestore.written import Element, FailedWrite, WriteOutcome, WrittenDocument
 from transforms.runtime.parallelism import declared_parallelism
 
 _LOG = logging.getLogger(__name__)
-
-ORDER, LAST = "order", "last"
-
-# Headroom below the service's own limit, which counts the request's envelope as well.
-_SHARE_OF_REQUEST_LIMIT = 0.9
 
 
 class WriteResult(NamedTuple):
@@ -49,58 +54,27 @@ class WriteResult(NamedTuple):
     dead_letters: PCollection[FailedWrite]
 
 
-@dataclass(frozen=True)
-class WriteSettings:
-    """How to write; the arguments that WriteToFirestore and CommitToFirestore share.
+@dataclass
+class _Write(WriteArguments, DatabaseArguments, beam.PTransform[PCollection[Any], WriteResult]):
+    """What both transforms do, by one RPC or the other."""
 
-    Attributes:
-      id_from: field paths; an element whose path is a collection gets their hash as its id. Without, it is refused.
-      on_duplicate: of several writes of one document in a bundle, `order` sends all, one after the other; `last` sends
-        only the last where that leaves the same document, which a plain Set or Delete does.
-      max_writes_per_s: of the whole job; None is the ramp-up 500/50/5 alone, 0 turns ramp-up and throttling off. On the
-        emulator it is off.
-      parallelism: processes that share this budget; max workers times SDK processes, as the pipeline's options declare
-        them, when absent.
-      target_latency_s: requests that take longer are made smaller; 0 leaves them alone.
-      max_in_flight: requests on the wire at once, a thread.
-      timeout_s: deadline of one request.
-      retry: of what failed transiently.
-    """
-
-    id_from: tuple[str, ...] = ()
-    on_duplicate: str = ORDER
-    max_writes_per_s: float | None = None
-    parallelism: int | None = None
-    target_latency_s: float = 2.0
-    max_in_flight: int = 3
-    timeout_s: float = 60.0
-    retry: Retry = field(default_factory=Retry)
+    atomic: ClassVar[bool]
 
     def __post_init__(self) -> None:
-        if isinstance(self.id_from, str):
-            raise TypeError(
-                f"id_from must be a sequence of field paths, got {self.id_from!r}; write ({self.id_from!r},)"
-            )
-        object.__setattr__(self, "id_from", tuple(self.id_from))
-        if self.on_duplicate not in (ORDER, LAST):
-            raise ValueError(f"on_duplicate must be {ORDER!r} or {LAST!r}, got {self.on_duplicate!r}")
-        self.qos(1)
-        self.limits(RequestLimits().max_request_bytes)
+        self.check()
 
-    def qos(self, parallelism: int) -> QosSettings:
-        """How fast, when `parallelism` is what the pipeline declares."""
-        return QosSettings(self.max_writes_per_s, self.parallelism or parallelism, self.target_latency_s)
-
-    def limits(self, max_request_bytes: int) -> RequestLimits:
-        """Of one request and of those on the wire."""
-        return RequestLimits(
-            max_request_bytes=int(max_request_bytes * _SHARE_OF_REQUEST_LIMIT),
-            max_in_flight=self.max_in_flight,
-            timeout_s=self.timeout_s,
-        )
+    @no_annotations  # type: ignore[untyped-decorator]  # Beam warns of every output that is a NamedTuple
+    def expand(self, elements: PCollection[Any]) -> WriteResult:
+        options = elements.pipeline.options
+        target = self.target or target_of(options, self.project, self.database)
+        qos = OFF if target.emulator_host else self.qos(self.parallelism or declared_parallelism(options))
+        write = beam.ParDo(_WriteFn(target, self.write_arguments(), qos, atomic=self.atomic))
+        outputs = elements | "Send" >> write.with_outputs("dead_letters", main="written")
+        return WriteResult(outputs.written, outputs.dead_letters)
 
 
-class WriteToFirestore(beam.PTransform[PCollection[Operation], WriteResult]):
+@dataclass
+class WriteToFirestore(_Write):
     """Writes every document for itself; one that is refused does not hold back another.
 
     In: Set, Merge, Update, Create, Delete. Out: `written` and `dead_letters`, every write in exactly one of them.
@@ -110,32 +84,14 @@ class WriteToFirestore(beam.PTransform[PCollection[Operation], WriteResult]):
     write can survive (credentials, permission, database) raises JobError, an outage that outlasts the retries
     TransientError.
 
-    Args:
-      project: Google Cloud project; the pipeline's own, then GOOGLE_CLOUD_PROJECT, when absent.
-      database: database id.
-      target: instead of project and database, for private endpoints and credentials of one's own.
-      settings: the fields of `WriteSettings`, such as on_duplicate="last".
+    Args: those of `DatabaseArguments` and `WriteArguments`, see arguments.py.
     """
 
-    def __init__(
-        self,
-        *,
-        project: str | None = None,
-        database: str = DEFAULT_DATABASE,
-        target: FirestoreTarget | None = None,
-        **settings: Any,
-    ):
-        super().__init__()
-        self._project, self._database, self._target = project, database, target
-        self._settings = WriteSettings(**settings)
-
-    @no_annotations  # type: ignore[untyped-decorator]  # Beam warns of every output that is a NamedTuple
-    def expand(self, writes: PCollection[Operation]) -> WriteResult:
-        target = self._target or target_of(writes.pipeline.options, self._project, self._database)
-        return _written(writes, target, self._settings, atomic=False)
+    atomic = False
 
 
-class CommitToFirestore(beam.PTransform[PCollection[Sequence[Operation]], WriteResult]):
+@dataclass
+class CommitToFirestore(_Write):
     """Writes groups of documents, each as a whole or not at all.
 
     In: tuples or lists of operations. Out: `written`, one for every operation; `dead_letters`, one for every group,
@@ -143,90 +99,64 @@ class CommitToFirestore(beam.PTransform[PCollection[Sequence[Operation]], WriteR
     divided until the group at fault stands alone. Everything else is as in WriteToFirestore, arguments included.
     """
 
-    def __init__(
-        self,
-        *,
-        project: str | None = None,
-        database: str = DEFAULT_DATABASE,
-        target: FirestoreTarget | None = None,
-        **settings: Any,
-    ):
-        super().__init__()
-        self._project, self._database, self._target = project, database, target
-        self._settings = WriteSettings(**settings)
-
-    @no_annotations  # type: ignore[untyped-decorator]
-    def expand(self, groups: PCollection[Sequence[Operation]]) -> WriteResult:
-        target = self._target or target_of(groups.pipeline.options, self._project, self._database)
-        return _written(groups, target, self._settings, atomic=True)
-
-
-def _written(
-    elements: PCollection[Any], target: FirestoreTarget, settings: WriteSettings, *, atomic: bool
-) -> WriteResult:
-    parallelism = settings.parallelism or declared_parallelism(elements.pipeline.options)
-    qos = OFF if target.emulator_host else settings.qos(parallelism)
-    outputs = elements | "Send" >> beam.ParDo(_WriteFn(target, settings, qos, atomic=atomic)).with_outputs(
-        "dead_letters", main="written"
-    )
-    return WriteResult(outputs.written, outputs.dead_letters)
+    atomic = True
 
 
 class _WriteFn(beam.DoFn):
-    """Sends while elements come in; what was settled meanwhile comes out, the rest when the bundle ends."""
+    """Sends while elements come in; what is resolved meanwhile comes out, the rest when the bundle ends."""
 
-    def __init__(self, target: FirestoreTarget, settings: WriteSettings, qos: QosSettings, *, atomic: bool):
+    def __init__(self, target: FirestoreTarget, arguments: WriteArguments, qos: QosSettings, *, atomic: bool):
         super().__init__()
-        self._target, self._settings, self._qos_settings, self._atomic = target, settings, qos, atomic
+        self._target, self._arguments, self._qos_settings, self._atomic = target, arguments, qos, atomic
         self._namespace = "CommitToFirestore" if atomic else "WriteToFirestore"
 
     def setup(self) -> None:
         self._client = self._target.connect()
         self._qos = self._qos_settings.shared(self._target.name)
-        self._metrics = WriteMetrics(self._namespace)
+        self._metrics = _WriteMetrics(self._namespace)
         self._warned = False
         self._writer: Writer[WindowedValue] | None = None
 
     def start_bundle(self) -> None:
         if self._writer is not None:  # the last bundle failed
             self._writer.outbox.wait_out()
-        settings = self._settings
+        arguments = self._arguments
         outbox = Outbox[tuple[WindowedValue, Element]](
             CommitSender(self._client) if self._atomic else BatchWriteSender(self._client),
-            settings.limits(self._target.max_request_bytes),
-            settings.retry,
+            arguments.limits(self._target.max_request_bytes),
+            arguments.retry,
             self._qos,
-            collapse=settings.on_duplicate == LAST,
+            collapse=arguments.on_duplicate == LAST,
         )
-        self._writer = Writer(self._client, outbox, atomic=self._atomic, id_from=settings.id_from)
+        self._writer = Writer(self._client, outbox, atomic=self._atomic, id_from=arguments.id_from)
 
-    # The element comes with all its windows at once, so that it is written once and not once a window.
+    # The element comes with all its windows at once, so that it is written once and not once per window.
     def process(
         self, element: Any, windowed: Any = beam.DoFn.WindowedValueParam
     ) -> Iterator[WrittenDocument | TaggedOutput[Literal["dead_letters"], FailedWrite]]:
-        writer = self._bundle_s_writer()
+        writer = self._writer_of_bundle()
         writer.put(windowed, element)
         self._warn_of_increments(element)
         # While an element of several windows is processed Beam multiplies the windows of every output: so not now.
         if len(windowed.windows) == 1:
-            yield from self._settled(writer)
+            yield from self._resolved(writer)
 
     def finish_bundle(self) -> Iterator[Any]:
-        writer = self._bundle_s_writer()
+        writer = self._writer_of_bundle()
         writer.flush()
-        yield from self._settled(writer)
+        yield from self._resolved(writer)
         self._metrics.count_requests(writer.outbox)
         self._writer = None
 
-    def _bundle_s_writer(self) -> Writer[WindowedValue]:
+    def _writer_of_bundle(self) -> Writer[WindowedValue]:
         assert self._writer is not None, "Beam starts a bundle before it processes elements"
         return self._writer
 
-    def _settled(self, writer: Writer[WindowedValue]) -> Iterator[Any]:
-        settled = writer.take()
-        if settled:
-            self._metrics.count_outcomes(settled)
-        for windowed, outcome in settled:
+    def _resolved(self, writer: Writer[WindowedValue]) -> Iterator[Any]:
+        resolved = writer.take()
+        if resolved:
+            self._metrics.count_outcomes(resolved)
+        for windowed, outcome in resolved:
             value = windowed.with_value(outcome)
             yield value if isinstance(outcome, WrittenDocument) else TaggedOutput("dead_letters", value)
 
@@ -240,3 +170,33 @@ class _WriteFn(beam.DoFn):
                 "compute the value in the pipeline and Set it, or give the write an update_time",
                 self._namespace,
             )
+
+
+class _WriteMetrics:
+    """The counters of one transform in one bundle.
+
+    Args:
+      namespace: the public class.
+    """
+
+    def __init__(self, namespace: str):
+        self._written = Metrics.counter(namespace, "documents_written")
+        self._superseded = Metrics.counter(namespace, "documents_superseded")
+        self._dead_letters = Metrics.counter(namespace, "dead_letters")
+        self._requests = Metrics.counter(namespace, "requests_sent")
+        self._retries = Metrics.counter(namespace, "requests_retried")
+        self._throttled = Metrics.counter(namespace, "cumulativeThrottlingSeconds")
+
+    def count_outcomes(self, outcomes: Sequence[tuple[Any, WriteOutcome]]) -> None:
+        """Adds what became of some writes."""
+        written = [outcome for _, outcome in outcomes if isinstance(outcome, WrittenDocument)]
+        superseded = sum(outcome.superseded for outcome in written)
+        self._written.inc(len(written) - superseded)
+        self._superseded.inc(superseded)
+        self._dead_letters.inc(len(outcomes) - len(written))
+
+    def count_requests(self, outbox: Outbox[Any]) -> None:
+        """Adds what the outbox of a bundle did; once, when it is done."""
+        self._requests.inc(outbox.requests)
+        self._retries.inc(outbox.retries)
+        self._throttled.inc(round(outbox.throttled_s))

@@ -29,8 +29,8 @@ from transforms.firestore.documents import Document
 from transforms.firestore.query import Query
 from transforms.firestore.ranges import Bound
 from transforms.firestore.read_plan import check_max_ranges
-from transforms.firestore.read_steps import Piece, PlanReads, QueryPiece
 from transforms.firestore.reader import read
+from transforms.firestore.steps import Piece, PlanReads, QueryPiece
 from transforms.inputs.identity import of_query, text_of
 from transforms.inputs.items import Item, cut
 from transforms.runtime.batch_coder import register_batches

@@ -12,7 +12,7 @@ from transforms.batch import Batch, Record
 from transforms.errors import UsageError
 from transforms.firestore.query import Query
 from transforms.firestore.read_plan import RangePlanner
-from transforms.firestore.read_steps import QueryPiece
+from transforms.firestore.steps import QueryPiece
 from transforms.inputs.documents import ReadDocumentBatches, input_id, read_batches
 
 MOMENT = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.timezone.utc)

@@ -13,7 +13,7 @@ from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.query import Query
 from transforms.firestore.ranges import Bound, NameRange
 from transforms.firestore.read_plan import RangePlanner
-from transforms.firestore.read_steps import QueryPiece
+from transforms.firestore.steps import QueryPiece
 from transforms.firestore.values import GeoPoint, Reference, Vector
 from transforms.inputs.documents import input_id, range_id, read_batches
 from transforms.inputs.files import match_inputs

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.scripted_firestore_reads import ScriptedReads
-from transforms.firestore.name_tracker import NameRangeProvider, NameRangeTracker
 from transforms.firestore.query import Query
 from transforms.firestore.ranges import EVERY_NAME, Bound, NameRange
-from transforms.firestore.read_steps import PathsPiece, QueryPiece, ReadPiecesFn
+from transforms.firestore.steps import PathsPiece, QueryPiece, ReadPiecesFn
+from transforms.firestore.tracker import NameRangeProvider, NameRangeTracker
 
 SPAN = NameRange(Bound("users/a"), Bound("users/z"))
 USERS = [f"users/u{n:03d}" for n in range(60)]

@@ -21,12 +21,12 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.documents import Document
-from transforms.firestore.name_tracker import NameRangeProvider
 from transforms.firestore.query import Query, check_document_path
 from transforms.firestore.ranges import EVERY_NAME, NameRange
 from transforms.firestore.read_plan import RangePlanner
 from transforms.firestore.read_time import JOB_START, LATEST, ReadTimeChoice, fix_read_time
 from transforms.firestore.reader import MAX_PATHS_PER_REQUEST, read, read_paths
+from transforms.firestore.tracker import NameRangeProvider
 
 _NAMESPACE = "ReadFromFirestore"
 _PIECES_PLANNED = Metrics.counter(_NAMESPACE, "pieces_planned")
@@ -64,6 +64,7 @@ class PathsPiece:
 Piece: TypeAlias = QueryPiece | PathsPiece
 
 
+@dataclass
 class PlanReads(beam.PTransform[PCollection[Any], PCollection[Piece]]):
     """Makes pieces of requests and spreads them over the workers.
 
@@ -78,22 +79,23 @@ class PlanReads(beam.PTransform[PCollection[Any], PCollection[Piece]]):
       max_ranges: of one query.
     """
 
-    def __init__(self, target: FirestoreTarget, read_time: ReadTimeChoice, max_ranges: int):
-        super().__init__()
-        self._target, self._read_time, self._max_ranges = target, read_time, max_ranges
+    target: FirestoreTarget
+    read_time: ReadTimeChoice
+    max_ranges: int
 
     def expand(self, requests: PCollection[Any]) -> PCollection[Piece]:
-        plan = _PlanReadsFn(self._target, self._read_time, self._max_ranges)
-        if self._read_time is LATEST or (self._read_time is JOB_START and not requests.is_bounded):
+        plan = _PlanReadsFn(self.target, self.read_time, self.max_ranges)
+        if self.read_time is LATEST or (self.read_time is JOB_START and not requests.is_bounded):
             planned = requests | "PlanPieces" >> beam.ParDo(plan)
         else:
-            choice = requests.pipeline | "ReadTime" >> beam.Create([self._read_time], reshuffle=False)
-            fixed = choice | "FixReadTime" >> beam.ParDo(_FixReadTimeFn(self._target))
+            choice = requests.pipeline | "ReadTime" >> beam.Create([self.read_time], reshuffle=False)
+            fixed = choice | "FixReadTime" >> beam.ParDo(_FixReadTimeFn(self.target))
             planned = requests | "PlanPieces" >> beam.ParDo(plan, fixed=AsSingleton(fixed))
         pieces: PCollection[Piece] = planned | "Reshuffle" >> beam.Reshuffle()
         return pieces
 
 
+@dataclass
 class ReadPieces(beam.PTransform[PCollection[Piece], PCollection[Document]]):
     """Reads pieces; a range of names can be split while it is read.
 
@@ -102,31 +104,31 @@ class ReadPieces(beam.PTransform[PCollection[Piece], PCollection[Document]]):
     JobError and TransientError as `reader.read`.
     """
 
-    def __init__(self, target: FirestoreTarget):
-        super().__init__()
-        self._target = target
+    target: FirestoreTarget
 
     def expand(self, pieces: PCollection[Piece]) -> PCollection[Document]:
-        documents: PCollection[Document] = pieces | "Read" >> beam.ParDo(ReadPiecesFn(self._target))
+        documents: PCollection[Document] = pieces | "Read" >> beam.ParDo(ReadPiecesFn(self.target))
         return documents
 
 
+@dataclass
 class _FixReadTimeFn(beam.DoFn):
-    def __init__(self, target: FirestoreTarget):
-        self._target = target
+    target: FirestoreTarget
 
     def process(self, choice: Any) -> Iterator[datetime.datetime | None]:
-        yield fix_read_time(self._target.connect(), choice)
+        yield fix_read_time(self.target.connect(), choice)
 
 
+@dataclass
 class _PlanReadsFn(beam.DoFn):
     """Collects paths of equal timestamp and window, so that one request asks for many of them."""
 
-    def __init__(self, target: FirestoreTarget, read_time: ReadTimeChoice, max_ranges: int):
-        self._target, self._choice, self._max_ranges = target, read_time, max_ranges
+    target: FirestoreTarget
+    read_time: ReadTimeChoice
+    max_ranges: int
 
     def start_bundle(self) -> None:
-        self._planner = RangePlanner(self._target.connect(), self._max_ranges)
+        self._planner = RangePlanner(self.target.connect(), self.max_ranges)
         self._paths: dict[tuple[Any, Any, datetime.datetime | None], list[str]] = {}
         self._fixed: datetime.datetime | None = None
 
@@ -155,7 +157,7 @@ class _PlanReadsFn(beam.DoFn):
 
     def _time_of_bundle(self) -> datetime.datetime | None:
         if self._fixed is None:
-            self._fixed = fix_read_time(self._target.connect(), self._choice)
+            self._fixed = fix_read_time(self.target.connect(), self.read_time)
         return self._fixed
 
     def _paths_pieces(self) -> Iterator[Any]:
@@ -166,11 +168,11 @@ class _PlanReadsFn(beam.DoFn):
         self._paths.clear()
 
 
+@dataclass
 class ReadPiecesFn(beam.DoFn):
     """Reads one piece; a splittable DoFn over its range of names."""
 
-    def __init__(self, target: FirestoreTarget):
-        self._target = target
+    target: FirestoreTarget
 
     def process(
         self,
@@ -198,7 +200,7 @@ class ReadPiecesFn(beam.DoFn):
             _DOCUMENTS_MISSING.inc(n_missing)
 
     def _documents(self, piece: Piece, span: NameRange) -> Generator[Document, None, None]:
-        client = self._target.connect()
+        client = self.target.connect()
         if isinstance(piece, PathsPiece):
             return read_paths(client, piece.paths, piece.read_time, on_resume=_STREAMS_RESUMED.inc)
         return read(client, piece.query, span, piece.read_time, on_resume=_STREAMS_RESUMED.inc)
