@@ -7,8 +7,7 @@ import pytest
 from tests.support.disturbed_run import faulty, prepare, refuse_one, run_elsewhere, run_over, write_inputs
 from tests.support.end_state import assert_accounts_add_up, documents, end_state
 from tests.support.faulty_firestore import AMBIGUOUS, RETRYABLE, Fault, How, in_turn, seeded
-from tests.support.scripted_firestore import Refusal
-from transforms.firestore.client import FirestoreTarget
+from transforms.firestore.client import FirestoreTarget, RpcError
 
 pytestmark = pytest.mark.emulator
 
@@ -105,7 +104,7 @@ def test_a_request_that_is_too_large_for_the_service_goes_in_halves(
     def refuse_large(request):
         if request.rpc == "Commit" and len(request.body) > 20_000:
             refused.append(len(request.body))
-            return Refusal("RESOURCE_EXHAUSTED", f"Received message larger than max ({len(request.body)} vs. 20000)")
+            return RpcError("RESOURCE_EXHAUSTED", f"Received message larger than max ({len(request.body)} vs. 20000)")
         return refuse_one(request)
 
     with faulty(firestore_host, refuse=refuse_large) as server:
@@ -123,7 +122,7 @@ def for_good(code, message, after):
     def refuse(request):
         if request.rpc == "Commit" and request.ordinal >= after:
             begun.append(request)
-        return Refusal(code, message) if begun else refuse_one(request)
+        return RpcError(code, message) if begun else refuse_one(request)
 
     return refuse
 

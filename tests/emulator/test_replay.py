@@ -11,10 +11,10 @@ from tests.support.documents import read_collection
 from tests.support.faulty_firestore import FaultyFirestore
 from tests.support.ingest import profile
 from tests.support.replay_desk import PROFILES, Desk, nameless
-from tests.support.scripted_firestore import Refusal
 from transforms.batch import DeadLetter
 from transforms.dead_letters.folder import DeadLetterFolder, ReplayRun
 from transforms.firestore import messages
+from transforms.firestore.client import RpcError
 from transforms.firestore.committer import AtomicGroup, Committer
 from transforms.firestore.tagged_json import iso
 
@@ -77,7 +77,7 @@ def test_letters_of_a_batch_that_are_all_refused_again_alike_are_counted_and_sto
 ):
     def refuse(request):
         is_bad = request.rpc == "Commit" and b"/candidates/" in request.body and b"Bad Company" in request.body
-        return Refusal("INVALID_ARGUMENT", "the value of field x is wrong") if is_bad else None
+        return RpcError("INVALID_ARGUMENT", "the value of field x is wrong") if is_bad else None
 
     bad = [profile(n, candidate_id=f"bad-{n}", current_position={"company": "Bad Company"}) for n in range(12)]
     with FaultyFirestore(firestore_host, refuse=refuse) as server:

@@ -26,9 +26,8 @@ from tests.support.interrupted import (
     run_undisturbed,
     work_of,
 )
-from tests.support.scripted_firestore import Refusal
 from transforms.bigquery.tables import BigQueryTarget
-from transforms.firestore.client import FirestoreTarget
+from transforms.firestore.client import FirestoreTarget, RpcError
 from transforms.ledger.job_ledger import JobLedger, Owner
 from transforms.retry import Retry
 
@@ -147,7 +146,7 @@ def fail(emulator, monkeypatch, folder, target, *flags):
         if b"/batches/" in request.body:
             begun.append(request)
         is_work = request.rpc == "Commit" and b"/candidates/" in request.body
-        return Refusal("PERMISSION_DENIED", "no") if is_work and len(begun) > 2 else None
+        return RpcError("PERMISSION_DENIED", "no") if is_work and len(begun) > 2 else None
 
     with FaultyFirestore(emulator, refuse=refuse) as server, monkeypatch.context() as patch:
         patch.setenv("FIRESTORE_EMULATOR_HOST", server.host)

@@ -7,9 +7,8 @@ from tests.support.documents import read_collection
 from tests.support.end_state import assert_accounts_add_up, assert_pairs_are_whole, end_state
 from tests.support.faulty_firestore import Fault, How, in_turn, seeded
 from tests.support.ingest import profile
-from tests.support.scripted_firestore import Refusal
 from tests.support.two_jobs import ingest_both, together
-from transforms.firestore.client import FirestoreTarget
+from transforms.firestore.client import FirestoreTarget, RpcError
 
 pytestmark = [pytest.mark.emulator, pytest.mark.soak, pytest.mark.timeout(600)]
 
@@ -108,7 +107,7 @@ def test_a_job_that_is_cut_off_again_and_again_gets_a_little_further_each_time(
 def _dead_after(n_commits):
     def refuse(request):
         if request.rpc == "Commit" and request.ordinal >= n_commits:
-            return Refusal("UNAVAILABLE", "the service is down")
+            return RpcError("UNAVAILABLE", "the service is down")
         return refuse_one(request)
 
     return refuse

@@ -14,9 +14,8 @@ import pytest
 
 from tests.support.faulty_firestore import FaultyFirestore, Incoming, Refuse, Schedule, never
 from tests.support.ingest import Ingested, ingest, profile
-from tests.support.scripted_firestore import Refusal
 from transforms.firestore import messages
-from transforms.firestore.client import FirestoreTarget
+from transforms.firestore.client import FirestoreTarget, RpcError
 from transforms.firestore.committer import AtomicGroup, Committer
 
 REFUSED_ID = "cand-00077"
@@ -56,10 +55,10 @@ def _profile(n: int, **more: object) -> dict[str, object]:
     return profile(n, **{"history": "x" * 4_000, **more})
 
 
-def refuse_one(request: Incoming) -> Refusal | None:
+def refuse_one(request: Incoming) -> RpcError | None:
     """The service takes every record but one."""
     if request.rpc == "Commit" and f"/enriched_profiles/{REFUSED_ID}".encode() in request.body:
-        return Refusal("INVALID_ARGUMENT", "the value of field x is wrong")
+        return RpcError("INVALID_ARGUMENT", "the value of field x is wrong")
     return None
 
 

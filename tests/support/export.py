@@ -15,11 +15,10 @@ import pytest
 from pipeline.__main__ import main
 from pipeline.emulators.local import BigQueryEmulator
 from tests.support.faulty_firestore import FaultyFirestore, Incoming
-from tests.support.scripted_firestore import Refusal
 from transforms.bigquery.document_columns import fixed_columns
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.firestore import messages
-from transforms.firestore.client import FirestoreTarget
+from transforms.firestore.client import FirestoreTarget, RpcError
 from transforms.firestore.committer import AtomicGroup, Committer
 from transforms.firestore.values import serialised_fields
 
@@ -72,9 +71,9 @@ class ExportDesk:
         """As `export`, with a Firestore that refuses Commits which hold a marker, after the first few; in `refused`."""
         seen = itertools.count()
 
-        def refuse(request: Incoming) -> Refusal | None:
+        def refuse(request: Incoming) -> RpcError | None:
             if request.rpc == "Commit" and marker in request.body and next(seen) >= passed:
-                return Refusal("PERMISSION_DENIED", "somebody took the role away")
+                return RpcError("PERMISSION_DENIED", "somebody took the role away")
             return None
 
         with FaultyFirestore(self.emulator_host, refuse=refuse) as server, pytest.MonkeyPatch.context() as patch:

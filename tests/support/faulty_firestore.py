@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 
 import grpc
 
-from tests.support.scripted_firestore import Refusal
+from transforms.firestore.client import RpcError
 
 # What Firestore answers, now and then, to requests with which nothing is wrong.
 RETRYABLE = (
@@ -79,7 +79,7 @@ class Incoming(NamedTuple):
 
 
 Schedule = Callable[[str, int], Fault | None]
-Refuse = Callable[[Incoming], Refusal | None]
+Refuse = Callable[[Incoming], RpcError | None]
 
 
 def never(rpc: str, ordinal: int) -> Fault | None:

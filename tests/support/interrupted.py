@@ -18,8 +18,7 @@ from tests.support.documents import read_collection
 from tests.support.end_state import EndState, assert_accounts_add_up, assert_pairs_are_whole, end_state
 from tests.support.faulty_firestore import FaultyFirestore, Incoming
 from tests.support.ingest import Ingested
-from tests.support.scripted_firestore import Refusal
-from transforms.firestore.client import FirestoreTarget
+from transforms.firestore.client import FirestoreTarget, RpcError
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,11 +37,11 @@ class Moment:
         self._ordinal, self._act, self._is_applied = ordinal, act, is_applied
         self._ordinals = itertools.count()
 
-    def __call__(self, request: Incoming) -> Refusal | None:
+    def __call__(self, request: Incoming) -> RpcError | None:
         if request.rpc not in _WORK or next(self._ordinals) != self._ordinal:
             return refuse_one(request)
         self._act()
-        return refuse_one(request) if self._is_applied else Refusal("UNAVAILABLE", "nobody is there any more")
+        return refuse_one(request) if self._is_applied else RpcError("UNAVAILABLE", "nobody is there any more")
 
 
 def work_of(server: FaultyFirestore) -> int:

@@ -11,8 +11,7 @@ from pathlib import Path
 from tests.support.disturbed_run import faulty
 from tests.support.faulty_firestore import FaultyFirestore, Incoming, Schedule, never
 from tests.support.ingest import Ingested, ingest
-from tests.support.scripted_firestore import Refusal
-from transforms.firestore.client import FirestoreTarget
+from transforms.firestore.client import FirestoreTarget, RpcError
 
 JOBS = ("left-job", "right-job")
 
@@ -25,14 +24,14 @@ class _Meeting:
     def __init__(self) -> None:
         self._arrived = {job: threading.Event() for job in JOBS}
 
-    def __call__(self, request: Incoming) -> Refusal | None:
+    def __call__(self, request: Incoming) -> RpcError | None:
         if request.rpc == "Commit" and b"/enriched_profiles/" in request.body:
             for job, arrived in self._arrived.items():
                 if job.encode() in request.body:
                     arrived.set()
             for job, arrived in self._arrived.items():
                 if not arrived.wait(_PATIENCE_S):
-                    return Refusal("PERMISSION_DENIED", f"{job} has not come")
+                    return RpcError("PERMISSION_DENIED", f"{job} has not come")
         return None
 
 

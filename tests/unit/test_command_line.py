@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import COMMANDS, JOBS
 from pipeline.__main__ import main
-from tests.support.scripted_firestore import PROJECT, ScriptedFirestore
+from transforms.testing import PROJECT, ScriptedFirestore
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,7 +59,7 @@ def test_help_shows_flags_in_groups_and_ends_with_an_example(capsys, name):
 def refused(capsys, firestore, *arguments):
     """The message with which the arguments are refused; nothing was started."""
     assert main([str(argument) for argument in arguments]) == 2
-    assert firestore.commits == firestore.reads == []
+    assert firestore.requests() == []
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "Traceback" not in captured.err

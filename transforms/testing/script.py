@@ -9,7 +9,7 @@ An effect is a function from the messages the server would send to those it does
 
     def interfere(messages):
         answer = list(messages)                  # the request is applied now
-        server.put("users/ada", {"n": 2})        # somebody else is faster than the answer
+        server.put({"users/ada": {"n": 2}})        # somebody else is faster than the answer
         yield from answer
 """
 

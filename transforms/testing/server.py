@@ -140,12 +140,12 @@ class ScriptedFirestore:
         """The path of every write of a client that was applied, in order, also if it changed nothing."""
         return [name.split("/documents/", 1)[1] for name in self._service.applied]
 
-    def put(self, path: str, fields: Mapping[str, Any]) -> None:
-        """Sets a document of the target's database, as another client would."""
-        self.commit([self._set(path, fields)])
+    def put(self, documents: Mapping[str, Mapping[str, Any]]) -> None:
+        """Sets documents of the target's database at once, as another client would: fields by path."""
+        self.commit([self._set(path, fields) for path, fields in documents.items()])
 
     def delete(self, *paths: str) -> None:
-        """Deletes documents of the target's database, as another client would."""
+        """Deletes documents of the target's database at once, as another client would."""
         self.commit([messages.Write(delete=self.target.document_name(path)) for path in paths])
 
     def commit(self, writes: list[Any]) -> None:

@@ -11,14 +11,14 @@ from apache_beam.transforms.periodicsequence import PeriodicImpulse
 from apache_beam.transforms.window import FixedWindows, SlidingWindows, TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 
-from tests.support.scripted_firestore import Refusal
-from tests.support.scripted_firestore_reads import NOW_S, ScriptedReads
+from tests.support.clocks import STARTED_AT, Clock
+from tests.support.partitions import partitioned
 from transforms.errors import JobError, UsageError
-from transforms.firestore import messages
 from transforms.firestore.documents import Document
 from transforms.firestore.query import Query
 from transforms.firestore.read import ReadAllFromFirestore, ReadFromFirestore
 from transforms.firestore.read_time import LATEST
+from transforms.testing import ScriptedFirestore, always, cut_after, status
 
 UTC = datetime.timezone.utc
 USERS = {f"users/u{n:02d}": {"n": n, "even": n % 2 == 0} for n in range(20)}
@@ -27,7 +27,7 @@ POSTS = {f"{user}/posts/{k}": {"k": k} for user in ("users/u00", "users/u01") fo
 
 @pytest.fixture
 def server():
-    with ScriptedReads({**USERS, **POSTS}) as scripted:
+    with ScriptedFirestore({**USERS, **POSTS}, now=Clock()) as scripted:
         yield scripted
 
 
@@ -61,17 +61,17 @@ def test_every_source_gives_its_documents(server, source, expected):
 
 
 def test_partitions_are_read_apart_as_of_one_moment_and_lose_nothing(server):
-    server.pages = [["users/u15", "users/u05"], ["users/u10"]]
+    server.script("PartitionQuery", partitioned(["users/u15", "users/u05"], ["users/u10"]))
     with pipeline() as p:
         paths = p | ReadFromFirestore("users", target=server.target) | beam.Map(path_of)
         assert_that(paths, equal_to(sorted(USERS)))
-    whole_reads = [each for each in server.asked(messages.RunQueryRequest) if not each.structured_query.limit.value]
+    whole_reads = [each for each in server.requests("RunQuery") if not each.structured_query.limit.value]
     assert len(whole_reads) == 4
-    assert {each.read_time.seconds for each in whole_reads} == {NOW_S}
+    assert {each.read_time.seconds for each in whole_reads} == {int(STARTED_AT)}
 
 
 def test_streams_that_are_cut_lose_nothing_and_are_counted(server):
-    server.cuts = [None, None, 8, 8]  # the moment and the count before the documents
+    server.script("RunQuery", [cut_after(8), cut_after(8)])
     p = pipeline()
     paths = p | ReadFromFirestore("users", target=server.target) | beam.Map(path_of)
     assert_that(paths, equal_to(sorted(USERS)))
@@ -93,7 +93,7 @@ def test_plain_dicts_name_their_document_and_leave_out_what_is_missing(server):
 def test_the_newest_state_is_read_without_a_time(server):
     with pipeline() as p:
         _ = p | ReadFromFirestore("users", target=server.target, read_time=LATEST)
-    assert [each for each in server.requests if each.HasField("read_time")] == []
+    assert [each for each in server.requests() if each.HasField("read_time")] == []
 
 
 def test_each_element_s_documents_keep_its_window_and_timestamp(server):
@@ -140,7 +140,7 @@ def test_paths_of_a_bundle_are_asked_for_together(server):
     with pipeline() as p:
         found = p | beam.Create(sorted(USERS), reshuffle=False) | ReadAllFromFirestore(target=server.target)
         assert_that(found | beam.Map(path_of), equal_to(sorted(USERS)))
-    lookups = [request for request in server.asked(messages.BatchGetDocumentsRequest) if request.HasField("read_time")]
+    lookups = [request for request in server.requests("BatchGetDocuments") if request.HasField("read_time")]
     assert [len(request.documents) for request in lookups] == [20]
 
 
@@ -151,16 +151,14 @@ def test_an_unbounded_input_is_read_at_times_of_its_own(server):
         assert not ticks.is_bounded
         found = ticks | beam.Map(lambda tick: "users/u00") | ReadAllFromFirestore(target=server.target)
         assert_that(found | beam.Map(path_of), equal_to(["users/u00"] * 2))
-    lookups = server.asked(messages.BatchGetDocumentsRequest)
-    assert {request.read_time.seconds for request in lookups if request.HasField("read_time")} == {NOW_S}
+    lookups = server.requests("BatchGetDocuments")
+    assert {request.read_time.seconds for request in lookups if request.HasField("read_time")} == {int(STARTED_AT)}
     assert len([request for request in lookups if not request.HasField("read_time")]) >= 1
 
 
 def test_a_job_that_cannot_read_fails_with_what_to_do(server):
-    def refuse(request):
-        raise Refusal("NOT_FOUND", "The database (default) does not exist for project demo-scripted")
-
-    server.on_read = refuse
+    refused = status("NOT_FOUND", "The database (default) does not exist for project demo-scripted")
+    server.script("BatchGetDocuments", always(refused))
     with pytest.raises(JobError, match="Check --project and --database, or create it: gcloud firestore databases"):
         with pipeline() as p:
             _ = p | ReadFromFirestore("users", target=server.target)

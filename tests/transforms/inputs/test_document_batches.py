@@ -7,13 +7,14 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
-from tests.support.scripted_firestore_reads import ScriptedReads
+from tests.support.partitions import partitioned
 from transforms.batch import Batch, Record
 from transforms.errors import UsageError
 from transforms.firestore.query import Query
 from transforms.firestore.read_plan import RangePlanner
 from transforms.firestore.steps import QueryPiece
 from transforms.inputs.documents import ReadDocumentBatches, input_id, read_batches
+from transforms.testing import ScriptedFirestore
 
 MOMENT = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.timezone.utc)
 USERS = {f"users/u{n:02d}": {"n": n, "name": f"Person {n}"} for n in range(20)}
@@ -27,8 +28,8 @@ def see(batch: Batch[Record]) -> None:
 
 @pytest.fixture
 def server():
-    with ScriptedReads(USERS) as scripted:
-        scripted.pages = [["users/u12", "users/u05"]]
+    partitions = partitioned(["users/u12", "users/u05"])
+    with ScriptedFirestore(USERS, {"PartitionQuery": partitions}, now=MOMENT.timestamp) as scripted:
         yield scripted
 
 
@@ -77,7 +78,7 @@ def names(found):
 
 def test_ranges_that_are_cut_elsewhere_share_no_names(server):
     first = batches(server)
-    server.pages = [["users/u03", "users/u09"]]
+    server.script("PartitionQuery", partitioned(["users/u03", "users/u09"]))
     assert names(first) & names(batches(server)) == set()
 
 

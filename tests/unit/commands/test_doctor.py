@@ -13,10 +13,10 @@ from pipeline.__main__ import main
 from pipeline.commands import doctor
 from pipeline.commands.doctor import Check, Config, Verdict, as_table, checked, diagnose, exit_code
 from pipeline.commands.probes import PROBE_COLLECTION, find_account, reach
-from tests.support.scripted_firestore import PROJECT, Refusal, ScriptedFirestore
 from transforms.errors import JobError, TransientError
+from transforms.testing import PROJECT, RpcError, ScriptedFirestore, always, status
 
-DENIED = Refusal("PERMISSION_DENIED", "Missing or insufficient permissions.")
+DENIED = RpcError("PERMISSION_DENIED", "Missing or insufficient permissions.")
 
 
 @pytest.fixture
@@ -36,20 +36,13 @@ def against(server, bare, **flags):
     return by_name(diagnose(Config(**{"project": PROJECT, **flags}), environ))
 
 
-def refuse(code, message):
-    def script(request, earlier):
-        raise Refusal(code, message)
-
-    return script
-
-
 def test_a_database_that_can_be_used_is_ok_and_nothing_stays_in_it(bare):
     with ScriptedFirestore() as server:
         checks = against(server, bare)
     assert checks["database"] == Check("database", Verdict.OK, f"projects/{PROJECT}/databases/(default)")
     assert checks["read and write"].ok
     assert server.documents == {}
-    written, deleted = (request.writes[0] for request in server.commits)
+    written, deleted = (request.writes[0] for request in server.requests("Commit"))
     assert written.update.name == deleted.delete
     assert f"/documents/{PROBE_COLLECTION}/probe-" in deleted.delete
 
@@ -81,13 +74,14 @@ def test_the_project_may_come_from_the_environment(bare):
     ],
 )
 def test_a_database_that_cannot_be_read_says_how_to_fix_it_after_one_request(bare, code, message, advice):
-    with ScriptedFirestore(on_read=refuse(code, message)) as server:
+    refused = always(status(code, message))
+    with ScriptedFirestore(scripts={"BatchGetDocuments": refused, "RunQuery": refused}) as server:
         checks = against(server, bare, database="main-db")
     assert checks["database"].verdict is Verdict.FIX
     assert f"{code}: {message}" in checks["database"].detail
     assert advice in checks["database"].detail
     assert checks["read and write"].verdict is Verdict.SKIPPED
-    assert (len(server.reads), server.commits) == (1, [])
+    assert (len(server.requests("BatchGetDocuments", "RunQuery")), server.requests("Commit")) == (1, [])
 
 
 def test_a_database_name_that_cannot_be_is_a_line_of_its_own(bare):
@@ -98,7 +92,7 @@ def test_a_database_name_that_cannot_be_is_a_line_of_its_own(bare):
 
 
 def test_the_right_to_read_is_not_taken_for_the_right_to_write(bare):
-    with ScriptedFirestore(refuse("PERMISSION_DENIED", "read only")) as server:
+    with ScriptedFirestore(scripts={"Commit": always(status("PERMISSION_DENIED", "read only"))}) as server:
         checks = against(server, bare)
     assert checks["database"].ok
     assert checks["read and write"].verdict is Verdict.FIX
@@ -110,18 +104,19 @@ def test_a_probe_that_cannot_be_deleted_is_named(bare):
         if request.writes[0].delete:
             raise DENIED
 
-    with ScriptedFirestore(refuse_deletes) as server:
+    with ScriptedFirestore(scripts={"Commit": refuse_deletes}) as server:
         detail = against(server, bare)["read and write"].detail
-    ((name, _),) = server.documents.items()
-    assert f"The probe could not be deleted: delete {name.partition('/documents/')[2]} by hand" in detail
+    (path,) = server.documents
+    assert f"The probe could not be deleted: delete {path} by hand" in detail
 
 
 def test_a_document_that_reads_back_otherwise_is_told(bare):
-    def empty(request, earlier):
-        if not request.writes[0].delete:
-            server.documents.clear()
+    def empty(messages):
+        answer = list(messages)
+        server.delete(*server.documents)
+        yield from answer
 
-    with ScriptedFirestore(on_commit_applied=empty) as server:
+    with ScriptedFirestore(scripts={"Commit": [empty]}) as server:
         detail = against(server, bare)["read and write"].detail
     assert "did not hold what had just been written to it" in detail
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.scripted_firestore import PROJECT, Refusal, ScriptedFirestore
 from transforms.errors import UsageError
 from transforms.firestore import messages
 from transforms.firestore.client import FirestoreTarget, RpcError
 from transforms.firestore.limits import MAX_EMULATOR_REQUEST_BYTES, MAX_REQUEST_BYTES
+from transforms.testing import PROJECT, ScriptedFirestore, always, status
 
 NOBODY = "127.0.0.1:1"
 
@@ -27,7 +27,7 @@ def metadata_of_a_commit_and_a_read(**settings):
         target = FirestoreTarget(PROJECT, emulator_host=server.target.emulator_host, **settings)
         target.connect().commit([write(target)], 10).result()
         list(target.connect().batch_get([target.document_name("people/ada")], (), 10))
-    return server.metadata
+    return [received.metadata for received in server.received]
 
 
 def test_every_request_names_the_database_it_is_routed_to():
@@ -45,9 +45,11 @@ def test_a_commit_goes_to_its_own_database():
     with ScriptedFirestore() as server:
         target = FirestoreTarget(PROJECT, "other-db", server.target.emulator_host)
         target.connect().commit([write(target)], 10).result()
-    (request,) = server.commits
+        (found,) = target.connect().batch_get([target.document_name("people/ada")], (), 10)
+    (request,) = server.requests("Commit")
     assert request.database == f"projects/{PROJECT}/databases/other-db"
-    assert list(server.documents) == [f"projects/{PROJECT}/databases/other-db/documents/people/ada"]
+    assert found.found.name == f"projects/{PROJECT}/databases/other-db/documents/people/ada"
+    assert server.documents == {}
 
 
 def test_a_target_travels_to_a_worker_with_all_it_needs():
@@ -101,10 +103,8 @@ def test_a_target_needs_no_credentials_until_it_connects():
 
 
 def test_a_failure_is_told_by_code_and_the_service_s_own_text():
-    def refuse(request, earlier):
-        raise Refusal("RESOURCE_EXHAUSTED", "quota exceeded")
-
-    with ScriptedFirestore(on_commit=refuse, on_read=refuse) as server:
+    refused = always(status("RESOURCE_EXHAUSTED", "quota exceeded"))
+    with ScriptedFirestore(scripts={"Commit": refused, "BatchGetDocuments": refused, "RunQuery": refused}) as server:
         client = server.target.connect()
         with pytest.raises(RpcError, match=r"^RESOURCE_EXHAUSTED: quota exceeded$"):
             client.commit([], 10).result()
@@ -116,7 +116,7 @@ def test_a_failure_is_told_by_code_and_the_service_s_own_text():
 
 def test_a_request_that_is_not_answered_in_time_is_given_up():
     over = threading.Event()
-    with ScriptedFirestore(lambda request, earlier: over.wait(10)) as server:
+    with ScriptedFirestore(scripts={"Commit": lambda request, ordinal: over.wait(10) and None}) as server:
         with pytest.raises(RpcError) as failed:
             server.target.connect().commit([], 0.1).result()
         over.set()
@@ -128,7 +128,7 @@ def test_a_mask_asks_for_some_fields_and_none_asks_for_all():
         client = server.target.connect()
         list(client.batch_get([server.target.document_name("a/b")], ("name", "_meta.version"), 10))
         list(client.batch_get([server.target.document_name("a/b")], (), 10))
-    masked, whole = server.reads
+    masked, whole = server.requests("BatchGetDocuments", "RunQuery")
     assert list(masked.mask.field_paths) == ["name", "_meta.version"]
     assert not whole.HasField("mask")
 

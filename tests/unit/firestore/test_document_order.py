@@ -4,9 +4,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.support.scripted_firestore_reads import oracle_key
 from transforms.firestore.document_order import fraction_below, name_between, numeric_id, sort_key
 from transforms.firestore.query import check_document_path
+from transforms.testing import name_key
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 TEXT_IDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/"), min_size=1, max_size=8).filter(
@@ -20,7 +20,7 @@ PATHS = st.lists(st.tuples(st.sampled_from(["posts", "users"]), IDS), min_size=1
 
 @given(st.lists(PATHS, max_size=12))
 def test_the_order_is_firestore_s(paths):
-    assert sorted(paths, key=sort_key) == sorted(paths, key=oracle_key)
+    assert sorted(paths, key=sort_key) == sorted(paths, key=name_key)
 
 
 @pytest.mark.parametrize(
@@ -40,11 +40,11 @@ def test_only_an_int64_as_datastore_writes_it_is_a_numeric_id(segment, number):
 
 @given(PATHS, PATHS, st.floats(0.01, 0.99))
 def test_a_name_between_two_names_lies_between_them_and_is_one(one, other, fraction):
-    low, high = sorted((one, other), key=oracle_key)
+    low, high = sorted((one, other), key=name_key)
     assume(low != high)
     between = name_between(low, high, fraction)
     if between is not None:
-        assert oracle_key(low) < oracle_key(between) < oracle_key(high)
+        assert name_key(low) < name_key(between) < name_key(high)
         check_document_path(between)
 
 
@@ -52,7 +52,7 @@ def test_a_name_between_two_names_lies_between_them_and_is_one(one, other, fract
 def test_a_name_above_another_is_above_it(low, fraction):
     between = name_between(low, None, fraction)
     if between is not None:
-        assert oracle_key(low) < oracle_key(between)
+        assert name_key(low) < name_key(between)
         check_document_path(between)
 
 
@@ -100,7 +100,7 @@ def test_between_collections_the_lower_one_is_divided_towards_its_end():
 
 @given(st.lists(PATHS, min_size=3, max_size=3, unique=True))
 def test_a_fraction_is_one(paths):
-    low, path, high = sorted(paths, key=oracle_key)
+    low, path, high = sorted(paths, key=name_key)
     assert 0 <= fraction_below(path, low, high) <= 1
 
 

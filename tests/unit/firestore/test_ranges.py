@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.scripted_firestore_reads import oracle_key
 from transforms.firestore.ranges import EVERY_NAME, Bound, NameRange, ranges_between
+from transforms.testing import name_key
 
 IDS = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/."), min_size=1, max_size=5).filter(
@@ -35,7 +35,7 @@ def test_random_cursors_give_disjoint_ranges_that_cover_every_name(cursors, name
 def test_ranges_are_in_firestore_s_order_and_adjacent(cursors):
     ranges = ranges_between(cursors)
     assert [each.start for each in ranges[1:]] == [each.end for each in ranges[:-1]]
-    starts = [oracle_key(each.start.path) for each in ranges[1:]]
+    starts = [name_key(each.start.path) for each in ranges[1:]]
     assert starts == sorted(starts)
     assert (ranges[0].start, ranges[-1].end) == (None, None)
 
@@ -52,7 +52,7 @@ SPLITS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 20), st.floats(0, 
 @given(names=st.lists(PATHS, min_size=1, max_size=20, unique=True), splits=SPLITS, hint=st.none() | PATHS)
 def test_any_sequence_of_splits_gives_disjoint_ranges_that_cover_every_name(names, splits, hint):
     """Each split takes one of the ranges so far, read up to one of its names, and cuts it somewhere."""
-    ordered = sorted(names, key=oracle_key)
+    ordered = sorted(names, key=name_key)
     ranges = [NameRange(busy_until=hint)]
     for which, position, fraction in splits:
         span = ranges[which % len(ranges)]
@@ -105,7 +105,7 @@ def test_a_range_of_which_nothing_can_be_given_away_is_not_split(span, position,
 
 @given(names=st.lists(PATHS, min_size=3, max_size=3, unique=True))
 def test_the_part_that_is_done_is_a_fraction(names):
-    first, position, last = sorted(names, key=oracle_key)
+    first, position, last = sorted(names, key=name_key)
     assert 0 <= NameRange(Bound(first), Bound(last)).fraction_done(position) <= 1
 
 

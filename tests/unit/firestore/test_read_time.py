@@ -4,10 +4,9 @@ import datetime
 
 import pytest
 
-from tests.support.scripted_firestore import Refusal
-from tests.support.scripted_firestore_reads import NOW_S, ScriptedReads
 from transforms.errors import JobError, UsageError
 from transforms.firestore.read_time import JOB_START, LATEST, check_read_time, fix_read_time
+from transforms.testing import ScriptedFirestore, always, status
 
 UTC = datetime.timezone.utc
 NOON = datetime.datetime(2026, 1, 10, 12, tzinfo=UTC)
@@ -42,42 +41,36 @@ def test_a_time_that_no_database_has_is_refused_at_once(choice, problem):
 
 
 def test_the_start_of_the_job_is_what_the_server_calls_now():
-    with ScriptedReads() as server:
+    with ScriptedFirestore(now=NOON.timestamp) as server:
         moment = fix_read_time(server.target.connect(), JOB_START)
-    assert moment == datetime.datetime.fromtimestamp(NOW_S, UTC)
-    (request,) = server.requests
+    assert moment == NOON
+    (request,) = server.requests()
     assert not request.HasField("read_time")
 
 
 def test_an_explicit_time_is_tried_by_one_request():
-    with ScriptedReads() as server:
+    with ScriptedFirestore() as server:
         assert fix_read_time(server.target.connect(), NOON) == NOON
-    (request,) = server.requests
+    (request,) = server.requests()
     assert request.read_time.ToDatetime(UTC) == NOON
 
 
 def test_the_newest_state_needs_no_request():
-    with ScriptedReads() as server:
+    with ScriptedFirestore() as server:
         assert fix_read_time(server.target.connect(), LATEST) is None
-    assert server.requests == []
+    assert server.requests() == []
 
 
 @pytest.mark.parametrize("code", ["FAILED_PRECONDITION", "INVALID_ARGUMENT"])
 def test_a_time_that_this_database_does_not_have_says_how_to_get_it(code):
-    def refuse(request):
-        raise Refusal(code, "The requested 'read_time' cannot be before the database's earliest version time")
-
-    with ScriptedReads() as server:
-        server.on_read = refuse
+    refused = status(code, "The requested 'read_time' cannot be before the database's earliest version time")
+    with ScriptedFirestore(scripts={"BatchGetDocuments": always(refused)}) as server:
         with pytest.raises(JobError, match=r"gcloud firestore databases update --database='\(default\)' --enable-pitr"):
             fix_read_time(server.target.connect(), NOON)
 
 
 def test_a_database_that_does_not_exist_is_found_before_anything_is_read():
-    def refuse(request):
-        raise Refusal("NOT_FOUND", "The database (default) does not exist for project demo-scripted")
-
-    with ScriptedReads() as server:
-        server.on_read = refuse
+    refused = status("NOT_FOUND", "The database (default) does not exist for project demo-scripted")
+    with ScriptedFirestore(scripts={"BatchGetDocuments": always(refused)}) as server:
         with pytest.raises(JobError, match="Check --project and --database, or create it: gcloud firestore databases"):
             fix_read_time(server.target.connect(), JOB_START)

@@ -7,15 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.clocks import no_waiting
-from tests.support.scripted_firestore import Refusal
-from tests.support.scripted_firestore_reads import ScriptedReads, oracle_key
+from tests.support.clocks import Clock, no_waiting
 from transforms.errors import JobError, OutageError, TransientError
-from transforms.firestore import messages
 from transforms.firestore.query import Query
 from transforms.firestore.ranges import EVERY_NAME, Bound, NameRange
 from transforms.firestore.reader import count, read, read_paths
 from transforms.retry import Retry
+from transforms.testing import ScriptedFirestore, always, cut_after, name_key, status
 
 POLICY = Retry(max_attempts=4, initial_s=1, clock=no_waiting(chance=0.5))
 CUTS = st.lists(st.integers(0, 6), max_size=3)
@@ -26,26 +24,20 @@ MOMENT = datetime.datetime(2023, 11, 14, 22, 10, 0, 123_456, tzinfo=datetime.tim
 
 @pytest.fixture(scope="module")
 def database():
-    with ScriptedReads({**PEOPLE, **POSTS}) as server:
+    documents = {**PEOPLE, **POSTS}
+    with ScriptedFirestore(documents, max_outage_s=0, now=Clock()) as server:
         yield server
 
 
 @pytest.fixture
 def server(database):
-    database.cuts, database.cut_code, database.on_read = [], "UNAVAILABLE", lambda request: None
-    database.requests.clear()
+    database.reset()
     return database
 
 
-def refuse(code, message):
-    def on_read(request):
-        raise Refusal(code, message)
-
-    return on_read
-
-
-def reading(server, query, span=EVERY_NAME, cuts=(), **more):
-    server.cuts = list(cuts)
+def reading(server, query, span=EVERY_NAME, cuts=(), code="UNAVAILABLE", **more):
+    """The documents of a query whose streams are cut after so many messages."""
+    server.script("RunQuery", [cut_after(n, code) for n in cuts])
     more = {"retry": POLICY, **more}
     return list(read(server.target.connect(), query, span, **more))
 
@@ -71,31 +63,28 @@ QUERIES = [
 @settings(max_examples=60)
 @given(query=st.sampled_from(QUERIES), cuts=CUTS, code=st.sampled_from(["UNAVAILABLE", "INTERNAL", "ABORTED"]))
 def test_however_a_stream_is_cut_no_document_is_lost_and_none_comes_twice(query, cuts, code, database):
-    database.on_read = lambda request: None
     whole = reading(database, query)
-    database.cut_code = code
-    assert reading(database, query, cuts=cuts) == whole
+    assert reading(database, query, cuts=cuts, code=code) == whole
     assert len(set(paths(whole))) == len(whole) > 0
 
 
 @given(bounds=st.lists(st.sampled_from(sorted(PEOPLE)), min_size=2, max_size=2, unique=True), cuts=CUTS)
 @settings(max_examples=25)
 def test_a_range_is_read_from_its_start_to_its_end_however_it_is_cut(bounds, cuts, database):
-    database.on_read = lambda request: None
-    low, high = sorted(bounds, key=oracle_key)
+    low, high = sorted(bounds, key=name_key)
     found = reading(database, Query("users"), NameRange(Bound(low), Bound(high)), cuts)
     assert paths(found) == [path for path in sorted(PEOPLE) if low <= path < high]
 
 
 def test_a_stream_cut_before_its_first_document_is_asked_for_again_as_it_was(server):
     reading(server, Query("users").limit(3), cuts=[0, 1])  # the first answer is none but progress
-    first, second, third = server.asked(messages.RunQueryRequest)
+    first, second, third = server.requests("RunQuery")
     assert first == second == third
 
 
 def test_a_stream_goes_on_behind_its_last_document_with_the_limit_that_remains(server):
     reading(server, Query("users").order_by("age").limit(5), cuts=[3])
-    _, second = server.asked(messages.RunQueryRequest)
+    _, second = server.requests("RunQuery")
     age, name = second.structured_query.start_at.values
     assert (age.integer_value, name.reference_value) == (0, server.target.document_name("users/u04"))
     assert not second.structured_query.start_at.before
@@ -104,7 +93,7 @@ def test_a_stream_goes_on_behind_its_last_document_with_the_limit_that_remains(s
 
 def test_nothing_is_asked_for_once_the_limit_is_reached(server):
     assert len(reading(server, Query("users").limit(5), cuts=[6])) == 5
-    assert len(server.requests) == 1
+    assert len(server.requests()) == 1
 
 
 def test_fields_read_for_the_cursor_only_do_not_show(server):
@@ -114,7 +103,7 @@ def test_fields_read_for_the_cursor_only_do_not_show(server):
 
 def test_every_request_reads_the_same_moment(server):
     reading(server, Query("users"), cuts=[3, 3], read_time=MOMENT)
-    assert [request.read_time.ToDatetime(datetime.timezone.utc) for request in server.requests] == [MOMENT] * 3
+    assert [request.read_time.ToDatetime(datetime.timezone.utc) for request in server.requests()] == [MOMENT] * 3
 
 
 def test_waits_grow_while_nothing_comes_and_begin_anew_with_the_next_document(server):
@@ -130,12 +119,12 @@ def test_attempts_without_progress_are_bounded(server):
         TransientError, match=r"^Firestore sent no document in 4 attempts; the last answer was UNAVAILABLE"
     ):
         reading(server, Query("users"), cuts=[1] * 9)
-    assert len(server.requests) == 4
+    assert len(server.requests()) == 4
 
 
 def test_attempts_with_progress_are_not_bounded(server):
     assert len(reading(server, Query("users"), cuts=[2] * 22)) == 23
-    assert len(server.requests) == 23
+    assert len(server.requests()) == 23
 
 
 def test_each_cut_is_reported(server):
@@ -168,27 +157,22 @@ def test_each_cut_is_reported(server):
     ],
 )
 def test_what_a_retry_cannot_mend_says_what_can(server, code, message, advice):
-    server.on_read = refuse(code, message)
+    server.script("RunQuery", always(status(code, message)))
     with pytest.raises(JobError, match=advice):
-        reading(server, Query("users"))
-    assert len(server.requests) == 1
+        list(read(server.target.connect(), Query("users")))
+    assert len(server.requests()) == 1
 
 
 def test_a_read_time_that_expires_while_reading_stops_the_read(server):
-    def expire(request):
-        if len(server.requests) > 1:
-            raise Refusal("FAILED_PRECONDITION", "read_time is too old")
-
-    server.on_read = expire
+    server.script("RunQuery", [cut_after(3), status("FAILED_PRECONDITION", "read_time is too old")])
     with pytest.raises(JobError, match="Without point-in-time recovery Firestore keeps old versions for one hour"):
-        reading(server, Query("users"), cuts=[3], read_time=MOMENT)
+        list(read(server.target.connect(), Query("users"), read_time=MOMENT, retry=POLICY))
 
 
 @given(wanted=st.lists(st.sampled_from([*PEOPLE, "users/nobody", "users/no-one"]), max_size=30), cuts=CUTS)
 @settings(max_examples=40)
 def test_however_a_lookup_is_cut_every_path_is_answered_once(wanted, cuts, database):
-    database.on_read = lambda request: None
-    database.cuts = list(cuts)
+    database.script("BatchGetDocuments", [cut_after(n) for n in cuts])
     found = list(read_paths(database.target.connect(), wanted, retry=POLICY))
     assert sorted(paths(found)) == sorted(set(wanted))
     assert {document.path for document in found if document.exists} == set(wanted) & set(PEOPLE)
@@ -197,17 +181,17 @@ def test_however_a_lookup_is_cut_every_path_is_answered_once(wanted, cuts, datab
 def test_many_paths_are_asked_for_a_hundred_at_a_time(server):
     found = list(read_paths(server.target.connect(), [f"users/x{n}" for n in range(250)]))
     assert len(found) == 250
-    assert [len(request.documents) for request in server.requests] == [100, 100, 50]
+    assert [len(request.documents) for request in server.requests()] == [100, 100, 50]
 
 
 def test_only_what_is_missing_is_asked_for_again(server):
-    server.cuts = [2]
+    server.script("BatchGetDocuments", [cut_after(2)])
     list(read_paths(server.target.connect(), ["users/u00", "users/u01", "users/u02"], retry=POLICY))
-    assert [len(request.documents) for request in server.requests] == [3, 1]
+    assert [len(request.documents) for request in server.requests()] == [3, 1]
 
 
 def test_a_lookup_without_answers_is_given_up(server):
-    server.cuts = [0] * 9
+    server.script("BatchGetDocuments", [cut_after(0)] * 9)
     with pytest.raises(TransientError, match="sent no document in 4 attempts"):
         list(read_paths(server.target.connect(), ["users/u00"], retry=POLICY))
 
@@ -218,13 +202,14 @@ def test_a_lookup_without_answers_is_given_up(server):
 )
 def test_documents_are_counted_without_reading_them(server, query, documents):
     assert count(server.target.connect(), query, MOMENT) == documents
-    (request,) = server.requests
-    assert isinstance(request, messages.RunAggregationQueryRequest)
+    (request,) = server.requests()
+    assert server.requests("RunAggregationQuery") == [request]
     assert request.read_time.ToDatetime(datetime.timezone.utc) == MOMENT
 
 
 def test_a_count_that_is_refused_says_what_to_do(server):
-    server.on_read = refuse("FAILED_PRECONDITION", "The query requires an index: https://console.firebase.google.com/y")
+    refused = status("FAILED_PRECONDITION", "The query requires an index: https://console.firebase.google.com/y")
+    server.script("RunAggregationQuery", always(refused))
     with pytest.raises(JobError, match="Create it with the link below"):
         count(server.target.connect(), Query("users"))
 

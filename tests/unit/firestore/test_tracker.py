@@ -5,11 +5,11 @@ from apache_beam.runners.sdf_utils import RestrictionTrackerView, ThreadsafeRest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.scripted_firestore_reads import ScriptedReads
 from transforms.firestore.query import Query
 from transforms.firestore.ranges import EVERY_NAME, Bound, NameRange
 from transforms.firestore.steps import PathsPiece, QueryPiece, ReadPiecesFn
 from transforms.firestore.tracker import NameRangeProvider, NameRangeTracker
+from transforms.testing import ScriptedFirestore
 
 SPAN = NameRange(Bound("users/a"), Bound("users/z"))
 USERS = [f"users/u{n:03d}" for n in range(60)]
@@ -156,5 +156,5 @@ def test_a_split_really_divides_the_work(users):
 @pytest.fixture(scope="module")
 def users():
     posts = {f"{user}/posts/{k}": {} for user in USERS[::6] for k in "ab"}
-    with ScriptedReads({**{path: {"n": n} for n, path in enumerate(USERS)}, **posts}) as server:
+    with ScriptedFirestore({**{path: {"n": n} for n, path in enumerate(USERS)}, **posts}) as server:
         yield server

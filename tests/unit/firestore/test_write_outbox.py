@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.clocks import no_waiting
-from tests.support.scripted_firestore import Refusal, ScriptedFirestore, written_name
 from transforms.errors import JobError, TransientError
 from transforms.firestore import messages
 from transforms.firestore.committer import Committer
@@ -18,6 +17,7 @@ from transforms.firestore.qos import QosSettings, QualityOfService
 from transforms.firestore.senders import BatchWriteSender, CommitSender
 from transforms.firestore.values import serialised_fields
 from transforms.retry import Clock, Retry
+from transforms.testing import RpcError, ScriptedFirestore, always, status, written_name
 
 TRANSIENT = ["UNAVAILABLE", "DEADLINE_EXCEEDED", "ABORTED", "RESOURCE_EXHAUSTED", "INTERNAL", "UNKNOWN"]
 FAST = Retry(max_attempts=3, initial_s=0, clock=no_waiting())
@@ -61,53 +61,51 @@ def value_of(write):
 def test_every_write_has_a_status_of_its_own():
     def refuse_odd(write, before):
         if value_of(write) % 2:
-            raise Refusal("INVALID_ARGUMENT", "odd")
+            raise RpcError("INVALID_ARGUMENT", "odd")
 
-    with ScriptedFirestore(on_write=refuse_odd) as server:
+    with ScriptedFirestore(scripts={"Write": refuse_odd}) as server:
         outcomes = send(outbox(server), ((n, group(server, n, n)) for n in range(10)))
     assert {n for n, outcome in outcomes.items() if isinstance(outcome, Landed)} == {0, 2, 4, 6, 8}
     assert outcomes[1] == Refused("INVALID_ARGUMENT", "odd", 1)
-    assert len(server.batch_writes) == 1
+    assert len(server.requests("BatchWrite")) == 1
 
 
 @pytest.mark.parametrize("code", TRANSIENT)
 def test_of_a_request_only_the_writes_with_a_transient_status_are_sent_again(code):
     def busy_once(write, before):
         if value_of(write) in (3, 4) and not before:
-            raise Refusal(code, "busy")
+            raise RpcError(code, "busy")
 
-    with ScriptedFirestore(on_write=busy_once) as server:
+    with ScriptedFirestore(scripts={"Write": busy_once}) as server:
         outcomes = send(outbox(server), ((n, group(server, n, n)) for n in range(10)))
-    assert [keys_of(request) for request in server.batch_writes] == [[str(n) for n in range(10)], ["3", "4"]]
+    assert [keys_of(request) for request in server.requests("BatchWrite")] == [[str(n) for n in range(10)], ["3", "4"]]
     assert {n: outcome.attempts for n, outcome in outcomes.items()} == {n: 2 if n in (3, 4) else 1 for n in range(10)}
 
 
 def test_a_write_that_stays_busy_is_given_up_retryable_and_the_others_have_landed():
     def busy(write, before):
         if value_of(write) == 7:
-            raise Refusal("ABORTED", "too much contention")
+            raise RpcError("ABORTED", "too much contention")
 
-    with ScriptedFirestore(on_write=busy) as server:
+    with ScriptedFirestore(scripts={"Write": busy}) as server:
         outcomes = send(outbox(server), ((n, group(server, n, n)) for n in range(10)))
     assert outcomes.pop(7) == Refused("ABORTED", "too much contention", 3, retryable=True)
     assert all(isinstance(outcome, Landed) for outcome in outcomes.values())
 
 
 def test_a_status_about_the_job_stops_it():
-    def forbidden(write, before):
-        raise Refusal("PERMISSION_DENIED", "no")
-
-    with ScriptedFirestore(on_write=forbidden) as server, pytest.raises(JobError, match=r"roles/datastore\.user"):
-        send(outbox(server), [(0, group(server, 0))])
+    with ScriptedFirestore(scripts={"Write": always(status("PERMISSION_DENIED"))}) as server:
+        with pytest.raises(JobError, match=r"roles/datastore\.user"):
+            send(outbox(server), [(0, group(server, 0))])
 
 
 @pytest.mark.parametrize("sender", [BatchWriteSender, CommitSender])
 def test_a_request_that_is_refused_as_a_whole_is_divided_until_the_write_at_fault_stands_alone(sender):
     def refuse_bad(request, earlier):
         if {"3", "8"} & set(keys_of(request)):
-            raise Refusal("INVALID_ARGUMENT", "Resource id is invalid because it is reserved.")
+            raise RpcError("INVALID_ARGUMENT", "Resource id is invalid because it is reserved.")
 
-    with ScriptedFirestore(on_commit=refuse_bad, on_batch_write=refuse_bad) as server:
+    with ScriptedFirestore(scripts={"Commit": refuse_bad, "BatchWrite": refuse_bad}) as server:
         outcomes = send(outbox(server, sender), ((n, group(server, n, n)) for n in range(10)))
     assert {n for n, outcome in outcomes.items() if isinstance(outcome, Refused)} == {3, 8}
     assert len(server.documents) == 8
@@ -116,9 +114,9 @@ def test_a_request_that_is_refused_as_a_whole_is_divided_until_the_write_at_faul
 def test_a_request_that_is_too_large_is_divided_although_its_code_means_later_elsewhere():
     def refuse_large(request, earlier):
         if len(request.writes) > 3:
-            raise Refusal("RESOURCE_EXHAUSTED", "gRPC message exceeds maximum size 4194304: 5000441")
+            raise RpcError("RESOURCE_EXHAUSTED", "gRPC message exceeds maximum size 4194304: 5000441")
 
-    with ScriptedFirestore(on_batch_write=refuse_large) as server:
+    with ScriptedFirestore(scripts={"BatchWrite": refuse_large}) as server:
         outcomes = send(outbox(server), ((n, group(server, n)) for n in range(20)))
     assert all(isinstance(outcome, Landed) for outcome in outcomes.values())
     assert sorted(server.applied) == sorted(server.documents)
@@ -126,11 +124,7 @@ def test_a_request_that_is_too_large_is_divided_although_its_code_means_later_el
 
 @pytest.mark.parametrize("code", TRANSIENT)
 def test_a_request_that_failed_transiently_as_a_whole_is_sent_again_as_a_whole(code):
-    def fail_once(request, earlier):
-        if not earlier:
-            raise Refusal(code, "later")
-
-    with ScriptedFirestore(on_batch_write=fail_once) as server:
+    with ScriptedFirestore(scripts={"BatchWrite": [status(code)]}) as server:
         outcomes = send(outbox(server), ((n, group(server, n)) for n in range(4)))
     assert {outcome.attempts for outcome in outcomes.values()} == {2}
     assert len(server.applied) == 4
@@ -139,31 +133,28 @@ def test_a_request_that_failed_transiently_as_a_whole_is_sent_again_as_a_whole(c
 def test_what_did_not_finish_in_time_is_sent_again_in_halves():
     def slow(request, earlier):
         if len(request.writes) > 2:
-            raise Refusal("DEADLINE_EXCEEDED", "too slow")
+            raise RpcError("DEADLINE_EXCEEDED", "too slow")
 
-    with ScriptedFirestore(on_batch_write=slow) as server:
+    with ScriptedFirestore(scripts={"BatchWrite": slow}) as server:
         outcomes = send(outbox(server, max_in_flight=1), ((n, group(server, n)) for n in range(8)))
     assert all(isinstance(outcome, Landed) for outcome in outcomes.values())
-    assert [len(request.writes) for request in server.batch_writes] == [8, 4, 4, 2, 2, 2, 2]
+    assert [len(request.writes) for request in server.requests("BatchWrite")] == [8, 4, 4, 2, 2, 2, 2]
 
 
 def test_an_outage_that_outlasts_the_retries_fails():
-    def down(request, earlier):
-        raise Refusal("UNAVAILABLE", "down")
-
-    with ScriptedFirestore(on_batch_write=down) as server:
+    with ScriptedFirestore(scripts={"BatchWrite": always(status("UNAVAILABLE", "down"))}) as server:
         with pytest.raises(TransientError, match=r"a BatchWrite of 4 writes in 3 attempts; .* UNAVAILABLE: down"):
             send(outbox(server), ((n, group(server, n)) for n in range(4)))
-    assert len(server.batch_writes) == 3
+    assert len(server.requests("BatchWrite")) == 3
 
 
 def test_halving_does_not_use_up_the_retries():
     def refuse_together_and_fail_alone(request, earlier):
         if "300" in keys_of(request):
             code = "INVALID_ARGUMENT" if len(request.writes) > 1 else "UNAVAILABLE"
-            raise Refusal(code, "no")
+            raise RpcError(code, "no")
 
-    with ScriptedFirestore(on_batch_write=refuse_together_and_fail_alone) as server:
+    with ScriptedFirestore(scripts={"BatchWrite": refuse_together_and_fail_alone}) as server:
         with pytest.raises(TransientError, match="1 writes in 12 attempts"):  # nine to divide 500, three alone
             send(outbox(server), ((n, group(server, n)) for n in range(500)))
 
@@ -172,52 +163,44 @@ def test_halving_does_not_use_up_the_retries():
 def test_a_commit_that_others_keep_interfering_with_ends_as_a_retryable_refusal_not_as_an_outage(n_groups):
     def contended(request, earlier):
         if "0" in keys_of(request):
-            raise Refusal("ABORTED", "Too much contention on these documents. Please try again.")
+            raise RpcError("ABORTED", "Too much contention on these documents. Please try again.")
 
-    with ScriptedFirestore(on_commit=contended) as server:
+    with ScriptedFirestore(scripts={"Commit": contended}) as server:
         outcomes = send(outbox(server, CommitSender), ((n, group(server, n)) for n in range(n_groups)))
     assert outcomes.pop(0)[3] is True
     assert all(isinstance(outcome, Landed) for outcome in outcomes.values())
 
 
 def test_for_the_committer_contention_that_does_not_end_is_transient():
-    def contended(request, earlier):
-        raise Refusal("ABORTED", "Too much contention on these documents. Please try again.")
-
-    with ScriptedFirestore(on_commit=contended) as server:
+    contended = always(status("ABORTED", "Too much contention on these documents. Please try again."))
+    with ScriptedFirestore(scripts={"Commit": contended}) as server:
         committer = Committer(server.target.connect(), retry=FAST)
         with pytest.raises(TransientError, match=r"did not take a Commit in \d attempts; .* ABORTED: Too much"):
             committer.commit([group(server, 0)])
 
 
 def test_a_guarded_commit_that_met_a_conflict_hands_all_its_groups_back_without_dividing():
-    def conflict(request, earlier):
-        raise Refusal("FAILED_PRECONDITION", "the stored version does not match the required base version")
-
-    with ScriptedFirestore(on_commit=conflict) as server:
+    conflict = always(status("FAILED_PRECONDITION", "the stored version does not match the required base version"))
+    with ScriptedFirestore(scripts={"Commit": conflict}) as server:
         committer = Committer(server.target.connect(), retry=FAST)
         outcomes = committer.commit((group(server, n) for n in range(12)), guarded=True).outcomes
     assert {type(outcome) for outcome in outcomes} == {Conflicted}
-    assert len(server.commits) == 1
+    assert len(server.requests("Commit")) == 1
 
 
 def test_two_writes_of_one_document_are_sent_one_after_the_other_in_their_order():
     with ScriptedFirestore() as server:
         items = [("a1", group(server, "a", 1)), ("b", group(server, "b")), ("a2", group(server, "a", 2))]
         outcomes = send(outbox(server), items)
-    assert [keys_of(request) for request in server.batch_writes] == [["a", "b"], ["a"]]
+    assert [keys_of(request) for request in server.requests("BatchWrite")] == [["a", "b"], ["a"]]
     assert set(outcomes) == {"a1", "b", "a2"}
-    assert server.documents[server.target.document_name("docs/a")].fields["value"].integer_value == 2
+    assert server.documents["docs/a"].fields["value"] == 2
 
 
 def test_the_second_write_of_a_document_waits_for_the_retries_of_the_first():
-    def busy_once(write, before):
-        if not before:
-            raise Refusal("UNAVAILABLE", "later")
-
-    with ScriptedFirestore(on_write=busy_once) as server:
+    with ScriptedFirestore(scripts={"Write": [status("UNAVAILABLE")]}) as server:
         send(outbox(server, max_writes=1, max_in_flight=8), [(n, group(server, "a", n)) for n in range(3)])
-    assert [value_of(request.writes[0]) for request in server.batch_writes] == [0, 0, 1, 2]
+    assert [value_of(request.writes[0]) for request in server.requests("BatchWrite")] == [0, 0, 1, 2]
 
 
 def test_collapsing_sends_the_last_write_only_and_the_others_share_its_fate():
@@ -229,14 +212,14 @@ def test_collapsing_sends_the_last_write_only_and_the_others_share_its_fate():
     settled = box.take_settled()
     assert [(each.item, each.superseded) for each in settled] == [(0, True), (1, True), (2, True), (3, False)]
     assert {each.outcome.attempts for each in settled} == {1}
-    assert [value_of(write) for request in server.batch_writes for write in request.writes] == [3]
+    assert [value_of(write) for request in server.requests("BatchWrite") for write in request.writes] == [3]
 
 
 def test_collapsing_spares_a_write_that_needs_what_was_there_before():
     with ScriptedFirestore() as server:
         items = [(0, group(server, "a", 0)), (1, group(server, "a", 1)), (2, group(server, "a", 2, moots_earlier=True))]
         send(outbox(server, collapse=True), items)
-    assert [value_of(request.writes[0]) for request in server.batch_writes] == [0, 2]
+    assert [value_of(request.writes[0]) for request in server.requests("BatchWrite")] == [0, 2]
 
 
 def test_a_write_that_is_on_its_way_is_not_collapsed():
@@ -244,7 +227,7 @@ def test_a_write_that_is_on_its_way_is_not_collapsed():
         box = outbox(server, collapse=True, max_writes=1, max_in_flight=1)
         items = [(n, group(server, key, n, moots_earlier=True)) for n, key in enumerate(["a", "b", "a"])]
         send(box, items)
-    assert [value_of(request.writes[0]) for request in server.batch_writes] == [0, 1, 2]
+    assert [value_of(request.writes[0]) for request in server.requests("BatchWrite")] == [0, 1, 2]
 
 
 @settings(max_examples=40)
@@ -256,16 +239,16 @@ def test_whatever_fails_everything_is_accounted_for_and_nothing_acknowledged_is_
     def anything(write, before):
         outcome = chance.random()
         if outcome < 0.2:
-            raise Refusal(chance.choice(TRANSIENT), "busy")
+            raise RpcError(chance.choice(TRANSIENT), "busy")
         if outcome < 0.3:
-            raise Refusal("FAILED_PRECONDITION", "no")
+            raise RpcError("FAILED_PRECONDITION", "no")
         landed_values.append(value_of(write))
 
     def fail_sometimes(request, earlier):
         if chance.random() < 0.2:
-            raise Refusal(chance.choice([*TRANSIENT, "INVALID_ARGUMENT"]), "later")
+            raise RpcError(chance.choice([*TRANSIENT, "INVALID_ARGUMENT"]), "later")
 
-    with ScriptedFirestore(on_write=anything, on_batch_write=fail_sometimes) as server:
+    with ScriptedFirestore(scripts={"Write": anything, "BatchWrite": fail_sometimes}) as server:
         box = outbox(server, retry=Retry(100, 0), collapse=collapse, max_writes=5)
         for item, key in enumerate(keys):
             box.put(item, group(server, key, item, moots_earlier=item % 3 == 0))
@@ -284,18 +267,18 @@ def test_no_batch_passes_a_limit(sizes, max_writes):
     with ScriptedFirestore() as server:
         groups = ((n, group(server, n, size=size)) for n, size in enumerate(sizes))
         send(outbox(server, max_writes=max_writes, max_request_bytes=100_000), groups)
-    assert all(len(request.writes) <= max_writes for request in server.batch_writes)
-    assert all(request.ByteSize() <= 100_000 for request in server.batch_writes)
+    assert all(len(request.writes) <= max_writes for request in server.requests("BatchWrite"))
+    assert all(request.ByteSize() <= 100_000 for request in server.requests("BatchWrite"))
     assert len(server.documents) == len(sizes)
 
 
 def test_an_attempt_that_waits_for_its_time_holds_back_nothing_but_itself():
     def busy_once(write, before):
         if value_of(write) == 0 and not before:
-            raise Refusal("UNAVAILABLE", "later")
+            raise RpcError("UNAVAILABLE", "later")
 
     slept = []
-    with ScriptedFirestore(on_write=busy_once) as server:
+    with ScriptedFirestore(scripts={"Write": busy_once}) as server:
         box = Outbox(
             BatchWriteSender(server.target.connect()),
             RequestLimits(max_writes=1, max_in_flight=2),
@@ -303,7 +286,7 @@ def test_an_attempt_that_waits_for_its_time_holds_back_nothing_but_itself():
             QualityOfService(),
         )
         send(box, ((n, group(server, n, n)) for n in range(6)))
-    sent = [value_of(request.writes[0]) for request in server.batch_writes]
+    sent = [value_of(request.writes[0]) for request in server.requests("BatchWrite")]
     assert (sorted(sent[:-1]), sent[-1]) == ([0, 1, 2, 3, 4, 5], 0)
     assert [round(seconds) for seconds in slept] == [30]
 
@@ -320,7 +303,7 @@ def test_requests_are_as_large_and_as_frequent_as_the_budget_allows():
     with ScriptedFirestore() as server:
         box = outbox(server, qos=qos)
         send(box, ((n, group(server, n)) for n in range(45)))
-    assert sorted(len(request.writes) for request in server.batch_writes) == [5, 10, 10, 10, 10]
+    assert sorted(len(request.writes) for request in server.requests("BatchWrite")) == [5, 10, 10, 10, 10]
     assert box.throttled_s == pytest.approx(4, abs=0.01)
 
 
@@ -330,12 +313,8 @@ def test_an_overloaded_service_is_asked_less_often():
     def sleep(seconds):
         now[0] += seconds
 
-    def overloaded(request, earlier):
-        if earlier < 10:
-            raise Refusal("RESOURCE_EXHAUSTED", "quota exceeded")
-
     qos = QualityOfService(QosSettings(), Clock(monotonic=lambda: now[0], sleep=sleep, random=lambda: 0.5))
-    with ScriptedFirestore(on_batch_write=overloaded) as server:
+    with ScriptedFirestore(scripts={"BatchWrite": [status("RESOURCE_EXHAUSTED", "quota exceeded")] * 10}) as server:
         box = outbox(server, qos=qos, retry=Retry(20, 0))
         send(box, [(0, group(server, 0))])
     assert box.throttled_s > 10

@@ -12,13 +12,13 @@ from apache_beam.testing import test_stream
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.window import FixedWindows, IntervalWindow, SlidingWindows, TimestampedValue
 
-from tests.support.scripted_firestore import Refusal, ScriptedFirestore, written_name
 from transforms.firestore.document_ids import document_id
 from transforms.firestore.operations import Create, Delete, Increment, Merge, Set, Update
 from transforms.firestore.write import CommitToFirestore, WriteToFirestore
 from transforms.firestore.written import FailedWrite, WrittenDocument
 from transforms.retry import Retry
 from transforms.runtime.parallelism import declared_parallelism
+from transforms.testing import RpcError, ScriptedFirestore, always, applied_then, status, written_name
 
 FAST = Retry(max_attempts=3, initial_s=0)
 
@@ -28,7 +28,7 @@ def pipeline(*flags):
 
 
 def paths_of(server):
-    return {name.partition("/documents/")[2] for name in server.documents}
+    return set(server.documents)
 
 
 def with_its_place(
@@ -50,14 +50,14 @@ class CountStored(beam.DoFn):
 
 def refuse_odd(write, before):
     if write.update.fields["n"].integer_value % 2:
-        raise Refusal("FAILED_PRECONDITION", "odd")
+        raise RpcError("FAILED_PRECONDITION", "odd")
 
 
 def test_every_write_is_in_exactly_one_output_and_says_what_became_of_it():
     good, bad, unfit = Set("docs/a", {"n": 2}), Set("docs/b", {"n": 1}), Set("docs/c", {"n": [[1]]})
-    with ScriptedFirestore(on_write=refuse_odd) as server, pipeline() as p:
+    moment = datetime.datetime(2023, 11, 14, 22, 13, 21, tzinfo=datetime.timezone.utc)
+    with ScriptedFirestore(scripts={"Write": refuse_odd}, now=moment.timestamp) as server, pipeline() as p:
         result = p | beam.Create([good, bad, unfit]) | WriteToFirestore(target=server.target)
-        moment = datetime.datetime(2023, 11, 14, 22, 13, 21, tzinfo=datetime.timezone.utc)
         assert_that(result.written, equal_to([WrittenDocument("docs/a", moment, 1)]), "Written")
         letters = [
             FailedWrite("docs/b", "FAILED_PRECONDITION", "odd", 1, False, bad),
@@ -69,11 +69,7 @@ def test_every_write_is_in_exactly_one_output_and_says_what_became_of_it():
 
 
 def test_a_dead_letter_can_be_put_in_again():
-    def busy(write, before):
-        if before < 3:
-            raise Refusal("ABORTED", "busy")
-
-    with ScriptedFirestore(on_write=busy) as server, pipeline() as p:
+    with ScriptedFirestore(scripts={"Write": [status("ABORTED")] * 3}) as server, pipeline() as p:
         first = (
             p | beam.Create([Set("docs/a", {"n": 1})]) | "First" >> WriteToFirestore(target=server.target, retry=FAST)
         )
@@ -95,7 +91,7 @@ def test_a_dead_letter_can_be_put_in_again():
 )
 def test_a_write_keeps_its_timestamp_and_all_its_windows_and_is_sent_once(window, windows_of):
     n_writes = 1200  # more than a request: some come out while the bundle runs, the others when it ends
-    with ScriptedFirestore(on_write=refuse_odd) as server, pipeline() as p:
+    with ScriptedFirestore(scripts={"Write": refuse_odd}) as server, pipeline() as p:
         stamped = p | beam.Create(range(n_writes)) | beam.Map(lambda n: TimestampedValue(Set(f"docs/{n}", {"n": n}), n))
         result = stamped | beam.WindowInto(window) | WriteToFirestore(target=server.target)
         expected = [(f"docs/{n}", float(n), place) for n in range(n_writes) for place in windows_of(n)]
@@ -104,7 +100,7 @@ def test_a_write_keeps_its_timestamp_and_all_its_windows_and_is_sent_once(window
         assert_that(placed, equal_to(even), "Written")
         placed = result.dead_letters | "PlaceFailed" >> beam.Map(with_its_place)
         assert_that(placed, equal_to(odd), "Failed")
-    assert sum(len(request.writes) for request in server.batch_writes) == n_writes
+    assert sum(len(request.writes) for request in server.requests("BatchWrite")) == n_writes
 
 
 def test_an_unbounded_input_is_written_bundle_by_bundle():
@@ -140,20 +136,20 @@ def test_of_several_writes_of_a_document_all_are_done_in_their_order():
         written = result.written | beam.Map(lambda written: (written.path, written.superseded))
         assert_that(written, equal_to([("docs/a", False), ("docs/b", False)] * 2))
     assert paths_of(server) == {"docs/a"}
-    assert len(server.batch_writes) == 2
+    assert len(server.requests("BatchWrite")) == 2
 
 
 def test_last_sends_only_the_last_and_accounts_for_the_others():
     writes = [Set("docs/a", {"n": 2}), Merge("docs/a", {"n": 4}), Set("docs/a", {"n": 6}), Set("docs/b", {"n": 1})]
     writes += [Set("docs/b", {"n": 3})]
-    with ScriptedFirestore(on_write=refuse_odd) as server, pipeline() as p:
+    with ScriptedFirestore(scripts={"Write": refuse_odd}) as server, pipeline() as p:
         result = p | beam.Create(writes, reshuffle=False) | WriteToFirestore(target=server.target, on_duplicate="last")
         # A Merge needs what was there before, so it is sent; the Set after it makes it moot, as it has not gone yet.
         written = result.written | beam.Map(lambda written: (written.path, written.superseded))
         assert_that(written, equal_to([("docs/a", False), ("docs/a", True), ("docs/a", False)]), "Written")
         failed = result.dead_letters | beam.Map(lambda letter: (letter.write.fields["n"], letter.code))
         assert_that(failed, equal_to([(1, "FAILED_PRECONDITION"), (3, "FAILED_PRECONDITION")]), "Failed")
-    assert [len(request.writes) for request in server.batch_writes] == [1, 2]
+    assert [len(request.writes) for request in server.requests("BatchWrite")] == [1, 2]
 
 
 def test_an_element_without_an_id_gets_the_hash_of_its_fields_or_is_refused():
@@ -177,11 +173,11 @@ def test_an_element_without_an_id_gets_the_hash_of_its_fields_or_is_refused():
 def test_a_group_lands_as_a_whole_or_is_one_dead_letter():
     def refuse_bad(request, earlier):
         if any(written_name(write).endswith("/bad") for write in request.writes):
-            raise Refusal("ALREADY_EXISTS", "Document already exists")
+            raise RpcError("ALREADY_EXISTS", "Document already exists")
 
     good, bad = (Set("docs/a", {}), Set("docs/b", {})), (Set("docs/c", {}), Create("docs/bad", {}))
     unfit = [Set("docs/d", {}), Set("docs/..", {})]
-    with ScriptedFirestore(on_commit=refuse_bad) as server, pipeline() as p:
+    with ScriptedFirestore(scripts={"Commit": refuse_bad}) as server, pipeline() as p:
         result = p | beam.Create([good, bad, unfit, ()]) | CommitToFirestore(target=server.target)
         assert_that(result.written | beam.Map(lambda written: written.path), equal_to(["docs/a", "docs/b"]), "Written")
         letters = result.dead_letters | beam.Map(
@@ -195,13 +191,8 @@ def test_a_group_lands_as_a_whole_or_is_one_dead_letter():
     assert paths_of(server) == {"docs/a", "docs/b"}
 
 
-def lose_the_first_answer(request, earlier):
-    if not earlier:
-        raise Refusal("UNAVAILABLE", "connection reset")
-
-
 def test_a_creation_whose_answer_was_lost_has_landed_if_its_document_is_there():
-    with ScriptedFirestore(on_batch_write_applied=lose_the_first_answer) as server, pipeline() as p:
+    with ScriptedFirestore(scripts={"BatchWrite": [applied_then("UNAVAILABLE")]}) as server, pipeline() as p:
         creates = p | beam.Create([Create(f"docs/{n}", {"n": n, "m": {"x": [1.5]}}) for n in range(3)])
         result = creates | WriteToFirestore(target=server.target, retry=FAST)
         assert_that(result.written | beam.Map(lambda written: written.path), equal_to([f"docs/{n}" for n in range(3)]))
@@ -210,11 +201,12 @@ def test_a_creation_whose_answer_was_lost_has_landed_if_its_document_is_there():
 
 def test_a_creation_whose_answer_was_lost_is_not_claimed_if_another_document_is_there():
     def somebody_was_first(write, before):
-        name = written_name(write)
-        if name not in server.documents:
-            server.documents[name] = type(write.update)(name=name, update_time={"seconds": 1})
+        if not before:
+            server.put({"docs/a": {}})
 
-    with ScriptedFirestore(on_write=somebody_was_first, on_batch_write_applied=lose_the_first_answer) as server:
+    with ScriptedFirestore(
+        scripts={"Write": somebody_was_first, "BatchWrite": [applied_then("UNAVAILABLE")]}
+    ) as server:
         with pipeline() as p:
             result = p | beam.Create([Create("docs/a", {"n": 1})]) | WriteToFirestore(target=server.target, retry=FAST)
             letters = result.dead_letters | beam.Map(
@@ -232,10 +224,7 @@ def test_a_creation_that_finds_a_document_is_a_dead_letter():
 
 
 def test_an_outage_fails_the_bundle_instead_of_draining_the_input_into_dead_letters():
-    def down(request, earlier):
-        raise Refusal("UNAVAILABLE", "down")
-
-    with ScriptedFirestore(on_batch_write=down) as server:
+    with ScriptedFirestore(scripts={"BatchWrite": always(status("UNAVAILABLE"))}) as server:
         with pytest.raises(Exception, match="Firestore did not take a BatchWrite of 1 writes in 3 attempts"):
             with pipeline() as p:
                 _ = p | beam.Create([Set("docs/a", {})]) | WriteToFirestore(target=server.target, retry=FAST)
@@ -259,10 +248,10 @@ def test_what_is_no_operation_stops_the_job_and_says_what_to_do(transform, eleme
 def test_metrics_add_up():
     def busy_once(write, before):
         if not before:
-            raise Refusal("ABORTED", "busy")
+            raise RpcError("ABORTED", "busy")
         refuse_odd(write, before)
 
-    with ScriptedFirestore(on_write=busy_once) as server:
+    with ScriptedFirestore(scripts={"Write": busy_once}) as server:
         p = pipeline()
         writes = [*(Set(f"docs/{n}", {"n": n}) for n in range(10)), Set("docs/..", {}), Set("docs/0", {"n": 0})]
         _ = (

@@ -8,7 +8,7 @@ from apache_beam.io.filesystem import FileMetadata
 from apache_beam.io.localfilesystem import LocalFileSystem
 
 from tests.support.identities import NOON, pinned
-from tests.support.scripted_firestore_reads import ScriptedReads
+from tests.support.partitions import partitioned
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.query import Query
 from transforms.firestore.ranges import Bound, NameRange
@@ -18,6 +18,7 @@ from transforms.firestore.values import GeoPoint, Reference, Vector
 from transforms.inputs.documents import input_id, range_id, read_batches
 from transforms.inputs.files import match_inputs
 from transforms.inputs.slices import ReadOptions, plan_slices, read_slice
+from transforms.testing import ScriptedFirestore
 
 BERLIN = datetime.timezone(datetime.timedelta(hours=2), "CEST")
 LINES = "".join(f'{{"id": "p{n}", "note": "{"x" * n}"}}\n' for n in range(9))
@@ -135,8 +136,8 @@ def test_a_range_is_named_by_its_bounds_and_by_nothing_else(name, span):
 
 def test_a_batch_of_a_query_is_named_by_input_range_and_ordinal():
     documents = {f"users/u{n:02d}": {"n": n} for n in range(12)}
-    with ScriptedReads(documents) as server:
-        server.pages = [["users/u05"]]
+    partitions = partitioned(["users/u05"])
+    with ScriptedFirestore(documents, {"PartitionQuery": partitions}, now=NOON.timestamp) as server:
         client = server.target.connect()
         ranges = RangePlanner(client, 8).ranges(Query("users"), NOON)
         pieces = [QueryPiece(Query("users"), span, NOON, index) for index, span in enumerate(ranges)]

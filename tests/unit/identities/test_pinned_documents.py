@@ -10,7 +10,6 @@ import pytest
 from pipeline.__main__ import main
 from tests.support.clocks import no_waiting
 from tests.support.identities import NOON, as_json, documents_after, files_below, pinned
-from tests.support.scripted_firestore import PROJECT, ScriptedFirestore
 from tests.support.stored import stored_document
 from transforms.batch import BatchOutcome, DeadLetter, Record
 from transforms.dead_letters.folder import DeadLetterFolder, ReplayRun
@@ -26,6 +25,7 @@ from transforms.ledger.results import write_results
 from transforms.ledger.runs import COMPLETED, JobDescription, Owner
 from transforms.records.canonical import canonical
 from transforms.retry import Retry
+from transforms.testing import PROJECT, ScriptedFirestore
 from transforms.upsert.entries import Flat
 from transforms.upsert.modes import CREATE_ONLY, MERGE, OVERWRITE, VERSIONED
 from transforms.upsert.pairs import PairLayout, meta_of, pair
@@ -56,7 +56,7 @@ def run(tmp_path_factory):
         patch.setenv("FIRESTORE_EMULATOR_HOST", server.target.emulator_host)
         flags = ["--input=people.jsonl,people.csv", f"--project={PROJECT}", "--max_dead_letter_ratio=1"]
         assert main(["ingest", *flags]) == 0
-        return documents_after(server.commits, lambda time: "a time"), files_below(folder / "dead_letters")
+        return documents_after(server.requests("Commit"), lambda time: "a time"), files_below(folder / "dead_letters")
 
 
 def test_a_run_leaves_the_same_documents_under_the_same_names(run):
@@ -164,7 +164,7 @@ def ledger_of(server):
 
 
 def ledger_documents(server):
-    return documents_after(server.commits, datetime.datetime.isoformat)
+    return documents_after(server.requests("Commit"), datetime.datetime.isoformat)
 
 
 def test_a_job_and_its_batches_are_kept_in_the_same_documents(server):
@@ -198,7 +198,7 @@ def test_what_a_run_finds_out_and_when_it_began_is_kept_in_the_same_documents(se
 def test_the_stream_of_a_batch_is_kept_under_the_same_name(server):
     streams = StreamLedger(LedgerEntry(server.target, "export-1", 2, RETRY), "rows")
     streams.of("b-0", ["row-1", "row-2"]).keep("what the writer says")
-    assert documents_after(server.commits, lambda time: "a time") == pinned("ledger")["streams"]
+    assert documents_after(server.requests("Commit"), lambda time: "a time") == pinned("ledger")["streams"]
 
 
 # Dead letters.

@@ -16,7 +16,7 @@ from pipeline.run.flags import flags_of
 from pipeline.run.job import derived_job_id
 from pipeline.specs import read_spec, shipped_specs
 from tests.support.identities import identities_of, pinned, plan_of
-from tests.support.scripted_firestore import PROJECT, ScriptedFirestore
+from transforms.testing import PROJECT, ScriptedFirestore
 
 PEOPLE = '{"candidate_id": "ada", "name": "Ada"}\n'
 SPEC = """\

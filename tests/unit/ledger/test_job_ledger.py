@@ -11,28 +11,16 @@ from dataclasses import replace
 import pytest
 
 from tests.support.clocks import no_waiting
-from tests.support.scripted_firestore import Refusal, ScriptedFirestore
 from transforms.errors import JobError, TransientError, UsageError
-from transforms.firestore import messages
-from transforms.firestore.values import serialised_fields
 from transforms.ledger.job_ledger import COMPLETED, JobDescription, JobLedger, Owner
 from transforms.ledger.runs import rows_known_after
 from transforms.retry import Retry
+from transforms.testing import ScriptedFirestore, always, applied_then, status
 from transforms.upsert.versions import ALL_ROWS, NO_ROWS, OWN_ROWS
 
 JOB = JobDescription("ingest", "ingest-1", {}, "input", "spec")
 AT_ONCE = Retry(max_attempts=3, initial_s=0, max_s=0)
-CONTENTION = Refusal("ABORTED", "Too much contention on these documents. Please try again.")
-
-
-def at(ordinals, refusal):
-    """A script that raises at these requests."""
-
-    def script(request, earlier):
-        if earlier in ordinals:
-            raise refusal
-
-    return script
+CONTENTION = status("ABORTED", "Too much contention on these documents. Please try again.")
 
 
 def opened(server, owner=None, now=time.time):
@@ -41,32 +29,31 @@ def opened(server, owner=None, now=time.time):
 
 
 def job_in(server):
-    return server.documents[server.target.document_name("pipeline_jobs/ingest-1")]
+    return server.documents["pipeline_jobs/ingest-1"]
 
 
 def test_a_new_job_is_its_first_attempt():
-    with ScriptedFirestore(keeps_times=True) as server:
+    with ScriptedFirestore() as server:
         opening = opened(server)
         assert (opening.attempt, opening.resumed, opening.completed) == (1, False, frozenset())
-        assert job_in(server).fields["owner"].map_value.fields["pid"].integer_value == os.getpid()
+        assert job_in(server).fields["owner"]["pid"] == os.getpid()
 
 
 @pytest.mark.parametrize("code", ["UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN"])
 def test_a_write_that_was_applied_unheard_is_found_to_be_our_own(code):
-    lost = at([0], Refusal(code, "the answer got lost"))
-    with ScriptedFirestore(on_commit_applied=lost, keeps_times=True) as server:
+    with ScriptedFirestore(scripts={"Commit": [applied_then(code, "the answer got lost")]}) as server:
         assert opened(server).attempt == 1
-        assert len(server.commits) == 2  # the second one met the document of the first
+        assert len(server.requests("Commit")) == 2  # the second one met the document of the first
 
 
 def test_contention_on_a_document_that_nobody_changed_is_tried_again():
-    with ScriptedFirestore(at([0, 1], CONTENTION), keeps_times=True) as server:
+    with ScriptedFirestore(scripts={"Commit": [CONTENTION] * 2}) as server:
         assert opened(server).attempt == 1
-        assert len(server.commits) == 3
+        assert len(server.requests("Commit")) == 3
 
 
 def test_contention_without_end_is_no_other_process():
-    with ScriptedFirestore(at(range(100), CONTENTION), keeps_times=True) as server:
+    with ScriptedFirestore(scripts={"Commit": always(CONTENTION)}) as server:
         with pytest.raises(
             TransientError,
             match=r"^Firestore did not take the document of job ingest-1; the last answer was ABORTED: Too much cont",
@@ -77,11 +64,9 @@ def test_contention_without_end_is_no_other_process():
 def test_a_process_that_comes_second_is_told_and_changes_nothing():
     def overtake(request, earlier):
         if earlier == 0:
-            name = request.writes[0].update.name
-            first = messages.document(name, serialised_fields({"state": "running"}))
-            server.apply([messages.Write.FromString(messages.update(first))])
+            server.put({"pipeline_jobs/ingest-1": {"state": "running"}})
 
-    with ScriptedFirestore(overtake, keeps_times=True) as server:
+    with ScriptedFirestore(scripts={"Commit": overtake}) as server:
         with pytest.raises(
             JobError, match=r"^job ingest-1 was taken over or removed by another process; this one stops$"
         ):
@@ -90,14 +75,14 @@ def test_a_process_that_comes_second_is_told_and_changes_nothing():
 
 
 def test_a_batch_that_meets_contention_is_written_again():
-    with ScriptedFirestore(at([0], CONTENTION)) as server:
+    with ScriptedFirestore(scripts={"Commit": [CONTENTION]}) as server:
         JobLedger(server.target.connect(), "ingest-1", AT_ONCE).begin_batch("b-0", 1, {"source": "a"})
         assert len(server.documents) == 1
 
 
 def test_a_ledger_that_may_not_be_written_says_what_to_fix():
-    denied = Refusal("PERMISSION_DENIED", "Missing or insufficient permissions.")
-    with ScriptedFirestore(at(range(9), denied)) as server:
+    denied = status("PERMISSION_DENIED", "Missing or insufficient permissions.")
+    with ScriptedFirestore(scripts={"Commit": always(denied)}) as server:
         with pytest.raises(JobError, match=r"PERMISSION_DENIED: .* Grant the job's account roles/datastore\.user"):
             opened(server)
 
@@ -171,7 +156,7 @@ def test_a_process_that_was_killed_and_that_its_parent_has_not_asked_about_yet_i
 def test_a_process_takes_a_job_from_one_that_had_its_number_before_but_not_from_itself():
     """A container that is started again keeps its name, and its process the number."""
     before_this_process_began = time.time() - 1e6
-    with ScriptedFirestore(keeps_times=True) as server:
+    with ScriptedFirestore() as server:
         opened(server, now=lambda: before_this_process_began)
         assert opened(server, now=lambda: before_this_process_began + 1).resumed
         opened(server)

@@ -7,19 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.faulty_firestore import FaultyFirestore
-from tests.support.scripted_firestore import PROJECT, Refusal, ScriptedFirestore
 from transforms.batch import BatchOutcome
 from transforms.errors import JobError, TransientError
-from transforms.firestore.client import FirestoreTarget
 from transforms.ledger.job_ledger import COUNTS, JobLedger
 from transforms.ledger.totals import Totals, add_up, read_totals
 from transforms.retry import Retry
+from transforms.testing import ScriptedFirestore, always, status
 
 AT_ONCE = Retry(max_attempts=3, initial_s=0, max_s=0)
-NO_INDEX = Refusal("FAILED_PRECONDITION", "The query requires an index. You can create it here: https://…")
-DENIED = Refusal("PERMISSION_DENIED", "Missing or insufficient permissions.")
-DOWN = Refusal("UNAVAILABLE", "the service is down")
+NO_INDEX = status("FAILED_PRECONDITION", "The query requires an index. You can create it here: https://…")
+DENIED = status("PERMISSION_DENIED", "Missing or insufficient permissions.")
+DOWN = status("UNAVAILABLE", "the service is down")
 
 
 def write_batches(target):
@@ -37,27 +35,16 @@ def assert_all_is_counted(totals):
 
 
 def test_where_firestore_does_not_know_aggregations_the_batches_are_read_one_by_one():
-    with ScriptedFirestore() as server:  # which answers them with UNIMPLEMENTED
+    with ScriptedFirestore(scripts={"RunAggregationQuery": always(status("UNIMPLEMENTED"))}) as server:
         write_batches(server.target)
         assert_all_is_counted(read_totals(server.target.connect(), "ingest-1", AT_ONCE))
 
 
-def refusing(refusal):
-    """Refuses aggregations like this."""
-    return lambda request: refusal if request.rpc == "RunAggregationQuery" else None
-
-
-def read_through(refusal):
-    with ScriptedFirestore() as server, FaultyFirestore(server.target.emulator_host, refuse=refusing(refusal)) as wire:
-        write_batches(server.target)
-        client = FirestoreTarget(PROJECT, emulator_host=wire.host).connect()
-        return read_totals(client, "ingest-1", AT_ONCE), wire.arrived
-
-
 def test_where_the_index_for_aggregations_is_missing_the_batches_are_read_one_by_one():
-    totals, arrived = read_through(NO_INDEX)
-    assert_all_is_counted(totals)
-    assert (arrived["RunAggregationQuery"], arrived["RunQuery"]) == (1, 1)
+    with ScriptedFirestore(scripts={"RunAggregationQuery": always(NO_INDEX)}) as server:
+        write_batches(server.target)
+        assert_all_is_counted(read_totals(server.target.connect(), "ingest-1", AT_ONCE))
+    assert (len(server.requests("RunAggregationQuery")), len(server.requests("RunQuery"))) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -68,8 +55,10 @@ def test_where_the_index_for_aggregations_is_missing_the_batches_are_read_one_by
     ],
 )
 def test_what_is_no_missing_index_is_raised(refusal, error, message):
-    with pytest.raises(error, match=message):
-        read_through(refusal)
+    with ScriptedFirestore(scripts={"RunAggregationQuery": always(refusal)}) as server:
+        write_batches(server.target)
+        with pytest.raises(error, match=message):
+            read_totals(server.target.connect(), "ingest-1", AT_ONCE)
 
 
 counts = st.fixed_dictionaries({name: st.integers(0, 100) for name in COUNTS})

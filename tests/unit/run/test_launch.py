@@ -13,13 +13,13 @@ from pipeline.run.flags import parse
 from pipeline.run.launch import launch
 from pipeline.run.runners import beam_options, explain, runner
 from pipeline.targets import EMULATOR_VARIABLES
-from tests.support.scripted_firestore import PROJECT, Refusal, ScriptedFirestore
 from transforms.errors import AccountingError, JobError, UsageError
 from transforms.firestore import messages
+from transforms.testing import PROJECT, RpcError, ScriptedFirestore
 
-DENIED = Refusal("PERMISSION_DENIED", "Missing or insufficient permissions.")
-NO_DATABASE = Refusal("NOT_FOUND", f"The database (default) does not exist for project {PROJECT}")
-NO_SUCH_RECORD = Refusal("INVALID_ARGUMENT", "the value of field x is wrong")
+DENIED = RpcError("PERMISSION_DENIED", "Missing or insufficient permissions.")
+NO_DATABASE = RpcError("NOT_FOUND", f"The database (default) does not exist for project {PROJECT}")
+NO_SUCH_RECORD = RpcError("INVALID_ARGUMENT", "the value of field x is wrong")
 
 
 def options(*flags):
@@ -113,7 +113,7 @@ class Run:
         self.exit_code = main(["ingest", f"--project={PROJECT}", *paths, *flags])
         self.summary = json.loads(summary.read_text()) if summary.exists() else None
         self.shown = capsys.readouterr().err
-        writes = [write.update for commit in server.commits for write in commit.writes]
+        writes = [write.update for commit in server.requests("Commit") for write in commit.writes]
         self.job_writes = [document.fields for document in writes if "/pipeline_jobs/" in document.name]
 
 
@@ -152,7 +152,7 @@ FOR_GOOD = pytest.mark.parametrize(
 @pytest.mark.timeout(30)
 @FOR_GOOD
 def test_what_no_record_survives_ends_the_run_with_1_and_what_to_fix(tmp_path, monkeypatch, capsys, refusal, advice):
-    with ScriptedFirestore(touching("candidates", refusal)) as server:
+    with ScriptedFirestore(scripts={"Commit": touching("candidates", refusal)}) as server:
         run = Run(server, tmp_path, monkeypatch, capsys)
     assert (run.exit_code, run.summary["state"]) == (1, "failed")
     assert f"{refusal.code}: {refusal.message}" in run.summary["error"]
@@ -166,7 +166,7 @@ def test_what_no_record_survives_ends_the_run_with_1_and_what_to_fix(tmp_path, m
 def test_a_ledger_that_cannot_be_opened_ends_the_command_with_1_before_anything_runs(
     tmp_path, monkeypatch, capsys, refusal, advice
 ):
-    with ScriptedFirestore(touching("pipeline_jobs", refusal)) as server:
+    with ScriptedFirestore(scripts={"Commit": touching("pipeline_jobs", refusal)}) as server:
         run = Run(server, tmp_path, monkeypatch, capsys)
     assert (run.exit_code, run.summary, server.documents) == (1, None, {})
     assert run.shown.startswith("error: ")
@@ -176,7 +176,7 @@ def test_a_ledger_that_cannot_be_opened_ends_the_command_with_1_before_anything_
 
 
 def test_a_run_that_failed_is_closed_as_failed_in_the_ledger(tmp_path, monkeypatch, capsys):
-    with ScriptedFirestore(touching("candidates", DENIED)) as server:
+    with ScriptedFirestore(scripts={"Commit": touching("candidates", DENIED)}) as server:
         run = Run(server, tmp_path, monkeypatch, capsys)
     assert run.job_writes[-1]["state"].string_value == "failed"
     assert run.job_writes[-1]["error"].string_value == run.summary["error"]
@@ -188,7 +188,7 @@ def test_a_record_that_firestore_refuses_is_a_dead_letter_and_the_other_one_land
         if any(write.update.name.endswith("/candidates/bo") for write in request.writes):
             raise NO_SUCH_RECORD
 
-    with ScriptedFirestore(refuse_bo) as server:
+    with ScriptedFirestore(scripts={"Commit": refuse_bo}) as server:
         run = Run(server, tmp_path, monkeypatch, capsys)
     assert run.exit_code == 4  # half of the records, more than the share allowed
     assert run.summary["dead_letters_by"] == [{"step": "UpsertPairs", "code": "INVALID_ARGUMENT", "count": 1}]
@@ -206,7 +206,7 @@ def test_a_ledger_that_cannot_be_read_at_the_end_fails_the_run(tmp_path, monkeyp
             if len(queries) > 1:  # the first one opens the job
                 raise DENIED
 
-    with ScriptedFirestore(on_read=deny) as server:
+    with ScriptedFirestore(scripts={"BatchGetDocuments": deny, "RunQuery": deny}) as server:
         run = Run(server, tmp_path, monkeypatch, capsys)
     assert (run.exit_code, run.summary["state"]) == (1, "failed")
     assert "PERMISSION_DENIED" in run.summary["error"]

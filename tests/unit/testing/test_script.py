@@ -119,7 +119,7 @@ def test_an_answer_replaces_the_server_s_own(server):
 def test_an_effect_of_one_s_own_acts_between_the_write_and_its_answer(server):
     def somebody_else_writes(messages):
         applied = list(messages)
-        server.put("new/a", {"n": 2})
+        server.put({"new/a": {"n": 2}})
         yield from applied
 
     server.script("Commit", [somebody_else_writes])

@@ -51,8 +51,8 @@ def update(server, path, **more):
 def test_a_read_time_sees_the_documents_as_they_were(server):
     client = server.target.connect()
     before = fix_read_time(client, JOB_START)
-    server.put("users/ada", {"v": 2})
-    server.put("users/bob", {"v": 2})
+    server.put({"users/ada": {"v": 2}})
+    server.put({"users/bob": {"v": 2}})
     assert [document.fields for document in read(client, USERS, read_time=before)] == [{"v": 1}]
     assert [document.exists for document in read_paths(client, ["users/bob"], before)] == [False]
     assert (count(client, USERS, before), count(client, USERS)) == (1, 2)
@@ -64,14 +64,14 @@ def test_a_read_time_sees_the_documents_as_they_were(server):
 def test_documents_of_the_beginning_are_an_hour_old_and_times_are_those_of_the_clock(server, clock):
     assert server.documents["users/ada"].create_time == start(-3600)
     clock.seconds = 5
-    server.put("users/ada", {"v": 2})
+    server.put({"users/ada": {"v": 2}})
     assert server.documents["users/ada"].update_time == start(5)
 
 
 def test_no_two_commits_have_one_time_and_none_that_of_a_read_before(server):
     read_at = fix_read_time(server.target.connect(), JOB_START)
-    server.put("users/a", {})
-    server.put("users/b", {})
+    server.put({"users/a": {}})
+    server.put({"users/b": {}})
     microsecond = datetime.timedelta(microseconds=1)
     times = [server.documents[path].update_time for path in ("users/a", "users/b")]
     assert times == [read_at + microsecond, read_at + 2 * microsecond]
@@ -163,7 +163,7 @@ def test_a_transaction_reads_a_snapshot_and_is_tried_again_if_it_has_changed(off
         value = ada.get(transaction=transaction).get("v")
         seen.append(value)
         if len(seen) == 1:
-            server.put("users/ada", {"v": 10})
+            server.put({"users/ada": {"v": 10}})
             assert ada.get(transaction=transaction).get("v") == value
         transaction.update(ada, {"v": value + 1})
 
@@ -177,7 +177,7 @@ def test_a_document_that_appears_in_a_query_of_a_transaction_aborts_it(official,
     @firestore.transactional
     def count_users(transaction):
         n_users = len(list(users.order_by("v").stream(transaction=transaction)))
-        server.put("users/bob", {"v": 5})
+        server.put({"users/bob": {"v": 5}})
         transaction.set(official.document("totals/users"), {"n": n_users})
 
     with pytest.raises(ValueError, match="Failed to commit transaction in 1 attempts") as failed:
@@ -191,7 +191,7 @@ def test_a_transaction_that_only_reads_has_a_snapshot_and_writes_nothing(officia
     def read_twice(transaction):
         ada = official.document("users/ada")
         first = ada.get(transaction=transaction).to_dict()
-        server.put("users/ada", {"v": 2})
+        server.put({"users/ada": {"v": 2}})
         return first, ada.get(transaction=transaction).to_dict()
 
     assert read_twice(official.transaction(read_only=True)) == ({"v": 1}, {"v": 1})

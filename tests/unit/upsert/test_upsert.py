@@ -7,14 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.clocks import no_waiting
-from tests.support.scripted_firestore import PROJECT, Refusal, ScriptedFirestore
 from transforms.batch import Batch, Record
 from transforms.errors import JobError
 from transforms.firestore import messages
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.committer import CommitLimits
+from transforms.firestore.limits import MAX_EMULATOR_REQUEST_BYTES
 from transforms.firestore.values import decode_fields, serialised_fields
 from transforms.retry import Retry
+from transforms.testing import PROJECT, RpcError, ScriptedFirestore, always, status
 from transforms.upsert.entries import Flat
 from transforms.upsert.modes import MODES, OVERWRITE, VERSIONED
 from transforms.upsert.pairs import PairLayout, meta_of, pair
@@ -61,21 +62,16 @@ def write(server, *entries, mode=VERSIONED, unchanged=0, **options):
 
 
 def stored(server):
-    name = server.target.document_name("")
-    return {path.removeprefix(name): decode_fields(document.fields) for path, document in server.documents.items()}
+    return {path: document.fields for path, document in server.documents.items()}
 
 
 def test_a_batch_of_long_ids_is_read_in_requests_that_the_service_takes():
-    def refuse_large(request, earlier):
-        if request.ByteSize() > server.target.max_request_bytes:
-            raise Refusal("RESOURCE_EXHAUSTED", "gRPC message exceeds maximum size 4194304: 5854046")
-
     keys = [f"{n:04}-{'é' * 740}" for n in range(1_500)]
-    with ScriptedFirestore(on_read=refuse_large) as server:
+    with ScriptedFirestore(max_request_bytes=MAX_EMULATOR_REQUEST_BYTES) as server:
         write(server, flat(keys[0]), flat(keys[-1]))
         found = read_stored(server.target.connect(), layout(target=server.target), keys, Retry(1))
         assert found.keys() == {keys[0], keys[-1]}
-        assert len(server.reads) == 2
+        assert len(server.requests("BatchGetDocuments", "RunQuery")) == 2
 
 
 @given(keys=st.lists(st.sampled_from("abcdef"), max_size=30))
@@ -121,13 +117,13 @@ def test_meta_says_what_wrote_a_document_from_where_and_when():
 
 
 def test_what_was_acknowledged_is_handed_on_as_it_was_written():
-    with ScriptedFirestore() as server:
+    with ScriptedFirestore(now=MOMENT.timestamp) as server:
         done = write(server, flat("ada", 0), flat("bo", 1), flat("ada", 2))
     assert [(entry.key, entry.record.position) for entry in done.entries] == [("bo", 1), ("ada", 2)]
     assert (done.read, done.superseded, done.dead_letters) == (3, 1, ())
     for entry in done.entries:
         assert stored(server)[f"candidates/{entry.key}"] == {**entry.flat, META_FIELD: entry.meta}
-        assert entry.update_time == datetime.datetime.fromtimestamp(1_700_000_000, datetime.timezone.utc)
+        assert entry.update_time == MOMENT
 
 
 @pytest.mark.parametrize(
@@ -153,7 +149,7 @@ def test_a_document_over_a_mebibyte_is_a_dead_letter_before_any_request(entry):
     assert (letter.position, letter.line, letter.retryable) == (1, 2, False)
     assert "Firestore keeps at most 1,048,576; the largest field is " in letter.message
     assert letter.original == entry.record.value
-    assert server.commits == []
+    assert server.requests("Commit") == []
 
 
 def test_a_document_that_is_too_large_does_not_keep_its_neighbours_from_landing():
@@ -166,11 +162,11 @@ def test_a_document_that_is_too_large_does_not_keep_its_neighbours_from_landing(
 def test_a_pair_that_the_service_refuses_is_a_dead_letter_with_its_words():
     def refuse_bo(request, earlier):
         if earlier == 0:
-            raise Refusal("UNAVAILABLE", "try again")
+            raise RpcError("UNAVAILABLE", "try again")
         if any(write.update.name.endswith("/candidates/bo") for write in request.writes):
-            raise Refusal("INVALID_ARGUMENT", "the value of field x is wrong")
+            raise RpcError("INVALID_ARGUMENT", "the value of field x is wrong")
 
-    with ScriptedFirestore(refuse_bo) as server:
+    with ScriptedFirestore(scripts={"Commit": refuse_bo}) as server:
         done = write(server, flat("ada", 0), flat("bo", 1))
     (letter,) = done.dead_letters
     assert (letter.code, letter.message) == ("INVALID_ARGUMENT", "the value of field x is wrong")
@@ -181,12 +177,11 @@ def test_a_pair_that_the_service_refuses_is_a_dead_letter_with_its_words():
     assert stored(server).keys() == {"profiles/ada", "candidates/ada"}  # neither half of the refused pair
 
 
-def refuse_all(request, earlier):
-    raise Refusal("INVALID_ARGUMENT", "the value of field x is wrong")
+REFUSE_ALL = always(status("INVALID_ARGUMENT", "the value of field x is wrong"))
 
 
 def test_pairs_that_are_all_refused_alike_are_the_job_s_fault():
-    with ScriptedFirestore(refuse_all) as server:
+    with ScriptedFirestore(scripts={"Commit": REFUSE_ALL}) as server:
         with pytest.raises(JobError, match=r"refused all 20 writes of a batch alike.*: the value of field x is wrong"):
             write(server, *(flat(f"bad-{n}", n) for n in range(20)))
 
@@ -196,7 +191,7 @@ def test_pairs_that_are_all_refused_alike_are_the_job_s_fault():
 )
 def test_what_is_left_of_a_batch_may_be_refused_as_a_whole(options):
     """As when a batch is done again, in which these were the only ones that did not land; or when they are replayed."""
-    with ScriptedFirestore(refuse_all) as server:
+    with ScriptedFirestore(scripts={"Commit": REFUSE_ALL}) as server:
         done = write(server, *(flat(f"bad-{n}", n) for n in range(20)), **options)
     assert [letter.code for letter in done.dead_letters] == ["INVALID_ARGUMENT"] * 20
 
@@ -210,7 +205,7 @@ def test_a_dead_letter_of_a_record_with_bytes_of_its_own_keeps_those():
 def test_a_batch_with_nothing_left_to_write_sends_nothing():
     with ScriptedFirestore() as server:
         assert write(server).entries == ()
-    assert server.commits == []
+    assert server.requests("Commit") == []
 
 
 def test_overwriting_a_pair_again_leaves_the_same_documents():
@@ -219,4 +214,4 @@ def test_overwriting_a_pair_again_leaves_the_same_documents():
         first = stored(server)
         write(server, flat("ada"), mode=OVERWRITE)
     assert stored(server) == first
-    assert len(server.commits) == 2
+    assert len(server.requests("Commit")) == 2

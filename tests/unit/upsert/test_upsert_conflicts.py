@@ -10,14 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.clocks import no_waiting
-from tests.support.scripted_firestore import PROJECT, Refusal, ScriptedFirestore
 from transforms.batch import Batch, Record
 from transforms.errors import TransientError
-from transforms.firestore import messages
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.committer import CommitLimits
-from transforms.firestore.values import decode_fields, serialised_fields
+from transforms.firestore.values import serialised_fields
 from transforms.retry import Retry
+from transforms.testing import PROJECT, RpcError, ScriptedFirestore, always, applied_then, status
 from transforms.upsert.entries import Flat
 from transforms.upsert.modes import CREATE_ONLY, MERGE, OVERWRITE, VERSIONED
 from transforms.upsert.pairs import PairLayout
@@ -28,6 +27,7 @@ MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
 RUN = RunIdentity("ingest-1", MOMENT, frozenset({"b"}))
 DOCUMENTS = FirestoreTarget(PROJECT).document_name("")
 COLLECTIONS = ("profiles", "candidates")
+CONFLICT = status("FAILED_PRECONDITION", "the stored version does not match the required base version")
 
 # Of a pair that is never left in peace: three rounds with the others, then five alone.
 MAX_COMMITS_OF_A_LONE_PAIR = 8
@@ -60,13 +60,13 @@ def keys_of(request):
 
 
 def meta(server, collection, key):
-    document = server.documents.get(f"{DOCUMENTS}{collection}/{key}")
-    return document and decode_fields(document.fields)[META_FIELD]
+    document = server.documents.get(f"{collection}/{key}")
+    return document and document.fields[META_FIELD]
 
 
 def stored(server, key):
-    documents = (server.documents.get(f"{DOCUMENTS}{collection}/{key}") for collection in COLLECTIONS)
-    return StoredPair(*(document and StoredDocument(document) for document in documents))
+    documents = (server.documents.get(f"{collection}/{key}") for collection in COLLECTIONS)
+    return StoredPair(*(document and StoredDocument(document.message) for document in documents))
 
 
 def somebody_else_writes(server, key, *, collections=COLLECTIONS, **more):
@@ -85,53 +85,23 @@ def somebody_else_writes(server, key, *, collections=COLLECTIONS, **more):
             **more,
         }
     }
-    encoded = serialised_fields(fields)
-    server.apply(
-        [
-            messages.Write.FromString(messages.update(messages.document(f"{DOCUMENTS}{collection}/{key}", encoded)))
-            for collection in collections
-        ]
-    )
-
-
-def conflict(request, earlier):
-    raise Refusal("FAILED_PRECONDITION", "the stored version does not match the required base version")
+    server.put({f"{collection}/{key}": fields for collection in collections})
 
 
 def conflict_of(key):
-    def refuse(request, earlier):
-        if key in keys_of(request):
-            conflict(request, earlier)
-
-    return refuse
-
-
-def first(*scripts):
-    """One script a request, in order; the requests behind the last one pass."""
-
-    def script(request, earlier):
-        if earlier < len(scripts):
-            scripts[earlier](request, earlier)
-
-    return script
-
-
-def answer(code):
-    def refuse(request, earlier):
-        raise Refusal(code, "scripted")
-
-    return refuse
+    return lambda request, ordinal: CONFLICT if key in keys_of(request) else None
 
 
 def test_after_a_conflict_the_pairs_are_read_again_and_decided_again():
-    def interfere(request, earlier):
+    def interfere(messages):
         somebody_else_writes(server, "b")
+        yield from messages
 
-    with ScriptedFirestore(first(interfere), keeps_times=True) as server:
+    with ScriptedFirestore(scripts={"Commit": [interfere]}) as server:
         done = upsert(server, *(flat(key, position) for position, key in enumerate("abc")))
     assert counts(done) == (3, 0, 0, 0)
-    assert [keys_of(request) for request in server.commits] == [["a", "b", "c"]] * 2
-    (read,) = server.reads
+    assert [keys_of(request) for request in server.requests("Commit")] == [["a", "b", "c"]] * 2
+    (read,) = server.requests("BatchGetDocuments", "RunQuery")
     assert sorted(read.documents) == sorted(f"{DOCUMENTS}{name}/{key}" for name in COLLECTIONS for key in "abc")
     assert list(read.mask.field_paths) == [META_FIELD]
     assert {key: meta(server, "candidates", key)["version"] for key in "abc"} == {"a": 1, "b": 2, "c": 1}
@@ -141,10 +111,11 @@ def test_after_a_conflict_the_pairs_are_read_again_and_decided_again():
 
 
 def test_a_run_that_yields_leaves_what_somebody_else_writes_meanwhile():
-    def interfere(request, earlier):
+    def interfere(messages):
         somebody_else_writes(server, "b")
+        yield from messages
 
-    with ScriptedFirestore(first(interfere), keeps_times=True) as server:
+    with ScriptedFirestore(scripts={"Commit": [interfere]}) as server:
         done = upsert(server, *(flat(key, position) for position, key in enumerate("abc")), yields=True)
     assert counts(done) == (2, 0, 1, 0)
     assert [entry.key for entry in done.entries] == ["a", "c"]
@@ -152,28 +123,24 @@ def test_a_run_that_yields_leaves_what_somebody_else_writes_meanwhile():
 
 
 def test_a_run_that_yields_knows_what_it_wrote_itself():
-    def apply_and_fail(request, earlier):
-        server.apply(request.writes)
-        conflict(request, earlier)
-
-    with ScriptedFirestore(first(apply_and_fail), keeps_times=True) as server:
+    with ScriptedFirestore(scripts={"Commit": [applied_then("FAILED_PRECONDITION")]}) as server:
         done = upsert(server, flat("a"), yields=True)
     assert counts(done) == (1, 0, 0, 0)
 
 
 @pytest.mark.parametrize("code", ["ALREADY_EXISTS", "FAILED_PRECONDITION", "ABORTED", "NOT_FOUND"])
 def test_every_code_of_a_conflict_is_taken_for_one(code):
-    with ScriptedFirestore(first(answer(code)), keeps_times=True) as server:
+    with ScriptedFirestore(scripts={"Commit": [status(code)]}) as server:
         done = upsert(server, flat("a"))
     assert counts(done) == (1, 0, 0, 0)
-    assert (len(server.commits), len(server.reads)) == (2, 1)
+    assert (len(server.requests("Commit")), len(server.requests("BatchGetDocuments", "RunQuery"))) == (2, 1)
 
 
 def test_a_document_that_vanished_since_it_was_read_is_written_anew():
-    with ScriptedFirestore(keeps_times=True) as server:
+    with ScriptedFirestore() as server:
         somebody_else_writes(server, "a")
         entry = flat("a", stored=stored(server, "a"))
-        server.documents.clear()
+        server.delete(*server.documents)
         done = upsert(server, entry)
     assert counts(done) == (1, 0, 0, 0)
     assert meta(server, "profiles", "a")["version"] == 1
@@ -184,17 +151,17 @@ def test_three_whole_rounds_then_halves_then_each_alone_five_times(max_writes):
     rounds = defaultdict(list)
 
     def watch(request, earlier):
-        rounds[len(server.reads)].append(len(keys_of(request)))
-        conflict(request, earlier)
+        rounds[len(server.requests("BatchGetDocuments", "RunQuery"))].append(len(keys_of(request)))
+        return CONFLICT
 
-    with ScriptedFirestore(watch, keeps_times=True) as server:
+    with ScriptedFirestore(scripts={"Commit": watch}) as server:
         done = upsert(server, *(flat(f"k{n}", n) for n in range(8)), max_writes=max_writes)
     assert [rounds[n] for n in sorted(rounds)] == [[8]] * 3 + [[4] * 2, [2] * 4] + [[1] * 8] * 5
     assert counts(done) == (0, 0, 0, 8)
 
 
 def test_a_pair_that_always_conflicts_is_one_retryable_dead_letter_and_its_neighbours_land():
-    with ScriptedFirestore(conflict_of("k3"), keeps_times=True) as server:
+    with ScriptedFirestore(scripts={"Commit": conflict_of("k3")}) as server:
         done = upsert(server, *(flat(f"k{n}", n) for n in range(8)), max_writes=16)
     assert counts(done) == (7, 0, 0, 1)
     assert {entry.key for entry in done.entries} == {f"k{n}" for n in range(8)} - {"k3"}
@@ -202,7 +169,7 @@ def test_a_pair_that_always_conflicts_is_one_retryable_dead_letter_and_its_neigh
     assert (letter.step, letter.code, letter.retryable) == ("UpsertPairs", "CONFLICT", True)
     assert letter.message == "somebody else changed the documents each time they were about to be written"
     assert (letter.record_id, letter.position, letter.line, letter.original) == ("k3", 3, 4, {"name": "k3"})
-    sent = [keys_of(request) for request in server.commits]
+    sent = [keys_of(request) for request in server.requests("Commit")]
     assert sent[:3] == [[f"k{n}" for n in range(8)]] * 3
     assert sum("k3" in keys for keys in sent) == 3 + 2 + 5
     assert sum("k7" in keys for keys in sent) == 4  # as soon as it was sent without k3
@@ -210,15 +177,15 @@ def test_a_pair_that_always_conflicts_is_one_retryable_dead_letter_and_its_neigh
 
 
 def test_a_lone_pair_is_not_sent_for_ever():
-    with ScriptedFirestore(conflict, keeps_times=True) as server:
+    with ScriptedFirestore(scripts={"Commit": always(CONFLICT)}) as server:
         done = upsert(server, flat("a"))
     assert counts(done) == (0, 0, 0, 1)
-    assert len(server.commits) == MAX_COMMITS_OF_A_LONE_PAIR
+    assert len(server.requests("Commit")) == MAX_COMMITS_OF_A_LONE_PAIR
 
 
 @pytest.mark.parametrize("code", ["UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN", "CANCELLED"])
 def test_a_commit_whose_acknowledgement_was_lost_is_written_once_and_counted_as_written(code):
-    with ScriptedFirestore(on_commit_applied=first(answer(code)), keeps_times=True) as server:
+    with ScriptedFirestore(scripts={"Commit": [applied_then(code)]}) as server:
         done = upsert(server, flat("a"), flat("b", 1))
     assert counts(done) == (2, 0, 0, 0)
     for entry in done.entries:
@@ -227,108 +194,105 @@ def test_a_commit_whose_acknowledgement_was_lost_is_written_once_and_counted_as_
 
 
 def test_a_lost_acknowledgement_of_a_change_does_not_count_a_version_twice():
-    with ScriptedFirestore(on_commit_applied=first(answer("UNAVAILABLE")), keeps_times=True) as server:
+    with ScriptedFirestore(scripts={"Commit": [applied_then("UNAVAILABLE")]}) as server:
         somebody_else_writes(server, "a")
         done = upsert(server, flat("a", stored=stored(server, "a")), keep_versions=5)
     assert counts(done) == (1, 0, 0, 0)
     assert meta(server, "profiles", "a")["version"] == 2
     kept = [name for name in server.documents if "/versions/" in name]
-    assert kept == [f"{DOCUMENTS}profiles/a/versions/2"]
+    assert kept == ["profiles/a/versions/2"]
 
 
 def test_a_pair_that_was_repaired_unheard_is_counted_as_repaired():
-    with ScriptedFirestore(on_commit_applied=first(answer("UNAVAILABLE")), keeps_times=True) as server:
+    with ScriptedFirestore(scripts={"Commit": [applied_then("UNAVAILABLE")]}) as server:
         somebody_else_writes(server, "a", collections=("profiles",))
         done = upsert(server, flat("a", stored=stored(server, "a")))
     assert (counts(done), done.repaired) == ((1, 0, 0, 0), 1)
 
 
 def test_a_pair_that_landed_unheard_with_its_last_attempt_is_no_dead_letter():
-    with ScriptedFirestore(conflict, keeps_times=True) as server:
+    with ScriptedFirestore(scripts={"Commit": always(CONFLICT)}) as server:
         upsert(server, flat("a"))
-    last = len(server.commits) - 1
+    last = len(server.requests("Commit")) - 1
 
-    def conflict_until_last(request, earlier):
-        if earlier < last:
-            conflict(request, earlier)
-
-    def lose_last(request, earlier):
-        if earlier == last:
-            answer("UNAVAILABLE")(request, earlier)
-
-    with ScriptedFirestore(conflict_until_last, lose_last, keeps_times=True) as server:
+    with ScriptedFirestore(scripts={"Commit": [CONFLICT] * last + [applied_then("UNAVAILABLE")]}) as server:
         done = upsert(server, flat("a"))
     assert stored(server, "a").holds("a-ours")
     assert counts(done) == (1, 0, 0, 0)
 
 
 def test_somebody_else_wrote_the_same_content_meanwhile_so_it_is_unchanged():
-    def interfere(request, earlier):
+    def interfere(messages):
         somebody_else_writes(server, "a", content_hash="a-ours")
+        yield from messages
 
-    with ScriptedFirestore(first(interfere), keeps_times=True) as server:
+    with ScriptedFirestore(scripts={"Commit": [interfere]}) as server:
         done = upsert(server, flat("a"), flat("b", 1))
     assert counts(done) == (1, 1, 0, 0)
-    assert [keys_of(request) for request in server.commits] == [["a", "b"], ["b"]]
+    assert [keys_of(request) for request in server.requests("Commit")] == [["a", "b"], ["b"]]
     assert meta(server, "profiles", "a")["job_id"] == "ingest-2"
 
 
 def test_a_later_record_of_the_same_input_landed_meanwhile_so_it_is_superseded():
-    def interfere(request, earlier):
+    def interfere(messages):
         somebody_else_writes(server, "a", job_id="ingest-1", source="in.jsonl", position=99, batch_id="b-1")
+        yield from messages
 
-    with ScriptedFirestore(first(interfere), keeps_times=True) as server:
+    with ScriptedFirestore(scripts={"Commit": [interfere]}) as server:
         done = upsert(server, flat("a"), flat("b", 1))
     assert counts(done) == (1, 0, 1, 0)
     assert meta(server, "profiles", "a")["content_hash"] == "a-theirs"
 
 
 def test_creating_only_leaves_alone_what_somebody_else_created_meanwhile():
-    def interfere(request, earlier):
+    def interfere(messages):
         somebody_else_writes(server, "a")
+        yield from messages
 
-    with ScriptedFirestore(first(interfere), keeps_times=True) as server:
+    with ScriptedFirestore(scripts={"Commit": [interfere]}) as server:
         done = upsert(server, flat("a"), flat("b", 1), mode=CREATE_ONLY)
     assert counts(done) == (1, 1, 0, 0)
     assert meta(server, "profiles", "a")["content_hash"] == "a-theirs"
 
 
 def test_merging_into_what_somebody_else_created_meanwhile_is_the_next_version():
-    def interfere(request, earlier):
+    def interfere(messages):
         somebody_else_writes(server, "a")
+        yield from messages
 
-    with ScriptedFirestore(first(interfere), keeps_times=True) as server:
+    with ScriptedFirestore(scripts={"Commit": [interfere]}) as server:
         done = upsert(server, flat("a"), mode=MERGE)
     assert counts(done) == (1, 0, 0, 0)
     assert meta(server, "profiles", "a")["version"] == 2
-    created, merged = (request.writes[0] for request in server.commits)
+    created, merged = (request.writes[0] for request in server.requests("Commit"))
     assert created.current_document.exists is False
     assert merged.current_document.HasField("update_time")
     assert list(created.update_mask.field_paths) == list(merged.update_mask.field_paths) == ["name", META_FIELD]
 
 
 def test_overwriting_heeds_nobody_and_sends_again_what_was_not_acknowledged():
-    with ScriptedFirestore(on_commit_applied=first(answer("UNAVAILABLE")), keeps_times=True) as server:
+    with ScriptedFirestore(scripts={"Commit": [applied_then("UNAVAILABLE")]}) as server:
         somebody_else_writes(server, "a")
         done = upsert(server, flat("a"), mode=OVERWRITE)
     assert counts(done) == (1, 0, 0, 0)
-    assert len(server.commits) == 2
-    assert server.reads == []
+    assert len(server.requests("Commit")) == 2
+    assert server.requests("BatchGetDocuments", "RunQuery") == []
     assert stored(server, "a").holds("a-ours")
 
 
 def test_an_outage_while_reading_again_is_an_error_and_no_dead_letter():
-    with ScriptedFirestore(conflict, on_read=answer("UNAVAILABLE"), keeps_times=True) as server:
+    scripts = {"Commit": always(CONFLICT), "BatchGetDocuments": always(status("UNAVAILABLE"))}
+    with ScriptedFirestore(scripts=scripts) as server:
         with pytest.raises(TransientError, match=r"did not answer in 4 attempts; the last answer was UNAVAILABLE"):
             upsert(server, flat("a"))
-    assert len(server.reads) == 4
+    assert len(server.requests("BatchGetDocuments", "RunQuery")) == 4
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(["x", "y", "x again"])), ids=" then ".join)
 def test_the_last_position_wins_whichever_batch_comes_first(order):
     """Three batches of one input have a record of the same id; the first and the last have the same content."""
     batches = {"x": ("b-0", 0, "x"), "y": ("b-1", 10, "y"), "x again": ("b-2", 20, "x")}
-    with ScriptedFirestore(keeps_times=True) as server:
+    with ScriptedFirestore() as server:
         for name in order:
             batch_id, position, content = batches[name]
             upsert(server, flat("a", position, stored(server, "a"), content), batch_id=batch_id)
@@ -352,25 +316,28 @@ def test_whatever_happens_every_version_comes_once_and_every_record_is_accounted
         somebody_else_writes(server, "k3")
         note("k3")
 
-    def before(request, earlier):
-        action = actions[earlier] if earlier < len(actions) else "pass"
-        if action == "refuse":
-            raise Refusal("UNAVAILABLE", "scripted")
-        if action == "abort":
-            raise Refusal("ABORTED", "scripted")
-        if action == "interfere":
-            interfere()
+    def script(request, ordinal):
+        action = actions[ordinal] if ordinal < len(actions) else "pass"
 
-    def after(request, earlier):
-        for key in keys_of(request):
-            note(key)
-        action = actions[earlier] if earlier < len(actions) else "pass"
-        if action == "lose and interfere":
-            interfere()
-        if action.startswith("lose"):
-            raise Refusal("UNAVAILABLE", "scripted")
+        def effect(messages):
+            if action == "refuse":
+                raise RpcError("UNAVAILABLE", "scripted")
+            if action == "abort":
+                raise RpcError("ABORTED", "scripted")
+            if action == "interfere":
+                interfere()
+            answer = list(messages)
+            for key in keys_of(request):
+                note(key)
+            if action == "lose and interfere":
+                interfere()
+            if action.startswith("lose"):
+                raise RpcError("UNAVAILABLE", "scripted")
+            yield from answer
 
-    with ScriptedFirestore(before, after, keeps_times=True) as server:
+        return effect
+
+    with ScriptedFirestore(scripts={"Commit": script}) as server:
         try:
             done = upsert(server, *map(flat, keys), max_writes=max_writes, max_in_flight=1)
         except TransientError:
