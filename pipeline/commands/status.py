@@ -1,12 +1,12 @@
-"""firebeam status: how far a job is, wherever it runs, as its ledger tells.
+"""firebeam status: how far a job is, wherever it runs, as its ledger says.
 
     firebeam status                 the jobs started last, newest first
     firebeam status ID              one job: state, owner, records, pace, what is left, newest ids, dead letters
     firebeam status ID --follow     the same, again and again until the job ends
 
-It reads and never writes. A job that says it is running but whose owner has been silent for a minute is shown as
-interrupted: its own command goes on with it. A Dataflow job sends no heartbeats; it is heard of whenever a batch is
-completed, and after half an hour without one it is shown as interrupted.
+It reads and never writes. A running job whose owner has sent no heartbeat for a minute is shown as interrupted: the
+command that began it resumes it. A Dataflow job sends no heartbeats; it is seen whenever it completes a batch, and
+after half an hour without one it is shown as interrupted.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ from pipeline.targets import firestore_target
 from transforms.errors import UsageError
 from transforms.firestore.client import FirestoreClient
 from transforms.firestore.names import DEFAULT_DATABASE
-from transforms.ledger.job_ledger import COMPLETED, FAILED, INTERRUPTED, RUNNING
-from transforms.ledger.jobs import read_job, recent_jobs
+from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED, RUNNING, job_document, read_job, recent_jobs
 from transforms.ledger.totals import Totals, read_totals
 
 NAME = "status"
@@ -98,13 +97,13 @@ def _config(arguments: Sequence[str]) -> Config:
 
 
 def _status(client: FirestoreClient, job_id: str, now: Callable[[], float]) -> Status:
-    job = read_job(client, job_id)
+    job = read_job(job_document(client, job_id))
     if job is None:
         raise UsageError(
             f"there is no job {job_id} in {client.target.name}; `firebeam status` without an id lists recent ones, "
             "--project and --database say where to look"
         )
-    return Status(job, read_totals(client, job_id), _moment(now), client.target.project)
+    return Status(job, read_totals(job_document(client, job_id)), _moment(now), client.target.project)
 
 
 def _follow(
@@ -136,7 +135,7 @@ def _print_recent(client: FirestoreClient, config: Config, now: Callable[[], flo
         # A job that has ended has stored its totals; to read them again takes several queries.
         Status(
             job,
-            Totals.of(job.totals) if job.totals else read_totals(client, job.job_id),
+            Totals.of(job.totals) if job.totals else read_totals(job_document(client, job.job_id)),
             _moment(now),
             client.target.project,
         )

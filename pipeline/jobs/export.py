@@ -43,9 +43,9 @@ from transforms.firestore.collection_patterns import CollectionPattern, by_query
 from transforms.firestore.query import Query
 from transforms.firestore.steps import Piece, PlanReads
 from transforms.inputs.documents import ReadPieceBatches
-from transforms.ledger.job_ledger import JobDescription, Opening
-from transforms.ledger.moments import moment_of_run
+from transforms.ledger.read_times import read_time_of_run
 from transforms.ledger.results import read_last_results
+from transforms.ledger.runs import JobDescription, Opening
 from transforms.ledger.steps import BeginBatch, CompleteBatch, CompleteJob
 from transforms.records.spec import RecordSpec
 from transforms.runtime.stopping import PassedOver
@@ -116,13 +116,11 @@ class Plan(JobPlan):
 
     def opened(self, opening: Opening) -> "Plan":
         """The plan of the run that the ledger has opened."""
-        client = self.firestore.connect()
-        read_time = self.read_time or moment_of_run(
-            client, self.job_id, opening.attempt, opening.started_at, self.retry
-        )
+        job = self.document()
+        read_time = self.read_time or read_time_of_run(job, opening.attempt, opening.started_at)
         cursors: dict[str, Any] = {}
         if self.config.cursor_field:
-            last = read_last_results(client, self.job_id, opening.attempt, self.retry)
+            last = read_last_results(job, opening.attempt)
             if last.get("_cursors_of") == self.cursors_of:
                 cursors = last["cursors"]
         if self.method == FILE_LOADS:  # a completed batch says nothing about its rows

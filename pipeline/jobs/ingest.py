@@ -35,9 +35,11 @@ from transforms.dead_letters.steps import StoreDeadLetters
 from transforms.errors import UsageError
 from transforms.firestore.packing import RequestLimits
 from transforms.inputs.slices import ReadOptions
-from transforms.ledger.job_ledger import JobDescription, Opening
-from transforms.ledger.moments import moment_of_run
-from transforms.ledger.steps import BeginBatch, CompleteBatch, CompleteJob, LedgerEntry
+from transforms.ledger.entry import LedgerEntry
+from transforms.ledger.jobs import Job
+from transforms.ledger.read_times import read_time_of_run
+from transforms.ledger.runs import JobDescription, Opening
+from transforms.ledger.steps import BeginBatch, CompleteBatch, CompleteJob
 from transforms.records.spec import RecordSpec
 from transforms.records.table import table_columns, table_options
 from transforms.retry import Retry
@@ -45,6 +47,7 @@ from transforms.upsert.entries import Compared, Written
 from transforms.upsert.modes import VERSIONED
 from transforms.upsert.pairs import PairLayout
 from transforms.upsert.records import FlattenRecords, IdentifyRecords
+from transforms.upsert.rows_known import ROWS_KNOWN, rows_known_after
 from transforms.upsert.steps import CompareVersions, UpsertPairs
 from transforms.upsert.versions import ALL_ROWS, RunIdentity
 
@@ -88,6 +91,10 @@ class Plan(JobPlan):
         """As of when collections are read; a run that is resumed reads the same moment."""
         return self.read_time or self.run.started_at
 
+    def kept(self, before: Job | None) -> dict[str, str]:
+        """Which rows the table has when a run begins."""
+        return {ROWS_KNOWN: rows_known_after(before, self.description)}
+
     def opened(self, opening: Opening) -> "Plan":
         """The plan of the run that the ledger has opened.
 
@@ -99,8 +106,7 @@ class Plan(JobPlan):
         plan = super().opened(opening)
         if not self.sources.queries:
             return plan
-        began = moment_of_run(self.firestore.connect(), self.job_id, opening.attempt, opening.started_at, self.retry)
-        return replace(plan, read_time=began)
+        return replace(plan, read_time=read_time_of_run(self.document(), opening.attempt, opening.started_at))
 
 
 def prepare(config: Config, options: PipelineOptions) -> Plan:
@@ -187,7 +193,7 @@ def provide_table(to: Destination) -> None:
 def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     """Draws the graph of a run."""
     ledger, opening = plan.ledger, plan.run
-    rows_known = opening.rows_known if plan.to.table else ALL_ROWS
+    rows_known = opening.kept[ROWS_KNOWN] if plan.to.table else ALL_ROWS
     run = RunIdentity(plan.job_id, opening.started_at, plan.sources.ids(plan.moment), rows_known)
     batches = plan.sources.read(pipeline, plan.moment, opening.completed)
     written = write_batches(compare_batches(batches, plan.to, run, ledger), plan.to, run)

@@ -35,8 +35,9 @@ from transforms.dead_letters.steps import ClearDeadLetters, ReadDeadLetters, Res
 from transforms.errors import UsageError
 from transforms.firestore.client import FirestoreClient
 from transforms.firestore.tagged_json import iso
-from transforms.ledger.job_ledger import JobDescription
-from transforms.ledger.past_jobs import finish_times, input_ids, stored_job
+from transforms.ledger.batches import Batches
+from transforms.ledger.jobs import finish_times, job_document, read_job
+from transforms.ledger.runs import JobDescription
 from transforms.ledger.steps import CompleteBatch, CompleteJob
 from transforms.upsert.modes import OVERWRITE, VERSIONED
 from transforms.upsert.steps import SetAsideOlder
@@ -164,21 +165,22 @@ def _of_jobs(batches: Sequence[DeadBatch], job_ids: Sequence[str]) -> list[DeadB
 def _replayed(config: Config, client: FirestoreClient, job_id: str, batches: Sequence[DeadBatch]) -> Replayed:
     own = tuple(batch.batch_id for batch in batches if batch.job_id == job_id)
     to = ingest.destination(_config_of(config, job_id, _parameters(config, client, job_id)))
-    return Replayed(job_id, to, input_ids(client, job_id, config.retry) | set(map(input_id_of, own)), own)
+    batch_ids = Batches(job_document(client, job_id, config.retry)).ids()
+    return Replayed(job_id, to, frozenset(map(input_id_of, [*batch_ids, *own])), own)
 
 
 def _parameters(config: Config, client: FirestoreClient, job_id: str) -> Mapping[str, Any]:
     """The flags the job ran with."""
-    stored = stored_job(client, job_id, config.retry)
-    if stored is None and config.spec is None:
+    job = read_job(job_document(client, job_id, config.retry))
+    if job is None and config.spec is None:
         raise UsageError(
             f"the ledger in {client.target.name} does not know job {job_id}, which {config.dead_letters} has dead "
             "letters of; pass the --project and --database it ran with, or, if the ledger has forgotten it, --spec and "
             "its other flags"
         )
-    if stored is not None and stored["job"] != ingest_flags.NAME:
-        raise UsageError(f"job {job_id} was {stored['job']}; only dead letters of {ingest_flags.NAME} can be replayed")
-    return stored["parameters"] if stored else {}
+    if job is not None and job.job != ingest_flags.NAME:
+        raise UsageError(f"job {job_id} was {job.job}; only dead letters of {ingest_flags.NAME} can be replayed")
+    return job.parameters if job else {}
 
 
 def _config_of(config: Config, job_id: str, parameters: Mapping[str, Any]) -> ingest_flags.Config:

@@ -23,8 +23,8 @@ from pipeline.stores import Collection, Files, Reading, open_stores, place_of, p
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.dead_letters.folder import DeadLetterFolder
 from transforms.errors import UsageError
-from transforms.ledger.job_ledger import COMPLETED, JobDescription
-from transforms.ledger.past_jobs import stored_job
+from transforms.ledger.jobs import COMPLETED, read_job
+from transforms.ledger.runs import JobDescription
 from transforms.ledger.steps import CompleteJob, RecordOutcomes
 from transforms.verify.ignored import Ignored
 from transforms.verify.parts import Parts
@@ -127,11 +127,11 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
 
 def present(plan: Plan, summary: Summary, console: Console) -> int:
     """Shows what was found, and returns the exit code: 0 equal, 3 different; otherwise as every job."""
-    stored = stored_job(plan.firestore.connect(), plan.job_id, plan.retry)
-    if summary.state != COMPLETED or stored is None:
+    job = read_job(plan.document())
+    if summary.state != COMPLETED or job is None:
         show(console, summary.as_table())
         return summary.exit_code(max_dead_letter_ratio=1)
-    parts = plan.parts_of(stored["attempt"])
+    parts = plan.parts_of(job.attempt)
     found = parts.read_found()
     differing = sum(found.differing.values())
     verdict = f"{differing:,} documents differ" if differing else "equal"

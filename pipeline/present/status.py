@@ -9,9 +9,8 @@ from typing import Any
 
 from pipeline.present.progress import Pace, duration, pace
 from pipeline.present.tables import Cell, Column, Row, Table, Tone, dim
-from transforms.ledger.job_ledger import COMPLETED, RUNNING
-from transforms.ledger.jobs import Job
-from transforms.ledger.runs import listing
+from transforms.ledger.jobs import COMPLETED, RUNNING, Job
+from transforms.ledger.owners import listing_command
 from transforms.ledger.totals import Totals
 
 _RECORDS = ("read", "written", "unchanged", "superseded")
@@ -32,9 +31,9 @@ class Status:
         return self.job.state_at(self.moment, self._last_completed_at)
 
     @property
-    def heard_of_at(self) -> datetime.datetime:
-        """When its owner gave its last sign of life."""
-        return self.job.heard_of_at(self._last_completed_at)
+    def last_seen_at(self) -> datetime.datetime:
+        """When its owner was last seen alive."""
+        return self.job.last_seen_at(self._last_completed_at)
 
     @property
     def _last_completed_at(self) -> datetime.datetime | None:
@@ -42,8 +41,8 @@ class Status:
 
     @property
     def elapsed_s(self) -> float:
-        """How long the run took so far: up to its end, or up to when its owner was heard of last."""
-        end = self.moment if self.state == RUNNING else self.job.finished_at or self.heard_of_at
+        """How long the run took so far: up to its end, or up to when its owner was last seen."""
+        end = self.moment if self.state == RUNNING else self.job.finished_at or self.last_seen_at
         return max(0.0, (end - self.job.started_at).total_seconds())
 
     @property
@@ -66,7 +65,7 @@ class Status:
             "owner": asdict(job.owner),
             "started_at": job.started_at.isoformat(),
             "heartbeat_at": job.heartbeat_at.isoformat(),
-            "heard_of_at": self.heard_of_at.isoformat(),
+            "heard_of_at": self.last_seen_at.isoformat(),
             "finished_at": job.finished_at.isoformat() if job.finished_at else None,
             "elapsed_s": round(self.elapsed_s, 3),
             "progress": None if at.share is None else round(at.share, 4),
@@ -94,7 +93,7 @@ class Status:
             ("job", f"{job.job}, attempt {job.attempt}"),
             ("owner", Cell(str(job.owner), is_whole=True)),
             ("started", _shown(job.started_at)),
-            ("last heard of", _shown(self.heard_of_at)),
+            ("last seen", _shown(self.last_seen_at)),
             ("elapsed", duration(self.elapsed_s)),
             ("progress", "–" if at.share is None else f"{at.share:.0%}".replace("%", " %")),
             ("throughput", "–" if at.records_per_s is None else f"{at.records_per_s:,.0f} records/s"),
@@ -117,7 +116,7 @@ class Status:
         if job.error:
             rows.append((Cell("error", Tone.BAD), Cell(job.error, Tone.BAD)))
         if job.owner.dataflow_job and self.state == RUNNING:
-            command = Cell(listing(job.owner, self.project), Tone.DIM, is_whole=True)
+            command = Cell(listing_command(job.owner, self.project), Tone.DIM, is_whole=True)
             rows.append((Cell("Dataflow's state", Tone.DIM), command))
         return rows
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pipeline.present.tables import Column, Row, Table, dim
-from transforms.ledger.job_ledger import COMPLETED, FAILED, INTERRUPTED
+from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED
 from transforms.ledger.totals import Totals
 
 UNREADABLE_FILE = "UNREADABLE_FILE"

@@ -30,7 +30,7 @@ from apache_beam.options.pipeline_options import (
 from pipeline.run.flags import Flag, flags_of
 from transforms.errors import UsageError
 from transforms.firestore.qos import RAMP_UP_WRITES_PER_S
-from transforms.ledger.runs import Owner
+from transforms.ledger.owners import Owner
 from transforms.runtime.parallelism import declared_parallelism
 
 # The image that this program runs in, which can be the workers' as well; set when the image is built.

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from transforms.firestore.client import FirestoreTarget
 from transforms.inputs.identity import Plain, text_of
+from transforms.ledger.document import LedgerDocument
 from transforms.ledger.entry import LedgerEntry
+from transforms.ledger.jobs import Job, job_document
 from transforms.ledger.runs import JobDescription, Opening
 from transforms.retry import Retry
 
@@ -56,6 +59,14 @@ class JobPlan:
     def ledger(self) -> LedgerEntry:
         """Where the run's batches are written down."""
         return LedgerEntry(self.firestore, self.job_id, self.run.attempt, self.retry, self.run.unattended)
+
+    def document(self) -> LedgerDocument:
+        """The job's document in the ledger."""
+        return job_document(self.firestore.connect(), self.job_id, self.retry)
+
+    def kept(self, before: Job | None) -> Mapping[str, Any]:
+        """What the ledger keeps with a new run for the job itself, given how the run before ended, if there was one."""
+        return {}
 
     def opened(self: P, opening: Opening) -> P:
         """The plan of the run that the ledger has opened."""

@@ -40,7 +40,8 @@ from pipeline.run.runners import (
 )
 from pipeline.run.running import Running
 from pipeline.run.submission import WaitEnded, submit
-from transforms.ledger.job_ledger import COMPLETED, FAILED, INTERRUPTED, Owner
+from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED
+from transforms.ledger.owners import Owner
 
 _LOG = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ from pipeline.run.dataflow import CloudJob
 from pipeline.run.run_ledger import RunLedger
 from pipeline.run.runners import explain, runner
 from transforms.errors import JobError
-from transforms.ledger.job_ledger import COMPLETED, FAILED, INTERRUPTED
+from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

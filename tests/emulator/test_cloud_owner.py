@@ -8,8 +8,9 @@ from tests.support.clocks import no_waiting
 from transforms.batch import BatchOutcome
 from transforms.errors import UsageError
 from transforms.firestore.client import FirestoreTarget
-from transforms.ledger.job_ledger import INTERRUPTED, RUNNING, JobDescription, JobLedger, Owner
-from transforms.ledger.jobs import read_job
+from transforms.ledger.jobs import INTERRUPTED, RUNNING, job_document, read_job
+from transforms.ledger.owners import Owner
+from transforms.ledger.runs import JobDescription, JobLedger
 from transforms.ledger.totals import read_totals
 from transforms.retry import Retry
 
@@ -32,10 +33,13 @@ class Ledger:
     def moment(self):
         return STARTED_AT + datetime.timedelta(seconds=self.elapsed_s)
 
+    @property
+    def document(self):
+        retry = Retry(initial_s=0, clock=no_waiting(lambda: self.moment.timestamp()))
+        return job_document(self.target.connect(), "nightly", retry)
+
     def __call__(self):
-        return JobLedger(
-            self.target.connect(), "nightly", Retry(initial_s=0, clock=no_waiting(lambda: self.moment.timestamp()))
-        )
+        return JobLedger(self.document)
 
     def open(self, owner, after_s=0.0, **how):
         self.elapsed_s = after_s
@@ -43,12 +47,12 @@ class Ledger:
 
     def complete(self, batch_id, after_s):
         self.elapsed_s = after_s
-        self().begin_batch(batch_id, 1, {"source": "in.jsonl"})
-        self().complete_batch(BatchOutcome(batch_id, "in.jsonl", 1, 1), 1)
+        self().batches.begin(batch_id, 1, {"source": "in.jsonl"})
+        self().batches.complete(BatchOutcome(batch_id, "in.jsonl", 1, 1), 1)
 
     def state(self, after_s):
         self.elapsed_s = after_s
-        job, totals = read_job(self.target.connect(), "nightly"), read_totals(self.target.connect(), "nightly")
+        job, totals = read_job(self.document), read_totals(self.document)
         return job.state_at(self.moment, totals.recent[0].at if totals.recent else None)
 
 
@@ -84,8 +88,8 @@ def test_nobody_else_takes_a_cloud_job_that_was_heard_of_lately(ledger):
         ledger.open(LAPTOP, after_s=2_000)
     listing = f"gcloud dataflow jobs list --project={ledger.target.project} --region=europe-west1 --filter=name=nightly"
     assert str(refused.value) == (
-        "job nightly is being run by Dataflow job nightly in europe-west1, last heard of 1000 s ago; wait for it, or "
-        f"choose another --job_id. If it has ended there (`{listing}` shows it), go on with --take_over"
+        "job nightly is being run by Dataflow job nightly in europe-west1, last seen 1000 s ago; wait for it, or "
+        f"choose another --job_id. If it has ended there (`{listing}` shows it), take it over with --take_over"
     )
 
 

@@ -7,11 +7,12 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
 from transforms.batch import BatchOutcome
-from transforms.ledger.job_ledger import COMPLETED, RUNNING, JobLedger
-from transforms.ledger.jobs import read_job
+from transforms.ledger.entry import LedgerEntry
+from transforms.ledger.jobs import COMPLETED, RUNNING, job_document, read_job
+from transforms.ledger.owners import Owner
 from transforms.ledger.results import read_results
-from transforms.ledger.runs import JobDescription, Owner
-from transforms.ledger.steps import CompleteJob, LedgerEntry, RecordOutcomes
+from transforms.ledger.runs import JobDescription, JobLedger
+from transforms.ledger.steps import CompleteJob, RecordOutcomes
 from transforms.retry import Retry
 from transforms.runtime.stopping import ask_to_stop, begin_anew
 
@@ -27,7 +28,7 @@ def target(target):
 
 
 def opened(target):
-    ledger = JobLedger(target.connect(), JOB_ID)
+    ledger = JobLedger(job_document(target.connect(), JOB_ID))
     return ledger.open(JobDescription("ingest", JOB_ID, {}, "input", "spec"), Owner())
 
 
@@ -50,9 +51,9 @@ def run(ledger, n_batches=3):
 def test_a_run_that_nobody_waits_for_is_completed_with_its_totals_and_results(target):
     opening = opened(target)
     run(entry(target, opening.attempt))
-    job = read_job(target.connect(), JOB_ID)
+    job = read_job(job_document(target.connect(), JOB_ID))
     assert (job.state, job.totals["read"], job.totals["batches"]) == (COMPLETED, 15, 3)
-    assert read_results(target.connect(), JOB_ID, opening.attempt)["rows"] == 2
+    assert read_results(job_document(target.connect(), JOB_ID), opening.attempt)["rows"] == 2
     assert SEEN == [1]
 
 
@@ -71,18 +72,18 @@ def test_every_batch_and_the_end_of_the_run_are_a_line_in_the_log(target, caplog
 
 def test_a_run_whose_launcher_waits_is_left_for_it_to_close(target):
     run(entry(target, opened(target).attempt, unattended=False))
-    assert read_job(target.connect(), JOB_ID).state == RUNNING
-    assert read_results(target.connect(), JOB_ID, 1)["rows"] == 2
+    assert read_job(job_document(target.connect(), JOB_ID)).state == RUNNING
+    assert read_results(job_document(target.connect(), JOB_ID), 1)["rows"] == 2
 
 
 def test_a_job_without_any_batch_is_completed_too(target):
     run(entry(target, opened(target).attempt), n_batches=0)
-    assert read_job(target.connect(), JOB_ID).state == COMPLETED
+    assert read_job(job_document(target.connect(), JOB_ID)).state == COMPLETED
 
 
 def test_a_run_that_was_replaced_does_not_close_its_successor(target):
     run(entry(target, opened(target).attempt + 1))
-    assert read_job(target.connect(), JOB_ID).state == RUNNING
+    assert read_job(job_document(target.connect(), JOB_ID)).state == RUNNING
 
 
 def test_a_run_that_was_asked_to_stop_is_not_concluded(target):
@@ -93,5 +94,5 @@ def test_a_run_that_was_asked_to_stop_is_not_concluded(target):
     finally:
         begin_anew()
     assert SEEN == []
-    assert read_job(target.connect(), JOB_ID).state == RUNNING
-    assert read_results(target.connect(), JOB_ID, attempt) == {}
+    assert read_job(job_document(target.connect(), JOB_ID)).state == RUNNING
+    assert read_results(job_document(target.connect(), JOB_ID), attempt) == {}

@@ -14,7 +14,9 @@ from tests.support.faulty_firestore import AMBIGUOUS, RETRYABLE, Fault, FaultyFi
 from transforms.batch import BatchOutcome
 from transforms.errors import JobError, UsageError
 from transforms.firestore.client import FirestoreTarget
-from transforms.ledger.job_ledger import COMPLETED, FAILED, INTERRUPTED, JobDescription, JobLedger, Owner
+from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED, job_document
+from transforms.ledger.owners import Owner
+from transforms.ledger.runs import JobDescription, JobLedger
 from transforms.ledger.totals import add_up, read_totals
 from transforms.retry import Retry
 
@@ -35,7 +37,9 @@ def clock():
 @pytest.fixture
 def ledger_of(target, clock):
     """Makes the ledger of a process of its own."""
-    return lambda job_id="ingest-1": JobLedger(target.connect(), job_id, replace(AT_ONCE, clock=no_waiting(clock)))
+    return lambda job_id="ingest-1": JobLedger(
+        job_document(target.connect(), job_id, replace(AT_ONCE, clock=no_waiting(clock)))
+    )
 
 
 def changed(**fields):
@@ -77,11 +81,11 @@ def test_totals_are_the_sum_of_the_batches(target, ledger_of, clock):
         bytes_read=900,
         ids=("a",),
     )
-    ledger.complete_batch(first, 1)
+    ledger.batches.complete(first, 1)
     clock.seconds = 1
     invalid = {("ReadBatches", "INVALID_JSON"): 5}
-    ledger.complete_batch(outcome("b-1", 15, dead_letters=invalid, overflowed=2, bytes_read=100, ids=("b", "c")), 1)
-    totals = read_totals(target.connect(), "ingest-1")
+    ledger.batches.complete(outcome("b-1", 15, dead_letters=invalid, overflowed=2, bytes_read=100, ids=("b", "c")), 1)
+    totals = read_totals(job_document(target.connect(), "ingest-1"))
     assert (totals.batches, totals.read, totals.written, totals.bytes_read) == (2, 35, 22, 1_000)
     assert (totals.superseded, totals.unchanged, totals.retries, totals.overflowed, totals.repaired) == (4, 1, 3, 2, 1)
     assert totals.dead_letters == {("FlattenRecords", "MISSING_FIELD"): 2, ("ReadBatches", "INVALID_JSON"): 6}
@@ -95,44 +99,44 @@ def test_summed_by_firestore_or_added_up_one_by_one_totals_are_the_same(target, 
     ledger.open(JOB, Owner())
     for n in range(25):
         clock.seconds = n
-        ledger.begin_batch(f"b-{n}", 1, {"source": "in.jsonl"})
+        ledger.batches.begin(f"b-{n}", 1, {"source": "in.jsonl"})
         reasons = {("FlattenRecords", f"CODE_{n % 3}"): n % 2} if n % 2 else {}
         if n < 22:
-            ledger.complete_batch(outcome(f"b-{n}", 10 + n % 2, dead_letters=reasons, ids=(f"id-{n}",)), 1)
+            ledger.batches.complete(outcome(f"b-{n}", 10 + n % 2, dead_letters=reasons, ids=(f"id-{n}",)), 1)
     ledger.give_up_batches("the service is down")
-    ledger.begin_batch("b-99", 1, {"source": "in.jsonl"})
-    totals = read_totals(target.connect(), "ingest-1")
+    ledger.batches.begin("b-99", 1, {"source": "in.jsonl"})
+    totals = read_totals(job_document(target.connect(), "ingest-1"))
     assert (totals.batches, totals.processing, totals.failed, totals.adds_up) == (22, 1, 3, True)
     assert totals == add_up(batches_of(target).values())
 
 
 def test_a_batch_that_is_completed_twice_counts_once(target, ledger_of):
     ledger = ledger_of()
-    ledger.complete_batch(outcome("b-0"), 1)
-    ledger.complete_batch(outcome("b-1", read=3, written=3), 1)
-    ledger.complete_batch(outcome("b-0"), 1)
-    totals = read_totals(target.connect(), "ingest-1")
+    ledger.batches.complete(outcome("b-0"), 1)
+    ledger.batches.complete(outcome("b-1", read=3, written=3), 1)
+    ledger.batches.complete(outcome("b-0"), 1)
+    totals = read_totals(job_document(target.connect(), "ingest-1"))
     assert (totals.batches, totals.read, totals.written) == (2, 13, 13)
 
 
 def test_what_a_batch_came_to_last_is_what_counts(target, ledger_of):
     ledger = ledger_of()
-    ledger.complete_batch(outcome("b-0", written=0, dead_letters={("UpsertPairs", "X"): 10}), 1)
-    ledger.complete_batch(outcome("b-0"), 1)
-    totals = read_totals(target.connect(), "ingest-1")
+    ledger.batches.complete(outcome("b-0", written=0, dead_letters={("UpsertPairs", "X"): 10}), 1)
+    ledger.batches.complete(outcome("b-0"), 1)
+    totals = read_totals(job_document(target.connect(), "ingest-1"))
     assert (totals.written, totals.dead_letter_count, totals.dead_letters) == (10, 0, {})
 
 
 def test_a_job_without_batches_has_read_nothing(target, ledger_of):
     ledger_of().open(JOB, Owner())
-    totals = read_totals(target.connect(), "ingest-1")
+    totals = read_totals(job_document(target.connect(), "ingest-1"))
     assert (totals.batches, totals.read, totals.first_completed_at, totals.adds_up) == (0, 0, None, True)
 
 
 def test_jobs_do_not_count_each_other_s_batches(target, ledger_of):
-    ledger_of("ingest-1").complete_batch(outcome("b-0"), 1)
-    ledger_of("ingest-2").complete_batch(outcome("b-0", read=1, written=1), 1)
-    assert [read_totals(target.connect(), job_id).read for job_id in ("ingest-1", "ingest-2")] == [10, 1]
+    ledger_of("ingest-1").batches.complete(outcome("b-0"), 1)
+    ledger_of("ingest-2").batches.complete(outcome("b-0", read=1, written=1), 1)
+    assert [read_totals(job_document(target.connect(), job_id)).read for job_id in ("ingest-1", "ingest-2")] == [10, 1]
 
 
 # What the documents say.
@@ -158,10 +162,10 @@ def test_a_job_s_document_tells_its_whole_story(target, ledger_of, clock):
 def test_a_batch_s_document_names_its_source_its_place_and_its_reasons(target, ledger_of, clock):
     ledger = ledger_of()
     place = {"source": "in.jsonl", "first": {"position": 0, "line": 1}, "last": {"position": 90, "line": 11}}
-    ledger.begin_batch("b-0", 1, place)
+    ledger.batches.begin("b-0", 1, place)
     begun = batches_of(target)["b-0"]
     clock.seconds = 2
-    ledger.complete_batch(outcome("b-0", read=11, dead_letters={("ReadBatches", "INVALID_JSON"): 1}, ids=("a",)), 1)
+    ledger.batches.complete(outcome("b-0", read=11, dead_letters={("ReadBatches", "INVALID_JSON"): 1}, ids=("a",)), 1)
     done = batches_of(target)["b-0"]
     assert (begun["state"], begun["started_at"], begun["completed_at"]) == ("processing", moment(0), None)
     assert (done["state"], done["started_at"], done["completed_at"]) == ("completed", moment(0), moment(2))
@@ -173,9 +177,9 @@ def test_a_batch_s_document_names_its_source_its_place_and_its_reasons(target, l
 def test_batches_in_flight_when_a_run_fails_are_marked_and_completed_ones_are_not(target, ledger_of):
     ledger = ledger_of()
     ledger.open(JOB, Owner())
-    ledger.begin_batch("b-0", 1, {})
-    ledger.complete_batch(outcome("b-0"), 1)
-    ledger.begin_batch("b-1", 1, {"source": "in.jsonl"})
+    ledger.batches.begin("b-0", 1, {})
+    ledger.batches.complete(outcome("b-0"), 1)
+    ledger.batches.begin("b-1", 1, {"source": "in.jsonl"})
     ledger.give_up_batches("the service is down")
     ledger.finish(FAILED, "the service is down", {})
     batches = batches_of(target)
@@ -195,9 +199,9 @@ def test_an_unfinished_run_goes_on_behind_its_completed_batches(target, ledger_o
     first = ledger_of()
     first.open(JOB, DEAD)
     for batch_id in ("b-0", "b-1", "b-2"):
-        first.begin_batch(batch_id, 1, {})
-    first.complete_batch(outcome("b-0"), 1)
-    first.complete_batch(outcome("b-2"), 1)
+        first.batches.begin(batch_id, 1, {})
+    first.batches.complete(outcome("b-0"), 1)
+    first.batches.complete(outcome("b-2"), 1)
     if state:
         first.finish(state, None, {})
     clock.seconds = 5
@@ -212,7 +216,7 @@ def test_an_unfinished_run_goes_on_behind_its_completed_batches(target, ledger_o
 def test_behind_a_finished_run_a_new_attempt_begins_without_batches(target, ledger_of, clock):
     first = ledger_of()
     first.open(JOB, Owner())
-    first.complete_batch(outcome("b-0"), 1)
+    first.batches.complete(outcome("b-0"), 1)
     first.finish(COMPLETED, None, {})
     clock.seconds = 5
     opening = ledger_of().open(changed(input_fingerprint="input-2", spec_fingerprint="spec-2"), Owner())
@@ -223,7 +227,7 @@ def test_behind_a_finished_run_a_new_attempt_begins_without_batches(target, ledg
         frozenset(),
     )
     assert batches_of(target) == {}
-    assert read_totals(target.connect(), "ingest-1").read == 0
+    assert read_totals(job_document(target.connect(), "ingest-1")).read == 0
 
 
 def test_batches_of_an_earlier_attempt_are_never_taken_for_this_one_s(target, ledger_of):
@@ -233,8 +237,8 @@ def test_batches_of_an_earlier_attempt_are_never_taken_for_this_one_s(target, le
     first.finish(COMPLETED, None, {})
     second = ledger_of()
     second.open(JOB, DEAD)
-    second.complete_batch(outcome("of-the-first"), 1)
-    second.complete_batch(outcome("of-the-second"), 2)
+    second.batches.complete(outcome("of-the-first"), 1)
+    second.batches.complete(outcome("of-the-second"), 2)
     opening = ledger_of().open(JOB, Owner())
     assert (opening.attempt, opening.resumed, opening.completed) == (2, True, {"of-the-second"})
     assert batches_of(target).keys() == {"of-the-second"}
@@ -243,7 +247,7 @@ def test_batches_of_an_earlier_attempt_are_never_taken_for_this_one_s(target, le
 def test_restart_begins_an_unfinished_run_anew(target, ledger_of):
     first = ledger_of()
     first.open(JOB, DEAD)
-    first.complete_batch(outcome("b-0"), 1)
+    first.batches.complete(outcome("b-0"), 1)
     opening = ledger_of().open(changed(input_fingerprint="input-2"), Owner(), restart=True)
     assert (opening.attempt, opening.resumed, opening.completed) == (2, False, frozenset())
     assert batches_of(target) == {}
@@ -257,8 +261,8 @@ def test_restart_begins_an_unfinished_run_anew(target, ledger_of):
         ({"input_fingerprint": "x", "spec_fingerprint": "x"}, "and the input and the record spec changed since"),
         (
             {"input_fingerprint": "x", "parameters": {"batch_size": 100, "input": ["a", "b"]}},
-            r"the input changed since it began \(--batch_size was 500, is 100\); put it back to go on, or start over "
-            "with --restart$",
+            r"the input changed since it began \(--batch_size was 500, is 100\); put it back to resume the job, "
+            "or start over with --restart$",
         ),
         ({"input_fingerprint": "x", "bytes_total": 2_500}, r"\(2,000 bytes then, 2,500 bytes now\)"),
     ],
@@ -283,7 +287,7 @@ def test_a_job_whose_owner_still_beats_is_refused(target, ledger_of, clock):
     with pytest.raises(UsageError) as refused:
         ledger_of().open(JOB, Owner())
     assert str(refused.value) == (
-        "job ingest-1 is being run by process 1 of another-host, last heard of 59 s ago; wait for it, choose another "
+        "job ingest-1 is being run by process 1 of another-host, last seen 59 s ago; wait for it, choose another "
         "--job_id, or take it over with --take_over"
     )
     clock.seconds = 110
@@ -313,7 +317,7 @@ def test_take_over_replaces_a_living_owner_which_then_stops_and_changes_nothing(
     first.open(JOB, ELSEWHERE)
     second = ledger_of()
     assert second.open(JOB, Owner(), take_over=True).resumed
-    second.begin_batch("b-0", 1, {})
+    second.batches.begin("b-0", 1, {})
     before = job_of(target), batches_of(target)
     lost = "^job ingest-1 was taken over or removed by another process; this one stops$"
     for tried in (
@@ -335,7 +339,7 @@ def test_of_two_processes_that_open_a_new_job_at_once_one_gets_it(target, ledger
             early.open(JOB, ELSEWHERE)
 
     with faulty(target, firestore_host, refuse=overtake) as (_, through):
-        late = JobLedger(through.connect(), "ingest-1", AT_ONCE)
+        late = JobLedger(job_document(through.connect(), "ingest-1", AT_ONCE))
         with pytest.raises(JobError, match="was taken over or removed by another process"):
             late.open(JOB, Owner())
     assert job_of(target)["owner"]["host"] == "another-host"
@@ -360,16 +364,16 @@ def faulty(target, emulator, *schedule, **settings):
 )
 def test_a_write_of_the_job_s_document_that_nobody_heard_of_is_no_other_process(target, firestore_host, faults):
     with faulty(target, firestore_host, in_turn(*faults)) as (server, through):
-        ledger = JobLedger(through.connect(), "ingest-1", AT_ONCE)
+        ledger = JobLedger(job_document(through.connect(), "ingest-1", AT_ONCE))
         assert ledger.open(JOB, Owner()).attempt == 1
         for n in range(8):
             ledger.heartbeat()
-            ledger.begin_batch(f"b-{n}", 1, {})
-            ledger.complete_batch(outcome(f"b-{n}"), 1)
-        ledger.begin_batch("b-8", 1, {})
+            ledger.batches.begin(f"b-{n}", 1, {})
+            ledger.batches.complete(outcome(f"b-{n}"), 1)
+        ledger.batches.begin("b-8", 1, {})
         ledger.give_up_batches("stopped")
         ledger.finish(INTERRUPTED, None, {"read": 80})
-        totals = read_totals(through.connect(), "ingest-1", AT_ONCE)
+        totals = read_totals(job_document(through.connect(), "ingest-1", AT_ONCE))
     assert {rpc for rpc, _, _ in server.injected} >= {"Commit", "RunAggregationQuery"}
     assert (totals.batches, totals.failed, totals.read) == (8, 1, 80)
     assert (job_of(target)["state"], job_of(target)["totals"]) == ("interrupted", {"read": 80})

@@ -28,7 +28,9 @@ from tests.support.interrupted import (
 )
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.firestore.client import FirestoreTarget, RpcError
-from transforms.ledger.job_ledger import JobLedger, Owner
+from transforms.ledger.jobs import job_document
+from transforms.ledger.owners import Owner
+from transforms.ledger.runs import JobLedger
 from transforms.retry import Retry
 
 pytestmark = pytest.mark.emulator
@@ -226,11 +228,11 @@ def test_rows_are_not_left_out_when_an_unfinished_run_goes_on_with_another_metho
 
 
 def own(target, source, owner, seconds_ago):
-    """Somebody else has begun the job of this source and has not been heard of for a while."""
+    """Somebody else has begun the job of this source and has not been seen for a while."""
     config, _ = parse(job.NAME, job.Config, [f"--input={source}", f"--project={target.project}"])
     plan = job.prepare(config, beam_options(job, config, []))
-    ledger = JobLedger(target.connect(), plan.job_id, Retry(clock=no_waiting(lambda: time.time() - seconds_ago)))
-    ledger.open(plan.description, owner)
+    retry = Retry(clock=no_waiting(lambda: time.time() - seconds_ago))
+    JobLedger(job_document(target.connect(), plan.job_id, retry)).open(plan.description, owner, keep=plan.kept)
 
 
 ELSEWHERE = Owner("another-host", 4711)
@@ -244,7 +246,7 @@ def test_a_job_that_another_host_runs_is_refused_until_it_is_silent_for_a_minute
     before = job_of(target)
     assert ingest(tmp_path, target, f"--input={source}").exit_code == 2
     said = capsys.readouterr().err
-    assert "is being run by process 4711 of another-host, last heard of" in said
+    assert "is being run by process 4711 of another-host, last seen" in said
     assert "take it over with --take_over" in said
     assert job_of(target) == before
     run = ingest(tmp_path, target, f"--input={source}", "--take_over")

@@ -14,7 +14,9 @@ from tests.support.clocks import Clock, no_waiting
 from tests.support.ingest import ingest, profile
 from transforms.batch import BatchOutcome
 from transforms.errors import UsageError
-from transforms.ledger.job_ledger import COMPLETED, FAILED, JobDescription, JobLedger, Owner
+from transforms.ledger.jobs import COMPLETED, FAILED, job_document
+from transforms.ledger.owners import Owner
+from transforms.ledger.runs import JobDescription, JobLedger
 from transforms.ledger.totals import read_totals
 from transforms.retry import Retry
 
@@ -38,17 +40,17 @@ def target(target, monkeypatch):
 @pytest.fixture
 def ledger(target, clock):
     """Of a job that runs elsewhere, with ten seconds of work done: half of its input, and one batch in flight."""
-    ledger = JobLedger(target.connect(), "ingest-1", Retry(clock=no_waiting(clock)))
+    ledger = JobLedger(job_document(target.connect(), "ingest-1", Retry(clock=no_waiting(clock))))
     ledger.open(JOB, Owner("another-host", 4711))
     for n in range(2):
-        ledger.begin_batch(f"b-{n}", 1, {"source": "in.jsonl"})
+        ledger.batches.begin(f"b-{n}", 1, {"source": "in.jsonl"})
         clock.seconds = 5 * (n + 1)
         reasons = {("FlattenRecords", "MISSING_FIELD"): 1, ("ReadBatches", "INVALID_JSON"): 2}
         outcome = BatchOutcome(
             f"b-{n}", "in.jsonl", 50, 47, dead_letters=reasons, retries=1, ids=(f"id-{n}",), bytes_read=1_000
         )
-        ledger.complete_batch(outcome, 1)
-    ledger.begin_batch("b-2", 1, {"source": "in.jsonl"})
+        ledger.batches.complete(outcome, 1)
+    ledger.batches.begin("b-2", 1, {"source": "in.jsonl"})
     ledger.heartbeat()
     return ledger
 
@@ -80,7 +82,7 @@ def test_a_running_job_is_shown_with_its_owner_its_records_its_pace_and_what_is_
         "job": "ingest, attempt 1",
         "owner": "process 4711 of another-host",
         "started": "2023-11-14 22:13:20 UTC",
-        "last heard of": "2023-11-14 22:13:30 UTC",
+        "last seen": "2023-11-14 22:13:30 UTC",
         "elapsed": "0:00:10",
         "progress": "50 %",
         "throughput": "10 records/s",
@@ -148,26 +150,26 @@ def test_a_job_that_is_silent_for_a_minute_is_shown_as_interrupted(ledger, clock
 
 def test_a_job_whose_process_of_this_host_is_gone_is_shown_as_interrupted_at_once(target, clock, shown):
     gone = Owner(pid=2**22 + 1)  # above the largest process id that Linux gives
-    JobLedger(target.connect(), "ingest-1", Retry(clock=no_waiting(clock))).open(JOB, gone)
+    JobLedger(job_document(target.connect(), "ingest-1", Retry(clock=no_waiting(clock)))).open(JOB, gone)
     assert json.loads(shown("ingest-1", "--json")[1])["state"] == "interrupted"
 
 
 def test_the_pace_of_a_resumed_run_is_that_of_the_process_that_runs_it_now(ledger, target, clock, shown):
     clock.seconds = 3_600
-    again = JobLedger(target.connect(), "ingest-1", Retry(clock=no_waiting(clock)))
-    again.open(JOB, Owner(pid=os.getpid()))
+    again = JobLedger(job_document(target.connect(), "ingest-1", Retry(clock=no_waiting(clock))))
+    again.open(JOB, Owner(pid=os.getppid()))
     assert json.loads(shown("ingest-1", "--json")[1])["records_per_s"] is None
     clock.seconds = 3_602
-    again.complete_batch(BatchOutcome("b-2", "in.jsonl", 50, 50, bytes_read=1_000), 1)
+    again.batches.complete(BatchOutcome("b-2", "in.jsonl", 50, 50, bytes_read=1_000), 1)
     job = json.loads(shown("ingest-1", "--json")[1])
     assert (job["records_per_s"], job["progress"], job["left_s"]) == (25.0, 0.75, 2.0)
 
 
 def test_where_the_size_of_the_input_is_not_known_counts_and_rate_are_shown(target, clock, shown):
-    ledger = JobLedger(target.connect(), "ingest-2", Retry(clock=no_waiting(clock)))
+    ledger = JobLedger(job_document(target.connect(), "ingest-2", Retry(clock=no_waiting(clock))))
     ledger.open(JobDescription("ingest", "ingest-2", {}, "input", "spec"), Owner("another-host", 1))
     clock.seconds = 2
-    ledger.complete_batch(BatchOutcome("b-0", "in.jsonl.gz", 10, 10, bytes_read=70), 1)
+    ledger.batches.complete(BatchOutcome("b-0", "in.jsonl.gz", 10, 10, bytes_read=70), 1)
     cells = rows(shown("ingest-2")[1])
     assert (cells["progress"], cells["left"], cells["throughput"], cells["read"]) == ("–", "–", "5 records/s", "10")
 
@@ -181,9 +183,9 @@ def test_a_job_that_failed_shows_why(ledger, shown):
 
 
 def test_a_job_that_completed_has_no_time_left(ledger, target, clock, shown):
-    ledger.complete_batch(BatchOutcome("b-2", "in.jsonl", 100, 100, bytes_read=1_990), 1)
+    ledger.batches.complete(BatchOutcome("b-2", "in.jsonl", 100, 100, bytes_read=1_990), 1)
     clock.seconds = 20
-    ledger.finish(COMPLETED, None, read_totals(target.connect(), "ingest-1").as_fields())
+    ledger.finish(COMPLETED, None, read_totals(job_document(target.connect(), "ingest-1")).as_fields())
     clock.seconds = 9_000
     cells = rows(shown("ingest-1")[1])
     assert "left" not in cells
@@ -196,11 +198,11 @@ def test_a_job_that_completed_has_no_time_left(ledger, target, clock, shown):
 def test_without_an_id_recent_jobs_are_listed_newest_first(ledger, target, clock, shown):
     for n in range(2, 24):
         clock.seconds = 100 * n
-        later = JobLedger(target.connect(), f"ingest-{n}", Retry(clock=no_waiting(clock)))
+        later = JobLedger(job_document(target.connect(), f"ingest-{n}", Retry(clock=no_waiting(clock))))
         later.open(JobDescription("ingest", f"ingest-{n}", {}, "input", "spec"), Owner("another-host", 1))
-        later.complete_batch(BatchOutcome("b-0", "in.jsonl", n, n), 1)
+        later.batches.complete(BatchOutcome("b-0", "in.jsonl", n, n), 1)
         clock.seconds += 7
-        later.finish(COMPLETED, None, read_totals(target.connect(), f"ingest-{n}").as_fields())
+        later.finish(COMPLETED, None, read_totals(job_document(target.connect(), f"ingest-{n}")).as_fields())
     _, printed, _ = shown()
     listed = rows(printed)
     assert list(listed) == [f"ingest-{n}" for n in range(23, 3, -1)]
@@ -229,7 +231,7 @@ def test_following_shows_every_change_until_the_job_ends_and_ends_like_it(ledger
         waited.append(seconds)
         if len(waited) == 2:
             clock.seconds = 20
-            ledger.complete_batch(BatchOutcome("b-2", "in.jsonl", 100, 100, bytes_read=1_000), 1)
+            ledger.batches.complete(BatchOutcome("b-2", "in.jsonl", 100, 100, bytes_read=1_000), 1)
         if len(waited) == 3:
             ledger.finish(FAILED, "the table is gone", {})
 

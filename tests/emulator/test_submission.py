@@ -12,8 +12,8 @@ from pipeline.__main__ import main
 from tests.launch.service import DONE, LoopbackDataflow, RefusedError
 from tests.stand_ins import comes_true
 from tests.support.launchable import LAUNCHABLE, PROJECT, REGION, Place
-from transforms.ledger.job_ledger import COMPLETED, FAILED, INTERRUPTED, RUNNING, JobLedger
-from transforms.ledger.jobs import read_job
+from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED, RUNNING, job_document, read_job
+from transforms.ledger.runs import JobLedger
 
 pytestmark = pytest.mark.emulator
 
@@ -72,12 +72,12 @@ def submit(place, cloud, **more):
 
 
 def job(place):
-    return read_job(place.target.connect(), JOB_ID)
+    return read_job(job_document(place.target.connect(), JOB_ID))
 
 
 def close_as_the_last_step_does(place):
     """What the graph's own CompleteJob writes down, on a worker."""
-    ledger = JobLedger(place.target.connect(), JOB_ID)
+    ledger = JobLedger(job_document(place.target.connect(), JOB_ID))
     assert ledger.adopt(job(place).attempt)
     ledger.finish(COMPLETED, None, {"batches": 0, "dead_letters": [], "newest_ids": []})
 
@@ -105,8 +105,8 @@ def test_while_it_runs_status_says_whose_job_it_is_and_a_second_submission_is_re
 
     assert submit(place, cloud) == 2
     shown = capsys.readouterr().err
-    assert re.search(rf"job {JOB_ID} is being run by Dataflow job {JOB_ID} in {REGION}, last heard of \d+ s ago", shown)
-    assert "go on with --take_over" in shown
+    assert re.search(rf"job {JOB_ID} is being run by Dataflow job {JOB_ID} in {REGION}, last seen \d+ s ago", shown)
+    assert "take it over with --take_over" in shown
     assert len(cloud.service.jobs) == 1
 
 

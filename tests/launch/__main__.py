@@ -37,7 +37,7 @@ from tests.launch.workers import Workers
 from tests.support.credentials import write_credentials
 from tests.support.launchable import LAUNCHABLE, PROJECT, REGION, SERVICE_ACCOUNT, Place
 from tests.support.templates import lint, metadata_problems
-from transforms.ledger.jobs import read_job
+from transforms.ledger.jobs import job_document, read_job
 from transforms.ledger.totals import Totals
 
 IMAGE = f"{REGION}-docker.pkg.dev/{PROJECT}/firebeam/{{job}}:0.1.0"
@@ -199,7 +199,7 @@ def _job_id(place: Place) -> str:
 
 
 def _check_ledger(job: str, place: Place) -> None:
-    found = read_job(place.target.connect(), _job_id(place))
+    found = read_job(job_document(place.target.connect(), _job_id(place)))
     assert found is not None, f"the ledger has no job {_job_id(place)}"
     assert (found.job, found.state, found.error) == (job, "completed", None), found
     assert found.owner.dataflow_job is not None, found.owner

@@ -12,7 +12,6 @@ both go on.
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,9 +19,8 @@ from transforms.bigquery.rows import insert_id
 from transforms.errors import JobError
 from transforms.firestore import messages
 from transforms.firestore.committer import Conflicted
-from transforms.ledger.document import LedgerDocument
+from transforms.ledger.document import KEPT, LedgerDocument
 from transforms.ledger.entry import LedgerEntry
-from transforms.ledger.job_ledger import JOBS_COLLECTION, KEPT
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,7 @@ class StreamLedger:
     def of(self, batch_id: str, row_ids: Sequence[str]) -> KeptStream:
         """The stream of the rows of a batch, as the ledger has it."""
         name = f"{self.entry.attempt}-{batch_id}-{self.purpose}-{insert_id(*row_ids)}"
-        path = f"{JOBS_COLLECTION}/{self.entry.job_id}/streams/{name}"
-        return KeptStream(LedgerDocument(self.entry.target.connect(), path, self.entry.retry))
+        return KeptStream(self.entry.connect().below("streams", name))
 
 
 class KeptStream:
@@ -63,9 +60,8 @@ class KeptStream:
           JobError: somebody else does the batch, or the ledger cannot be written.
           TransientError: no answer after bounded retries.
         """
-        expire_at = datetime.datetime.now(datetime.timezone.utc) + KEPT
         condition = messages.if_unchanged_since(self._update_time) if self._update_time else messages.IF_ABSENT
-        outcome = self._document.write({"text": text, "expire_at": expire_at}, condition)
+        outcome = self._document.write({"text": text, "expire_at": self._document.now() + KEPT}, condition)
         if isinstance(outcome, Conflicted):
             raise JobError(
                 f"{self._document.name} was changed meanwhile: another worker does the same batch; start again"

@@ -26,6 +26,7 @@ from transforms.firestore import field_paths
 from transforms.firestore.client import FirestoreClient
 from transforms.firestore.query import Query
 from transforms.firestore.reader import count, read
+from transforms.ledger.jobs import job_document
 from transforms.ledger.totals import read_totals
 from transforms.retry import Retry
 
@@ -107,7 +108,7 @@ class ConcludeExport:
         """
         target, firestore = self.target, self.target.database.connect()
         client = target.table.client()
-        totals = read_totals(firestore, self.job_id, self.retry)
+        totals = read_totals(job_document(firestore, self.job_id, self.retry))
         counts = [count(firestore, each, target.read_time, self.retry) for each in self.queries]
         found = sum(counts)
         beforehand = sum(each if self.sampled is None else min(each, self.sampled) for each in counts)

@@ -16,7 +16,7 @@ for again. Only with a `read_time` do all its pieces see one state of the databa
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any
 
 from transforms.errors import JobError, Kind, TransientError, classify
@@ -33,12 +33,15 @@ from transforms.firestore.query_messages import (
     structured_query,
 )
 from transforms.firestore.ranges import EVERY_NAME, NameRange
+from transforms.firestore.values import decode
 from transforms.retry import Attempts, Retry
 
 # The service cuts a stream after 60 s. A reader that is slow to take documents keeps it open for longer.
 STREAM_TIMEOUT_S = 300.0
 REQUEST_TIMEOUT_S = 60.0
 MAX_PATHS_PER_REQUEST = 100
+# Source: "Aggregation queries" in the Firestore documentation.
+MAX_AGGREGATIONS = 5
 
 
 def read(
@@ -126,6 +129,10 @@ def read_paths(
                 on_resume()
 
 
+class CannotAggregateError(JobError):
+    """The database has no index for this aggregation, or does not know aggregations."""
+
+
 def count(
     client: FirestoreClient,
     query: Query,
@@ -135,22 +142,63 @@ def count(
     """How many documents a query has, without reading them: RunAggregationQuery, billed per 1,000 index entries.
 
     Raises:
+      CannotAggregateError: read the documents and count them.
       TransientError, JobError: as `read`.
     """
-    request = messages.RunAggregationQueryRequest().structured_aggregation_query
+    aggregation = messages.StructuredAggregationQuery.Aggregation(alias="documents")
+    aggregation.count.SetInParent()
+    return int(_aggregated(client, query, [aggregation], read_time, retry)["documents"])
+
+
+def sums(
+    client: FirestoreClient,
+    query: Query,
+    fields: Sequence[str],
+    read_time: datetime.datetime | None = None,
+    retry: Retry | None = None,
+) -> dict[str, int | float]:
+    """The sum of each of these fields over the documents of a query; documents without the field add nothing.
+
+    Several fields are summed over the documents that have all of them. Arguments and errors as in `count`.
+    """
+    found: dict[str, int | float] = {}
+    for first in range(0, len(fields), MAX_AGGREGATIONS):
+        named = {f"sum_{number}": field for number, field in enumerate(fields[first : first + MAX_AGGREGATIONS])}
+        aggregations = [
+            messages.StructuredAggregationQuery.Aggregation(alias=alias, sum={"field": {"field_path": field}})
+            for alias, field in named.items()
+        ]
+        values = _aggregated(client, query, aggregations, read_time, retry)
+        found |= {field: values[alias] for alias, field in named.items()}
+    return found
+
+
+def _aggregated(
+    client: FirestoreClient,
+    query: Query,
+    aggregations: Sequence[Any],
+    read_time: datetime.datetime | None,
+    retry: Retry | None,
+) -> dict[str, Any]:
+    request = messages.StructuredAggregationQuery(aggregations=aggregations)
     request.structured_query.CopyFrom(structured_query(query, client.target, EVERY_NAME))
     request.structured_query.ClearField("select")
+    if not query.orders:
+        request.structured_query.ClearField("order_by")  # which decides nothing here, and may need an index
     if query.max_documents is not None:
         request.structured_query.limit.value = query.max_documents
-    request.aggregations.add(alias="documents").count.SetInParent()
     parent = parent_name(query, client.target)
+
+    def explain(error: RpcError) -> JobError:
+        failure = read_error(client, error)
+        is_impossible = error.code in ("FAILED_PRECONDITION", "UNIMPLEMENTED")
+        return CannotAggregateError(str(failure)) if is_impossible else failure
+
     answers = fetch_all(
-        client,
-        lambda: client.aggregate(parent, request, REQUEST_TIMEOUT_S, read_time),
-        retry,
-        explain=lambda error: read_error(client, error),
+        client, lambda: client.aggregate(parent, request, REQUEST_TIMEOUT_S, read_time), retry, explain=explain
     )
-    return sum(answer.result.aggregate_fields["documents"].integer_value for answer in answers)
+    results = (answer.result.aggregate_fields for answer in answers if answer.HasField("result"))
+    return {alias: decode(value) for result in results for alias, value in result.items()}
 
 
 def read_error(client: FirestoreClient, error: RpcError) -> JobError:

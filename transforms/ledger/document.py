@@ -1,61 +1,92 @@
-"""One document of the ledger, read and replaced as a whole. Plain Python, for whoever has a client.
+"""One document of the ledger, and those below it. Plain Python, for whoever has a client.
 
-document = LedgerDocument(client, "pipeline_jobs/ingest-1/results/3", retry)
-stored = document.read()                              # None if there is none
-document.write({"rows": 7})                           # in the place of whatever is there
-document.write({"rows": 7}, messages.IF_ABSENT)       # or Conflicted
+    job = LedgerDocument(client, "pipeline_jobs/ingest-1", retry)
+    job.read()                                            # None if there is none
+    results = job.below("results", 3)
+    results.write({"rows": 7})                            # replaces whatever is there
+    results.write({"rows": 7}, messages.IF_ABSENT)        # or Conflicted
+    job.documents(job.query("batches").where("state", "==", "completed"))
+
+Which collection a ledger is kept in is its path's matter: what is built on a document works below any.
 """
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from transforms.firestore import messages
 from transforms.firestore.client import FirestoreClient, RpcError
 from transforms.firestore.committer import AtomicGroup, Committer, Conflicted, Landed
-from transforms.firestore.fetch import fetch_all
-from transforms.firestore.packing import RequestLimits
-from transforms.firestore.values import decode_fields, serialised_fields, timestamp
+from transforms.firestore.documents import Document
+from transforms.firestore.query import Query
+from transforms.firestore.reader import read, read_paths
+from transforms.firestore.values import serialised_fields
 from transforms.retry import Retry
 
-_TIMEOUT_S = 60.0
-
-
-class Stored(NamedTuple):
-    """What a document holds, and since when."""
-
-    fields: dict[str, Any]
-    create_time: datetime.datetime
-    update_time: datetime.datetime
+# How long the ledger is kept, for a time-to-live policy on expire_at.
+KEPT = datetime.timedelta(days=90)
 
 
 class LedgerDocument:
     """A document at a path.
 
+    Args:
+      client: of the database that keeps the ledger.
+      path: of the document.
+      retry: of every request; its clock says when things happen.
+
     Raises (every method): JobError for credentials, permission or database; TransientError after bounded retries.
     """
 
     def __init__(self, client: FirestoreClient, path: str, retry: Retry | None = None):
-        self.name = client.target.document_name(path)
-        self._client, self._retry = client, retry or Retry()
+        self.client, self.path, self.retry = client, path, retry or Retry()
 
-    def read(self) -> Stored | None:
+    @property
+    def id(self) -> str:
+        """The last segment of the path."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def name(self) -> str:
+        """The full name."""
+        return self.client.target.document_name(self.path)
+
+    def now(self) -> datetime.datetime:
+        """The time, by the clock of `retry`."""
+        return datetime.datetime.fromtimestamp(self.retry.clock.now(), datetime.timezone.utc)
+
+    def below(self, collection: str, document_id: object) -> LedgerDocument:
+        """A document in a collection below this one."""
+        return LedgerDocument(self.client, f"{self.path}/{collection}/{document_id}", self.retry)
+
+    def query(self, collection: str) -> Query:
+        """A collection below this document."""
+        return Query(f"{self.path}/{collection}")
+
+    def documents(self, query: Query) -> list[Document]:
+        """What a query finds."""
+        return list(read(self.client, query, retry=self.retry))
+
+    def read(self) -> Document | None:
         """The document; None if there is none."""
-        answers = fetch_all(self._client, lambda: self._client.batch_get([self.name], (), _TIMEOUT_S), self._retry)
-        for answer in answers:
-            if answer.HasField("found"):
-                found = answer.found
-                created, updated = (timestamp(at.seconds, at.nanos) for at in (found.create_time, found.update_time))
-                return Stored(decode_fields(found.fields), created, updated)
-        return None
+        (document,) = read_paths(self.client, [self.path], retry=self.retry)
+        return document if document.exists else None
 
-    def write(self, fields: Mapping[str, Any], condition: bytes = b"") -> Landed | Conflicted:
-        """Replaces the document; with a condition of `messages.py` only if that holds."""
-        write = messages.update(messages.document(self.name, serialised_fields(fields))) + condition
-        committer = Committer(self._client, RequestLimits(), self._retry)
-        (outcome,) = committer.commit([AtomicGroup((write,))], guarded=bool(condition)).outcomes
+    def write(
+        self, fields: Mapping[str, Any], condition: bytes = b"", *, keeps_others: bool = False
+    ) -> Landed | Conflicted:
+        """Replaces the document.
+
+        Args:
+          condition: of `messages.py`; if it does not hold, nothing is written.
+          keeps_others: whether fields that are not given stay as they are.
+        """
+        write = messages.update(messages.document(self.name, serialised_fields(fields)))
+        mask = messages.update_mask(fields) if keeps_others else b""
+        group = AtomicGroup((write + mask + condition,))
+        (outcome,) = Committer(self.client, retry=self.retry).commit([group], guarded=bool(condition)).outcomes
         if isinstance(outcome, Landed | Conflicted):
             return outcome
-        raise self._client.target.job_error(RpcError(outcome.code, outcome.message))
+        raise self.client.target.job_error(RpcError(outcome.code, outcome.message))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from transforms.firestore.client import FirestoreTarget
-from transforms.ledger.job_ledger import JobLedger
+from transforms.ledger.document import LedgerDocument
+from transforms.ledger.jobs import job_document
 from transforms.retry import Retry
 
 
@@ -27,6 +28,6 @@ class LedgerEntry:
     retry: Retry
     unattended: bool = False
 
-    def connect(self) -> JobLedger:
-        """For use in a worker."""
-        return JobLedger(self.target.connect(), self.job_id, self.retry)
+    def connect(self) -> LedgerDocument:
+        """The job's document, for use in a worker."""
+        return job_document(self.target.connect(), self.job_id, self.retry)

@@ -1,11 +1,17 @@
-"""Jobs as their readers see them in the ledger. Plain Python, for whoever has a client.
+"""The documents of jobs: one of them, the recent ones, what they kept. Plain Python, read-only.
 
-    client = target.connect()
-    job = read_job(client, "ingest-0c4a6d1f52")
-    job.state_at(now)        # "interrupted", if its owner has fallen silent
-    recent_jobs(client, 20)  # newest first
+    document = job_document(target.connect(), "ingest-0c4a6d1f52")
+    job = read_job(document)
+    job.state_at(now)           "interrupted", if its owner is dead
+    job.parameters              the flags it ran with
+    recent_jobs(client, 20)     newest first
+    finish_times(client)        when each job finished last
 
-What the documents hold is drawn in `job_ledger.py`; what became of a job's records is computed by `totals.py`.
+    pipeline_jobs/{job_id}
+        job, state, attempt, parameters, input_fingerprint, spec_fingerprint, bytes_total, owner, heartbeat_at,
+        started_at, finished_at, error, batches_total, totals, expire_at, and what the job itself keeps there
+
+What became of a job's records is computed by `totals.py`.
 """
 
 from __future__ import annotations
@@ -15,15 +21,36 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from transforms.firestore import messages
 from transforms.firestore.client import FirestoreClient
-from transforms.firestore.fetch import fetch_all
-from transforms.firestore.values import decode_fields
-from transforms.ledger.job_ledger import INTERRUPTED, JOBS_COLLECTION, RUNNING, Owner
-from transforms.ledger.past_jobs import stored_job
+from transforms.firestore.query import Query
+from transforms.firestore.reader import read
+from transforms.ledger.document import LedgerDocument
+from transforms.ledger.owners import Owner, is_alive
 from transforms.retry import Retry
 
-_TIMEOUT_S = 60.0
+JOBS = "pipeline_jobs"
+
+RUNNING, COMPLETED, FAILED, INTERRUPTED = "running", "completed", "failed", "interrupted"
+
+_OWN_FIELDS = frozenset(
+    {
+        "job",
+        "state",
+        "attempt",
+        "parameters",
+        "input_fingerprint",
+        "spec_fingerprint",
+        "bytes_total",
+        "owner",
+        "heartbeat_at",
+        "started_at",
+        "finished_at",
+        "error",
+        "batches_total",
+        "totals",
+        "expire_at",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -32,21 +59,27 @@ class Job:
 
     Attributes:
       job: its name, such as `ingest`.
-      state: as its owner wrote it down last; see `state_at`.
+      state: as its owner stored it last; see `state_at`.
       attempt: which run it is, counted from 1.
+      parameters: the flags it ran with.
+      input_fingerprint, spec_fingerprint: of what it read, and how.
       owner: who runs it, or ran it last.
       owned_since: when that owner took it.
-      started_at: when the run began; one that is resumed keeps it.
-      heartbeat_at: when the owner was heard of last.
+      started_at: when the run began; a resumed run keeps it.
+      heartbeat_at: of the owner, the last one.
       finished_at: None while it runs.
       bytes_total: of all input; None where nobody knows.
       totals: as the owner stored them at the end.
+      kept: what the job itself keeps beside all that, by name.
     """
 
     job_id: str
     job: str
     state: str
     attempt: int
+    parameters: Mapping[str, Any]
+    input_fingerprint: str
+    spec_fingerprint: str
     owner: Owner
     owned_since: datetime.datetime
     started_at: datetime.datetime
@@ -55,16 +88,20 @@ class Job:
     error: str | None = None
     bytes_total: int | None = None
     totals: Mapping[str, Any] = field(default_factory=dict)
+    kept: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, job_id: str, fields: Mapping[str, Any]) -> Job:
-        """From the decoded fields of its document."""
+        """From the fields of its document."""
         owner = fields["owner"]
         return cls(
             job_id=job_id,
             job=fields["job"],
             state=fields["state"],
             attempt=fields["attempt"],
+            parameters=fields["parameters"],
+            input_fingerprint=fields["input_fingerprint"],
+            spec_fingerprint=fields["spec_fingerprint"],
             owner=Owner(owner["host"], owner["pid"]),
             owned_since=owner["since"],
             started_at=fields["started_at"],
@@ -73,45 +110,46 @@ class Job:
             error=fields["error"],
             bytes_total=fields["bytes_total"],
             totals=fields["totals"],
+            kept={name: value for name, value in fields.items() if name not in _OWN_FIELDS},
         )
 
-    def heard_of_at(self, last_completed_at: datetime.datetime | None = None) -> datetime.datetime:
-        """When the owner gave its last sign of life: a process a heartbeat, a cloud job that or a completed batch."""
+    def last_seen_at(self, last_completed_at: datetime.datetime | None = None) -> datetime.datetime:
+        """When the owner was last seen alive: by its heartbeat, a Dataflow job also by a completed batch."""
         if last_completed_at is None or not self.owner.dataflow_job:
             return self.heartbeat_at
         return max(self.heartbeat_at, last_completed_at)
 
-    def state_at(self, moment: datetime.datetime, last_completed_at: datetime.datetime | None = None) -> str:
-        """Its state. One whose owner is gone, or has been silent for too long, is interrupted: a process for a minute,
-        a cloud job for half an hour."""
-        silence_s = (moment - self.heard_of_at(last_completed_at)).total_seconds()
-        is_lost = self.state == RUNNING and (silence_s >= self.owner.stale_after_s or self.owner.is_dead_here)
-        return INTERRUPTED if is_lost else self.state
+    def state_at(self, now: datetime.datetime, last_completed_at: datetime.datetime | None = None) -> str:
+        """Its state; a run whose owner is dead is interrupted.
+
+        Args:
+          last_completed_at: when the batch was completed that was completed last.
+        """
+        is_lost = not is_alive(self.owner, self.owned_since, self.last_seen_at(last_completed_at), now)
+        return INTERRUPTED if self.state == RUNNING and is_lost else self.state
 
 
-def read_job(client: FirestoreClient, job_id: str, retry: Retry | None = None) -> Job | None:
-    """The job, or None if the ledger has none of this id.
+def job_document(client: FirestoreClient, job_id: str, retry: Retry | None = None) -> LedgerDocument:
+    """Where a job is kept."""
+    return LedgerDocument(client, f"{JOBS}/{job_id}", retry)
 
-    Raises:
-      JobError: credentials, permission or database.
-      TransientError: no answer after bounded retries.
+
+def read_job(document: LedgerDocument) -> Job | None:
+    """The job; None if the ledger does not have it, or no longer.
+
+    Raises (as all functions here): JobError for credentials, permission or database; TransientError.
     """
-    fields = stored_job(client, job_id, retry)
-    return None if fields is None else Job.of(job_id, fields)
+    found = document.read()
+    return Job.of(found.id, found.fields) if found else None
 
 
 def recent_jobs(client: FirestoreClient, limit: int, retry: Retry | None = None) -> list[Job]:
-    """The jobs that were started last, newest first.
+    """The jobs that were started last, newest first."""
+    query = Query(JOBS).order_by("started_at", descending=True).limit(limit)
+    return [Job.of(document.id, document.fields) for document in read(client, query, retry=retry)]
 
-    Raises:
-      JobError: credentials, permission or database.
-      TransientError: no answer after bounded retries.
-    """
-    query = messages.StructuredQuery()
-    query.from_.add(collection_id=JOBS_COLLECTION)
-    query.order_by.add(direction="DESCENDING").field.field_path = "started_at"
-    query.limit.value = limit
-    parent = f"{client.target.name}/documents"
-    answers = fetch_all(client, lambda: client.run_query(parent, query, _TIMEOUT_S), retry)
-    documents = [answer.document for answer in answers if answer.HasField("document")]
-    return [Job.of(document.name.rpartition("/")[2], decode_fields(document.fields)) for document in documents]
+
+def finish_times(client: FirestoreClient, retry: Retry | None = None) -> dict[str, datetime.datetime]:
+    """When each job of the ledger finished its last run, by id; jobs that have not are left out."""
+    documents = read(client, Query(JOBS).select("finished_at"), retry=retry)
+    return {document.id: at for document in documents if (at := document.fields.get("finished_at")) is not None}

@@ -1,38 +1,30 @@
-"""The runs of a job: what makes two of them the same job, who owns one, how one begins. Plain data.
+"""The runs of a job: how one begins, who keeps it, how it ends. Plain Python, for whoever has a client.
 
     JobDescription ──▶ JobLedger.open(…, Owner()) ──▶ Opening
-     what is asked       what is stored                which attempt, behind which batches
+     what is asked       what is stored                which attempt, which batches are completed
 
-An owner is a process, which beats every few seconds, or a job of Dataflow's, whose sign of life is a completed batch.
+    nothing ──open──▶ running ──finish──▶ completed ──open──▶ running, attempt + 1, earlier batches removed
+                         │ ▲
+          its owner dies ▼ │ open: the same attempt resumes after the batches that are completed
+                   interrupted, failed
 
-An unfinished run goes on only with the input and the spec it began with: `refuse_if_changed` names the difference.
+An unfinished run resumes only with the input and the spec it began with: `refuse_if_changed` names the difference.
 """
 
 from __future__ import annotations
 
 import datetime
-import os
-import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import psutil
-
 from transforms.errors import UsageError
-from transforms.upsert.versions import ALL_ROWS, NO_ROWS, OWN_ROWS
-
-RUNNING, COMPLETED, FAILED, INTERRUPTED = "running", "completed", "failed", "interrupted"
-
-STALE_AFTER_S = 60.0
-# A cloud job needs minutes to begin, retries for minutes when a service is away, and may load tables at its end.
-CLOUD_STALE_AFTER_S = 1800.0
-
-_DATAFLOW = "dataflow:"
-
-# The steps whose dead letters the same input may land all the same: their rows may be missing, although a replay, or
-# somebody else, has written the documents.
-_ROW_STEPS = frozenset({"UpsertPairs", "InsertRows", "LoadRows"})
+from transforms.ledger.batches import COMPLETED as BATCH_COMPLETED
+from transforms.ledger.batches import Batches
+from transforms.ledger.document import KEPT, LedgerDocument
+from transforms.ledger.guarded import GuardedDocument
+from transforms.ledger.jobs import COMPLETED, RUNNING, Job
+from transforms.ledger.owners import Owner, listing_command
 
 
 @dataclass(frozen=True)
@@ -57,89 +49,15 @@ class JobDescription:
 
 
 @dataclass(frozen=True)
-class Owner:
-    """Who runs a job: a process, or a job of Dataflow's.
-
-    >>> str(Owner("laptop", 17)), str(Owner.on_dataflow("europe-west1", "ingest-1f"))
-    ('process 17 of laptop', 'Dataflow job ingest-1f in europe-west1')
-    """
-
-    host: str = field(default_factory=socket.gethostname)
-    pid: int = field(default_factory=os.getpid)
-
-    @classmethod
-    def on_dataflow(cls, region: str, job_name: str) -> Owner:
-        """A job of Dataflow's, which outlives the process that launches it."""
-        return cls(f"{_DATAFLOW}{region}/{job_name}", 0)
-
-    @property
-    def dataflow_job(self) -> tuple[str, str] | None:
-        """Region and job name; None for a process."""
-        region, _, job_name = self.host.removeprefix(_DATAFLOW).partition("/")
-        return (region, job_name) if self.host.startswith(_DATAFLOW) else None
-
-    @property
-    def stale_after_s(self) -> float:
-        """After so much silence it is taken to be gone."""
-        return CLOUD_STALE_AFTER_S if self.dataflow_job else STALE_AFTER_S
-
-    @property
-    def is_dead_here(self) -> bool:
-        """Whether it was a process of this computer that is no more."""
-        if self.host != socket.gethostname():
-            return False
-        try:
-            return psutil.Process(self.pid).status() == psutil.STATUS_ZOMBIE  # nobody has asked for its exit code yet
-        except psutil.NoSuchProcess:
-            return True
-        except psutil.AccessDenied:  # it lives, and is somebody else's
-            return False
-
-    def had_this_number_before(self, since: datetime.datetime) -> bool:
-        """Whether it was another process than this one, of the same computer and number, that owned a job since then:
-        a container that is started again keeps its name, and its process the number."""
-        return self == Owner() and since.timestamp() < psutil.Process().create_time()
-
-    def __str__(self) -> str:
-        if self.dataflow_job:
-            return "Dataflow job {1} in {0}".format(*self.dataflow_job)
-        return f"process {self.pid} of {self.host}"
-
-
-def refuse_if_alive(job_id: str, owner: Owner, since: datetime.datetime, silence_s: float, project: str) -> None:
-    """Raises UsageError if the owner that a job has since then has been heard of lately and may be running it."""
-    if silence_s >= owner.stale_after_s or owner.is_dead_here or owner.had_this_number_before(since):
-        return
-    heard = f"last heard of {max(silence_s, 0):.0f} s ago"
-    if owner.dataflow_job:
-        raise UsageError(
-            f"job {job_id} is being run by {owner}, {heard}; wait for it, or choose another --job_id. If it has ended "
-            f"there (`{listing(owner, project)}` shows it), go on with --take_over"
-        )
-    raise UsageError(
-        f"job {job_id} is being run by {owner}, {heard}; wait for it, choose another --job_id, or take it over with "
-        "--take_over"
-    )
-
-
-def listing(owner: Owner, project: str) -> str:
-    """The command that shows what Dataflow says of a job; empty for a process."""
-    if not owner.dataflow_job:
-        return ""
-    region, name = owner.dataflow_job
-    return f"gcloud dataflow jobs list --project={project} --region={region} --filter=name={name}"
-
-
-@dataclass(frozen=True)
 class Opening:
     """How a run begins.
 
     Attributes:
       attempt: which run of the job it is, counted from 1.
-      started_at: when the run began; one that is resumed keeps it.
-      resumed: whether an unfinished run goes on.
+      started_at: when the run began; a resumed run keeps it.
+      resumed: whether it is an unfinished run.
       completed: ids of the batches that need not be done again.
-      rows_known: which unchanged records have their rows in the job's table: see `versions.py`.
+      kept: what the job keeps with the run, by name; a resumed run has what it began with.
       unattended: whether nobody waits for the run's end, so that its last step has to write down that it is completed.
     """
 
@@ -147,46 +65,163 @@ class Opening:
     started_at: datetime.datetime
     resumed: bool
     completed: frozenset[str] = frozenset()
-    rows_known: str = NO_ROWS
+    kept: Mapping[str, Any] = field(default_factory=dict)
     unattended: bool = False
 
 
-def rows_known_after(stored: Mapping[str, Any], description: JobDescription) -> str:
-    """Which rows the table has after the run before: all of the same input, those of this job's own records, or none
-    that is known of."""
-    same_table = stored["parameters"].get("bigquery_table") == description.parameters.get("bigquery_table")
-    steps = {reason["step"] for reason in stored["totals"].get("dead_letters", ())}
-    if stored["state"] != COMPLETED or not same_table or steps & _ROW_STEPS:
-        return NO_ROWS
-    same_input = (stored["input_fingerprint"], stored["spec_fingerprint"]) == (
-        description.input_fingerprint,
-        description.spec_fingerprint,
-    )
-    if same_input:
-        return ALL_ROWS
-    return NO_ROWS if steps else OWN_ROWS  # a replay with another spec may have written what was given up
+def _nothing(before: Job | None) -> Mapping[str, Any]:
+    return {}
 
 
-def refuse_if_changed(stored: Mapping[str, Any], description: JobDescription) -> None:
+class JobLedger:
+    """The document of one job, as whoever runs it writes it.
+
+    Args:
+      document: the job's.
+
+    Attributes:
+      batches: of the job.
+
+    Raises (every method): JobError for credentials, permission or database, or because another process has taken the
+    job; TransientError after bounded retries.
+    """
+
+    def __init__(self, document: LedgerDocument):
+        self._document, self.batches = document, Batches(document)
+        lost = f"job {document.id} was taken over or removed by another process; this one stops"
+        self._guarded = GuardedDocument(document, lost)
+        self._owned: dict[str, Any] = {}
+
+    def open(
+        self,
+        description: JobDescription,
+        owner: Owner,
+        *,
+        keep: Callable[[Job | None], Mapping[str, Any]] = _nothing,
+        restart: bool = False,
+        take_over: bool = False,
+    ) -> Opening:
+        """Takes the job for its owner: begins its next run, or resumes an unfinished one.
+
+        Args:
+          keep: what a new run keeps, given the job as the run before left it; None for a job's first run.
+
+        Raises:
+          UsageError: somebody else runs it, or input or spec have changed under an unfinished run.
+        """
+        found = self._guarded.read()
+        before = Job.of(found.id, found.fields) if found else None
+        now = self._document.now()
+        if before and not take_over:
+            self._refuse_if_running(before, now)
+        if before and before.state != COMPLETED and not restart:
+            refuse_if_changed(before, description)
+            opening = Opening(before.attempt, before.started_at, True, kept=before.kept)
+        else:
+            opening = Opening(before.attempt + 1 if before else 1, now, False, kept=keep(before))
+        self._write(description, owner, opening, now)
+        # Also of a resumed run: the process that began it may have died before it had removed them all.
+        self.batches.remove_before(opening.attempt)
+        if not opening.resumed:
+            return opening
+        completed = self.batches.ids("state", "==", BATCH_COMPLETED)
+        return Opening(opening.attempt, opening.started_at, True, completed, opening.kept)
+
+    def adopt(self, attempt: int) -> bool:
+        """Makes this the ledger of a run that another process has opened; False if that run is over or replaced."""
+        found = self._guarded.read()
+        if found is None or (found.fields["attempt"], found.fields["state"]) != (attempt, RUNNING):
+            return False
+        self._owned = {"owner": found.fields["owner"]}
+        return True
+
+    def heartbeat(self) -> None:
+        """Says that the job is still being run."""
+        self._update({"heartbeat_at": self._document.now()})
+
+    def give_up_batches(self, error: str) -> None:
+        """Writes down that the batches in flight are not going to be completed by this process."""
+        self.heartbeat()  # which only the owner of these batches can send
+        self.batches.give_up(error)
+
+    def finish(self, state: str, error: str | None, totals: Mapping[str, Any]) -> None:
+        """Closes the run; `totals` are stored with it."""
+        now = self._document.now()
+        self._update(
+            {
+                "state": state,
+                "error": error,
+                "totals": dict(totals),
+                "batches_total": totals.get("batches") if state == COMPLETED else None,
+                "heartbeat_at": now,
+                "finished_at": now,
+            }
+        )
+
+    def _refuse_if_running(self, job: Job, now: datetime.datetime) -> None:
+        last_completed_at = self.batches.last_completed_at() if job.owner.dataflow_job else None
+        if job.state_at(now, last_completed_at) == RUNNING:
+            silence_s = (now - job.last_seen_at(last_completed_at)).total_seconds()
+            raise UsageError(_refusal(job, max(silence_s, 0), self._document.client.target.project))
+
+    def _write(self, description: JobDescription, owner: Owner, opening: Opening, now: datetime.datetime) -> None:
+        self._owned = {"owner": {"host": owner.host, "pid": owner.pid, "since": now}}
+        self._guarded.write(
+            {
+                **opening.kept,
+                "job": description.job,
+                "state": RUNNING,
+                "attempt": opening.attempt,
+                "parameters": dict(description.parameters),
+                "input_fingerprint": description.input_fingerprint,
+                "spec_fingerprint": description.spec_fingerprint,
+                "bytes_total": description.bytes_total,
+                **self._owned,
+                "heartbeat_at": now,
+                "started_at": opening.started_at,
+                "finished_at": None,
+                "error": None,
+                "batches_total": None,
+                "totals": {},
+                "expire_at": now + KEPT,
+            }
+        )
+
+    def _update(self, changed: Mapping[str, Any]) -> None:
+        # With the owner, so that a write of this process is told from the same one of another.
+        self._guarded.write({**self._owned, **changed}, keeps_others=True)
+
+
+def refuse_if_changed(before: Job, description: JobDescription) -> None:
     """Raises UsageError if a run that is stored as unfinished has another input or spec than this one."""
     changed = [
         name
-        for name, before, now in (
-            ("the input", stored["input_fingerprint"], description.input_fingerprint),
-            ("the record spec", stored["spec_fingerprint"], description.spec_fingerprint),
+        for name, then, now in (
+            ("the input", before.input_fingerprint, description.input_fingerprint),
+            ("the record spec", before.spec_fingerprint, description.spec_fingerprint),
         )
-        if before != now
+        if then != now
     ]
     if changed:
         differences = [
-            f"--{name} was {before}, is {description.parameters.get(name)}"
-            for name, before in sorted(stored["parameters"].items())
-            if before != description.parameters.get(name)
+            f"--{name} was {then}, is {description.parameters.get(name)}"
+            for name, then in sorted(before.parameters.items())
+            if then != description.parameters.get(name)
         ]
-        if stored["bytes_total"] and description.bytes_total and stored["bytes_total"] != description.bytes_total:
-            differences.append(f"{stored['bytes_total']:,} bytes then, {description.bytes_total:,} bytes now")
+        if before.bytes_total and description.bytes_total and before.bytes_total != description.bytes_total:
+            differences.append(f"{before.bytes_total:,} bytes then, {description.bytes_total:,} bytes now")
         raise UsageError(
             f"job {description.job_id} is unfinished, and {' and '.join(changed)} changed since it began"
             + (f" ({'; '.join(differences)})" if differences else "")
-            + "; put it back to go on, or start over with --restart"
+            + "; put it back to resume the job, or start over with --restart"
         )
+
+
+def _refusal(job: Job, silence_s: float, project: str) -> str:
+    running = f"job {job.job_id} is being run by {job.owner}, last seen {silence_s:.0f} s ago"
+    if job.owner.dataflow_job:
+        return (
+            f"{running}; wait for it, or choose another --job_id. If it has ended there "
+            f"(`{listing_command(job.owner, project)}` shows it), take it over with --take_over"
+        )
+    return f"{running}; wait for it, choose another --job_id, or take it over with --take_over"

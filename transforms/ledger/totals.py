@@ -12,17 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
-from transforms.errors import JobError
-from transforms.firestore import messages
-from transforms.firestore.client import FirestoreClient, RpcError
-from transforms.firestore.fetch import fetch_all
-from transforms.firestore.values import decode, decode_fields, encode
-from transforms.ledger.job_ledger import BATCHES_COLLECTION, COMPLETED, COUNTS, ERROR, JOBS_COLLECTION, PROCESSING
-from transforms.retry import Retry
+from transforms.firestore.query import Query
+from transforms.firestore.reader import CannotAggregateError, count, sums
+from transforms.ledger.batches import COMPLETED, COUNTS, ERROR, PROCESSING, Batches
+from transforms.ledger.document import LedgerDocument
 
-# Source: "Aggregation queries" in the Firestore documentation.
-_MAX_AGGREGATIONS = 5
-_TIMEOUT_S = 60.0
+_EPOCH = datetime.datetime.fromtimestamp(0, datetime.timezone.utc)
 _NEWEST_IDS = 5
 # How many fields that overflowed are kept with the job: those that did most.
 _MOST_FIELDS = 200
@@ -93,25 +88,29 @@ class Totals:
         return fields
 
 
-def read_totals(client: FirestoreClient, job_id: str, retry: Retry | None = None) -> Totals:
+def read_totals(job: LedgerDocument) -> Totals:
     """The totals of the job's current run.
 
     Raises:
       JobError: credentials, permission or database.
       TransientError: no answer after bounded retries.
     """
-    reader = _Reader(client, client.target.document_name(f"{JOBS_COLLECTION}/{job_id}"), retry)
+    batches = Batches(job).query
     try:
-        totals = reader.summed()
-    except _NoIndexError:
-        return add_up(reader.batches())
-    for batch in reader.batches("has_dead_letters") if totals.dead_letter_count else ():
-        _add_reasons(totals, batch)
-    for batch in reader.batches("has_overflow") if totals.overflowed else ():
-        _add_overflow(totals, batch)
-    for batch in reader.edge("ASCENDING", limit=1):
-        totals.first_completed_at = batch["completed_at"]
-    _add_newest(totals, reader.edge("DESCENDING", limit=_RECENT_BATCHES))
+        totals = _summed(job, batches)
+    except CannotAggregateError:
+        return add_up(each.fields for each in job.documents(batches))
+    if totals.dead_letter_count:
+        for each in job.documents(batches.where("has_dead_letters", "==", True)):
+            _add_reasons(totals, each.fields)
+    if totals.overflowed:
+        for each in job.documents(batches.where("has_overflow", "==", True)):
+            _add_overflow(totals, each.fields)
+    completed = batches.where("completed_at", ">", _EPOCH)  # others have no time of completion
+    for each in job.documents(completed.order_by("completed_at").limit(1)):
+        totals.first_completed_at = each.fields["completed_at"]
+    newest = completed.order_by("completed_at", descending=True).limit(_RECENT_BATCHES)
+    _add_newest(totals, [each.fields for each in job.documents(newest)])
     return totals
 
 
@@ -143,80 +142,12 @@ def add_up(batches: Iterable[Mapping[str, Any]]) -> Totals:
     return totals
 
 
-class _NoIndexError(JobError):
-    """The aggregation needs an index that this database does not have, or does not know aggregations."""
-
-
-class _Reader:
-    """Queries the batches of one job."""
-
-    def __init__(self, client: FirestoreClient, parent: str, retry: Retry | None):
-        self._client, self._parent, self._retry = client, parent, retry
-
-    def summed(self) -> Totals:
-        totals = Totals()
-        states = {"batches": COMPLETED, "processing": PROCESSING, "failed": ERROR}
-        for name, state in states.items():
-            setattr(totals, name, self._aggregated(_where("state", state), ())["n"])
-        for first in range(0, len(COUNTS), _MAX_AGGREGATIONS):
-            names = COUNTS[first : first + _MAX_AGGREGATIONS]
-            for name, sum_of_all in self._aggregated(_all(), names).items():
-                setattr(totals, name, sum_of_all)
-        return totals
-
-    def batches(self, flag: str | None = None) -> list[dict[str, Any]]:
-        """All batches, or those that have a flag."""
-        return self._run(_where(flag, True) if flag else _all())
-
-    def edge(self, direction: str, limit: int) -> list[dict[str, Any]]:
-        """The first or the last batches completed; others have no time of completion."""
-        query = _all()
-        query.where.field_filter.field.field_path = "completed_at"
-        query.where.field_filter.op = query.where.field_filter.Operator.GREATER_THAN
-        query.where.field_filter.value.timestamp_value.seconds = 0
-        query.order_by.add(direction=direction).field.field_path = "completed_at"
-        query.limit.value = limit
-        return self._run(query)
-
-    def _run(self, query: Any) -> list[dict[str, Any]]:
-        answers = fetch_all(self._client, lambda: self._client.run_query(self._parent, query, _TIMEOUT_S), self._retry)
-        return [decode_fields(answer.document.fields) for answer in answers if answer.HasField("document")]
-
-    def _aggregated(self, query: Any, summed: Sequence[str]) -> dict[str, Any]:
-        """The sums of these fields; without fields, the number of documents as `n`."""
-        request = messages.RunAggregationQueryRequest().structured_aggregation_query
-        request.structured_query.CopyFrom(query)
-        for name in summed:
-            request.aggregations.add(alias=name).sum.field.field_path = name
-        if not summed:
-            request.aggregations.add(alias="n").count.SetInParent()
-        answers = fetch_all(
-            self._client,
-            lambda: self._client.aggregate(self._parent, request, _TIMEOUT_S),
-            self._retry,
-            explain=self._explain,
-        )
-        (result,) = [answer.result for answer in answers if answer.HasField("result")]
-        return {name: decode(value) for name, value in result.aggregate_fields.items()}
-
-    def _explain(self, error: RpcError) -> JobError:
-        if error.code in ("FAILED_PRECONDITION", "UNIMPLEMENTED"):
-            return _NoIndexError(str(error))
-        return self._client.target.job_error(error)
-
-
-def _all() -> Any:
-    query = messages.StructuredQuery()
-    query.from_.add(collection_id=BATCHES_COLLECTION)
-    return query
-
-
-def _where(field_path: str, value: Any) -> Any:
-    query = _all()
-    query.where.field_filter.field.field_path = field_path
-    query.where.field_filter.op = query.where.field_filter.Operator.EQUAL
-    query.where.field_filter.value.CopyFrom(encode(value))
-    return query
+def _summed(job: LedgerDocument, batches: Query) -> Totals:
+    states = {"batches": COMPLETED, "processing": PROCESSING, "failed": ERROR}
+    in_state = {
+        name: count(job.client, batches.where("state", "==", state), retry=job.retry) for name, state in states.items()
+    }
+    return Totals(**in_state, **sums(job.client, batches, COUNTS, retry=job.retry))  # type: ignore[arg-type]
 
 
 def _add_reasons(totals: Totals, batch: Mapping[str, Any]) -> None:

@@ -17,7 +17,8 @@ from apache_beam.pvalue import PBegin, PCollection
 from transforms.batch import BatchOutcome
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.read_time import JOB_START, fix_read_time
-from transforms.ledger.steps import LedgerEntry
+from transforms.ledger.batches import Batches
+from transforms.ledger.entry import LedgerEntry
 from transforms.runtime.stopping import PassedOver, is_asked_to_stop
 from transforms.verify.comparison import Comparison, StoppedError
 from transforms.verify.entries import Store
@@ -107,14 +108,14 @@ class _CompareFn(beam.DoFn):
         self._sides, self._parts, self._entry = sides, parts, entry
 
     def setup(self) -> None:
-        self._ledger = self._entry.connect()
+        self._batches = Batches(self._entry.connect())
 
     def process(self, element: RangePiece) -> Iterator[BatchOutcome]:
         batch_id = element.batch_id
         if PassedOver()(batch_id):
             return
         source = span_text(element)
-        self._ledger.begin_batch(batch_id, self._entry.attempt, {"source": source})
+        self._batches.begin(batch_id, self._entry.attempt, {"source": source})
         sides = self._sides
         left, right = sides.left.as_of(element.moment), sides.right.as_of(element.moment)
         before = left.bytes_scanned + right.bytes_scanned

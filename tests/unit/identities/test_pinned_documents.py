@@ -3,7 +3,6 @@
 import datetime
 import hashlib
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -19,10 +18,11 @@ from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.ranges import ranges_between
 from transforms.firestore.values import GeoPoint, Reference, Vector, encoded_fields
 from transforms.ledger.entry import LedgerEntry
-from transforms.ledger.job_ledger import JobLedger
-from transforms.ledger.moments import moment_of_run
+from transforms.ledger.jobs import COMPLETED, job_document
+from transforms.ledger.owners import Owner
+from transforms.ledger.read_times import read_time_of_run
 from transforms.ledger.results import write_results
-from transforms.ledger.runs import COMPLETED, JobDescription, Owner
+from transforms.ledger.runs import JobDescription, JobLedger
 from transforms.records.canonical import canonical
 from transforms.retry import Retry
 from transforms.testing import PROJECT, ScriptedFirestore
@@ -30,13 +30,14 @@ from transforms.upsert.entries import Flat
 from transforms.upsert.modes import CREATE_ONLY, MERGE, OVERWRITE, VERSIONED
 from transforms.upsert.pairs import PairLayout, meta_of, pair
 from transforms.upsert.records import content_hash
+from transforms.upsert.rows_known import ROWS_KNOWN, rows_known_after
 from transforms.upsert.versions import NOTHING, Candidate, StoredPair
 from transforms.verify.comparison import Compared
 from transforms.verify.differences import Difference
 from transforms.verify.entries import Entry
 from transforms.verify.parts import Parts
 
-RETRY = Retry(max_attempts=1)
+RETRY = Retry(max_attempts=1, clock=no_waiting(NOON.timestamp))
 PEOPLE = (
     b'{"candidate_id": "ada", "name": "Ada Lovelace", "career_trajectory": {"years_experience": 7}}\n'
     b'{"candidate_id": \n'
@@ -160,7 +161,11 @@ def server():
 
 
 def ledger_of(server):
-    return JobLedger(server.target.connect(), "ingest-1", replace(RETRY, clock=no_waiting(NOON.timestamp)))
+    return JobLedger(job_document(server.target.connect(), "ingest-1", RETRY))
+
+
+def kept(before):
+    return {ROWS_KNOWN: rows_known_after(before, DESCRIPTION)}
 
 
 def ledger_documents(server):
@@ -169,11 +174,11 @@ def ledger_documents(server):
 
 def test_a_job_and_its_batches_are_kept_in_the_same_documents(server):
     ledger = ledger_of(server)
-    ledger.open(DESCRIPTION, Owner("laptop", 17))
+    ledger.open(DESCRIPTION, Owner("laptop", 17), keep=kept)
     place = {"position": 0, "line": 1}
     for batch_id in ("b-0", "b-1"):
-        ledger.begin_batch(batch_id, 1, {"source": "in.jsonl", "records": 9, "first": place, "last": place})
-    ledger.complete_batch(OUTCOME, 1)
+        ledger.batches.begin(batch_id, 1, {"source": "in.jsonl", "records": 9, "first": place, "last": place})
+    ledger.batches.complete(OUTCOME, 1)
     assert ledger_documents(server) == pinned("ledger")["running"]
     ledger.finish(COMPLETED, None, {"batches": 1, "read": 9})
     assert ledger_documents(server) == pinned("ledger")["completed"]
@@ -181,18 +186,19 @@ def test_a_job_and_its_batches_are_kept_in_the_same_documents(server):
 
 def test_a_failed_job_says_so_in_its_document_and_in_its_open_batches(server):
     ledger = ledger_of(server)
-    ledger.open(DESCRIPTION, Owner.on_dataflow("europe-west1", "ingest-1f"))
-    ledger.begin_batch("b-0", 1, {"source": "in.jsonl", "records": 9, "first": {}, "last": {}})
+    ledger.open(DESCRIPTION, Owner.on_dataflow("europe-west1", "ingest-1f"), keep=kept)
+    ledger.batches.begin("b-0", 1, {"source": "in.jsonl", "records": 9, "first": {}, "last": {}})
     ledger.give_up_batches("why")
     ledger.finish("failed", "why", {})
     assert ledger_documents(server) == pinned("ledger")["failed"]
 
 
-def test_what_a_run_finds_out_and_when_it_began_is_kept_in_the_same_documents(server):
-    client = server.target.connect()
-    write_results(client, "export-1", 2, {"rows_latest": 7, "cursors": {"users": NOON}}, NOON, RETRY)
-    moment_of_run(client, "export-1", 2, NOON, RETRY)
-    assert ledger_documents(server) == pinned("ledger")["results"]
+def test_what_a_run_finds_out_and_when_it_began_is_kept_in_the_same_documents():
+    with ScriptedFirestore(keeps_times=True) as server:
+        job = job_document(server.target.connect(), "export-1", RETRY)
+        write_results(job, 2, {"rows_latest": 7, "cursors": {"users": NOON}})
+        read_time_of_run(job, 2, NOON)
+        assert ledger_documents(server) == pinned("ledger")["results"]
 
 
 def test_the_stream_of_a_batch_is_kept_under_the_same_name(server):

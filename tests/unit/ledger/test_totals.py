@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from transforms.batch import BatchOutcome
 from transforms.errors import JobError, TransientError
-from transforms.ledger.job_ledger import COUNTS, JobLedger
+from transforms.ledger.batches import COUNTS
+from transforms.ledger.jobs import job_document
+from transforms.ledger.runs import JobLedger
 from transforms.ledger.totals import Totals, add_up, read_totals
 from transforms.retry import Retry
 from transforms.testing import ScriptedFirestore, always, status
@@ -21,11 +23,11 @@ DOWN = status("UNAVAILABLE", "the service is down")
 
 
 def write_batches(target):
-    ledger = JobLedger(target.connect(), "ingest-1", AT_ONCE)
+    ledger = JobLedger(job_document(target.connect(), "ingest-1", AT_ONCE))
     invalid = {("ReadBatches", "INVALID_JSON"): 2}
-    ledger.complete_batch(BatchOutcome("b-0", "a", 10, 8, dead_letters=invalid, bytes_read=70, ids=("x",)), 1)
-    ledger.complete_batch(BatchOutcome("b-1", "a", 5, 5), 1)
-    ledger.begin_batch("b-2", 1, {"source": "a"})
+    ledger.batches.complete(BatchOutcome("b-0", "a", 10, 8, dead_letters=invalid, bytes_read=70, ids=("x",)), 1)
+    ledger.batches.complete(BatchOutcome("b-1", "a", 5, 5), 1)
+    ledger.batches.begin("b-2", 1, {"source": "a"})
 
 
 def assert_all_is_counted(totals):
@@ -37,13 +39,13 @@ def assert_all_is_counted(totals):
 def test_where_firestore_does_not_know_aggregations_the_batches_are_read_one_by_one():
     with ScriptedFirestore(scripts={"RunAggregationQuery": always(status("UNIMPLEMENTED"))}) as server:
         write_batches(server.target)
-        assert_all_is_counted(read_totals(server.target.connect(), "ingest-1", AT_ONCE))
+        assert_all_is_counted(read_totals(job_document(server.target.connect(), "ingest-1", AT_ONCE)))
 
 
 def test_where_the_index_for_aggregations_is_missing_the_batches_are_read_one_by_one():
     with ScriptedFirestore(scripts={"RunAggregationQuery": always(NO_INDEX)}) as server:
         write_batches(server.target)
-        assert_all_is_counted(read_totals(server.target.connect(), "ingest-1", AT_ONCE))
+        assert_all_is_counted(read_totals(job_document(server.target.connect(), "ingest-1", AT_ONCE)))
     assert (len(server.requests("RunAggregationQuery")), len(server.requests("RunQuery"))) == (1, 1)
 
 
@@ -58,7 +60,7 @@ def test_what_is_no_missing_index_is_raised(refusal, error, message):
     with ScriptedFirestore(scripts={"RunAggregationQuery": always(refusal)}) as server:
         write_batches(server.target)
         with pytest.raises(error, match=message):
-            read_totals(server.target.connect(), "ingest-1", AT_ONCE)
+            read_totals(job_document(server.target.connect(), "ingest-1", AT_ONCE))
 
 
 counts = st.fixed_dictionaries({name: st.integers(0, 100) for name in COUNTS})

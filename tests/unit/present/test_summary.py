@@ -12,7 +12,7 @@ from rich.console import Console
 from pipeline.present.summary import Reason, Summary
 from pipeline.present.summary_file import save
 from pipeline.present.terminal import show
-from transforms.ledger.job_ledger import COMPLETED, FAILED, INTERRUPTED
+from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED
 from transforms.ledger.totals import Totals
 
 STARTED_AT = 1_700_000_000.0

@@ -1,10 +1,7 @@
 """The ledger of one job over a scripted Firestore: answers that get lost, conflicts that are none, and real ones."""
 
-import dataclasses
 import os
 import socket
-import subprocess
-import sys
 import time
 from dataclasses import replace
 
@@ -12,20 +9,24 @@ import pytest
 
 from tests.support.clocks import no_waiting
 from transforms.errors import JobError, TransientError, UsageError
-from transforms.ledger.job_ledger import COMPLETED, JobDescription, JobLedger, Owner
-from transforms.ledger.runs import rows_known_after
+from transforms.ledger.jobs import job_document
+from transforms.ledger.owners import Owner
+from transforms.ledger.runs import JobDescription, JobLedger
 from transforms.retry import Retry
 from transforms.testing import ScriptedFirestore, always, applied_then, status
-from transforms.upsert.versions import ALL_ROWS, NO_ROWS, OWN_ROWS
 
 JOB = JobDescription("ingest", "ingest-1", {}, "input", "spec")
 AT_ONCE = Retry(max_attempts=3, initial_s=0, max_s=0)
+ELSEWHERE = Owner("another-host", 1)
 CONTENTION = status("ABORTED", "Too much contention on these documents. Please try again.")
 
 
-def opened(server, owner=None, now=time.time):
-    ledger = JobLedger(server.target.connect(), "ingest-1", replace(AT_ONCE, clock=no_waiting(now)))
-    return ledger.open(JOB, owner or Owner())
+def ledger_of(server, now=time.time):
+    return JobLedger(job_document(server.target.connect(), "ingest-1", replace(AT_ONCE, clock=no_waiting(now))))
+
+
+def opened(server, owner=None, now=time.time, **how):
+    return ledger_of(server, now).open(JOB, owner or Owner(), **how)
 
 
 def job_in(server):
@@ -56,7 +57,7 @@ def test_contention_without_end_is_no_other_process():
     with ScriptedFirestore(scripts={"Commit": always(CONTENTION)}) as server:
         with pytest.raises(
             TransientError,
-            match=r"^Firestore did not take the document of job ingest-1; the last answer was ABORTED: Too much cont",
+            match=r"^Firestore did not take pipeline_jobs/ingest-1; the last answer was ABORTED: Too much cont",
         ):
             opened(server)
 
@@ -76,7 +77,7 @@ def test_a_process_that_comes_second_is_told_and_changes_nothing():
 
 def test_a_batch_that_meets_contention_is_written_again():
     with ScriptedFirestore(scripts={"Commit": [CONTENTION]}) as server:
-        JobLedger(server.target.connect(), "ingest-1", AT_ONCE).begin_batch("b-0", 1, {"source": "a"})
+        ledger_of(server).batches.begin("b-0", 1, {"source": "a"})
         assert len(server.documents) == 1
 
 
@@ -85,72 +86,6 @@ def test_a_ledger_that_may_not_be_written_says_what_to_fix():
     with ScriptedFirestore(scripts={"Commit": always(denied)}) as server:
         with pytest.raises(JobError, match=r"PERMISSION_DENIED: .* Grant the job's account roles/datastore\.user"):
             opened(server)
-
-
-# Rows.
-
-
-def finished(*steps, **changed):
-    """The document of a run that ended with a dead letter of each of these steps."""
-    letters = [{"step": step, "code": "X", "count": 1} for step in steps]
-    stored = {
-        "state": COMPLETED,
-        "parameters": {"bigquery_table": "p:d.t"},
-        "input_fingerprint": "input",
-        "spec_fingerprint": "spec",
-        "totals": {"dead_letters": letters},
-    }
-    return {**stored, **changed}
-
-
-@pytest.mark.parametrize(
-    ("stored", "known"),
-    [
-        (finished(), ALL_ROWS),
-        (finished("FlattenRecords"), ALL_ROWS),
-        (finished(input_fingerprint="another"), OWN_ROWS),
-        (finished(spec_fingerprint="another"), OWN_ROWS),
-        (finished("InsertRows"), NO_ROWS),
-        (finished("LoadRows"), NO_ROWS),
-        (finished(state="failed"), NO_ROWS),
-        (finished(parameters={"bigquery_table": None}), NO_ROWS),
-        # What was given up then may have been replayed since, and its row may have been refused, or never sent.
-        (finished("UpsertPairs"), NO_ROWS),
-        (finished("FlattenRecords", spec_fingerprint="another"), NO_ROWS),
-    ],
-)
-def test_rows_are_known_only_of_records_that_no_replay_may_have_written(stored, known):
-    description = dataclasses.replace(JOB, parameters={"bigquery_table": "p:d.t"})
-    assert rows_known_after(stored, description) == known
-
-
-# Owners.
-
-
-def ended():
-    with subprocess.Popen([sys.executable, "-c", ""]) as process:
-        return process.pid
-
-
-@pytest.mark.parametrize(
-    ("owner", "is_dead"),
-    [
-        pytest.param(lambda: Owner(), False, id="this process"),
-        pytest.param(lambda: Owner(pid=1), False, id="a process of another user or the system"),
-        pytest.param(lambda: Owner(pid=ended()), True, id="a process that has ended"),
-        pytest.param(lambda: Owner("another-host", ended()), False, id="a process of another host"),
-    ],
-)
-def test_only_a_process_of_this_host_is_known_to_be_dead(owner, is_dead):
-    assert owner().is_dead_here is is_dead
-
-
-def test_a_process_that_was_killed_and_that_its_parent_has_not_asked_about_yet_is_dead():
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        assert not Owner(pid=process.pid).is_dead_here
-        process.kill()
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and stays a zombie
-        assert Owner(pid=process.pid).is_dead_here
 
 
 def test_a_process_takes_a_job_from_one_that_had_its_number_before_but_not_from_itself():
@@ -164,5 +99,16 @@ def test_a_process_takes_a_job_from_one_that_had_its_number_before_but_not_from_
             opened(server)
 
 
-def test_an_owner_is_this_process_unless_told_otherwise():
-    assert Owner() == Owner(socket.gethostname(), os.getpid())
+# What a job keeps.
+
+
+def test_a_job_s_own_values_are_kept_with_its_run_and_given_back_when_it_is_resumed():
+    def kept(before):
+        return {"seen": [] if before is None else [*before.kept["seen"], before.state]}
+
+    with ScriptedFirestore() as server:
+        first = opened(server, ELSEWHERE, keep=kept)
+        resumed = opened(server, take_over=True, keep=kept)
+        assert [first.kept, resumed.kept] == [{"seen": []}] * 2
+        assert opened(server, restart=True, take_over=True, keep=kept).kept == {"seen": ["running"]}
+        assert job_in(server).fields["seen"] == ["running"]

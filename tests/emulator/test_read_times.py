@@ -8,7 +8,8 @@ from tests.support.export import people
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.query import Query
 from transforms.firestore.reader import read
-from transforms.ledger.moments import moment_of_run
+from transforms.ledger.jobs import job_document
+from transforms.ledger.read_times import read_time_of_run
 from transforms.retry import Retry
 
 pytestmark = pytest.mark.emulator
@@ -23,10 +24,10 @@ def test_a_launcher_whose_clock_is_wrong_reads_at_firestore_s_own_time_also_when
     before = datetime.datetime.now(UTC)
     for years in (-3, 3):
         wrong = before + datetime.timedelta(days=365 * years)
-        moment = moment_of_run(client, f"nightly{years}", 1, wrong, Retry())
+        moment = read_time_of_run(job_document(client, f"nightly{years}", Retry()), 1, wrong)
         assert abs(moment - before) < datetime.timedelta(minutes=1)
-        assert moment_of_run(client, f"nightly{years}", 1, before, Retry()) == moment
-        assert moment_of_run(client, f"nightly{years}", 2, wrong, Retry()) > moment
+        assert read_time_of_run(job_document(client, f"nightly{years}", Retry()), 1, before) == moment
+        assert read_time_of_run(job_document(client, f"nightly{years}", Retry()), 2, wrong) > moment
 
 
 def test_an_export_reads_at_the_moment_that_the_ledger_keeps(desk):

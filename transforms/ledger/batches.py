@@ -1,0 +1,119 @@
+"""The batches of a run: each is written down when it begins and, last of all, when it is done. Plain Python.
+
+    pipeline_jobs/{job_id}/batches/{batch_id}
+        state, attempt, source, first, last, counts by outcome, started_at, completed_at, error, ids, expire_at
+
+    processing ──complete──▶ completed
+        └──── give_up ─────▶ error
+
+A batch is completed after its documents and rows are acknowledged and its dead letters stored, so the ledger never
+claims more than is there. Nothing counts with increments, which a retry would repeat: readers compute totals from the
+batches.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+from transforms.batch import BatchOutcome
+from transforms.firestore import messages
+from transforms.firestore.committer import AtomicGroup, Committer
+from transforms.firestore.query import Query
+from transforms.ledger.document import KEPT, LedgerDocument
+
+PROCESSING, COMPLETED, ERROR = "processing", "completed", "error"
+
+COUNTS = (
+    "read",
+    "written",
+    "unchanged",
+    "superseded",
+    "dead_letter_count",
+    "retries",
+    "overflowed",
+    "repaired",
+    "bytes_read",
+)
+
+_BATCHES = "batches"
+
+
+class Batches:
+    """The batches below a job's document.
+
+    Raises (every method): JobError for credentials, permission or database; TransientError after bounded retries.
+    """
+
+    def __init__(self, job: LedgerDocument):
+        self._job = job
+
+    @property
+    def query(self) -> Query:
+        """All of them."""
+        return self._job.query(_BATCHES)
+
+    def begin(self, batch_id: str, attempt: int, fields: Mapping[str, Any]) -> None:
+        """Writes down that a batch is being processed.
+
+        Args:
+          fields: where it comes from.
+        """
+        now = self._job.now()
+        zeros = dict.fromkeys(COUNTS, 0)
+        state = {"state": PROCESSING, "attempt": attempt, "started_at": now, "completed_at": None, "error": None}
+        self._of(batch_id).write({**zeros, **state, **fields, "expire_at": now + KEPT})
+
+    def complete(self, outcome: BatchOutcome, attempt: int) -> None:
+        """Writes down that a batch is done."""
+        now = self._job.now()
+        reasons = [{"step": step, "code": code, "count": n} for (step, code), n in sorted(outcome.dead_letters.items())]
+        fields = {
+            "state": COMPLETED,
+            "attempt": attempt,
+            "source": outcome.source,
+            "read": outcome.read,
+            "written": outcome.written,
+            "unchanged": outcome.unchanged,
+            "superseded": outcome.superseded,
+            "dead_letter_count": sum(outcome.dead_letters.values()),
+            "dead_letters": reasons,
+            "has_dead_letters": bool(reasons),
+            "retries": outcome.retries,
+            "overflowed": outcome.overflowed,
+            "overflowed_by": [{"field": name, "count": n} for name, n in sorted(outcome.overflowed_by.items())],
+            "has_overflow": bool(outcome.overflowed_by),
+            "repaired": outcome.repaired,
+            "bytes_read": outcome.bytes_read,
+            "ids": list(outcome.ids),
+            "completed_at": now,
+            "error": None,
+            "expire_at": now + KEPT,
+        }
+        self._of(outcome.batch_id).write(fields, keeps_others=True)
+
+    def give_up(self, error: str) -> None:
+        """Writes down that the batches in flight are not going to be completed."""
+        for batch_id in self.ids("state", "==", PROCESSING):
+            self._of(batch_id).write({"state": ERROR, "error": error}, keeps_others=True)
+
+    def ids(self, field: str = "", operator: str = "", value: Any = None) -> frozenset[str]:
+        """The ids of all batches, or of those whose field compares so."""
+        query = self.query.where(field, operator, value) if field else self.query
+        return frozenset(document.id for document in self._job.documents(query.select()))
+
+    def remove_before(self, attempt: int) -> None:
+        """Removes what earlier runs left, so that totals are those of this one."""
+        names = (self._of(batch_id).name for batch_id in self.ids("attempt", "<", attempt))
+        committer = Committer(self._job.client, retry=self._job.retry)
+        committer.commit(AtomicGroup((messages.delete(name),)) for name in names)
+
+    def last_completed_at(self) -> datetime.datetime | None:
+        """When the batch was completed that was completed last; None if none was."""
+        newest_first = self.query.order_by("completed_at", descending=True)
+        times = (each.fields["completed_at"] for each in self._job.documents(newest_first.limit(1)))
+        return next(times, None)
+
+    def _of(self, batch_id: str) -> LedgerDocument:
+        return self._job.below(_BATCHES, batch_id)
