@@ -193,12 +193,11 @@ def test_a_failed_job_says_so_in_its_document_and_in_its_open_batches(server):
     assert ledger_documents(server) == pinned("ledger")["failed"]
 
 
-def test_what_a_run_finds_out_and_when_it_began_is_kept_in_the_same_documents():
-    with ScriptedFirestore(keeps_times=True) as server:
-        job = job_document(server.target.connect(), "export-1", RETRY)
-        write_results(job, 2, {"rows_latest": 7, "cursors": {"users": NOON}})
-        read_time_of_run(job, 2, NOON)
-        assert ledger_documents(server) == pinned("ledger")["results"]
+def test_what_a_run_finds_out_and_when_it_began_is_kept_in_the_same_documents(server):
+    job = job_document(server.target.connect(), "export-1", RETRY)
+    write_results(job, 2, {"rows_latest": 7, "cursors": {"users": NOON}})
+    read_time_of_run(job, 2, NOON)
+    assert ledger_documents(server) == pinned("ledger")["results"]
 
 
 def test_the_stream_of_a_batch_is_kept_under_the_same_name(server):
