@@ -88,7 +88,7 @@ class CuttingClient:
 
     def __init__(self, client, documents_per_stream):
         self._client, self._n = client, documents_per_stream
-        self.target = client.target
+        self.target, self.breaker = client.target, client.breaker
 
     def run_query(self, *arguments):
         n = 0
