@@ -25,6 +25,10 @@ U = TypeVar("U")
 # How many written ids an outcome names: enough to look one up, few enough for a ledger.
 _SHOWN_IDS = 10
 
+# How many fields a batch names, those that overflowed most: with a field for every id of something, the ledger's
+# document of the batch would be too large for Firestore.
+_MOST_FIELDS = 50
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -153,6 +157,39 @@ class Batch(Generic[T]):
             self.repaired + repaired,
             self.bytes_read,
             {**self.overflowed_by, **overflowed_by} if overflowed_by else self.overflowed_by,
+        )
+
+
+@dataclass
+class BatchResult(Generic[T]):
+    """Collects what becomes of the entries of a batch in one step, until `closed` hands the batch on.
+
+    Attributes:
+      entries: those that go on.
+      dead_letters, superseded, unchanged, retries, overflowed, repaired, overflowed_by: as in `Batch`, of this step.
+    """
+
+    batch: Batch[Any]
+    entries: list[T] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    superseded: int = 0
+    unchanged: int = 0
+    retries: int = 0
+    overflowed: int = 0
+    repaired: int = 0
+    overflowed_by: Counter[str] = field(default_factory=Counter)
+
+    def closed(self) -> Batch[T]:
+        """The batch after the step. Raises AccountingError as `Batch.then`."""
+        return self.batch.then(
+            self.entries,
+            self.dead_letters,
+            superseded=self.superseded,
+            unchanged=self.unchanged,
+            retries=self.retries,
+            overflowed=self.overflowed,
+            repaired=self.repaired,
+            overflowed_by=dict(self.overflowed_by.most_common(_MOST_FIELDS)),
         )
 
 

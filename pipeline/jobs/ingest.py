@@ -44,11 +44,10 @@ from transforms.records.spec import RecordSpec
 from transforms.records.table import table_columns, table_options
 from transforms.retry import Retry
 from transforms.upsert.entries import Compared, Written
+from transforms.upsert.layout import PairLayout
 from transforms.upsert.modes import VERSIONED
-from transforms.upsert.pairs import PairLayout
-from transforms.upsert.records import FlattenRecords, IdentifyRecords
 from transforms.upsert.rows_known import ROWS_KNOWN, rows_known_after
-from transforms.upsert.steps import CompareVersions, UpsertPairs
+from transforms.upsert.steps import CompareVersions, FlattenRecords, IdentifyRecords, UpsertPairs
 from transforms.upsert.versions import ALL_ROWS, RunIdentity
 
 
@@ -224,19 +223,16 @@ def compare_batches(
 
 
 def write_batches(
-    compared: PCollection[Batch[Compared]], to: Destination, run: RunIdentity, *, may_all_be_bad: bool = False
+    compared: PCollection[Batch[Compared]], to: Destination, run: RunIdentity
 ) -> PCollection[Batch[Written]]:
-    """The second half: documents, and the rows that are inserted within their batch.
-
-    Args:
-      may_all_be_bad: the records have failed before, so it says nothing of the job that all of a batch fail again.
-    """
+    """The second half: documents, and the rows that are inserted within their batch."""
     written: PCollection[Batch[Written]] = (
         compared
         | "FlattenRecords" >> FlattenRecords(to.spec)
-        | "UpsertPairs" >> UpsertPairs(to.layout, run, to.limits, to.retry, to.max_writes_per_s, may_all_be_bad)
+        | "UpsertPairs" >> UpsertPairs(to.layout, run, to.limits, to.retry, to.max_writes_per_s)
     )
     if to.table and to.table.method == INSERT_ROWS:
+        may_all_be_bad = to.limits.stop_at_refused_alike is None
         written = written | "InsertRows" >> InsertRows(to.table.target, to.table.columns, may_all_be_bad)
     return written
 

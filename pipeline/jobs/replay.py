@@ -15,7 +15,7 @@ interrupted anywhere: each dead letter stays in its old place until it is known 
 import datetime
 import os.path
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import apache_beam as beam
@@ -134,7 +134,7 @@ class _ReplayDeadLetters(beam.PTransform[PBegin, PCollection[str]]):
         # A document that this job wrote from this batch is the dead letter's own, whenever that was: its row may be
         # missing. One that somebody else wrote before, to the same effect, tells nothing of the row.
         rows_known = NO_ROWS if job.to.table else ALL_ROWS
-        identity = RunIdentity(job.job_id, _EPOCH, job.input_ids, rows_known, yields=True)
+        identity = RunIdentity(job.job_id, _EPOCH, job.input_ids, rows_known, never_overwrites_newer=True)
         run = ReplayRun(plan.job_id, iso(plan.run.started_at), plan.config.max_attempts)
         batch_ids = [batch_id for batch_id in job.batches if batch_id not in plan.run.completed]
         batches = (
@@ -146,7 +146,7 @@ class _ReplayDeadLetters(beam.PTransform[PBegin, PCollection[str]]):
         compared = ingest.compare_batches(batches, job.to, identity, ledger)
         current = compared | "SetAsideOlder" >> SetAsideOlder(job.input_ids, plan.finished_at)
         cleared: PCollection[str] = (
-            ingest.write_batches(current, job.to, identity, may_all_be_bad=True)
+            ingest.write_batches(current, job.to, identity)
             | "SettleLetters" >> ResolveDeadLetters(plan.folder, run)
             | "CompleteBatch" >> CompleteBatch(ledger)
             | "ClearLetters" >> ClearDeadLetters(plan.folder, run.run)
@@ -165,6 +165,8 @@ def _of_jobs(batches: Sequence[DeadBatch], job_ids: Sequence[str]) -> list[DeadB
 def _replayed(config: Config, client: FirestoreClient, job_id: str, batches: Sequence[DeadBatch]) -> Replayed:
     own = tuple(batch.batch_id for batch in batches if batch.job_id == job_id)
     to = ingest.destination(_config_of(config, job_id, _parameters(config, client, job_id)))
+    # These records have failed before, so it says nothing of the job that all of a batch fail again.
+    to = replace(to, limits=replace(to.limits, stop_at_refused_alike=None))
     batch_ids = Batches(job_document(client, job_id, config.retry)).ids()
     return Replayed(job_id, to, frozenset(map(input_id_of, [*batch_ids, *own])), own)
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from transforms.firestore.messages import Document
 from transforms.firestore.values import encode_fields
-from transforms.upsert.versions import META_FIELD, StoredDocument
+from transforms.upsert.layout import META_FIELD
+from transforms.upsert.stored import StoredDocument
 
 
 def stored_document(

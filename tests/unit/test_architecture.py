@@ -41,7 +41,6 @@ BEAM_RING = {
     "transforms.ledger.steps",
     "transforms.runtime.metrics",
     "transforms.runtime.private_files",
-    "transforms.upsert.records",
     "transforms.verify.jsonl_store",
     "transforms.verify.parts",
     "transforms.verify.reports",

@@ -22,9 +22,6 @@ from transforms.firestore.qos import QualityOfService
 from transforms.firestore.senders import CommitSender
 from transforms.retry import Retry
 
-# So many groups refused alike, and none landed, is no coincidence: it is the job that is wrong.
-_MIN_ALIKE = 10
-
 CommitLimits: TypeAlias = RequestLimits
 
 
@@ -59,20 +56,17 @@ class Committer:
         self._retry = retry or Retry()
         self._qos = qos or QualityOfService()
 
-    def commit(
-        self, groups: Iterable[AtomicGroup], *, guarded: bool = False, may_all_be_bad: bool = False
-    ) -> CommitReport:
+    def commit(self, groups: Iterable[AtomicGroup], *, guarded: bool = False) -> CommitReport:
         """Commits every group and says what became of each.
 
         Args:
           groups: in the order of their outcomes.
           guarded: they carry preconditions, and the caller reads again when a Commit met a conflict: its groups are
             Conflicted then. Otherwise a conflict is a refusal like any other, and halving finds the group at fault.
-          may_all_be_bad: the caller judges for itself what it means that every group was refused alike.
 
         Raises:
           TransientError: a request failed `retry.max_attempts` times. What was acknowledged before stays written.
-          JobError: credentials, permission or database; or every group was refused alike.
+          JobError: credentials, permission or database; or every group was refused alike, see `RequestLimits`.
         """
         outbox = Outbox[int](self._sender, self._limits, self._retry, self._qos, guarded=guarded)
         for position, group in enumerate(groups):
@@ -81,8 +75,8 @@ class Committer:
         by_position = {settled.item: settled.outcome for settled in outbox.take_settled()}
         outcomes = [by_position[position] for position in range(len(by_position))]
         _refuse_contended(outcomes)
-        if not may_all_be_bad:
-            refuse_unanimous(outcomes)
+        if self._limits.stop_at_refused_alike is not None:
+            _refuse_unanimous(outcomes, self._limits.stop_at_refused_alike)
         return CommitReport(outcomes, outbox.retries, outbox.throttled_s)
 
 
@@ -96,10 +90,10 @@ def _refuse_contended(outcomes: list[Outcome]) -> None:
             )
 
 
-def refuse_unanimous(outcomes: list[Outcome]) -> None:
+def _refuse_unanimous(outcomes: list[Outcome], at_least: int) -> None:
     """Raises JobError if every group was refused, for one reason, and they are too many for a coincidence."""
     refusals = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
-    if len(refusals) == len(outcomes) >= _MIN_ALIKE and len({refusal.code for refusal in refusals}) == 1:
+    if len(refusals) == len(outcomes) >= at_least and len({refusal.code for refusal in refusals}) == 1:
         first = refusals[0]
         raise JobError(
             f"Firestore refused all {len(outcomes)} writes of a batch alike, so it is not the records that are wrong: "

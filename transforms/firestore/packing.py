@@ -47,12 +47,15 @@ class RequestLimits:
       max_request_bytes: bytes of a request; larger ones are refused by the service after they were sent.
       max_in_flight: requests on the wire at once, in [1, 64].
       timeout_s: deadline of one request.
+      stop_at_refused_alike: if at least so many groups are committed together and all are refused for one reason, the
+        job is wrong and stops; None if that says nothing of the job, as when they have failed before. Committer only.
     """
 
     max_writes: int = MAX_WRITES_PER_COMMIT
     max_request_bytes: int = 4 * 1024 * 1024
     max_in_flight: int = 3
     timeout_s: float = 60.0
+    stop_at_refused_alike: int | None = 10
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_writes <= MAX_WRITES_PER_COMMIT:

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from transforms.batch import Record
-from transforms.upsert.versions import StoredPair
+from transforms.upsert.stored import StoredPair
+from transforms.upsert.versions import Verdict
 
 
 class Keyed(NamedTuple):
@@ -28,12 +29,13 @@ class Keyed(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """A keyed record that is not known to be stored already, and what is stored under its id."""
+    """A keyed record that is not known to be stored already, what is stored under its id, and what that means."""
 
     key: str
     record: Record
     content_hash: str
     stored: StoredPair
+    verdict: Verdict
 
 
 class Flat(NamedTuple):
@@ -48,6 +50,7 @@ class Flat(NamedTuple):
     record: Record
     content_hash: str
     stored: StoredPair
+    verdict: Verdict
     content: bytes
     flat: Mapping[str, Any]
 

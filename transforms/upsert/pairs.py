@@ -18,76 +18,33 @@ Both documents carry the same `_meta`:
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping
 from typing import Any
 
 from transforms.firestore import field_paths, messages
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.committer import AtomicGroup
 from transforms.firestore.limits import check_document
 from transforms.firestore.values import encoded_fields
 from transforms.upsert.entries import Flat
-from transforms.upsert.modes import MERGE, MODES, OVERWRITE, VERSIONED
-from transforms.upsert.versions import META_FIELD, Candidate, StoredDocument, StoredPair, created_at, next_version
+from transforms.upsert.layout import META_FIELD, PairLayout
+from transforms.upsert.modes import MERGE, OVERWRITE
+from transforms.upsert.stored import NOTHING, StoredDocument
+from transforms.upsert.versions import Candidate, created_at, next_version
 
 _VERSIONS = "versions"
 
 
-@dataclass(frozen=True)
-class PairLayout:
-    """Where the two documents of a record go, and how they are written.
-
-    Attributes:
-      target: the database.
-      full_collection: collection of the whole records.
-      flat_collection: collection of their flat forms.
-      schema_version: of the spec.
-      mode: versioned, overwrite, merge or create_only.
-      keep_versions: how many states of the full document are kept beside it; 0 for none.
-    """
-
-    target: FirestoreTarget
-    full_collection: str
-    flat_collection: str
-    schema_version: int
-    mode: str = VERSIONED
-    keep_versions: int = 0
-
-    def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
-        if self.keep_versions and self.mode != VERSIONED:
-            raise ValueError(f"keep_versions needs the mode {VERSIONED}, got {self.mode}")
-
-    @cached_property
-    def full_prefix(self) -> str:
-        """The full documents' names up to the id."""
-        return self.target.document_name(self.full_collection) + "/"
-
-    @cached_property
-    def flat_prefix(self) -> str:
-        """The flat documents' names up to the id."""
-        return self.target.document_name(self.flat_collection) + "/"
-
-    def names(self, keys: Iterable[str]) -> list[str]:
-        """The names of both documents of every id."""
-        prefixes = (self.full_prefix, self.flat_prefix)
-        return [prefix + key for key in keys for prefix in prefixes]
-
-
 def meta_of(
-    entry: Flat, candidate: Candidate, layout: PairLayout, job_id: str, moment: datetime.datetime
+    entry: Flat, candidate: Candidate, layout: PairLayout, job_id: str, now: datetime.datetime
 ) -> dict[str, Any]:
-    """The `_meta` of both documents of a record. Overwriting does not read, so it begins a pair anew."""
-    stored = StoredPair() if layout.mode == OVERWRITE else entry.stored
+    """The `_meta` of both documents of a record. Overwriting does not read, so every pair is new to it."""
+    stored = NOTHING if layout.mode == OVERWRITE else entry.stored
     return {
         "schema_version": layout.schema_version,
         "version": next_version(candidate, stored),
         "content_hash": entry.content_hash,
-        "created_at": created_at(stored, moment),
-        "updated_at": moment,
+        "created_at": created_at(stored, now),
+        "updated_at": now,
         "source": candidate.source,
         "position": candidate.position,
         "job_id": job_id,

@@ -1,19 +1,16 @@
-"""The two steps that need no service: who is this record, and what does the spec make of it?
+"""What can be said of records without a service: who each is, and what the spec makes of it. Plain Python.
 
-    Batch[Record] ──IdentifyRecords──▶ Batch[Keyed] ─ … ─▶ Batch[Compared] ──FlattenRecords──▶ Batch[Flat]
-                          │                                                        │
-                          ▼                                                        ▼
-              MISSING_ID, INVALID_ID …                         INTEGER_OUT_OF_RANGE, TOO_DEEP, MISSING_FIELD …
+    Batch[Record] ──identify──▶ Batch[Keyed] ─ … ─▶ Batch[Compared] ──flatten──▶ Batch[Flat]
+                        │                                               │
+                        ▼                                               ▼
+            MISSING_ID, INVALID_ID …                INTEGER_OUT_OF_RANGE, TOO_DEEP, MISSING_FIELD …
 
-They are two because a record whose documents already have the same hash needs no second one, nor an encoding.
+They are two because a record whose documents already have the same hash needs no flat form, nor an encoding.
 """
 
 import hashlib
 from collections.abc import Mapping
 from typing import Any
-
-import apache_beam as beam
-from apache_beam.pvalue import PCollection
 
 from transforms.batch import Batch, DeadLetter, Record
 from transforms.errors import RecordError
@@ -21,40 +18,9 @@ from transforms.firestore.values import encoded_fields
 from transforms.records.canonical import canonical
 from transforms.records.spec import RecordSpec
 from transforms.upsert.entries import Compared, Flat, Keyed
-from transforms.upsert.versions import META_FIELD
+from transforms.upsert.layout import META_FIELD
 
 _HASH_BYTES = 16
-
-
-class IdentifyRecords(beam.PTransform[PCollection[Batch[Record]], PCollection[Batch[Keyed]]]):
-    """Gives every record its document id and the hash of its content.
-
-    In: batches of records. Out: the same batches; a record without a usable id is a dead letter. Calls nothing.
-    """
-
-    def __init__(self, spec: RecordSpec):
-        super().__init__()
-        self._spec = spec
-
-    def expand(self, batches: PCollection[Batch[Record]]) -> PCollection[Batch[Keyed]]:
-        keyed: PCollection[Batch[Keyed]] = batches | "Identify" >> beam.Map(identify, self._spec)
-        return keyed
-
-
-class FlattenRecords(beam.PTransform[PCollection[Batch[Compared]], PCollection[Batch[Flat]]]):
-    """Gives every record its encoded content and its flat form.
-
-    In: batches of compared records. Out: the same batches; what cannot be a Firestore document, or fails a check of the
-    spec, is a dead letter. Calls nothing.
-    """
-
-    def __init__(self, spec: RecordSpec):
-        super().__init__()
-        self._spec = spec
-
-    def expand(self, batches: PCollection[Batch[Compared]]) -> PCollection[Batch[Flat]]:
-        flat: PCollection[Batch[Flat]] = batches | "Flatten" >> beam.Map(flatten, self._spec)
-        return flat
 
 
 def identify(batch: Batch[Record], spec: RecordSpec) -> Batch[Keyed]:

@@ -28,7 +28,7 @@ from transforms.errors import RecordError
 from transforms.firestore import field_paths
 from transforms.firestore.documents import Document
 from transforms.firestore.values import GeoPoint, field_path
-from transforms.upsert.versions import META_FIELD
+from transforms.upsert.layout import META_FIELD
 from transforms.verify.ignored import Ignored
 
 # No field of Firestore's can have such names.

@@ -3,8 +3,6 @@
 import datetime
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.support.clocks import no_waiting
 from transforms.batch import Batch, Record
@@ -17,10 +15,12 @@ from transforms.firestore.values import decode_fields, serialised_fields
 from transforms.retry import Retry
 from transforms.testing import PROJECT, RpcError, ScriptedFirestore, always, status
 from transforms.upsert.entries import Flat
+from transforms.upsert.layout import META_FIELD, PairLayout
 from transforms.upsert.modes import MODES, OVERWRITE, VERSIONED
-from transforms.upsert.pairs import PairLayout, meta_of, pair
-from transforms.upsert.upserter import Upserter, read_stored, supersede
-from transforms.upsert.versions import META_FIELD, NOTHING, Candidate, RunIdentity
+from transforms.upsert.pairs import meta_of, pair
+from transforms.upsert.stored import NOTHING, read_stored
+from transforms.upsert.upserter import Upserter
+from transforms.upsert.versions import Candidate, RunIdentity, Verdict
 
 MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
 TARGET = FirestoreTarget(PROJECT)
@@ -40,6 +40,7 @@ def flat(key, position=0, value=None, flat_fields=None, raw=None):
         content=serialised_fields(value),
         content_hash=f"hash-{position}",
         stored=NOTHING,
+        verdict=Verdict.WRITE,
         flat={"id": key, **(flat_fields or {})},
     )
 
@@ -49,14 +50,13 @@ def meta(entry, mode=VERSIONED):
     return meta_of(entry, candidate, layout(mode), RUN.job_id, MOMENT)
 
 
-def write(server, *entries, mode=VERSIONED, unchanged=0, **options):
+def write(server, *entries, mode=VERSIONED, unchanged=0, **limits):
     upserter = Upserter(
         server.target.connect(),
         layout(mode, server.target),
         RUN,
-        CommitLimits(),
+        CommitLimits(**limits),
         Retry(3, 0, clock=no_waiting(MOMENT.timestamp)),
-        **options,
     )
     return upserter.upsert(Batch("b-0", "in.jsonl", len(entries) + unchanged, tuple(entries), unchanged=unchanged))
 
@@ -72,23 +72,6 @@ def test_a_batch_of_long_ids_is_read_in_requests_that_the_service_takes():
         found = read_stored(server.target.connect(), layout(target=server.target), keys, Retry(1))
         assert found.keys() == {keys[0], keys[-1]}
         assert len(server.requests("BatchGetDocuments", "RunQuery")) == 2
-
-
-@given(keys=st.lists(st.sampled_from("abcdef"), max_size=30))
-def test_of_every_id_the_last_record_stays_and_the_others_are_counted(keys):
-    entries = tuple(flat(key, position) for position, key in enumerate(keys))
-    current, superseded = supersede(entries)
-    last = {entry.key: entry for entry in entries}
-    assert {entry.key: entry for entry in current} == last
-    assert len(current) == len(last)
-    assert len(current) + superseded == len(entries)
-    assert [entry.record.position for entry in current] == sorted(entry.record.position for entry in current)
-
-
-@given(keys=st.lists(st.sampled_from("abcdef"), max_size=30))
-def test_superseding_what_is_current_changes_nothing(keys):
-    current, _ = supersede(tuple(flat(key, position) for position, key in enumerate(keys)))
-    assert supersede(tuple(current)) == (current, 0)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -187,7 +170,9 @@ def test_pairs_that_are_all_refused_alike_are_the_job_s_fault():
 
 
 @pytest.mark.parametrize(
-    "options", [{"unchanged": 480}, {"may_all_be_bad": True}], ids=["the others are stored", "they failed before"]
+    "options",
+    [{"unchanged": 480}, {"stop_at_refused_alike": None}],
+    ids=["the others are stored", "they failed before"],
 )
 def test_what_is_left_of_a_batch_may_be_refused_as_a_whole(options):
     """As when a batch is done again, in which these were the only ones that did not land; or when they are replayed."""

@@ -18,10 +18,11 @@ from transforms.firestore.values import serialised_fields
 from transforms.retry import Retry
 from transforms.testing import PROJECT, RpcError, ScriptedFirestore, always, applied_then, status
 from transforms.upsert.entries import Flat
+from transforms.upsert.layout import META_FIELD, PairLayout
 from transforms.upsert.modes import CREATE_ONLY, MERGE, OVERWRITE, VERSIONED
-from transforms.upsert.pairs import PairLayout
+from transforms.upsert.stored import NOTHING, StoredDocument, StoredPair
 from transforms.upsert.upserter import Upserter
-from transforms.upsert.versions import META_FIELD, NOTHING, RunIdentity, StoredDocument, StoredPair
+from transforms.upsert.versions import Candidate, RunIdentity, Verdict, judge
 
 MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
 RUN = RunIdentity("ingest-1", MOMENT, frozenset({"b"}))
@@ -36,19 +37,26 @@ MAX_COMMITS_OF_A_LONE_PAIR = 8
 def flat(key, position=0, stored=NOTHING, content="ours"):
     value = {"name": key}
     record = Record(position, value, line=position + 1)
-    return Flat(key, record, f"{key}-{content}", stored, serialised_fields(value), {"id": key})
+    return Flat(key, record, f"{key}-{content}", stored, Verdict.WRITE, serialised_fields(value), {"id": key})
 
 
-def upsert(server, *entries, mode=VERSIONED, keep_versions=0, batch_id="b-0", yields=False, **limits):
+def judged(entry, mode, run, batch_id):
+    candidate = Candidate(entry.content_hash, "in.jsonl", entry.record.position, batch_id)
+    return entry._replace(verdict=judge(candidate, entry.stored, mode, run))
+
+
+def upsert(server, *entries, mode=VERSIONED, keep_versions=0, batch_id="b-0", never_overwrites_newer=False, **limits):
+    run = dataclasses.replace(RUN, never_overwrites_newer=never_overwrites_newer)
     layout = PairLayout(server.target, *COLLECTIONS, 3, mode, keep_versions)
     upserter = Upserter(
         server.target.connect(),
         layout,
-        dataclasses.replace(RUN, yields=yields),
+        run,
         CommitLimits(**limits),
         Retry(max_attempts=4, initial_s=0, clock=no_waiting(MOMENT.timestamp)),
     )
-    return upserter.upsert(Batch(batch_id, "in.jsonl", len(entries), tuple(entries)))
+    entries = tuple(judged(entry, mode, run, batch_id) for entry in entries)
+    return upserter.upsert(Batch(batch_id, "in.jsonl", len(entries), entries))
 
 
 def counts(done):
@@ -110,21 +118,21 @@ def test_after_a_conflict_the_pairs_are_read_again_and_decided_again():
     assert done.retries == 0  # nothing was sent a second time: what was sent was decided anew
 
 
-def test_a_run_that_yields_leaves_what_somebody_else_writes_meanwhile():
+def test_a_run_that_never_overwrites_newer_documents_leaves_what_somebody_else_writes_meanwhile():
     def interfere(messages):
         somebody_else_writes(server, "b")
         yield from messages
 
     with ScriptedFirestore(scripts={"Commit": [interfere]}) as server:
-        done = upsert(server, *(flat(key, position) for position, key in enumerate("abc")), yields=True)
+        done = upsert(server, *(flat(key, position) for position, key in enumerate("abc")), never_overwrites_newer=True)
     assert counts(done) == (2, 0, 1, 0)
     assert [entry.key for entry in done.entries] == ["a", "c"]
     assert meta(server, "profiles", "b")["content_hash"] == "b-theirs"
 
 
-def test_a_run_that_yields_knows_what_it_wrote_itself():
+def test_a_run_that_never_overwrites_newer_documents_knows_what_it_wrote_itself():
     with ScriptedFirestore(scripts={"Commit": [applied_then("FAILED_PRECONDITION")]}) as server:
-        done = upsert(server, flat("a"), yields=True)
+        done = upsert(server, flat("a"), never_overwrites_newer=True)
     assert counts(done) == (1, 0, 0, 0)
 
 
@@ -349,4 +357,4 @@ def test_whatever_happens_every_version_comes_once_and_every_record_is_accounted
                 assert (entry.meta["version"], f"{entry.key}-ours") in history[entry.key]
     for key, states in history.items():
         assert [version for version, _ in states] == list(range(1, len(states) + 1))
-        assert not stored(server, key).torn
+        assert not stored(server, key).is_inconsistent

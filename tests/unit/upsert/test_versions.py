@@ -6,11 +6,10 @@ import pytest
 
 from tests.support.stored import stored_document
 from transforms.upsert.modes import CREATE_ONLY, MERGE, OVERWRITE, VERSIONED
+from transforms.upsert.stored import NOTHING, StoredPair
 from transforms.upsert.versions import (
-    NOTHING,
     Candidate,
     RunIdentity,
-    StoredPair,
     Verdict,
     created_at,
     judge,
@@ -52,7 +51,7 @@ def both(**stored):
         (both(content_hash="hash"), VERSIONED, Verdict.UNCHANGED),
         (both(content_hash="hash"), MERGE, Verdict.UNCHANGED),
         (both(content_hash="hash"), OVERWRITE, Verdict.WRITE),
-        # torn pairs are written again
+        # inconsistent pairs are written again
         (StoredPair(document(content_hash="hash"), None), VERSIONED, Verdict.WRITE),
         (StoredPair(None, document(content_hash="hash")), VERSIONED, Verdict.WRITE),
         (StoredPair(document(content_hash="hash"), document()), VERSIONED, Verdict.WRITE),
@@ -99,7 +98,7 @@ def test_created_at_is_kept_and_a_stranger_s_document_has_firestore_s_own():
 
 
 @pytest.mark.parametrize(
-    ("stored", "torn"),
+    ("stored", "inconsistent"),
     [
         (NOTHING, False),
         (both(), False),
@@ -108,5 +107,5 @@ def test_created_at_is_kept_and_a_stranger_s_document_has_firestore_s_own():
         (StoredPair(document("a"), document("b")), True),
     ],
 )
-def test_a_pair_is_torn_when_one_is_missing_or_differs(stored, torn):
-    assert stored.torn is torn
+def test_a_pair_is_inconsistent_when_one_is_missing_or_differs(stored, inconsistent):
+    assert stored.is_inconsistent is inconsistent

@@ -1,0 +1,176 @@
+"""What is to be done with the records of a batch: from entries and what is stored to writes and verdicts.
+
+    Batch[Keyed] ──compare──▶ Batch[Compared]   without those that are unchanged or superseded
+                                  │
+                                  ▼
+                             Batch[Flat] ──decide──▶ Decision ─┬─ writes: pairs with their `_meta`
+                                             ▲                 ├─ resolved: records that need no write, and why
+                      entries of a conflict ─┘                 └─ unfit: records that cannot be written, and why
+
+Pure functions: they read no service and no clock. Every record is judged once for each time that the database was read.
+"""
+
+import datetime
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from transforms.batch import Batch, input_id_of
+from transforms.dead_letters.lines import ReplayedRecord
+from transforms.errors import RecordError
+from transforms.firestore.committer import AtomicGroup
+from transforms.upsert.entries import Compared, Flat, Keyed
+from transforms.upsert.layout import PairLayout
+from transforms.upsert.pairs import meta_of, pair
+from transforms.upsert.stored import NOTHING, StoredDocument, StoredPair
+from transforms.upsert.versions import Candidate, RunIdentity, Verdict, judge
+
+_GO_ON = frozenset({Verdict.WRITE, Verdict.LANDED, Verdict.ROW_MISSING})
+
+
+class PairWrite(NamedTuple):
+    """A record that is to be written, and its `_meta`.
+
+    Attributes:
+      group: its writes, where they are encoded already.
+    """
+
+    entry: Flat
+    meta: dict[str, Any]
+    group: AtomicGroup | None = None
+
+    def encoded(self, layout: PairLayout) -> AtomicGroup:
+        """Its writes. Raises RecordError as `pair`."""
+        return self.group or pair(self.entry, self.meta, layout)
+
+
+class Decision(NamedTuple):
+    """What is to be done with some records, each part in their order."""
+
+    writes: list[PairWrite]
+    resolved: list[tuple[Flat, Verdict]]
+    unfit: list[tuple[Flat, RecordError]]
+
+
+def compare(batch: Batch[Keyed], stored: Mapping[str, StoredPair], mode: str, run: RunIdentity) -> Batch[Compared]:
+    """The batch without the records that are unchanged or superseded by what is stored.
+
+    Args:
+      batch: the last record of an id is the one that counts.
+      stored: the pairs that exist, by id.
+      mode: of `modes.MODES`.
+      run: who writes.
+    """
+    entries: list[Compared] = []
+    left: Counter[Verdict] = Counter()
+    unchanged: set[str] = set()  # ids whose documents already hold what the last record of the batch says
+    for entry in reversed(batch.entries):
+        found = stored.get(entry.key, NOTHING)
+        verdict = judge(_candidate(entry, batch), found, mode, run)
+        if verdict is Verdict.UNCHANGED:
+            unchanged.add(entry.key)
+        elif verdict is Verdict.WRITE and entry.key in unchanged:
+            verdict = Verdict.SUPERSEDED
+        if verdict in _GO_ON:
+            entries.append(Compared(*entry, found, verdict))
+        else:
+            left[verdict] += 1
+    entries.reverse()
+    return batch.then(entries, unchanged=left[Verdict.UNCHANGED], superseded=left[Verdict.SUPERSEDED])
+
+
+def set_aside_older(
+    batch: Batch[Compared], input_ids: Collection[str], finished_at: Mapping[str, datetime.datetime]
+) -> Batch[Compared]:
+    """The batch without records that failed before somebody else wrote what is stored under their ids.
+
+    Args:
+      batch: of records out of dead letters.
+      input_ids: fingerprints of all sources of the job that the records came from. Within them the place of a record
+        decides, which `compare` has looked at; against all others the time does.
+      finished_at: when each job finished last. A document that a replay wrote names the job its record came from, and
+        is no newer than that.
+    """
+
+    def is_newer(document: StoredDocument, failed_at: datetime.datetime) -> bool:
+        if input_id_of(document.batch_id) in input_ids:
+            return False
+        return min(document.update_time, finished_at.get(document.job_id, document.update_time)) > failed_at
+
+    def is_older(entry: Compared) -> bool:
+        record = entry.record
+        return isinstance(record, ReplayedRecord) and any(
+            is_newer(document, record.failed_at) for document in entry.stored.present
+        )
+
+    current = [entry for entry in batch.entries if not is_older(entry)]
+    return batch.then(current, superseded=len(batch.entries) - len(current))
+
+
+def decide(batch: Batch[Flat], layout: PairLayout, run: RunIdentity, now: datetime.datetime) -> Decision:
+    """What is to be done with a batch: of each id only the last record that fits is written.
+
+    Args:
+      batch: of judged records.
+      layout: where they go.
+      run: who writes.
+      now: `updated_at` of what is written.
+    """
+    count = Counter(entry.key for entry in batch.entries)
+    decision = Decision([], [], [])
+    decided: set[str] = set()
+    for entry in reversed(batch.entries):
+        write = _write(entry, batch, layout, run, now) if entry.verdict is Verdict.WRITE else None
+        if write and count[entry.key] > 1:
+            try:  # a record that cannot be written replaces none
+                write = write._replace(group=pair(entry, write.meta, layout))
+            except RecordError as error:
+                decision.unfit.append((entry, error))
+                continue
+        if entry.key in decided:
+            decision.resolved.append((entry, Verdict.SUPERSEDED))
+        elif write:
+            decision.writes.append(write)
+        else:
+            decision.resolved.append((entry, entry.verdict))
+        decided.add(entry.key)
+    for part in decision:
+        part.reverse()
+    return decision
+
+
+def decide_again(
+    entries: Sequence[Flat],
+    stored: Mapping[str, StoredPair],
+    batch: Batch[Flat],
+    layout: PairLayout,
+    run: RunIdentity,
+    now: datetime.datetime,
+) -> Decision:
+    """What is to be done with records of a batch that met a conflict.
+
+    Args:
+      entries: with what was stored when they were judged before; of each id one.
+      stored: the pairs that exist now, by id.
+      batch, layout, run, now: as in `decide`.
+    """
+    decision = Decision([], [], [])
+    for entry in entries:
+        found = stored.get(entry.key, NOTHING)
+        verdict = judge(_candidate(entry, batch), found, layout.mode, run)
+        if verdict is Verdict.WRITE and run.never_overwrites_newer and found.is_newer_than(entry.stored):
+            verdict = Verdict.SUPERSEDED
+        judged = entry._replace(stored=found, verdict=verdict)
+        if verdict is Verdict.WRITE:
+            decision.writes.append(_write(judged, batch, layout, run, now))
+        else:
+            decision.resolved.append((judged, verdict))
+    return decision
+
+
+def _write(entry: Flat, batch: Batch[Flat], layout: PairLayout, run: RunIdentity, now: datetime.datetime) -> PairWrite:
+    return PairWrite(entry, meta_of(entry, _candidate(entry, batch), layout, run.job_id, now))
+
+
+def _candidate(entry: Keyed | Flat, batch: Batch[Any]) -> Candidate:
+    return Candidate(entry.content_hash, batch.source, entry.record.position, batch.batch_id)
