@@ -19,7 +19,6 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.pvalue import PBegin, PCollection
 
@@ -33,6 +32,7 @@ from transforms.dead_letters.folder import DeadBatch, DeadLetterFolder, ReplayRu
 from transforms.dead_letters.kinds import KINDS
 from transforms.dead_letters.steps import ClearDeadLetters, ReadDeadLetters, ResolveDeadLetters
 from transforms.errors import UsageError
+from transforms.files import is_local
 from transforms.firestore.client import FirestoreClient
 from transforms.firestore.tagged_json import iso
 from transforms.ledger.batches import Batches
@@ -201,4 +201,4 @@ def _config_of(config: Config, job_id: str, parameters: Mapping[str, Any]) -> in
 
 def _absolute(folder: str) -> str:
     """The same for the same folder, so that no two replays of it run at once."""
-    return os.path.realpath(folder) if FileSystems.get_scheme(folder) is None else folder.rstrip("/")
+    return os.path.realpath(folder) if is_local(folder) else folder.rstrip("/")

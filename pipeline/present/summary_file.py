@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from apache_beam.io.filesystems import FileSystems
-
 from pipeline.present.summary import Summary
+from transforms import files
 from transforms.errors import UsageError
 
 
 def check_path(path: str, flag: str = "summary") -> None:
     """Raises UsageError if the file of a flag cannot be written. Leaves what is there as it is."""
-    if FileSystems.get_scheme(path) is not None:
+    if not files.is_local(path):
         return
     target = Path(path)
     is_new = not target.exists()
@@ -28,7 +27,10 @@ def check_path(path: str, flag: str = "summary") -> None:
 
 def save(summary: Summary, path: str) -> None:
     """Writes the summary as JSON, local or gs://. Raises OSError."""
-    if FileSystems.get_scheme(path) is None:
+    content = summary.as_json().encode()
+    if files.is_local(path):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with FileSystems.create(path, mime_type="application/json") as file:
-        file.write(summary.as_json().encode())
+        Path(path).write_bytes(content)
+        return
+    with files.replaced_file(path, "application/json") as file:
+        file.write(content)

@@ -2,15 +2,14 @@
 
 read_spec("profiles")                   shipped
 read_spec("mine.yaml")                  a local file
-read_spec("gs://bucket/mine.yaml")      a file of any Beam file system
+read_spec("gs://bucket/mine.yaml")      a file of any of Beam's file systems
 """
 
 import posixpath
 import re
 from importlib import resources
 
-from apache_beam.io.filesystems import FileSystems
-
+from transforms import files
 from transforms.errors import SpecError, UsageError
 from transforms.records.spec import RecordSpec, load_spec
 
@@ -55,7 +54,7 @@ def _read_shipped(name: str) -> RecordSpec:
 def _read_text(path: str) -> str:
     shipped = f"shipped specs are {', '.join(shipped_specs())}"
     try:
-        with FileSystems.open(path, compression_type="uncompressed") as file:
+        with files.open_file(path) as file:
             content = file.read(_MAX_SPEC_BYTES + 1)
     except Exception as error:  # every file system of Beam's has exceptions of its own
         raise SpecError(

@@ -25,9 +25,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
-from apache_beam.io.filesystems import FileSystems
-
+from transforms import files
 from transforms.batch import DeadLetter, input_id_of
 from transforms.dead_letters.kinds import KINDS, PERMANENT, RETRYABLE
 from transforms.dead_letters.lines import (
@@ -42,7 +40,6 @@ from transforms.dead_letters.lines import (
     read_line,
 )
 from transforms.errors import JobError, RecordError, UsageError
-from transforms.runtime.private_files import replaced_file
 
 _REPLAYED, _PARKED = "replayed", "parked"
 # Earlier versions stored rows that BigQuery refused after their batch was completed in a file of their own.
@@ -85,7 +82,7 @@ class DeadLetterFolder:
 
     def check_exists(self) -> None:
         """Raises UsageError if it is not a local folder. A prefix of a bucket exists as soon as it is named."""
-        if FileSystems.get_scheme(self.path) is None and not Path(self.path).is_dir():
+        if files.is_local(self.path) and not Path(self.path).is_dir():
             raise UsageError(
                 f"there is no folder {self.path}; pass --dead_letters=DIR, where a job has stored its dead letters"
             )
@@ -93,10 +90,10 @@ class DeadLetterFolder:
     def check_writable(self) -> None:
         """Raises UsageError if nothing can be stored here. Writes an object and removes it again."""
         try:
-            probe = FileSystems.join(self.path, PERMANENT, ".writable")
+            probe = files.join(self.path, PERMANENT, ".writable")
             _write(probe, b"")
-            FileSystems.delete([probe])
-        except (OSError, BeamIOError, ValueError) as error:
+            files.delete([probe])
+        except (OSError, ValueError) as error:
             raise UsageError(
                 f"cannot write dead letters to {self.path}: {error}; pass --dead_letters=DIR, a folder or gs:// prefix "
                 "that this account may write to"
@@ -107,7 +104,7 @@ class DeadLetterFolder:
         for kind in KINDS:
             kept = [dead_letter for dead_letter in dead_letters if dead_letter.retryable is (kind == RETRYABLE)]
             path = self._path(kind, origin.batch_id)
-            if kept or FileSystems.exists(path):
+            if kept or files.exists(path):
                 _replace(path, [fields_of(dead_letter, origin) for dead_letter in kept])
 
     def foreign_file(self, job_id: str, input_ids: Collection[str]) -> str | None:
@@ -134,9 +131,8 @@ class DeadLetterFolder:
                 return True
             return bool(sources) and file.first.get("source") in sources
 
-        files = [file for file in self._files() if is_about_this_input(file)]
-        if paths := [file.path for file in files if file.first.get("job_id") == job_id]:
-            FileSystems.delete(paths)
+        about = [file for file in self._files() if is_about_this_input(file)]
+        files.delete(file.path for file in about if file.first.get("job_id") == job_id)
 
     def batches(self) -> list[DeadBatch]:
         """What there is to be replayed, by batch id. Reads every file once, so that nothing begins if one is broken.
@@ -236,28 +232,25 @@ class DeadLetterFolder:
 
     def _own(self, name: str) -> list[str]:
         paths = (self._path(kind, name) for kind in self.kinds)
-        return [path for path in paths if FileSystems.exists(path)]
+        return [path for path in paths if files.exists(path)]
 
     def _moved(self, folder: str, name: str) -> list[StoredDeadLetter]:
         path = self._path(folder, name)
-        return [stored for _, stored in _read(path)] if FileSystems.exists(path) else []
+        return [stored for _, stored in _read(path)] if files.exists(path) else []
 
     def _path(self, folder: str, name: str) -> str:
-        return str(FileSystems.join(self.path, folder, f"{name}.jsonl"))
+        return files.join(self.path, folder, f"{name}.jsonl")
 
     def _files(self) -> Iterator["_File"]:
         return (_File(path) for kind in KINDS for path in self._list(kind))
 
     def _list(self, kind: str) -> list[str]:
         """The files of a kind, sorted. Raises UsageError if they cannot be listed."""
-        folder = FileSystems.join(self.path, kind)
-        if FileSystems.get_scheme(folder) is None:  # not by Beam, which takes brackets in the name for a pattern
-            return sorted(str(path) for path in Path(folder).glob("*.jsonl"))
+        folder = files.join(self.path, kind)
         try:
-            (found,) = FileSystems.match([FileSystems.join(folder, "*.jsonl")])
-        except BeamIOError as error:
+            return files.list_folder(folder, ".jsonl")
+        except OSError as error:
             raise UsageError(f"cannot list the dead letters in {folder}: {error}") from error
-        return sorted(match.path for match in found.metadata_list)
 
 
 @dataclass(frozen=True)
@@ -273,7 +266,7 @@ class _File:
     @cached_property
     def first(self) -> dict[str, Any]:
         """All dead letters of a file say the same of their job, their batch and its source."""
-        with FileSystems.open(self.path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        with files.open_file(self.path) as file:
             fields: dict[str, Any] = json.loads(file.readline() or b"{}")
             return fields
 
@@ -291,7 +284,7 @@ def _check_place(stored: StoredDeadLetter, first: StoredDeadLetter, name: str, w
 
 def _read(path: str) -> Iterator[tuple[int, StoredDeadLetter]]:
     """The dead letters of a file with their line numbers. Raises UsageError."""
-    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+    with files.open_file(path) as file:
         lines = file.read().split(b"\n")
     for number, line in enumerate(lines, 1):
         if line.strip():
@@ -308,11 +301,11 @@ def _replace(path: str, lines: Sequence[Fields]) -> None:
     if lines:
         _write(path, content_of(lines))
     else:
-        FileSystems.delete([path])
+        files.delete([path])
 
 
 def _write(path: str, content: bytes) -> None:
-    with replaced_file(path, "application/json") as file:
+    with files.replaced_file(path, "application/json") as file:
         file.write(content)
 
 

@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileMetadata
-from apache_beam.io.filesystems import FileSystems
-
+from transforms import files
 from transforms.errors import JobError, UsageError
+from transforms.files import FileStat, is_local
 from transforms.inputs.streams import BLOCK_BYTES
 
 # Twelve hex digits keep two of a million files apart with a probability of 0.998 (birthday bound over 48 bits); they
@@ -39,7 +38,7 @@ class InputFile:
     """One file to read.
 
     Attributes:
-      path: local path or URL, as Beam's FileSystems take it.
+      path: local path or URL.
       size: bytes as stored (compressed, if it is).
       modified_s: when it was last changed, in seconds since the epoch.
       fingerprint: short hex digest over path and content, so that the same file copied there again is the same input.
@@ -68,13 +67,13 @@ def match_inputs(patterns: Sequence[str]) -> list[InputFile]:
     return sorted(found.values(), key=lambda file: file.path)
 
 
-def total_bytes(files: Iterable[InputFile]) -> int | None:
+def total_bytes(inputs: Iterable[InputFile]) -> int | None:
     """Bytes of all files together; None if batches of some of them are not counted in stored bytes.
 
     >>> total_bytes([InputFile("a.jsonl", 5, 0.0, ""), InputFile("b.csv", 7, 0.0, "")])
     12
     """
-    sizes = [None if file.path.lower().endswith(_PACKED_SUFFIXES) else file.size for file in files]
+    sizes = [None if file.path.lower().endswith(_PACKED_SUFFIXES) else file.size for file in inputs]
     known = [size for size in sizes if size is not None]
     return sum(known) if len(known) == len(sizes) else None
 
@@ -97,9 +96,8 @@ def open_input(file: InputFile) -> BinaryIO:
 def check_unchanged(file: InputFile) -> None:
     """Raises JobError if a file is not the one that was matched any more."""
     try:
-        now = FileSystems.get_filesystem(file.path).metadata(file.path)
-        same = (now.size_in_bytes, now.last_updated_in_seconds) == (file.size, file.modified_s)
-    except (OSError, BeamIOError):
+        same = files.stat(file.path) == (file.path, file.size, file.modified_s)
+    except OSError:
         same = False
     if not same:
         raise JobError(
@@ -110,10 +108,10 @@ def check_unchanged(file: InputFile) -> None:
 
 def _open(path: str) -> BinaryIO:
     try:
-        return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
-    except (OSError, BeamIOError, ValueError) as error:
+        return files.open_file(path)
+    except (OSError, ValueError) as error:
         raise JobError(
-            f"cannot open input {path}, which was there when the job started ({_reason(error)}); "
+            f"cannot open input {path}, which was there when the job started ({files.reason(error)}); "
             "put it back or make it readable, then run the same command again"
         ) from error
 
@@ -138,36 +136,35 @@ def line_numbers(path: str, positions: Iterable[int], limit_bytes: int = 256 * 1
 
 
 def _match(pattern: str) -> list[InputFile]:
-    if _is_local(pattern) and Path(pattern).is_dir():
+    if is_local(pattern) and Path(pattern).is_dir():
         raise UsageError(_directory_message(pattern))
     try:
         found = _list(pattern)
         if not found and _list(pattern.rstrip("/") + "/*"):
             raise UsageError(_directory_message(pattern))
-    except (BeamIOError, ValueError) as error:
-        raise UsageError(f"cannot list --input {pattern}: {_reason(error)}") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot list --input {pattern}: {files.reason(error)}") from error
     if not found:
         raise UsageError(f"--input {pattern} matches no file; check the path, and put globs in quotes")
     return found
 
 
 def _list(pattern: str) -> list[InputFile]:
-    filesystem = FileSystems.get_filesystem(pattern)
-    metadata = [match for result in filesystem.match([pattern]) for match in result.metadata_list]
-    if not metadata and filesystem.exists(pattern):  # a file whose own name has brackets
-        metadata = [filesystem.metadata(pattern)]
-    return [_input_file(match) for match in metadata if not match.path.endswith("/")]
+    found = files.match(pattern)
+    if not found and files.exists(pattern):  # a file whose own name has brackets
+        found = [files.stat(pattern)]
+    return [_input_file(each) for each in found if not each.path.endswith("/")]
 
 
-def _input_file(metadata: FileMetadata) -> InputFile:
-    path, size, modified_s = metadata.path, metadata.size_in_bytes, metadata.last_updated_in_seconds
-    if _is_local(path):
+def _input_file(found: FileStat) -> InputFile:
+    path, size, modified_s = found
+    if is_local(path):
         path = os.path.normpath(path)
     try:
         fingerprint = hashlib.sha256(path.encode())
     except UnicodeEncodeError:  # it could not be kept as the source of a record
         raise UsageError(f"--input {path!r} has a name that is not UTF-8; rename the file") from None
-    if _is_local(path) and size <= _MAX_HASHED_BYTES:
+    if is_local(path) and size <= _MAX_HASHED_BYTES:
         with _readable(path) as file:
             while block := file.read(BLOCK_BYTES):
                 fingerprint.update(block)
@@ -184,22 +181,8 @@ def _readable(path: str) -> BinaryIO:
 
 
 def _identity(path: str) -> str:
-    return str(Path(path).resolve()) if _is_local(path) else path
-
-
-def _is_local(path: str) -> bool:
-    """
-    >>> _is_local("data/*.jsonl"), _is_local("gs://bucket/*.jsonl")
-    (True, False)
-    """
-    return FileSystems.get_scheme(path) is None
+    return str(Path(path).resolve()) if is_local(path) else path
 
 
 def _directory_message(pattern: str) -> str:
     return f"--input {pattern} is a directory; add /* to read the files in it: '{pattern.rstrip('/')}/*'"
-
-
-def _reason(error: Exception) -> str:
-    """What went wrong, without Beam's dict of exceptions around it."""
-    details = getattr(error, "exception_details", None)
-    return str(next(iter(details.values()))) if details else str(error) or type(error).__name__

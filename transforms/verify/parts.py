@@ -17,12 +17,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
-
+from transforms import files
 from transforms.firestore.ranges import Bound, NameRange
 from transforms.firestore.tagged_json import iso
-from transforms.runtime.private_files import replaced_file
 from transforms.verify.comparison import Compared
 
 _FOLDER = "differences"
@@ -57,7 +54,7 @@ class Parts:
 
     def read_plan(self) -> list[RangePiece] | None:
         """The ranges; None if none are planned yet."""
-        if not FileSystems.exists(self._path("plan.json")):
+        if not files.exists(self._path("plan.json")):
             return None
         with _opened(self._path("plan.json")) as file:
             plan = json.load(file)
@@ -98,31 +95,30 @@ class Parts:
 
     def remove_others(self) -> None:
         """Removes what earlier runs of the job have left."""
-        base = FileSystems.join(self.folder, _FOLDER, self.job_id)
-        if FileSystems.get_scheme(base) is None:
+        base = files.join(self.folder, _FOLDER, self.job_id)
+        if files.is_local(base):  # whose name may have brackets
             found = [str(path) for path in Path(base).glob("*/*") if path.is_file()]
         else:
-            found = [file.path for match in FileSystems.match([f"{base}/*/*"]) for file in match.metadata_list]
-        if others := [path for path in found if not path.startswith(self.path)]:
-            FileSystems.delete(others)
+            found = [file.path for file in files.match(f"{base}/*/*")]
+        files.delete(path for path in found if not path.startswith(self.path))
 
     @property
     def path(self) -> str:
         """The folder of the run."""
-        return FileSystems.join(self.folder, _FOLDER, self.job_id, f"{self.attempt:06d}")
+        return files.join(self.folder, _FOLDER, self.job_id, f"{self.attempt:06d}")
 
     def _write(self, name: str, content: str) -> None:
-        with replaced_file(self._path(name), "application/json") as file:
+        with files.replaced_file(self._path(name), "application/json") as file:
             file.write(content.encode())
 
     def _path(self, name: str) -> str:
-        return FileSystems.join(self.path, name)
+        return files.join(self.path, name)
 
 
 @contextmanager
 def replaced(path: str) -> Iterator[Callable[[str], None]]:
     """Takes lines, one after the other, and puts them in the place of a file when the block ends well."""
-    with replaced_file(path, "application/x-ndjson") as file:
+    with files.replaced_file(path, "application/x-ndjson") as file:
         yield lambda line: _write(file, line)
 
 
@@ -130,8 +126,8 @@ def _write(file: BinaryIO, line: str) -> None:
     file.write(f"{line}\n".encode())
 
 
-def _opened(path: str) -> Any:
-    return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+def _opened(path: str) -> BinaryIO:
+    return files.open_file(path)
 
 
 def _bound(stored: dict[str, Any] | None) -> Bound | None:

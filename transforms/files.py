@@ -1,0 +1,166 @@
+r"""Files, local and remote, by one set of functions.
+
+    local paths    Python's own: Beam is not imported, and brackets in a folder's name are nothing but a name
+    URLs           Beam's FileSystems, imported when the first URL is met
+
+A pattern's `*` stands for any part of one name, `**` for any part of a path, `?` for a character, `[ab]` and `[!ab]`
+for one of several, as in Beam. What fails raises OSError, of which Beam's BeamIOError is one.
+
+    >>> is_local("data/*.jsonl"), is_local("gs://bucket/*.jsonl")
+    (True, False)
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+if TYPE_CHECKING:
+    from apache_beam.io.filesystems import FileSystems
+
+_URL = re.compile(r"\s*[A-Za-z][-A-Za-z0-9+.]*://")
+_TOKENS = re.compile(r"\*\*|[*?]|\[!?\]?[^\]]*\]|\[|[^*?\[]+")
+_WILD = re.compile(r"[*?\[]")
+
+
+class FileStat(NamedTuple):
+    """A file that is there.
+
+    Attributes:
+      path: local path or URL.
+      size: bytes as stored.
+      modified_s: when it was last changed, in seconds since the epoch.
+    """
+
+    path: str
+    size: int
+    modified_s: float
+
+
+def is_local(path: str) -> bool:
+    """Whether a path names a file of this computer rather than a URL."""
+    return _URL.match(path) is None
+
+
+def join(folder: str, *names: str) -> str:
+    """The path of a file below a folder."""
+    return os.path.join(folder, *names) if is_local(folder) else str(_beam().join(folder, *names))  # noqa: PTH118
+
+
+def open_file(path: str) -> BinaryIO:
+    """Opens a file as it is stored, seekable. Raises OSError, or ValueError for a scheme that nobody knows."""
+    if is_local(path):
+        return Path(path).open("rb")
+    stored: BinaryIO = _beam().open(path, compression_type="uncompressed")
+    return stored
+
+
+def exists(path: str) -> bool:
+    """Whether there is such a file. Raises OSError."""
+    return Path(path).exists() if is_local(path) else bool(_beam().exists(path))
+
+
+def stat(path: str) -> FileStat:
+    """Size and time of a file. Raises OSError."""
+    if is_local(path):
+        found = Path(path).stat()
+        return FileStat(path, found.st_size, found.st_mtime)
+    metadata = _beam().get_filesystem(path).metadata(path)
+    return FileStat(metadata.path, metadata.size_in_bytes, metadata.last_updated_in_seconds)
+
+
+def match(pattern: str) -> list[FileStat]:
+    """The files that a pattern means, in no particular order. Raises OSError, or ValueError as `open_file`."""
+    if is_local(pattern):
+        return list(_match_local(pattern))
+    (result,) = _beam().match([pattern])
+    return [FileStat(each.path, each.size_in_bytes, each.last_updated_in_seconds) for each in result.metadata_list]
+
+
+def list_folder(folder: str, suffix: str) -> list[str]:
+    """The files directly in a folder whose names end so, sorted; none, if there is no such folder. Raises OSError."""
+    if is_local(folder):
+        return sorted(str(path) for path in Path(folder).glob(f"*{suffix}") if path.is_file())
+    return sorted(found.path for found in match(join(folder, f"*{suffix}")))
+
+
+def delete(paths: Iterable[str]) -> None:
+    """Removes files. Raises OSError."""
+    remote = []
+    for path in paths:
+        if is_local(path):
+            Path(path).unlink()
+        else:
+            remote.append(path)
+    if remote:
+        _beam().delete(remote)
+
+
+@contextmanager
+def replaced_file(path: str, mime_type: str) -> Iterator[BinaryIO]:
+    """Gives a file to write, which takes the place of `path` as a whole when the block ends well.
+
+    A local one can be read by its owner only, from its first byte on: it may hold personal data.
+    """
+    if not is_local(path):
+        with _beam().create(path, mime_type=mime_type) as remote:
+            yield remote
+        return
+    parent = Path(path).parent
+    parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=parent, prefix=".")  # mkstemp creates files with mode 0600
+    try:
+        with os.fdopen(descriptor, "wb") as local:
+            yield local
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, without Beam's dict of exceptions around it."""
+    details = getattr(error, "exception_details", None)
+    return str(next(iter(details.values()))) if details else str(error) or type(error).__name__
+
+
+def _beam() -> type[FileSystems]:
+    from apache_beam.io.filesystems import FileSystems  # takes seconds, which local files need not wait for
+
+    return FileSystems
+
+
+def _match_local(pattern: str) -> Iterator[FileStat]:
+    if not _WILD.search(pattern):
+        if Path(pattern).exists():
+            yield stat(pattern)
+        return
+    wanted = re.compile("".join(map(_translated, _TOKENS.findall(pattern))), re.DOTALL)
+    plain = pattern[: _WILD.search(pattern).start()]  # type: ignore[union-attr]  # just found
+    folder = os.path.dirname(plain)  # noqa: PTH120
+    for parent, _, names in os.walk(folder or "."):
+        for name in names:
+            path = os.path.join(parent, name) if folder else os.path.relpath(os.path.join(parent, name))  # noqa: PTH118
+            if wanted.fullmatch(path):
+                try:
+                    yield stat(path)
+                except FileNotFoundError:
+                    continue  # it has gone since, as files of temporary folders do
+
+
+def _translated(token: str) -> str:
+    """
+    >>> [_translated(token) for token in ("**", "*", "?", "[!a-c]", "[", "a.b")]
+    ['.*', '[^/]*', '.', '[^a-c]', '\\\\[', 'a\\\\.b']
+    """
+    if token in ("**", "*", "?"):
+        return {"**": ".*", "*": "[^/]*", "?": "."}[token]
+    if token.startswith("[") and len(token) > 1:
+        inner = token[1:-1].replace("\\", r"\\").replace("[", r"\[")
+        return f"[^{inner[1:]}]" if inner.startswith("!") else f"[{inner}]".replace("[^", r"[\^", 1)
+    return re.escape(token)
