@@ -15,7 +15,7 @@ from google.cloud import firestore
 from benchmarks.connector_cases import COLLECTION
 from benchmarks.jobs import run_job
 from benchmarks.measure import LAUNCHED_AT_VARIABLE, CaseError, Meter, Sample
-from pipeline.jobs import export as job
+from pipeline.jobs.export import JOB
 from pipeline.targets import firestore_target
 from transforms.bigquery.schema import Column, TableOptions
 from transforms.bigquery.tables import BigQueryTarget, ensure_table
@@ -65,7 +65,7 @@ def _every_type(n: int, reference: str) -> dict[str, Any]:
 def export(documents: int, project: str, bigquery_table: str, *, flags: list[str]) -> Sample:
     """Exports a collection and checks that both sides have as many documents."""
     named = [f"--collection={COLLECTION}", f"--project={project}", f"--bigquery_table={bigquery_table}"]
-    meter, summary = run_job(job, documents, [*named, *flags])
+    meter, summary = run_job(JOB, documents, [*named, *flags])
     if (summary["read"], summary["results"]["rows_latest"], summary["dead_letters"]) != (documents, documents, 0):
         raise CaseError(f"export should have {documents} documents on both sides: {summary}")
     launched_s = meter.ended_at - float(os.environ[LAUNCHED_AT_VARIABLE])

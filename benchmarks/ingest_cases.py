@@ -8,7 +8,7 @@ import statistics
 from benchmarks.commit_times import COMMIT_S, FIRST_ANSWER, watch_commits
 from benchmarks.jobs import run_job
 from benchmarks.measure import LAUNCHED_AT_VARIABLE, CaseError, Sample
-from pipeline.jobs import ingest as job
+from pipeline.jobs.ingest import JOB
 
 
 def ingest(
@@ -34,7 +34,7 @@ def ingest(
         f"--max_in_flight={max_in_flight}",
         *([f"--bigquery_table={bigquery_table}"] if bigquery_table else []),
     ]
-    meter, summary = run_job(job, profiles, flags)
+    meter, summary = run_job(JOB, profiles, flags)
     expected = profiles if written is None else written
     if (summary["read"], summary["written"], summary["dead_letters"]) != (profiles, expected, 0):
         raise CaseError(f"ingest of {profiles} profiles should have written {expected}: {summary}")

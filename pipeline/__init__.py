@@ -1,42 +1,77 @@
 """What runs: the table of contents of Firebeam's command line.
 
-A job is a module with a frozen `Config`, `prepare(config) -> plan` (reads and checks everything that can be checked
-before anything is started) and `build(pipeline, plan)` (draws the graph); one whose result is not records that were
-written shows it by `present(plan, summary, console) -> exit code`. A command is a module with a frozen `Config` and
-`run(config) -> exit code`.
+A job is two modules: its flags, which are read without Beam, and beside them what it does with them, bound together as
+a `Job` (pipeline/run/job.py). A command is a module with its flags and `main(arguments, console) -> exit code`.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import importlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from pipeline.present.terminal import Console
+    from pipeline.run.flags import Usage
+    from pipeline.run.job import Job, JobPlan
+    from pipeline.run.job_config import JobConfig
 
 
-class Entry(NamedTuple):
-    """One word of the command line: the module behind it, what it does, in a line, and whether it has no end."""
+class JobEntry(NamedTuple):
+    """One job: its module, what it does, in a line, and whether it has no end."""
 
     module: str
     summary: str
     streaming: bool = False
 
+    @property
+    def usage(self) -> Usage[JobConfig]:
+        """Its flags and their help; to read them imports neither Beam nor a client."""
+        return importlib.import_module(f"{self.module}_flags").USAGE
+
+    @property
+    def job(self) -> Job[JobConfig, JobPlan[JobConfig]]:
+        """The job itself, which imports Beam."""
+        return importlib.import_module(self.module).JOB
+
+
+class CommandEntry(NamedTuple):
+    """One command: its module, and what it does, in a line."""
+
+    module: str
+    summary: str
+
+    @property
+    def usage(self) -> Usage[Any]:
+        """Its flags and their help."""
+        return importlib.import_module(self.module).USAGE
+
+    @property
+    def main(self) -> Callable[[Sequence[str], Console], int]:
+        """Runs it; returns the exit code."""
+        return importlib.import_module(self.module).main
+
 
 JOBS = {
-    "ingest": Entry("pipeline.jobs.ingest", "batch outputs into pairs of Firestore documents, and rows of BigQuery"),
-    "export": Entry("pipeline.jobs.export", "collections of Firestore into typed tables and changelogs of BigQuery"),
-    "replay": Entry("pipeline.jobs.replay", "dead letters through the job they came from"),
-    "verify": Entry("pipeline.jobs.verify", "prove that two stores hold the same documents, or say which differ"),
+    "ingest": JobEntry("pipeline.jobs.ingest", "batch outputs into pairs of Firestore documents, and rows of BigQuery"),
+    "export": JobEntry("pipeline.jobs.export", "collections of Firestore into typed tables and changelogs of BigQuery"),
+    "replay": JobEntry("pipeline.jobs.replay", "dead letters through the job they came from"),
+    "verify": JobEntry("pipeline.jobs.verify", "prove that two stores hold the same documents, or say which differ"),
 }
 
 COMMANDS = {
-    "demo": Entry("pipeline.commands.demo", "start the emulators, ingest the sample profiles, show the result"),
-    "doctor": Entry(
+    "demo": CommandEntry("pipeline.commands.demo", "start the emulators, ingest the sample profiles, show the result"),
+    "doctor": CommandEntry(
         "pipeline.commands.doctor", "check credentials, database, table and emulators; say how to fix what is missing"
     ),
-    "indexes": Entry("pipeline.commands.indexes", "print the firestore.indexes.json of a record spec"),
-    "schema": Entry("pipeline.commands.schema", "print the documentation of a record spec: collections, fields, types"),
-    "status": Entry(
+    "indexes": CommandEntry("pipeline.commands.indexes", "print the firestore.indexes.json of a record spec"),
+    "schema": CommandEntry(
+        "pipeline.commands.schema", "print the documentation of a record spec: collections, fields, types"
+    ),
+    "status": CommandEntry(
         "pipeline.commands.status", "show how far a job is, wherever it runs; without an id, the recent jobs"
     ),
-    "templates": Entry(
+    "templates": CommandEntry(
         "pipeline.commands.templates", "write the metadata of the jobs' Flex Templates from their flags"
     ),
 }

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import sys
 from collections.abc import Sequence
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from pipeline import COMMANDS, JOBS
+from pipeline.present.tables import Cell, Column, Row, Table, Tone
+from pipeline.present.terminal import Console, say, say_error, show, standard_output
+from pipeline.run.launch import launch
 from transforms.errors import FirebeamError, UsageError
 
 # Beam logs the traceback of every failure, which the launcher explains in a sentence, and rejected rows with values.
@@ -35,16 +33,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     console = Console(stderr=True)
     if not arguments or arguments[0] in _HELP:
-        _print_contents(Console())
+        _print_contents(standard_output())
         return 0
     name, *rest = arguments
     try:
         return _run(name, rest, console)
     except UsageError as error:
-        console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        say_error(console, str(error))
         return 2
     except FirebeamError as error:
-        console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        say_error(console, str(error))
         return 1
     except KeyboardInterrupt:
         return 130
@@ -52,24 +50,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(name: str, arguments: Sequence[str], console: Console) -> int:
     if name in JOBS:
-        from pipeline.run.launch import launch  # Beam takes seconds to import, which commands need not wait for
-
-        return launch(importlib.import_module(JOBS[name].module), arguments, console)
+        return launch(JOBS[name], arguments, console)
     if name in COMMANDS:
-        exit_code: int = importlib.import_module(COMMANDS[name].module).main(arguments, console)
-        return exit_code
+        return COMMANDS[name].main(arguments, console)
     raise UsageError(f"unknown job or command {name!r}; there are {', '.join([*JOBS, *COMMANDS])}")
 
 
 def _print_contents(console: Console) -> None:
-    console.print("Firebeam moves documents in, out of and through Cloud Firestore with Apache Beam.\n")
-    table = Table(show_header=False, box=None, padding=(0, 2))
+    say(console, "Firebeam moves documents in, out of and through Cloud Firestore with Apache Beam.\n")
+    show(console, contents())
+    say(console, "\nfirebeam NAME --help shows its flags and an example.")
+
+
+def contents() -> Table:
+    """The jobs and commands there are."""
+    rows: list[Row] = []
     for heading, entries in (("jobs", JOBS), ("commands", COMMANDS)):
-        table.add_row(f"[bold]{heading}[/]")
-        for name, entry in entries.items():
-            table.add_row(f"  {name}", entry.summary)
-    console.print(table)
-    console.print("\nfirebeam NAME --help shows its flags and an example.", highlight=False)
+        rows.append((Cell(f"  {heading}", Tone.HEADING), ""))
+        rows += ((f"    {name}", entry.summary) for name, entry in entries.items())
+    return Table("", (Column(), Column()), (tuple(rows),), is_framed=False)
 
 
 if __name__ == "__main__":

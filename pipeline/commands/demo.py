@@ -21,19 +21,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline import JOBS
 from pipeline.emulators.local import BigQueryEmulator, EmulatorMissingError, bigquery_emulator, firestore_emulator
-from pipeline.jobs import ingest, ingest_flags
 from pipeline.present.summary import EXIT_INTERRUPTED
-from pipeline.run.flags import option, parse_only
+from pipeline.run.flags import Usage, option, parse_only
+from pipeline.run.launch import launch
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.firestore import messages
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.fetch import fetch_all
 from transforms.firestore.values import decode_fields
-
-NAME = "demo"
-ABOUT = "Starts the Firestore and BigQuery emulators, ingests sample profiles and shows the result."
-EXAMPLE = "  firebeam demo --input=my-profiles.jsonl"
 
 PROJECT = "demo-firebeam"
 _SHOWN_CANDIDATES = 5
@@ -65,13 +62,19 @@ class Config:
     )
 
 
+USAGE = Usage(
+    "demo",
+    Config,
+    about="Starts the Firestore and BigQuery emulators, ingests sample profiles and shows the result.",
+    example="  firebeam demo --input=my-profiles.jsonl",
+)
+
+
 def main(arguments: Sequence[str], console: Console) -> int:
     """Runs the demo; returns ingest's exit code."""
-    config = parse_only(NAME, Config, arguments, ABOUT, EXAMPLE)
+    config = parse_only(USAGE, arguments)
     dead_letters = config.dead_letters or tempfile.mkdtemp(prefix="firebeam-dead-letters-")
     with emulators(console) as bigquery:
-        from pipeline.run.launch import launch  # after the environment names the emulators
-
         table = BigQueryTarget(bigquery.project, "local", "candidates", bigquery.rest) if bigquery else None
         flags = [
             f"--input={config.input}",
@@ -83,7 +86,7 @@ def main(arguments: Sequence[str], console: Console) -> int:
         console.print(
             f"\n[bold]{escape(shlex.join(['firebeam', 'ingest', *flags]))}[/]", highlight=False, soft_wrap=True
         )
-        exit_code = launch(ingest, flags, console)
+        exit_code = launch(JOBS["ingest"], flags, console)
         if exit_code == EXIT_INTERRUPTED:
             return exit_code
         console.print(candidates_table(FirestoreTarget(PROJECT, emulator_host=os.environ["FIRESTORE_EMULATOR_HOST"])))
@@ -162,7 +165,7 @@ def show_dead_letters(folder: Path, console: Console) -> None:
 def show_next_steps(console: Console) -> None:
     """The two commands that come next."""
     console.print("\n[bold]On your own data, on a database of yours[/] (the account needs roles/datastore.user):")
-    console.print(ingest_flags.EXAMPLE, highlight=False, soft_wrap=True)
+    console.print(JOBS["ingest"].usage.example, highlight=False, soft_wrap=True)
     console.print("\n[bold]On Dataflow[/], the same with these flags added:")
     console.print(_DATAFLOW_FLAGS, highlight=False, soft_wrap=True)
 

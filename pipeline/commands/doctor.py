@@ -40,17 +40,11 @@ from pipeline.commands.probes import (
     use_table,
 )
 from pipeline.emulators.machine import find_firestore_jar, find_java, find_python
-from pipeline.run.flags import option, parse_only
+from pipeline.run.flags import Usage, option, parse_only
 from pipeline.targets import firestore_target
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.errors import FirebeamError, TransientError
 from transforms.firestore.names import DEFAULT_DATABASE
-
-NAME = "doctor"
-ABOUT = """\
-Checks credentials or emulators, project, database, BigQuery table, dead-letter folder and what the emulators need.
-Every line is ok or says how to fix it. Writes a probe document to pipeline_doctor/ and removes it again."""
-EXAMPLE = "  firebeam doctor --project=my-project --bigquery_table=my-project:people.candidates"
 
 _PATIENCE_S = 10.0
 # A check sends up to three requests, one after the other; the fourth share is for connecting.
@@ -81,6 +75,16 @@ class Config:
     )
 
 
+USAGE = Usage(
+    "doctor",
+    Config,
+    about="""\
+Checks credentials or emulators, project, database, BigQuery table, dead-letter folder and what the emulators need.
+Every line is ok or says how to fix it. Writes a probe document to pipeline_doctor/ and removes it again.""",
+    example="  firebeam doctor --project=my-project --bigquery_table=my-project:people.candidates",
+)
+
+
 class Verdict(enum.Enum):
     """How a check came out; the value is the word its line begins with."""
 
@@ -108,7 +112,7 @@ class Check(NamedTuple):
 
 def main(arguments: Sequence[str], console: Console) -> int:
     """Prints a line a check; returns 1 if something needed is missing."""
-    config = parse_only(NAME, Config, arguments, ABOUT, EXAMPLE)
+    config = parse_only(USAGE, arguments)
     logging.getLogger("google.auth").setLevel(logging.ERROR)  # its warnings are what the table says
     with console.status("") as live:
         checks = diagnose(config, announce=lambda name: live.update(f"checking {name} …"))

@@ -8,13 +8,9 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from pipeline.run.flags import option, parse_only
+from pipeline.run.flags import Usage, option, parse_only
 from pipeline.specs import read_spec
 from transforms.records.indexes import firestore_indexes
-
-NAME = "indexes"
-ABOUT = "Prints composite indexes and index exemptions in the format of the Firebase CLI."
-EXAMPLE = "  firebeam indexes --spec=profiles > firestore.indexes.json && firebase deploy --only firestore:indexes"
 
 
 @dataclass(frozen=True)
@@ -26,8 +22,16 @@ class SpecConfig:
     )
 
 
+USAGE = Usage(
+    "indexes",
+    SpecConfig,
+    about="Prints composite indexes and index exemptions in the format of the Firebase CLI.",
+    example="  firebeam indexes --spec=profiles > firestore.indexes.json && firebase deploy --only firestore:indexes",
+)
+
+
 def main(arguments: Sequence[str], console: Console) -> int:
     """Prints to standard output, so that it can be redirected into a file."""
-    config = parse_only(NAME, SpecConfig, arguments, ABOUT, EXAMPLE)
+    config = parse_only(USAGE, arguments)
     print(json.dumps(firestore_indexes(read_spec(config.spec)), indent=2))  # noqa: T201
     return 0

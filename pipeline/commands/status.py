@@ -21,21 +21,13 @@ from pipeline.present.progress import live_line, progress_line
 from pipeline.present.status import Status, recent_table
 from pipeline.present.summary import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from pipeline.present.terminal import Console, say, show, standard_output
-from pipeline.run.flags import flag_names, option, parse, refuse_unknown
+from pipeline.run.flags import Usage, option, parse, refuse_unknown
 from pipeline.targets import firestore_target
 from transforms.errors import UsageError
 from transforms.firestore.client import FirestoreClient
 from transforms.firestore.names import DEFAULT_DATABASE
 from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED, RUNNING, job_document, read_job, recent_jobs
 from transforms.ledger.totals import Totals, read_totals
-
-NAME = "status"
-ABOUT = """\
-Shows a job of this database, or without an id the jobs started last. The exit code is 0; with --follow it is the one
-that the job ends with: 0 completed, 1 failed, 130 interrupted."""
-EXAMPLE = """\
-  firebeam status --project=my-project
-  firebeam status ingest-0c4a6d1f52 --project=my-project --follow"""
 
 _SHOWN_JOBS = 20
 _POLL_INTERVAL_S = 2.0
@@ -55,6 +47,18 @@ class Config:
         None, group="Firestore", metavar="PROJECT", help="Google Cloud project; GOOGLE_CLOUD_PROJECT when absent"
     )
     database: str = option(DEFAULT_DATABASE, group="Firestore", metavar="DATABASE", help="Firestore database")
+
+
+USAGE = Usage(
+    "status",
+    Config,
+    about="""\
+Shows a job of this database, or without an id the jobs started last. The exit code is 0; with --follow it is the one
+that the job ends with: 0 completed, 1 failed, 130 interrupted.""",
+    example="""\
+  firebeam status --project=my-project
+  firebeam status ingest-0c4a6d1f52 --project=my-project --follow""",
+)
 
 
 def main(
@@ -84,10 +88,10 @@ def main(
 
 
 def _config(arguments: Sequence[str]) -> Config:
-    config, rest = parse(NAME, Config, arguments, ABOUT, EXAMPLE)
+    config, rest = parse(USAGE, arguments)
     unknown = [word for word in rest if word.startswith("-")]
     if unknown:
-        refuse_unknown(NAME, unknown, flag_names(Config))
+        refuse_unknown(USAGE, unknown)
     named = [*([config.job_id] if config.job_id else []), *rest]
     if len(named) > 1:
         raise UsageError(f"status shows one job at a time, got {', '.join(named)}")

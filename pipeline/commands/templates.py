@@ -9,7 +9,6 @@ in the Dataflow documentation; their types: google.cloud.dataflow_v1beta3.Templa
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 from collections.abc import Sequence
@@ -21,16 +20,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipeline import JOBS
-from pipeline.run.flags import Flag, flags_of, option, parse_only, shown
+from pipeline.run.flags import Flag, Usage, flags_of, option, parse_only, shown
 from transforms.errors import UsageError
-
-NAME = "templates"
-ABOUT = """\
-Prints the metadata of the jobs' Flex Templates as one JSON object, or writes and checks the files that the product
-ships, one a job."""
-EXAMPLE = """\
-  firebeam templates --write      # after a flag was added or changed
-  firebeam templates --check      # exit code 1 if a file is not what the flags make of it"""
 
 # Words that a label does not write as it would write others.
 _SPELLED = {"id": "ID", "bigquery": "BigQuery", "csv": "CSV", "json": "JSON"}
@@ -46,13 +37,25 @@ class Config:
     check: bool = option(False, group="Files", help="compare them; exit code 1 if one differs")
 
 
+USAGE = Usage(
+    "templates",
+    Config,
+    about="""\
+Prints the metadata of the jobs' Flex Templates as one JSON object, or writes and checks the files that the product
+ships, one a job.""",
+    example="""\
+  firebeam templates --write      # after a flag was added or changed
+  firebeam templates --check      # exit code 1 if a file is not what the flags make of it""",
+)
+
+
 def main(arguments: Sequence[str], console: Console) -> int:
     """Prints to standard output, unless it is told to write or to check.
 
     Raises:
       UsageError: the directory is not there.
     """
-    config = parse_only(NAME, Config, arguments, ABOUT, EXAMPLE)
+    config = parse_only(USAGE, arguments)
     texts = {f"{job}.json": _text(metadata(job)) for job in JOBS}
     if not config.write and not config.check:
         print(json.dumps({job: metadata(job) for job in JOBS}, indent=2))  # noqa: T201
@@ -72,15 +75,15 @@ def main(arguments: Sequence[str], console: Console) -> int:
 
 def metadata(job: str) -> dict[str, Any]:
     """The metadata of a job's template: what `gcloud dataflow flex-template build --metadata-file` takes."""
-    module = importlib.import_module(f"{JOBS[job].module}_flags")
+    entry = JOBS[job]
     described: dict[str, Any] = {
         "name": f"Firebeam {job}",
-        "description": " ".join(module.ABOUT.split()),
-        "streaming": JOBS[job].streaming,
+        "description": " ".join(entry.usage.about.split()),
+        "streaming": entry.streaming,
     }
-    if JOBS[job].streaming:
+    if entry.streaming:
         described |= {"supportsExactlyOnce": True, "supportsAtLeastOnce": True, "defaultStreamingMode": "EXACTLY_ONCE"}
-    described["parameters"] = [parameter(flag) for flag in flags_of(module.Config) if flag.declared.in_templates]
+    described["parameters"] = [parameter(flag) for flag in flags_of(entry.usage.config) if flag.declared.in_templates]
     return described
 
 

@@ -21,8 +21,9 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 from apache_beam.pvalue import PBegin, PCollection
 
 from pipeline.jobs.export_checks import check_column_names, check_combinations, conditioned, looking_back, moment_of
-from pipeline.jobs.export_flags import ALL, FULL, INCREMENTAL, NAME, Config
-from pipeline.run.job import JobPlan, derived_job_id, digest
+from pipeline.jobs.export_flags import ALL, FULL, INCREMENTAL, NAME, USAGE, Config
+from pipeline.present.outcome import present_records
+from pipeline.run.job import Job, JobPlan, derived_job_id, digest
 from pipeline.specs import read_spec
 from transforms.batch import Batch
 from transforms.bigquery.document_columns import JSON
@@ -62,7 +63,7 @@ class Source(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Plan(JobPlan):
+class Plan(JobPlan[Config]):
     """A config with everything read and looked up that the graph needs.
 
     Attributes:
@@ -72,7 +73,6 @@ class Plan(JobPlan):
       cursors: where each pattern's last run ended, by pattern.
     """
 
-    config: Config
     patterns: tuple[CollectionPattern, ...]
     table: BigQueryTarget
     spec: RecordSpec | None
@@ -298,3 +298,6 @@ def _read(pieces: list[PCollection[Piece]], plan: Plan) -> PCollection[Batch[Exp
         return only
     every: PCollection[Batch[Exported]] = batches | "AllBatches" >> beam.Flatten()
     return every
+
+
+JOB = Job(USAGE, prepare, provision, build, present_records)

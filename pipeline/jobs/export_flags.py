@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.run.flags import option
-from pipeline.run.job_config import JobConfig
+from pipeline.run.flags import Usage, option
+from pipeline.run.job_config import RecordsConfig
 from transforms.bigquery.document_columns import JSON, NESTED
 from transforms.bigquery.methods import METHODS
 from transforms.export.options import DELETES, FLAT, IGNORE, LAYOUTS, MERGE, WRITES
@@ -13,20 +13,12 @@ from transforms.firestore.ranges import MAX_RANGES
 
 NAME = "export"
 
-ABOUT = """\
-Puts collections of Firestore into BigQuery: typed columns that hold every value, a changelog as Firebase's extension
-keeps it, or both; whole, only what has changed, or as of a moment. A row that is refused becomes a dead letter."""
-
-EXAMPLE = """\
-  firebeam export --collection=users --project=my-project --database='(default)' \\
-      --bigquery_table=my-project:exports.users --dead_letters=gs://my-bucket/dead_letters"""
-
 FULL, INCREMENTAL = "full", "incremental"
 ALL = "all"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(JobConfig):
+class Config(RecordsConfig):
     """The flags of export."""
 
     collection: tuple[str, ...] = option(
@@ -119,3 +111,15 @@ class Config(JobConfig):
     spec: str | None = option(
         None, group="BigQuery", metavar="NAME|FILE", help="record spec that gives the columns, instead of the documents"
     )
+
+
+USAGE = Usage(
+    NAME,
+    Config,
+    about="""\
+Puts collections of Firestore into BigQuery: typed columns that hold every value, a changelog as Firebase's extension
+keeps it, or both; whole, only what has changed, or as of a moment. A row that is refused becomes a dead letter.""",
+    example="""\
+  firebeam export --collection=users --project=my-project --database='(default)' \\
+      --bigquery_table=my-project:exports.users --dead_letters=gs://my-bucket/dead_letters""",
+)

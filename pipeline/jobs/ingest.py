@@ -19,8 +19,9 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.pvalue import PCollection
 
-from pipeline.jobs.ingest_flags import NAME, Config
-from pipeline.run.job import JobPlan, derived_job_id, digest
+from pipeline.jobs.ingest_flags import NAME, USAGE, Config
+from pipeline.present.outcome import present_records
+from pipeline.run.job import Job, JobPlan, derived_job_id, digest
 from pipeline.sources import Sources
 from pipeline.specs import read_spec
 from transforms.batch import Batch, Record
@@ -36,7 +37,7 @@ from transforms.errors import UsageError
 from transforms.firestore.packing import RequestLimits
 from transforms.inputs.slices import ReadOptions
 from transforms.ledger.entry import LedgerEntry
-from transforms.ledger.jobs import Job
+from transforms.ledger.jobs import Job as LedgerJob
 from transforms.ledger.read_times import read_time_of_run
 from transforms.ledger.runs import JobDescription, Opening
 from transforms.ledger.steps import BeginBatch, CompleteBatch, CompleteJob
@@ -73,14 +74,13 @@ class Destination:
 
 
 @dataclass(frozen=True)
-class Plan(JobPlan):
+class Plan(JobPlan[Config]):
     """A config with everything read and looked up that the graph needs.
 
     Attributes:
       read_time: when the run began by Firestore's clock, where it reads collections.
     """
 
-    config: Config
     to: Destination
     sources: Sources
     read_time: datetime.datetime | None = None
@@ -90,7 +90,7 @@ class Plan(JobPlan):
         """As of when collections are read; a run that is resumed reads the same moment."""
         return self.read_time or self.run.started_at
 
-    def kept(self, before: Job | None) -> dict[str, str]:
+    def kept(self, before: LedgerJob | None) -> dict[str, str]:
         """Which rows the table has when a run begins."""
         return {ROWS_KNOWN: rows_known_after(before, self.description)}
 
@@ -243,3 +243,6 @@ def _table(config: Config, spec: RecordSpec) -> Table | None:
     columns = table_columns(spec)
     table_options(spec, columns)  # refuses options that BigQuery does not have, while it is still free to do so
     return Table(BigQueryTarget.parse(config.bigquery_table), columns, config.bigquery_method)
+
+
+JOB = Job(USAGE, prepare, provision, build, present_records)

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.run.flags import option
-from pipeline.run.job_config import JobConfig
+from pipeline.run.flags import Usage, option
+from pipeline.run.job_config import RecordsConfig
 from transforms.bigquery.methods import FILE_LOADS, INSERT_ROWS
 from transforms.upsert.modes import MODES, VERSIONED
 
 NAME = "ingest"
 
-ABOUT = """\
-Reads processed records from files or model batch results, flattens them by a record spec, writes each as a pair of
-Firestore documents and, if asked to, as a row of BigQuery. A record that cannot be stored becomes a dead letter."""
-
-EXAMPLE = """\
-  firebeam ingest --input='gs://my-bucket/results/*.jsonl' --spec=profiles \\
-      --project=my-project --database='(default)' \\
-      --bigquery_table=my-project:people.candidates --dead_letters=gs://my-bucket/dead_letters"""
-
 
 @dataclass(frozen=True, kw_only=True)
-class Config(JobConfig):
+class Config(RecordsConfig):
     """The flags of ingest."""
 
     input: tuple[str, ...] = option(
@@ -95,3 +86,16 @@ class Config(JobConfig):
         gone=(("STREAMING_INSERTS", INSERT_ROWS),),
         help="INSERT_ROWS has an answer a row at once; FILE_LOADS is cheapest for millions of rows",
     )
+
+
+USAGE = Usage(
+    NAME,
+    Config,
+    about="""\
+Reads processed records from files or model batch results, flattens them by a record spec, writes each as a pair of
+Firestore documents and, if asked to, as a row of BigQuery. A record that cannot be stored becomes a dead letter.""",
+    example="""\
+  firebeam ingest --input='gs://my-bucket/results/*.jsonl' --spec=profiles \\
+      --project=my-project --database='(default)' \\
+      --bigquery_table=my-project:people.candidates --dead_letters=gs://my-bucket/dead_letters""",
+)

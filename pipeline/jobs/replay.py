@@ -23,9 +23,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.pvalue import PBegin, PCollection
 
 from pipeline.jobs import ingest, ingest_flags
-from pipeline.jobs.replay_flags import ALL, NAME, Config
-from pipeline.run.job import JobPlan, derived_job_id, digest
-from pipeline.run.job_config import JobConfig
+from pipeline.jobs.replay_flags import ALL, NAME, USAGE, Config
+from pipeline.present.outcome import present_records
+from pipeline.run.job import Job, JobPlan, derived_job_id, digest
+from pipeline.run.job_config import RecordsConfig
 from transforms.batch import input_id_of
 from transforms.bigquery.methods import INSERT_ROWS
 from transforms.dead_letters.folder import DeadBatch, DeadLetterFolder, ReplayRun
@@ -64,7 +65,7 @@ class Replayed:
 
 
 @dataclass(frozen=True)
-class Plan(JobPlan):
+class Plan(JobPlan[Config]):
     """A config with everything read and looked up that the graph needs.
 
     Attributes:
@@ -72,7 +73,6 @@ class Plan(JobPlan):
       finished_at: when each job of the ledger finished last.
     """
 
-    config: Config
     folder: DeadLetterFolder
     jobs: tuple[Replayed, ...]
     finished_at: Mapping[str, datetime.datetime]
@@ -187,7 +187,7 @@ def _parameters(config: Config, client: FirestoreClient, job_id: str) -> Mapping
 
 def _config_of(config: Config, job_id: str, parameters: Mapping[str, Any]) -> ingest_flags.Config:
     """The job's flags: those of every job as given here, its own as they were unless they are given here."""
-    shared = {declared.name for declared in fields(JobConfig)}
+    shared = {declared.name for declared in fields(RecordsConfig)}
     own = {declared.name for declared in fields(ingest_flags.Config)} - shared
     given = {name: getattr(config, name, None) for name in own}
     values: dict[str, Any] = {name: parameters[name] for name in own & parameters.keys()}
@@ -202,3 +202,6 @@ def _config_of(config: Config, job_id: str, parameters: Mapping[str, Any]) -> in
 def _absolute(folder: str) -> str:
     """The same for the same folder, so that no two replays of it run at once."""
     return os.path.realpath(folder) if is_local(folder) else folder.rstrip("/")
+
+
+JOB = Job(USAGE, prepare, provision, build, present_records)

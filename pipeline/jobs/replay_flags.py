@@ -6,20 +6,11 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from pipeline.jobs import ingest_flags
-from pipeline.run.flags import option
-from pipeline.run.job_config import JobConfig
+from pipeline.run.flags import Usage, option
+from pipeline.run.job_config import RecordsConfig
 from transforms.dead_letters.kinds import KINDS
 
 NAME = "replay"
-
-ABOUT = """\
-Puts dead letters through the job they came from. What lands now moves to DIR/replayed; what does not stays where it is,
-with its new reason and one attempt more, and moves to DIR/parked after --max_attempts. A job runs again with the flags
-it ran with; flags of its own that are given here, such as a corrected --spec, win."""
-
-EXAMPLE = """\
-  firebeam replay --dead_letters=gs://my-bucket/dead_letters --kind=permanent --spec=corrected.yaml \\
-      --project=my-project --database='(default)'"""
 
 ALL = "all"
 
@@ -31,7 +22,7 @@ def _flag_of_the_job(name: str) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(JobConfig):
+class Config(RecordsConfig):
     """The flags of replay."""
 
     kind: str = option(ALL, group="Replay", choices=(*KINDS, ALL), help="which dead letters to replay")
@@ -51,3 +42,16 @@ class Config(JobConfig):
     max_request_bytes: int | None = _flag_of_the_job("max_request_bytes")
     max_in_flight: int | None = _flag_of_the_job("max_in_flight")
     bigquery_table: str | None = _flag_of_the_job("bigquery_table")
+
+
+USAGE = Usage(
+    NAME,
+    Config,
+    about="""\
+Puts dead letters through the job they came from. What lands now moves to DIR/replayed; what does not stays where it is,
+with its new reason and one attempt more, and moves to DIR/parked after --max_attempts. A job runs again with the flags
+it ran with; flags of its own that are given here, such as a corrected --spec, win.""",
+    example="""\
+  firebeam replay --dead_letters=gs://my-bucket/dead_letters --kind=permanent --spec=corrected.yaml \\
+      --project=my-project --database='(default)'""",
+)

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline.jobs.verify_flags import NAME, START, Config
+from pipeline.jobs.verify_flags import NAME, START, USAGE, Config
+from pipeline.present.outcome import show_summary
 from pipeline.present.summary import EXIT_OK, Summary
 from pipeline.present.summary_file import check_path
 from pipeline.present.terminal import Console, say, show
 from pipeline.present.verify_report import SHOWN, counts_table, differences_table
-from pipeline.run.job import JobPlan, derived_job_id, digest
+from pipeline.run.job import Job, JobPlan, derived_job_id, digest
 from pipeline.stores import Collection, Files, Reading, open_stores, place_of, plans_right
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.dead_letters.folder import DeadLetterFolder
@@ -35,14 +36,13 @@ EXIT_DIFFERENT = 3
 
 
 @dataclass(frozen=True)
-class Plan(JobPlan):
+class Plan(JobPlan[Config]):
     """A config with everything read and looked up that the graph needs.
 
     Attributes:
       table: of the report.
     """
 
-    config: Config
     sides: Sides
     table: BigQueryTarget | None
 
@@ -129,7 +129,7 @@ def present(plan: Plan, summary: Summary, console: Console) -> int:
     """Shows what was found, and returns the exit code: 0 equal, 3 different; otherwise as every job."""
     job = read_job(plan.document())
     if summary.state != COMPLETED or job is None:
-        show(console, summary.as_table())
+        show_summary(summary, console)
         return summary.exit_code(max_dead_letter_ratio=1)
     parts = plan.parts_of(job.attempt)
     found = parts.read_found()
@@ -145,3 +145,6 @@ def present(plan: Plan, summary: Summary, console: Console) -> int:
         say(console, f"… and {differing - SHOWN:,} more")
     say(console, f"all differences: {plan.config.report or parts.path}")
     return EXIT_DIFFERENT
+
+
+JOB = Job(USAGE, prepare, provision, build, present)

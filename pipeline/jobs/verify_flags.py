@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.run.flags import option
+from pipeline.run.flags import Usage, option
 from pipeline.run.job_config import JobConfig
 from transforms.verify.matching import AUTO, ID, PATH
 
 NAME = "verify"
-
-ABOUT = """\
-Compares two stores: Firestore, BigQuery, files of JSON Lines. Says which documents one of them lacks and which are not
-the same, and in which fields. The exit code is 0 if they are equal, 3 if not."""
-
-EXAMPLE = """\
-  firebeam verify --left=firestore://users --right=bigquery:my-project:people.users --ignore=last_seen \\
-      --project=my-project --database='(default)'"""
 
 START, LATEST = "start", "latest"
 
@@ -86,3 +78,15 @@ class Config(JobConfig):
         None, group="Results", metavar="PROJECT:DATASET.TABLE", help="add the differences to this BigQuery table"
     )
     show_values: bool = option(False, group="Results", help="show the values that differ, not only the fields")
+
+
+USAGE = Usage(
+    NAME,
+    Config,
+    about="""\
+Compares two stores: Firestore, BigQuery, files of JSON Lines. Says which documents one of them lacks and which are not
+the same, and in which fields. The exit code is 0 if they are equal, 3 if not.""",
+    example="""\
+  firebeam verify --left=firestore://users --right=bigquery:my-project:people.users --ignore=last_seen \\
+      --project=my-project --database='(default)'""",
+)

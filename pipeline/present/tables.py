@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeAlias
 class Tone(enum.Enum):
     """How a cell is meant; who draws it chooses the colour."""
 
+    HEADING = "names the rows below"
     DIM = "a detail of the row above"
     GOOD = "as it should be"
     WARNING = "may be wrong"

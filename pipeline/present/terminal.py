@@ -17,7 +17,7 @@ from rich.text import Text
 
 from pipeline.present.tables import Cell, Table, Tone
 
-_STYLES = {Tone.DIM: "dim", Tone.GOOD: "green", Tone.WARNING: "yellow", Tone.BAD: "red"}
+_STYLES = {Tone.HEADING: "bold", Tone.DIM: "dim", Tone.GOOD: "green", Tone.WARNING: "yellow", Tone.BAD: "red"}
 _ENDLESS = 1_000_000  # columns
 
 

@@ -5,7 +5,8 @@
         input: tuple[str, ...] = option(group="Input", help="files to read", metavar="PATTERN")
         batch_size: int = option(500, group="Input", help="records in a batch", minimum=1, maximum=10_000)
 
-    config, rest = parse("ingest", Config, ["--input=a.jsonl,b.jsonl", "--batch_size=100", "--runner=DataflowRunner"])
+    usage = Usage("ingest", Config)
+    config, rest = parse(usage, ["--input=a.jsonl,b.jsonl", "--batch_size=100", "--runner=DataflowRunner"])
 
 The field's type says how its text is read: `str`, `int`, `float`, `bool` (`--flag`, `--flag=true`, because templates
 pass every flag with a value), `tuple[str, ...]` (repeatable, and takes commas), each of them `| None`. A field without
@@ -19,19 +20,20 @@ import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import MISSING
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, ParamSpec, Protocol, TypeVar
 
 from transforms.errors import UsageError
 
 C = TypeVar("C")
+A = ParamSpec("A")
 
 _OPTION = "option"
 _TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Option:
     """What a flag is beside its name, type and default, which its field has.
 
@@ -68,42 +70,37 @@ class Option:
     in_templates: bool = True
 
 
-def option(
-    default: Any = MISSING,
-    *,
-    group: str,
-    help: str,  # noqa: A002 - argparse's own word for it
-    choices: tuple[str, ...] = (),
-    gone: tuple[tuple[str, str], ...] = (),
-    minimum: float | None = None,
-    maximum: float | None = None,
-    metavar: str | None = None,
-    commas: bool = True,
-    label: str | None = None,
-    pattern: str | None = None,
-    prefixes: tuple[str, ...] = (),
-    parameter: str | None = None,
-    shown_with: tuple[str, tuple[str, ...]] | None = None,
-    in_templates: bool = True,
-) -> Any:
-    """Declares a field of a config as a flag; see `Option`. Without default it is required."""
-    declared = Option(
-        group,
-        help,
-        choices,
-        gone,
-        minimum,
-        maximum,
-        metavar,
-        commas,
-        label,
-        pattern,
-        prefixes,
-        parameter,
-        shown_with,
-        in_templates,
-    )
-    return dataclasses.field(default=default, metadata={_OPTION: declared})
+class _Declare(Protocol[A]):
+    def __call__(self, default: Any = MISSING, /, *args: A.args, **attributes: A.kwargs) -> Any: ...
+
+
+def _declares(attributes_of: Callable[A, Option]) -> _Declare[A]:
+    """A function with a default and the keywords of another one, which are written only there."""
+
+    def declare(default: Any = MISSING, /, *args: A.args, **attributes: A.kwargs) -> Any:
+        """Declares a field of a config as a flag; see `Option`. Without default it is required."""
+        return dataclasses.field(default=default, metadata={_OPTION: attributes_of(*args, **attributes)})
+
+    return declare
+
+
+option = _declares(Option)
+
+
+@dataclasses.dataclass(frozen=True)
+class Usage(Generic[C]):
+    """How one job or command is asked for.
+
+    Attributes:
+      name: as the user types it.
+      config: a frozen dataclass whose fields are made with `option()`.
+      about, example: shown by `--help`.
+    """
+
+    name: str
+    config: type[C]
+    about: str = ""
+    example: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,16 +138,11 @@ def flags_of(config: type[Any]) -> list[Flag]:
     return flags
 
 
-def parse(
-    name: str, config: type[C], arguments: Sequence[str], about: str = "", example: str = ""
-) -> tuple[C, list[str]]:
+def parse(usage: Usage[C], arguments: Sequence[str]) -> tuple[C, list[str]]:
     """Reads flags into a config.
 
     Args:
-      name: of the job or command, as the user typed it.
-      config: a frozen dataclass whose fields are made with `option()`.
       arguments: what follows the name on the command line.
-      about, example: shown by `--help`.
 
     Returns:
       The config, and the arguments that are not its own.
@@ -160,16 +152,16 @@ def parse(
       SystemExit: `--help` was asked for and printed.
     """
     parser = _Parser(
-        prog=f"firebeam {name}",
-        usage=f"firebeam {name} --flag=value …",
-        description=about,
-        epilog=example and f"example:\n{example}",
+        prog=f"firebeam {usage.name}",
+        usage=f"firebeam {usage.name} --flag=value …",
+        description=usage.about,
+        epilog=usage.example and f"example:\n{usage.example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,  # or --region is taken for --region_tag
         argument_default=argparse.SUPPRESS,
     )
     groups: dict[str, Any] = {}
-    flags = flags_of(config)
+    flags = flags_of(usage.config)
     for flag in flags:
         heading = flag.declared.group
         _add(groups.setdefault(heading, parser.add_argument_group(heading)), flag)
@@ -177,30 +169,30 @@ def parse(
     values, rest = parser.parse_known_args(_with_explicit_switches(arguments, switches))
     read = {key: tuple(value) if isinstance(value, list) else value for key, value in vars(values).items()}
     required = {flag.name for flag in flags if flag.required}
-    missing = [f"--{spec.name}" for spec in dataclasses.fields(config) if spec.name in required - read.keys()]  # type: ignore[arg-type]
+    missing = [f"--{spec.name}" for spec in dataclasses.fields(usage.config) if spec.name in required - read.keys()]  # type: ignore[arg-type]
     if missing:
-        raise UsageError(f"{', '.join(missing)} must be given; `firebeam {name} --help` shows an example")
-    return config(**read), rest
+        raise UsageError(f"{', '.join(missing)} must be given; `firebeam {usage.name} --help` shows an example")
+    return usage.config(**read), rest
 
 
-def parse_only(name: str, config: type[C], arguments: Sequence[str], about: str = "", example: str = "") -> C:
+def parse_only(usage: Usage[C], arguments: Sequence[str]) -> C:
     """Reads flags into a config, as `parse` does, and refuses what is not declared."""
-    read, unknown = parse(name, config, arguments, about, example)
+    read, unknown = parse(usage, arguments)
     if unknown:
-        refuse_unknown(name, unknown, flag_names(config))
+        refuse_unknown(usage, unknown)
     return read
 
 
-def flag_names(config: type[Any]) -> list[str]:
-    """The flags of a config, such as `--batch_size`."""
-    return [f"--{spec.name}" for spec in dataclasses.fields(config)]
+def refuse_unknown(usage: Usage[Any], unknown: Sequence[str], more_flags: Collection[str] = ()) -> NoReturn:
+    """Raises UsageError about flags that nobody knows, with the closest one that somebody does.
 
-
-def refuse_unknown(name: str, unknown: Sequence[str], known: Sequence[str]) -> NoReturn:
-    """Raises UsageError about flags that nobody knows, with the closest one that somebody does."""
+    Args:
+      more_flags: known ones beside the config's own.
+    """
     flag = unknown[0].partition("=")[0]
+    known = [*(f"--{spec.name}" for spec in dataclasses.fields(usage.config)), *more_flags]
     close = difflib.get_close_matches(flag, known, n=1)
-    hint = f"; did you mean {close[0]}?" if close else f"; `firebeam {name} --help` lists the flags"
+    hint = f"; did you mean {close[0]}?" if close else f"; `firebeam {usage.name} --help` lists the flags"
     raise UsageError(f"unknown argument {flag}{hint}")
 
 

@@ -1,28 +1,45 @@
-"""What every job makes of its flags: a plan, and a name under which the same command finds its own run again."""
+"""What a job is: flags to plan, plan to tables and graph, summary to what is shown.
+
+Config ─prepare─▶ Plan ─provision─▶ tables
+                   ├───build──────▶ graph
+         Summary ──┴───present────▶ terminal, exit code
+"""
 
 from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from pipeline.run.flags import Usage
+from pipeline.run.job_config import JobConfig
 from transforms.firestore.client import FirestoreTarget
 from transforms.inputs.identity import Plain, text_of
 from transforms.ledger.document import LedgerDocument
 from transforms.ledger.entry import LedgerEntry
-from transforms.ledger.jobs import Job, job_document
+from transforms.ledger.jobs import Job as LedgerJob
+from transforms.ledger.jobs import job_document
 from transforms.ledger.runs import JobDescription, Opening
 from transforms.retry import Retry
 
-P = TypeVar("P", bound="JobPlan")
+if TYPE_CHECKING:
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from pipeline.present.summary import Summary
+    from pipeline.present.terminal import Console
+
+C = TypeVar("C", bound=JobConfig)
+C_co = TypeVar("C_co", bound=JobConfig, covariant=True)
+P = TypeVar("P", bound="JobPlan[JobConfig]")
 
 _ID_DIGITS = 10
 
 
 @dataclass(frozen=True)
-class JobPlan:
+class JobPlan(Generic[C_co]):
     """A config with everything read and looked up that a job's graph needs: what every job's plan has.
 
     Attributes:
@@ -32,7 +49,7 @@ class JobPlan:
       opening: how the run begins; None until the ledger has said so.
     """
 
-    config: Any
+    config: C_co
     description: JobDescription
     firestore: FirestoreTarget
     opening: Opening | None = field(default=None, kw_only=True)
@@ -45,8 +62,7 @@ class JobPlan:
     @property
     def retry(self) -> Retry:
         """Of every request."""
-        retry: Retry = self.config.retry
-        return retry
+        return self.config.retry
 
     @property
     def run(self) -> Opening:
@@ -64,13 +80,37 @@ class JobPlan:
         """The job's document in the ledger."""
         return job_document(self.firestore.connect(), self.job_id, self.retry)
 
-    def kept(self, before: Job | None) -> Mapping[str, Any]:
+    def kept(self, before: LedgerJob | None) -> Mapping[str, Any]:
         """What the ledger keeps with a new run for the job itself, given how the run before ended, if there was one."""
         return {}
 
     def opened(self: P, opening: Opening) -> P:
         """The plan of the run that the ledger has opened."""
         return replace(self, opening=opening)
+
+
+@dataclass(frozen=True)
+class Job(Generic[C, P]):
+    """A job, as the launcher knows it.
+
+    Attributes:
+      usage: its name, flags and help.
+      prepare: reads and checks everything that can be checked before anything is started.
+      provision: makes what the run writes to, once the ledger has opened the run.
+      build: draws the graph.
+      present: shows how a run ended, and returns the exit code.
+    """
+
+    usage: Usage[C]
+    prepare: Callable[[C, PipelineOptions], P]
+    provision: Callable[[P], None]
+    build: Callable[[beam.Pipeline, P], None]
+    present: Callable[[P, Summary, Console], int]
+
+    @property
+    def name(self) -> str:
+        """As the user types it."""
+        return self.usage.name
 
 
 def derived_job_id(job: str, *parts: Plain) -> str:

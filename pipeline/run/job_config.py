@@ -1,4 +1,9 @@
-"""The flags of every job."""
+"""The flags that jobs share, by what they are about.
+
+DatabaseFlags, RequestFlags, DeadLetterFlags, ResultFlags, RunFlags ──▶ JobConfig       every job
+                                                                           └─▶ RecordsConfig   every one that counts
+                                                                                               dead letters
+"""
 
 from __future__ import annotations
 
@@ -17,8 +22,8 @@ _OF_ONE_COMMAND = frozenset({"restart", "take_over", "wait"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class JobConfig:
-    """The flags of every job."""
+class DatabaseFlags:
+    """Which database."""
 
     project: str | None = option(
         None,
@@ -34,12 +39,36 @@ class JobConfig:
         help="Firestore database",
         pattern=DATABASE_ID,
     )
+
+    @property
+    def firestore(self) -> FirestoreTarget:
+        """The database. Raises UsageError if it is not named well."""
+        from pipeline.targets import firestore_target  # imports the client, which `--help` need not wait for
+
+        return firestore_target(self.project, self.database)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestFlags:
+    """How requests are repeated, and when the job stops."""
+
     max_request_attempts: int = option(
         8, group="Firestore", minimum=1, maximum=100, help="how often a request is sent at most while others succeed"
     )
     max_outage_s: float = option(
         300, group="Firestore", minimum=0, help="seconds without any answer from Firestore after which the job stops"
     )
+
+    @property
+    def retry(self) -> Retry:
+        """How requests are repeated."""
+        return Retry(max_attempts=self.max_request_attempts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeadLetterFlags:
+    """Where dead letters are kept."""
+
     dead_letters: str = option(
         "dead_letters",
         group="Results",
@@ -48,17 +77,21 @@ class JobConfig:
         prefixes=("gs://",),
         parameter="GCS_WRITE_FOLDER",
     )
-    max_dead_letter_ratio: float = option(
-        0.1,
-        group="Results",
-        minimum=0,
-        maximum=1,
-        help="more dead letters than this share of the records: exit code 4",
-        in_templates=False,
-    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultFlags:
+    """What is written about a run."""
+
     summary: str | None = option(
         None, group="Results", metavar="FILE", help="write the summary as JSON, too", in_templates=False
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFlags:
+    """Which run it is, and what becomes of one that is unfinished."""
+
     job_id: str | None = option(
         None, group="Run", metavar="ID", help="name of the run's ledger; derived from the flags when absent"
     )
@@ -78,19 +111,31 @@ class JobConfig:
             except RecordError as error:
                 raise UsageError(f"--job_id names a document of the ledger: {error.message}") from None
 
-    @property
-    def retry(self) -> Retry:
-        """How requests are repeated."""
-        return Retry(max_attempts=self.max_request_attempts)
+
+@dataclass(frozen=True, kw_only=True)
+class JobConfig(RunFlags, ResultFlags, DeadLetterFlags, RequestFlags, DatabaseFlags):
+    """The flags of every job."""
 
     @property
     def firestore(self) -> FirestoreTarget:
-        """The database. Raises UsageError if it is not named well."""
-        from pipeline.targets import firestore_target  # imports the client, which `--help` need not wait for
-
-        return replace(firestore_target(self.project, self.database), max_outage_s=self.max_outage_s)
+        """The database, and how long it may be silent. Raises UsageError if it is not named well."""
+        return replace(super().firestore, max_outage_s=self.max_outage_s)
 
     def parameters(self) -> dict[str, Any]:
         """The flags as the ledger keeps them, but for those that are about one command; they hold no secrets."""
         kept = {name: value for name, value in asdict(self).items() if name not in _OF_ONE_COMMAND}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordsConfig(JobConfig):
+    """The flags of every job that writes records, or says why it could not."""
+
+    max_dead_letter_ratio: float = option(
+        0.1,
+        group="Results",
+        minimum=0,
+        maximum=1,
+        help="more dead letters than this share of the records: exit code 4",
+        in_templates=False,
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Mapping, Sequence
-from types import ModuleType
 from typing import Any, NoReturn
 
 from apache_beam.options.pipeline_options import (
@@ -18,31 +17,31 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.runners.runner import create_runner
 
-from pipeline.run.flags import flag_names, refuse_unknown
+from pipeline.run.beam_flags import beam_flags
+from pipeline.run.flags import Usage, refuse_unknown
+from pipeline.run.job import C
 from pipeline.targets import EMULATOR_VARIABLES
 from transforms.errors import FirebeamError, UsageError
 
-# Flags that Beam needs as well as the job.
-_SHARED_FLAGS = ("project",)
 DATAFLOW_RUNNER = "DataflowRunner"
 # Beam's other ways to write it.
 _DATAFLOW_RUNNERS = frozenset({"dataflow", "dataflowrunner"})
 _LOCAL_RUNNERS = frozenset({"DirectRunner", "FnApiRunner", "BundleBasedDirectRunner", "SwitchingDirectRunner"})
 
 
-def beam_options(job: ModuleType, config: Any, rest: Sequence[str]) -> PipelineOptions:
+def beam_options(usage: Usage[C], config: C, rest: Sequence[str]) -> PipelineOptions:
     """Beam's own options from the arguments that the job left over.
 
     Raises:
       UsageError: neither the job nor Beam knows an argument.
     """
     parsers: list[argparse.ArgumentParser] = []
-    beam_flags = [f"--{name}" for name in PipelineOptions([]).get_all_options(add_extra_args_fn=parsers.append)]
+    PipelineOptions([]).get_all_options(add_extra_args_fn=parsers.append)
     parsers[0].error = _refuse  # type: ignore[method-assign]  # instead of pages of Beam's own usage
     _, unknown = parsers[0].parse_known_args(list(rest))
     if unknown:
-        refuse_unknown(job.NAME, unknown, [*flag_names(job.Config), *beam_flags])
-    shared = [f"--{name}={value}" for name in _SHARED_FLAGS if (value := getattr(config, name, None))]
+        refuse_unknown(usage, unknown, beam_flags())
+    shared = [f"--project={config.project}"] if config.project else []
     options = PipelineOptions([*rest, *shared])
     standard = options.view_as(StandardOptions)
     if (standard.runner or "").rpartition(".")[2].lower() in _DATAFLOW_RUNNERS:

@@ -9,13 +9,9 @@ job is written down here; what goes wrong afterwards too, if somebody waits. A s
 
 from __future__ import annotations
 
-import contextlib
 import shlex
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from types import FrameType, ModuleType
+from types import FrameType
 from typing import Any, NoReturn
 
 import apache_beam as beam
@@ -27,12 +23,13 @@ from rich.markup import escape
 from pipeline.present.progress import show_progress
 from pipeline.present.summary import EXIT_FAILED, EXIT_INTERRUPTED, Summary
 from pipeline.run.dataflow import CloudJob
+from pipeline.run.job import Job, JobPlan, P
+from pipeline.run.job_config import JobConfig
+from pipeline.run.listening import Work, signals_call
 from pipeline.run.run_ledger import RunLedger
 from pipeline.run.runners import explain, runner
 from transforms.errors import JobError
 from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class WaitEnded(Exception):  # noqa: N818 - nothing has failed: the job goes on
@@ -43,7 +40,7 @@ class WaitEnded(Exception):  # noqa: N818 - nothing has failed: the job goes on
         super().__init__(exit_code)
 
 
-def submit(job: ModuleType, plan: Any, options: PipelineOptions, console: Console) -> Summary | None:
+def submit(job: Job[Any, P], plan: P, options: PipelineOptions, console: Console) -> Summary | None:
     """Hands a run over to Dataflow and says where to look; with `--wait` stays until it has ended.
 
     Returns:
@@ -59,7 +56,7 @@ def submit(job: ModuleType, plan: Any, options: PipelineOptions, console: Consol
     started_at = time.time()
     ledger = RunLedger(plan)
     plan = ledger.open(cloud.owner, console)
-    with _signals_interrupt():
+    with signals_call(_interrupt):
         result = _hand_over(job, plan, options, ledger, console, started_at)
         _say_where_it_is(result, cloud, plan, options, console)
         if not (plan.config.wait and result.has_job):
@@ -77,7 +74,7 @@ def submit(job: ModuleType, plan: Any, options: PipelineOptions, console: Consol
 
 
 def _hand_over(
-    job: ModuleType, plan: Any, options: PipelineOptions, ledger: RunLedger, console: Console, started_at: float
+    job: Job[Any, P], plan: P, options: PipelineOptions, ledger: RunLedger, console: Console, started_at: float
 ) -> Any:
     """Beam's result of a run that the service has taken; a run that it has not is closed."""
     try:
@@ -99,7 +96,9 @@ def _hand_over(
         raise JobError(error) from failure
 
 
-def _say_where_it_is(result: Any, cloud: CloudJob, plan: Any, options: PipelineOptions, console: Console) -> None:
+def _say_where_it_is(
+    result: Any, cloud: CloudJob, plan: JobPlan[JobConfig], options: PipelineOptions, console: Console
+) -> None:
     if result.has_job:
         _say(console, f"Dataflow job {result.job_id()}, {cloud.name} in {cloud.region}")
         _say(console, f"console: {cloud.console_link(result.job_id())}")
@@ -109,13 +108,14 @@ def _say_where_it_is(result: Any, cloud: CloudJob, plan: Any, options: PipelineO
     _say(console, f"how far it is: {shlex.join(['firebeam', 'status', plan.job_id, *where])}")
 
 
-def _watch(result: Any, ledger: RunLedger, plan: Any, console: Console) -> tuple[str, str | None]:
+def _watch(result: Any, ledger: RunLedger, plan: JobPlan[JobConfig], console: Console) -> tuple[str, str | None]:
     """Shows progress until the job has ended; returns how, and what ended it.
 
     Raises:
       KeyboardInterrupt: a signal.
     """
-    watched = _Watched(result)
+    watched = Work(result.wait_until_finish, "dataflow")
+    watched.start()
     show_progress(watched, ledger.totals, lambda: None, console, plan.description.bytes_total)
     failure = watched.failure
     if failure is not None and not result.is_in_terminal_state():
@@ -128,39 +128,8 @@ def _watch(result: Any, ledger: RunLedger, plan: Any, console: Console) -> tuple
     return INTERRUPTED, None  # cancelled, by whom ever
 
 
-class _Watched:
-    """A submitted job, which a thread asks about until it has ended."""
-
-    def __init__(self, result: Any):
-        self.failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._wait, args=(result,), name="dataflow", daemon=True)
-        self._thread.start()
-
-    def wait(self, timeout_s: float) -> bool:
-        """Whether it ended within the time."""
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
-
-    def _wait(self, result: Any) -> None:
-        try:
-            result.wait_until_finish()
-        except BaseException as failure:
-            self.failure = failure
-
-
-@contextlib.contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """Every signal that ends a process raises KeyboardInterrupt, as Ctrl-C does; only in the main thread."""
-    is_main = threading.current_thread() is threading.main_thread()
-    before = {number: signal.signal(number, _interrupt) for number in _SIGNALS} if is_main else {}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """As Ctrl-C does by itself, for every signal that ends a process."""
     raise KeyboardInterrupt
 
 

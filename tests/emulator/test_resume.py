@@ -229,8 +229,8 @@ def test_rows_are_not_left_out_when_an_unfinished_run_goes_on_with_another_metho
 
 def own(target, source, owner, seconds_ago):
     """Somebody else has begun the job of this source and has not been seen for a while."""
-    config, _ = parse(job.NAME, job.Config, [f"--input={source}", f"--project={target.project}"])
-    plan = job.prepare(config, beam_options(job, config, []))
+    config, _ = parse(job.USAGE, [f"--input={source}", f"--project={target.project}"])
+    plan = job.prepare(config, beam_options(job.USAGE, config, []))
     retry = Retry(clock=no_waiting(lambda: time.time() - seconds_ago))
     JobLedger(job_document(target.connect(), plan.job_id, retry)).open(plan.description, owner, keep=plan.kept)
 

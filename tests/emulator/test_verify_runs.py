@@ -10,7 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
 from pipeline.jobs import verify as job
-from pipeline.run import launch
+from pipeline.run import local
 from pipeline.run.flags import parse
 from tests.support.memory_store import MemoryStore
 from tests.support.verified import put, remove, verify
@@ -113,12 +113,12 @@ def test_a_run_that_is_stopped_finishes_no_range_half_and_goes_on_later(target, 
     put(target, {f"users/{n:02d}": {"n": n} for n in range(40) if n % 10})
     options = PipelineOptions([])
     flags = [f"--project={target.project}", "--left=firestore://none", "--right=firestore://users", "--max_keys=2"]
-    config, _ = parse(job.NAME, job.Config, [*flags, "--report=report.jsonl"])
+    config, _ = parse(job.USAGE, [*flags, "--report=report.jsonl"])
 
     def run(store):
         plan = job.prepare(config, options)
         plan = replace(plan, sides=replace(plan.sides, left=store))
-        summary = launch.run(job, plan, options, Console(stderr=True), "again")
+        summary = local.run(job.JOB, plan, options, Console(stderr=True), "again")
         return job.present(plan, summary, Console(stderr=True)), summary
 
     exit_code, summary = run(Stopping(entries))

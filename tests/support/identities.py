@@ -6,7 +6,6 @@ The pinned values are what users have stored. Files move, and what is imported h
 from __future__ import annotations
 
 import datetime
-import importlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -30,9 +29,8 @@ def pinned(name: str) -> Any:
 
 def plan_of(job: str, *flags: str) -> Any:
     """The plan that a job makes of its flags. Nothing is started and no service is asked."""
-    module = importlib.import_module(JOBS[job].module)
-    config, rest = parse(job, module.Config, flags)
-    return module.prepare(config, PipelineOptions(rest))
+    config, rest = parse(JOBS[job].usage, flags)
+    return JOBS[job].job.prepare(config, PipelineOptions(rest))
 
 
 def identities_of(job: str, *flags: str) -> list[str]:

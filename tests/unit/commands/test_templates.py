@@ -1,7 +1,6 @@
 """The Flex Templates as files: metadata against flags, the image against what it is built from."""
 
 import ast
-import importlib
 import json
 import os
 import re
@@ -24,11 +23,7 @@ from tests.support.templates import lint, metadata_file, metadata_problems, pars
 
 REQUIREMENTS = ROOT / "templates" / "requirements.txt"
 # What is about the launching command's own project and terminal, and means nothing to a service.
-OF_THE_COMMAND_LINE = {"project", "summary", "max_dead_letter_ratio", "wait"}
-
-
-def config_of(job):
-    return importlib.import_module(JOBS[job].module).Config
+OF_THE_COMMAND_LINE = {"project", "summary", "wait"}
 
 
 def regex_of(job, name):
@@ -68,10 +63,10 @@ def test_a_field_that_the_service_does_not_have_is_found(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("job", JOBS)
 def test_parameters_and_flags_are_one_to_one(job):
-    flags = {flag.name for flag in flags_of(config_of(job))}
+    flags = {flag.name for flag in flags_of(JOBS[job].usage.config)}
     names = [found["name"] for found in metadata(job)["parameters"]]
     assert len(names) == len(set(names))
-    assert set(names) == flags - OF_THE_COMMAND_LINE
+    assert set(names) == flags - OF_THE_COMMAND_LINE - {"max_dead_letter_ratio"}
     assert flags >= OF_THE_COMMAND_LINE
 
 
@@ -87,10 +82,10 @@ def test_a_form_shows_a_parameter_with_one_that_it_has(job):
 @pytest.mark.parametrize("job", JOBS)
 def test_the_entry_takes_every_parameter_as_name_equals_value(job):
     """The service passes all of them in this way, switches too: here the defaults, and something for the others."""
-    flags = flags_of(config_of(job))
+    flags = flags_of(JOBS[job].usage.config)
     given = [f"--{flag.name}={shown(flag.default)}" for flag in flags if flag.default not in (None, ())]
     needed = [f"--{flag.name}=gs://bucket/x" for flag in flags if flag.required]
-    config, rest = parse(job, config_of(job), [*given, *needed])
+    config, rest = parse(JOBS[job].usage, [*given, *needed])
     assert rest == []
     assert {flag.name: getattr(config, flag.name) for flag in flags if not flag.required} == {
         flag.name: flag.default for flag in flags if not flag.required
@@ -124,7 +119,7 @@ def test_a_flag_whose_default_is_a_laptops_must_be_given_in_a_template():
 
 
 def test_bounds_of_a_number_are_in_its_help():
-    (size,) = [parameter(flag) for flag in flags_of(config_of("ingest")) if flag.name == "batch_size"]
+    (size,) = [parameter(flag) for flag in flags_of(JOBS["ingest"].usage.config) if flag.name == "batch_size"]
     assert size["helpText"] == "Records in a batch; at least 1, at most 10,000."
 
 

@@ -3,7 +3,6 @@
 Template parameters and step labels are pinned by `test_templates.py` and `test_staging.py`.
 """
 
-import importlib
 import os
 
 import pytest
@@ -145,8 +144,7 @@ def test_a_spec_keeps_its_fingerprint_whatever_its_remarks_say(folder):
 
 def flags_now(name):
     """What the flags of a job or a command take, by name."""
-    module = importlib.import_module({**JOBS, **COMMANDS}[name].module)
-    flags = flags_of(getattr(module, "Config", None) or module.SpecConfig)
+    flags = flags_of({**JOBS, **COMMANDS}[name].usage.config)
     return {flag.name: form_of(flag) for flag in flags}
 
 

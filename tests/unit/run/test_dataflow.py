@@ -6,6 +6,7 @@ import pytest
 from apache_beam.options.pipeline_options import GoogleCloudOptions, SetupOptions, StandardOptions, WorkerOptions
 from rich.console import Console
 
+from pipeline import JOBS
 from pipeline.jobs import ingest, replay
 from pipeline.run.dataflow import CloudJob, check_submission, name_job, notes, own_setup_file, set_defaults
 from pipeline.run.flags import parse
@@ -35,9 +36,9 @@ def no_emulators(monkeypatch):
 def asked_for(job=ingest, environ=None, without=(), streaming=False, **more):
     """Config and options, defaults set, of the complete flags with some replaced or left out."""
     flags = {name: value for name, value in {**COMPLETE, **more}.items() if name not in without}
-    config, rest = parse(job.NAME, job.Config, [f"--{name}={value}" for name, value in flags.items()])
-    options = beam_options(job, config, rest)
-    set_defaults(job.NAME, config, options, environ or {}, streaming=streaming)
+    config, rest = parse(job.USAGE, [f"--{name}={value}" for name, value in flags.items()])
+    options = beam_options(job.USAGE, config, rest)
+    set_defaults(job.USAGE.name, config, options, environ or {}, streaming=streaming)
     return config, options
 
 
@@ -201,4 +202,4 @@ def test_every_way_to_write_the_runner_is_dataflow(name):
 def test_nothing_is_started_that_cannot_be_submitted():
     flags = [f"--{name}={value}" for name, value in COMPLETE.items() if name != "region"]
     with pytest.raises(UsageError, match="--region is missing"):
-        launch(ingest, flags, Console(quiet=True), {})
+        launch(JOBS["ingest"], flags, Console(quiet=True), {})

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from pipeline.jobs import ingest
-from pipeline.run.flags import option, parse, parse_only
+from pipeline import JOBS
+from pipeline.run.flags import Usage, option, parse, parse_only
 from transforms.errors import UsageError
 
 
@@ -21,8 +21,11 @@ class Config:
     name: str | None = option(None, group="Other", help="a name")
 
 
+USAGE = Usage("test", Config)
+
+
 def read(*arguments):
-    return parse("test", Config, ["--input=a", *arguments])[0]
+    return parse(USAGE, ["--input=a", *arguments])[0]
 
 
 def test_defaults_hold_where_a_flag_is_absent():
@@ -30,7 +33,7 @@ def test_defaults_hold_where_a_flag_is_absent():
 
 
 def test_a_list_is_repeatable_and_takes_commas():
-    config, _ = parse("test", Config, ["--input=a, b,", "--input", "c"])
+    config, _ = parse(USAGE, ["--input=a, b,", "--input", "c"])
     assert config.input == ("a", "b", "c")
 
 
@@ -43,7 +46,7 @@ def test_a_switch_may_have_a_value_as_templates_give_it(argument, value):
 
 
 def test_what_is_not_declared_is_left_for_beam():
-    _, rest = parse("test", Config, ["--input=a", "--runner=X", "--region", "eu", "--siz=3"])
+    _, rest = parse(USAGE, ["--input=a", "--runner=X", "--region", "eu", "--siz=3"])
     assert rest == ["--runner=X", "--region", "eu", "--siz=3"]
 
 
@@ -64,18 +67,18 @@ def test_what_is_not_declared_is_left_for_beam():
 )
 def test_a_value_that_cannot_be_read_is_refused_with_flag_and_bound(arguments, message):
     with pytest.raises(UsageError) as refused:
-        parse("test", Config, arguments)
+        parse(USAGE, arguments)
     assert str(refused.value) == message
 
 
 def test_an_unknown_flag_is_refused_with_the_closest_one():
     with pytest.raises(UsageError, match=r"unknown argument --siez; did you mean --size\?"):
-        parse_only("test", Config, ["--input=a", "--siez=3"])
+        parse_only(USAGE, ["--input=a", "--siez=3"])
 
 
 def test_help_groups_the_flags_and_ends_with_the_example(capsys):
     with pytest.raises(SystemExit) as left:
-        parse("test", Config, ["--help"], "What it does.", "  firebeam test --input=a")
+        parse(Usage("test", Config, "What it does.", "  firebeam test --input=a"), ["--help"])
     shown = capsys.readouterr().out.partition("options:")[2]
     assert left.value.code == 0
     assert shown.index("Input:") < shown.index("--input PATTERN") < shown.index("Other:") < shown.index("--mode")
@@ -87,4 +90,4 @@ def test_help_groups_the_flags_and_ends_with_the_example(capsys):
 def test_ingest_names_the_method_that_takes_the_place_of_streaming_inserts():
     flags = ["--input=a", "--project=demo-x", "--bigquery_method=STREAMING_INSERTS"]
     with pytest.raises(UsageError, match="--bigquery_method=STREAMING_INSERTS is gone; use INSERT_ROWS"):
-        parse("ingest", ingest.Config, flags)
+        parse(JOBS["ingest"].usage, flags)

@@ -7,6 +7,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, SetupOption
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from rich.console import Console
 
+from pipeline import JOBS
 from pipeline.__main__ import main
 from pipeline.jobs import ingest
 from pipeline.run.flags import parse
@@ -23,8 +24,8 @@ NO_SUCH_RECORD = RpcError("INVALID_ARGUMENT", "the value of field x is wrong")
 
 
 def options(*flags):
-    config, rest = parse(ingest.NAME, ingest.Config, ["--input=x", *flags])
-    return beam_options(ingest, config, rest)
+    config, rest = parse(ingest.USAGE, ["--input=x", *flags])
+    return beam_options(ingest.USAGE, config, rest)
 
 
 @pytest.mark.parametrize(
@@ -67,20 +68,18 @@ def test_every_local_runner_is_the_fn_api_runner(name):
 def test_dataflow_is_not_pointed_at_an_emulator(variable):
     flags = ["--input=none", "--project=acme-prod", "--runner=DataflowRunner"]
     with pytest.raises(UsageError, match=f"^{variable} points at an emulator, .* unset it: unset {variable}$"):
-        launch(ingest, flags, Console(quiet=True), {variable: "127.0.0.1:1"})
+        launch(JOBS["ingest"], flags, Console(quiet=True), {variable: "127.0.0.1:1"})
 
 
 def test_parameters_are_what_a_ledger_can_keep():
-    config, _ = parse(ingest.NAME, ingest.Config, ["--input=a,b", "--batch_size=7"])
+    config, _ = parse(ingest.USAGE, ["--input=a,b", "--batch_size=7"])
     kept = config.parameters()
     assert (kept["input"], kept["batch_size"], kept["summary"]) == (["a", "b"], 7, None)
     json.dumps(kept)
 
 
 def test_parameters_are_the_same_for_the_command_that_goes_on_with_a_run():
-    parsed = [
-        parse(ingest.NAME, ingest.Config, ["--input=a", *flags])[0] for flags in ([], ["--restart"], ["--take_over"])
-    ]
+    parsed = [parse(ingest.USAGE, ["--input=a", *flags])[0] for flags in ([], ["--restart"], ["--take_over"])]
     assert parsed[0].parameters() == parsed[1].parameters() == parsed[2].parameters()
 
 

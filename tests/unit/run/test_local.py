@@ -10,7 +10,7 @@ import threading
 import pytest
 from rich.console import Console
 
-from pipeline.run.running import Running
+from pipeline.run.local import Running
 from tests.stand_ins import comes_true
 from transforms.runtime.stopping import is_asked_to_stop
 

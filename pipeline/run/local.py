@@ -1,4 +1,4 @@
-"""A pipeline that runs while the main thread listens: to Ctrl-C, and to whoever wants to end it.
+"""A run on this machine: it works in a thread, while the main thread listens to Ctrl-C and to whoever wants to end it.
 
     1st signal    batches in flight are finished, the run is interrupted: the same command goes on later
     2nd signal    the process ends at once; what is acknowledged is written, the rest is done again later
@@ -11,26 +11,62 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
 import threading
 import time
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
 
 import apache_beam as beam
 import psutil
-from rich.console import Console
-from rich.markup import escape
+from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline.present.summary import EXIT_INTERRUPTED
+from pipeline.present.progress import show_progress
+from pipeline.present.summary import EXIT_INTERRUPTED, Summary
+from pipeline.present.terminal import Console, say
+from pipeline.run.job import Job, P
+from pipeline.run.listening import Work, signals_call
+from pipeline.run.run_ledger import RunLedger
+from pipeline.run.runners import explain, in_this_process, runner
+from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED
+from transforms.ledger.owners import Owner
 from transforms.runtime.stopping import ask_to_stop, begin_anew, is_asked_to_stop
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_LOG = logging.getLogger(__name__)
+
 _KILL_INTERVAL_S = 0.02
 
 
+def run(job: Job[Any, P], plan: P, options: PipelineOptions, console: Console, command: str) -> Summary:
+    """Runs a plan to its end, whichever it is, and says what became of every record.
+
+    Args:
+      command: goes on with the run, if it is stopped.
+
+    Raises:
+      UsageError: somebody else runs the job, or it is unfinished and its input has changed.
+    """
+    started_at = time.time()
+    ledger = RunLedger(plan)
+    plan = ledger.open(Owner(), console)
+    state, error = FAILED, None
+    try:
+        job.provision(plan)
+        pipeline = beam.Pipeline(runner=runner(options), options=options)
+        job.build(pipeline, plan)
+        running = Running(pipeline, in_this_process(options), console, command)
+        with running.started():
+            show_progress(running, ledger.totals, ledger.beat, console, plan.description.bytes_total)
+        running.raise_failure()
+        state = INTERRUPTED if running.was_stopped else COMPLETED
+    except Exception as failure:  # whatever ended the run, the user is told what became of the records
+        error = explain(failure)
+        _LOG.debug("job %s failed", plan.job_id, exc_info=True)
+    return ledger.close(state, error, started_at)
+
+
 class Running:
-    """A pipeline that runs in a thread of its own, because Beam's local runner cannot be cancelled.
+    """A pipeline that runs.
 
     Args:
       pipeline: the graph.
@@ -40,16 +76,10 @@ class Running:
     """
 
     def __init__(self, pipeline: beam.Pipeline, stops_softly: bool, console: Console, command: str):
-        self._failure: BaseException | None = None
         self._stops_softly, self._console, self._command = stops_softly, console, command
         self._not_ours = _living_children()
-        self._thread = threading.Thread(target=self._run, args=(pipeline,), name="beam", daemon=True)
-
-    def _run(self, pipeline: beam.Pipeline) -> None:
-        try:
-            pipeline.run().wait_until_finish()
-        except BaseException as failure:
-            self._failure = failure
+        # Beam's local runner cannot be cancelled.
+        self._work = Work(lambda: pipeline.run().wait_until_finish(), "beam")
 
     @contextlib.contextmanager
     def started(self) -> Iterator[None]:
@@ -58,21 +88,16 @@ class Running:
         Whoever leaves the block before the run has ended gives it up: no further batch is begun.
         """
         begin_anew()
-        before = {number: signal.getsignal(number) for number in _SIGNALS} if _is_main_thread() else {}
-        for number in before:
-            signal.signal(number, self._on_signal)
-        try:
-            self._thread.start()
-            yield
-        finally:
-            self._give_up()
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        with signals_call(self._on_signal):
+            try:
+                self._work.start()
+                yield
+            finally:
+                self._give_up()
 
     def wait(self, timeout_s: float) -> bool:
         """Whether it ended within the time."""
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        return self._work.wait(timeout_s)
 
     @property
     def was_stopped(self) -> bool:
@@ -81,26 +106,26 @@ class Running:
 
     def raise_failure(self) -> None:
         """Raises what ended the run, if it failed."""
-        if self._failure:
-            raise self._failure
+        if self._work.failure:
+            raise self._work.failure
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._stops_softly and not is_asked_to_stop():
-            self._console.print("finishing the batches in flight; a second signal stops at once", highlight=False)
+            say(self._console, "finishing the batches in flight; a second signal stops at once")
             ask_to_stop()
             return
         threading.excepthook = lambda _: None  # those of Beam's threads that miss their worker
         logging.disable()
         self._end_workers()
         self._console.show_cursor()  # the live bar, which hid it, is not ended
-        self._console.print(f"stopped; to go on: {escape(self._command)}", highlight=False, soft_wrap=True)
+        say(self._console, f"stopped; to go on: {self._command}")
         os._exit(EXIT_INTERRUPTED)  # Beam's threads would keep the process alive
 
     def _give_up(self) -> None:
-        if self._thread.is_alive():
+        if self._work.is_going_on:
             ask_to_stop()
             if self._stops_softly:
-                self._thread.join()
+                self._work.wait()
             else:
                 self._end_workers()
 
@@ -120,7 +145,3 @@ def _living_children() -> set[psutil.Process]:
             if child.status() != psutil.STATUS_ZOMBIE:  # ended, but nobody has asked for its exit code
                 living.add(child)
     return living
-
-
-def _is_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()
