@@ -27,17 +27,18 @@ from pipeline.run.job import Job, JobPlan, derived_job_id, digest
 from pipeline.specs import read_spec
 from transforms.batch import Batch
 from transforms.bigquery.document_columns import JSON
-from transforms.bigquery.load import check_temp_location
 from transforms.bigquery.methods import FILE_LOADS, INSERT_ROWS, TYPED_METHODS
+from transforms.bigquery.senders import check_temp_location
 from transforms.bigquery.storage_target import StorageTarget
 from transforms.bigquery.tables import BigQueryTarget, existing_columns
+from transforms.bigquery.write import WriteRows
 from transforms.dead_letters.folder import DeadLetterFolder
 from transforms.dead_letters.steps import StoreDeadLetters
 from transforms.errors import JobError
 from transforms.export.entries import Exported
 from transforms.export.options import CHANGELOG
-from transforms.export.rows import RowsPlan
-from transforms.export.steps import DropHeld, ExportedOf, InferShapes, ProvideTables, WriteRows
+from transforms.export.rows import rows_of_documents
+from transforms.export.steps import DropHeld, ExportedOf, InferShapes, ProvideTables
 from transforms.export.tables import ConcludeExport
 from transforms.export.target import ExportTarget
 from transforms.firestore.collection_patterns import CollectionPattern, by_query
@@ -68,7 +69,7 @@ class Plan(JobPlan[Config]):
 
     Attributes:
       read_time: as of when documents are read; if None, the ledger says when the run began.
-      method: of `sinks.METHODS`.
+      method: of `methods.METHODS`.
       storage_host: of an emulator's Storage Write API, where that is used.
       cursors: where each pattern's last run ended, by pattern.
     """
@@ -203,7 +204,7 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     batches = _read(_behind(columns, pieces, plan), plan) | "BeginBatch" >> BeginBatch(ledger)
     if config.mode == INCREMENTAL:
         batches = batches | "DropHeld" >> DropHeld(target, columns)
-    rows = RowsPlan(target, plan.run.started_at, plan.method, ledger, plan.storage_host)
+    rows = rows_of_documents(target, plan.run.started_at, plan.method, ledger, plan.storage_host)
     written = batches | "WriteRows" >> WriteRows(rows, columns)
     outcomes = (
         written.batches

@@ -13,7 +13,6 @@ but that its rows may be on their way meanwhile; memory does not grow with the i
 
 import datetime
 from dataclasses import dataclass, replace
-from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
@@ -25,12 +24,12 @@ from pipeline.run.job import Job, JobPlan, derived_job_id, digest
 from pipeline.sources import Sources
 from pipeline.specs import read_spec
 from transforms.batch import Batch, Record
-from transforms.bigquery.encode import EncodeRows
-from transforms.bigquery.insert import InsertRows
-from transforms.bigquery.load import LoadRows, check_temp_location
-from transforms.bigquery.methods import FILE_LOADS, INSERT_ROWS
+from transforms.bigquery.methods import FILE_LOADS, TYPED_METHODS
 from transforms.bigquery.schema import Column
+from transforms.bigquery.senders import check_temp_location
+from transforms.bigquery.storage_target import StorageTarget
 from transforms.bigquery.tables import BigQueryTarget, ensure_latest_view, ensure_table
+from transforms.bigquery.write import WriteRows, WrittenRows
 from transforms.dead_letters.folder import DeadLetterFolder
 from transforms.dead_letters.steps import StoreDeadLetters
 from transforms.errors import UsageError
@@ -47,6 +46,7 @@ from transforms.retry import Retry
 from transforms.upsert.entries import Compared, Written
 from transforms.upsert.layout import PairLayout
 from transforms.upsert.modes import VERSIONED
+from transforms.upsert.rows import STEP, rows_of_records
 from transforms.upsert.rows_known import ROWS_KNOWN, rows_known_after
 from transforms.upsert.steps import CompareVersions, FlattenRecords, IdentifyRecords, UpsertPairs
 from transforms.upsert.versions import ALL_ROWS, RunIdentity
@@ -54,11 +54,16 @@ from transforms.upsert.versions import ALL_ROWS, RunIdentity
 
 @dataclass(frozen=True)
 class Table:
-    """The BigQuery side of a run."""
+    """The BigQuery side of a run.
+
+    Attributes:
+      storage_host: of an emulator's Storage Write API, where that is used.
+    """
 
     target: BigQueryTarget
     columns: tuple[Column, ...]
     method: str
+    storage_host: str | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,7 @@ class Plan(JobPlan[Config]):
         With load jobs a completed batch says nothing about its rows: all batches are done again, which writes no
         document twice and shows every row once in the `_latest` view.
         """
-        if self.to.table and self.to.table.method != INSERT_ROWS:
+        if self.to.table and self.to.table.method == FILE_LOADS:
             opening = replace(opening, completed=frozenset())
         plan = super().opened(opening)
         if not self.sources.queries:
@@ -196,17 +201,12 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     run = RunIdentity(plan.job_id, opening.started_at, plan.sources.ids(plan.moment), rows_known)
     batches = plan.sources.read(pipeline, plan.moment, opening.completed)
     written = write_batches(compare_batches(batches, plan.to, run, ledger), plan.to, run)
-    loaded: tuple[PCollection[Any], ...] = ()
-    if plan.to.table and plan.to.table.method != INSERT_ROWS:
-        encoded = written | "EncodeRows" >> EncodeRows(plan.to.table.columns)
-        written = encoded.batches  # without waiting for the load jobs; the job does
-        loaded = (encoded.rows | "LoadRows" >> LoadRows(plan.to.table.target, plan.to.table.columns),)
     outcomes = (
-        written
+        written.batches
         | "StoreDeadLetters" >> StoreDeadLetters(plan.config.dead_letters, NAME, plan.job_id)
         | "CompleteBatch" >> CompleteBatch(ledger)
     )
-    _ = outcomes | "CompleteJob" >> CompleteJob(ledger, after=loaded)
+    _ = outcomes | "CompleteJob" >> CompleteJob(ledger, after=written.loaded)
 
 
 def compare_batches(
@@ -222,19 +222,19 @@ def compare_batches(
     return compared
 
 
-def write_batches(
-    compared: PCollection[Batch[Compared]], to: Destination, run: RunIdentity
-) -> PCollection[Batch[Written]]:
-    """The second half: documents, and the rows that are inserted within their batch."""
+def write_batches(compared: PCollection[Batch[Compared]], to: Destination, run: RunIdentity) -> WrittenRows:
+    """The second half: documents, then rows."""
     written: PCollection[Batch[Written]] = (
         compared
         | "FlattenRecords" >> FlattenRecords(to.spec)
         | "UpsertPairs" >> UpsertPairs(to.layout, run, to.limits, to.retry, to.max_writes_per_s)
     )
-    if to.table and to.table.method == INSERT_ROWS:
-        may_all_be_bad = to.limits.stop_at_refused_alike is None
-        written = written | "InsertRows" >> InsertRows(to.table.target, to.table.columns, may_all_be_bad)
-    return written
+    if to.table is None:
+        return WrittenRows(written)
+    table, may_all_be_bad = to.table, to.limits.stop_at_refused_alike is None
+    rows = rows_of_records(table.target, table.columns, table.method, table.storage_host, may_all_be_bad=may_all_be_bad)
+    inserted: WrittenRows = written | STEP >> WriteRows(rows, step="Insert")
+    return inserted
 
 
 def _table(config: Config, spec: RecordSpec) -> Table | None:
@@ -242,7 +242,8 @@ def _table(config: Config, spec: RecordSpec) -> Table | None:
         return None
     columns = table_columns(spec)
     table_options(spec, columns)  # refuses options that BigQuery does not have, while it is still free to do so
-    return Table(BigQueryTarget.parse(config.bigquery_table), columns, config.bigquery_method)
+    target, method = BigQueryTarget.parse(config.bigquery_table), config.bigquery_method
+    return Table(target, columns, method, StorageTarget.of(target).grpc_host if method in TYPED_METHODS else None)
 
 
 JOB = Job(USAGE, prepare, provision, build, present_records)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.run.flags import Usage, option
 from pipeline.run.job_config import RecordsConfig
-from transforms.bigquery.methods import FILE_LOADS, INSERT_ROWS
+from transforms.bigquery.methods import FILE_LOADS, INSERT_ROWS, STORAGE_WRITE
 from transforms.upsert.modes import MODES, VERSIONED
 
 NAME = "ingest"
@@ -82,9 +82,10 @@ class Config(RecordsConfig):
     bigquery_method: str = option(
         INSERT_ROWS,
         group="BigQuery",
-        choices=(INSERT_ROWS, FILE_LOADS),
+        choices=(INSERT_ROWS, STORAGE_WRITE, FILE_LOADS),
         gone=(("STREAMING_INSERTS", INSERT_ROWS),),
-        help="INSERT_ROWS has an answer a row at once; FILE_LOADS is cheapest for millions of rows",
+        help="INSERT_ROWS and STORAGE_WRITE, the Storage Write API, have an answer per row at once; FILE_LOADS is "
+        "cheapest for millions of rows",
     )
 
 

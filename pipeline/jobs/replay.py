@@ -146,7 +146,7 @@ class _ReplayDeadLetters(beam.PTransform[PBegin, PCollection[str]]):
         compared = ingest.compare_batches(batches, job.to, identity, ledger)
         current = compared | "SetAsideOlder" >> SetAsideOlder(job.input_ids, plan.finished_at)
         cleared: PCollection[str] = (
-            ingest.write_batches(current, job.to, identity)
+            ingest.write_batches(current, job.to, identity).batches
             | "SettleLetters" >> ResolveDeadLetters(plan.folder, run)
             | "CompleteBatch" >> CompleteBatch(ledger)
             | "ClearLetters" >> ClearDeadLetters(plan.folder, run.run)

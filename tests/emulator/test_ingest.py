@@ -94,9 +94,10 @@ def test_of_several_records_with_one_id_the_last_wins_and_the_others_are_counted
     assert (run.summary["read"], run.summary["written"], run.summary["superseded"]) == (4, 2, 2)
 
 
-@pytest.mark.parametrize("method", ["FILE_LOADS"])
+@pytest.mark.parametrize("method", ["STORAGE_WRITE", "FILE_LOADS"])
 def test_the_other_ways_into_bigquery_end_in_the_same_rows(tmp_path, target, table, bigquery, monkeypatch, method):
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", bigquery.gcs)
+    monkeypatch.setenv("BIGQUERY_EMULATOR_GRPC_HOST", bigquery.grpc)
     source = tmp_path / "profiles.jsonl"
     source.write_text(lines(*(profile(n) for n in range(30))))
     run = ingest(

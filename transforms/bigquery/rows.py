@@ -1,19 +1,12 @@
-"""Rows for BigQuery from flat records, such that no value can fail a row. No Beam.
+"""A row on its way into BigQuery, whoever makes it. No Beam.
 
-    flat values ──┬─ fits its column ──────▶ the column
-                  └─ does not fit ─────────▶ _overflow: {"column": value}, named in Row.overflowed
-    the record ───── as JSON text ─────────▶ profile
-
-A row is a dict of cells; a missing or None value is absent. What fits and what a cell looks like: `cells.py`. JSON
-columns hold JSON text, as insertAll wants them (`loadable` turns them into what load jobs want).
-
-    encoder = RowEncoder(table_columns(spec))
-    cells, overflowed = encoder.row(flat, meta, update_time, record)
+A row is a dict of cells; a missing or None value is absent. What fits a column and what a cell looks like: `cells.py`.
+JSON columns hold JSON text, as insertAll and the Storage Write API want them; `loadable` turns them into what load jobs
+want.
 """
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -21,8 +14,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from transforms.bigquery.cells import MISFIT, Converter, converter, json_text
-from transforms.bigquery.schema import META_PREFIX, OVERFLOW, PROFILE, UPDATE_TIME, Column
+from transforms.bigquery.schema import Column
 
 
 class Row(NamedTuple):
@@ -35,74 +27,6 @@ class Row(NamedTuple):
 
     cells: dict[str, Any]
     overflowed: tuple[str, ...]
-
-
-class RowEncoder:
-    """Makes rows of one table; built once a worker, as it looks up every column's conversion beforehand.
-
-    Args:
-      columns: of the table; those of `_meta`, `update_time`, `profile` and `_overflow` are recognised by name.
-    """
-
-    def __init__(self, columns: Sequence[Column]):
-        self._update_time = converter(Column(UPDATE_TIME, "TIMESTAMP"))
-        self._has_profile = any(column.name == PROFILE for column in columns)
-        self._conversions: dict[str, Converter] = {}
-        self._meta_conversions: list[tuple[str, str, Converter]] = []
-        for column in columns:
-            convert = converter(column)
-            if column.name.startswith(META_PREFIX):
-                self._meta_conversions.append((column.name, column.name.removeprefix(META_PREFIX), convert))
-            elif column.name not in (UPDATE_TIME, PROFILE, OVERFLOW):
-                self._conversions[column.name] = convert
-
-    def row(
-        self,
-        flat: Mapping[str, Any],
-        meta: Mapping[str, Any],
-        update_time: datetime.datetime | None,
-        record: Any = None,
-    ) -> Row:
-        """The row of one record. Never raises for what a value is.
-
-        Args:
-          flat: values by column; one that has no column goes to `_overflow` too.
-          meta: `_meta` of the document, by its own names (`version`, …); names without a column are left out.
-          update_time: of the document.
-          record: the whole record, for `profile`.
-        """
-        cells: dict[str, Any] = {}
-        overflow: dict[str, Any] = {}
-        for name, value in flat.items():
-            if value is None:
-                continue
-            convert = self._conversions.get(name)
-            cell = MISFIT if convert is None else convert(value)
-            if cell is MISFIT:
-                overflow[name] = value
-            else:
-                cells[name] = cell
-        for name, key, convert in self._meta_conversions:
-            value = meta.get(key)
-            if value is None:
-                continue
-            cell = convert(value)
-            if cell is MISFIT:
-                overflow[name] = value
-            else:
-                cells[name] = cell
-        if update_time is not None:
-            cell = self._update_time(update_time)
-            if cell is MISFIT:
-                overflow[UPDATE_TIME] = update_time
-            else:
-                cells[UPDATE_TIME] = cell
-        if record is not None and self._has_profile:
-            cells[PROFILE] = json_text(record)
-        if not overflow:
-            return Row(cells, ())
-        cells[OVERFLOW] = json_text(overflow)
-        return Row(cells, tuple(map(str, overflow)))
 
 
 def insert_id(*parts: str) -> str:

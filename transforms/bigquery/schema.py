@@ -9,9 +9,7 @@ from typing import NamedTuple
 
 from transforms.errors import UsageError
 
-META_PREFIX = "_meta_"
 UPDATE_TIME = "update_time"
-PROFILE = "profile"
 OVERFLOW = "_overflow"
 
 # https://cloud.google.com/bigquery/docs/schemas#column_names

@@ -1,32 +1,25 @@
-"""Makes the rows of a batch of documents and hands them to their tables. Plain Python.
+"""The rows of an export: what of a document goes to which table, and what is said of a refused one. Plain Python.
 
-Batch[Exported] ─┬─ changed ──▶ flat row, changelog row ──▶ Sink ─┬─ accepted
-                 │                                                └─ refused: dead letter
+Batch[Exported] ─┬─ changed ──▶ changelog row, flat row
                  └─ unchanged ─▶ its name only, where missing documents are looked for
 """
 
 from __future__ import annotations
 
 import datetime
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
-from transforms.batch import Batch, DeadLetter
-from transforms.bigquery.cells import writable
+from transforms.batch import DeadLetter
 from transforms.bigquery.changelog import CHANGELOG_COLUMNS, ChangelogRows
 from transforms.bigquery.document_columns import DOCUMENT_NAME
 from transforms.bigquery.document_rows import DocumentRows
-from transforms.bigquery.inserter import Rejected
-from transforms.bigquery.methods import FILE_LOADS, INSERT_ROWS, STORAGE_WRITE_EXACTLY_ONCE, TYPED_METHODS
-from transforms.bigquery.rows import Row, insert_id, json_columns, loadable
+from transforms.bigquery.methods import STORAGE_WRITE_EXACTLY_ONCE
+from transforms.bigquery.row_writer import RowsPlan, RowTable
+from transforms.bigquery.rows import Row
 from transforms.bigquery.schema import Column
-from transforms.bigquery.storage_target import StorageTarget
-from transforms.bigquery.tables import BigQueryTarget
-from transforms.errors import RecordError
 from transforms.export.entries import Exported
-from transforms.export.sinks import Appended, Collected, Inserted, Sink
 from transforms.export.streams import StreamLedger
 from transforms.export.target import ExportTarget
 from transforms.firestore.documents import Document
@@ -36,171 +29,92 @@ from transforms.records.spec import RecordSpec
 STEP = "WriteRows"
 
 ROWS, CHANGES, NAMES = "rows", "changes", "names"
-PURPOSES = (ROWS, CHANGES, NAMES)
-
-# How many fields are told by name, those that overflowed most: with a field for every id of something, the ledger's
-# document of the batch would be too large for Firestore.
-_MOST_FIELDS = 50
-
-# Those of flat rows are found out by the job.
-STATIC_COLUMNS = {CHANGES: CHANGELOG_COLUMNS, NAMES: (Column(DOCUMENT_NAME, "STRING"),)}
 
 
-class RowMaker(Protocol):
-    """Makes rows of one table."""
+def rows_of_documents(
+    target: ExportTarget,
+    extracted_at: datetime.datetime,
+    method: str,
+    ledger: LedgerEntry,
+    storage_host: str | None = None,
+) -> RowsPlan[Exported]:
+    """How the rows of an export are made and sent.
 
-    def row(self, document: Document, parameters: Mapping[str, str] | None = None) -> Row:
-        """Raises RecordError for a document that no row can be made of."""
+    Args:
+      extracted_at: of all rows.
+      ledger: keeps the streams of batches, for STORAGE_WRITE_EXACTLY_ONCE.
+    """
+    tables = []
+    # Changes first: a document whose change is refused must not be staged.
+    if target.changelog:
+        tables.append(RowTable(CHANGES, target.changelog, partial(_changes, target), CHANGELOG_COLUMNS))
+    if flat := target.staging if target.is_staged else target.flat:
+        tables.append(RowTable(ROWS, flat, partial(_flat_rows, target, extracted_at)))
+    if target.staging and target.names_all:
+        columns = (Column(DOCUMENT_NAME, "STRING"),)
+        tables.append(RowTable(NAMES, target.staging, partial(_names, not target.is_staged), columns))
+    return RowsPlan(
+        tuple(tables),
+        method,
+        _dead_letter,
+        storage_host=storage_host,
+        streams=partial(StreamLedger, ledger) if method == STORAGE_WRITE_EXACTLY_ONCE else None,
+    )
 
 
 @dataclass(frozen=True)
-class RowsPlan:
-    """How the rows of an export are made and sent; picklable.
+class _Changed:
+    """A row of every document that has changed."""
 
-    Attributes:
-      extracted_at: of all rows.
-      method: of `sinks.METHODS`.
-      storage: where the Storage Write API is, for the methods that use it.
-      ledger: keeps the streams of batches.
-    """
+    make: Callable[[Document, Mapping[str, str]], Row]
 
-    target: ExportTarget
-    extracted_at: datetime.datetime
-    method: str
-    ledger: LedgerEntry
-    storage_host: str | None = None
+    def takes(self, entry: Exported, is_dead: bool) -> bool:
+        return not (is_dead or entry.unchanged)
 
-    def destination(self, purpose: str) -> BigQueryTarget | None:
-        """The table that rows of a purpose go to; None where there are none."""
-        target = self.target
-        if purpose == ROWS:
-            return target.staging if target.is_staged else target.flat
-        if purpose == CHANGES:
-            return target.changelog
-        return target.staging if target.names_all else None
+    def row(self, entry: Exported) -> Row:
+        return self.make(entry.document, entry.parameters)
+
+    def identity(self, entry: Exported) -> tuple[str, ...]:
+        return entry.document.name, str(entry.document.update_time)
 
 
-class RowWriter:
-    """Writes the rows of batches; for one thread. Connects when it is first used.
+@dataclass(frozen=True)
+class _Named:
+    """The names of documents without a row there, refused ones included, which are not missing; or of every one."""
 
-    Args:
-      columns: of the flat table.
-    """
+    every: bool
 
-    def __init__(self, plan: RowsPlan, columns: Sequence[Column]):
-        self._plan, self._columns = plan, columns
-        self._sinks = {purpose: self._sink(purpose) for purpose in PURPOSES if plan.destination(purpose)}
-        # Changes first: a document whose change is refused must not be staged.
-        self._makers = {purpose: self._maker(purpose) for purpose in (CHANGES, ROWS) if purpose in self._sinks}
+    def takes(self, entry: Exported, is_dead: bool) -> bool:
+        return self.every or is_dead or entry.unchanged
 
-    def write(self, batch: Batch[Exported]) -> Batch[Exported]:
-        """Writes a batch; every entry is afterwards still an entry or a dead letter."""
-        books = _Books(batch)
-        for purpose, maker in self._makers.items():
-            books.send(maker, self._sinks[purpose])
-        if NAMES in self._sinks:
-            books.name(self._sinks[NAMES], every=not self._plan.target.is_staged)
-        return books.closed()
+    def row(self, entry: Exported) -> Row:
+        return Row({DOCUMENT_NAME: entry.document.name}, ())
 
-    def collected(self) -> dict[str, list[dict[str, Any]]]:
-        """The rows of the last batch by purpose, flat ones as load jobs want them; with FILE_LOADS."""
-        sinks = {purpose: sink for purpose, sink in self._sinks.items() if isinstance(sink, Collected)}
-        holding = {ROWS: json_columns(self._columns)}
-        return {
-            purpose: [loadable(cells, holding.get(purpose, ())) for cells in sink.take()]
-            for purpose, sink in sinks.items()
-        }
-
-    def _maker(self, purpose: str) -> RowMaker:
-        target, typed = self._plan.target, self._plan.method in TYPED_METHODS
-        if purpose == CHANGES:
-            return ChangelogRows(target.imported, typed=typed)
-        rows = DocumentRows(
-            self._columns,
-            target.parameters,
-            read_time=target.read_time,
-            extracted_at=self._plan.extracted_at,
-            typed=typed,
-        )
-        return _SpecRows(target.spec, rows) if target.spec else rows
-
-    def _sink(self, purpose: str) -> Sink:
-        plan, table = self._plan, self._plan.destination(purpose)
-        if table is None:
-            raise ValueError(f"there is no table for {purpose}")
-        if plan.method == FILE_LOADS:
-            return Collected()
-        if plan.method == INSERT_ROWS:
-            return Inserted(table)
-        columns = writable(STATIC_COLUMNS.get(purpose, self._columns))
-        streams = StreamLedger(plan.ledger, purpose) if plan.method == STORAGE_WRITE_EXACTLY_ONCE else None
-        return Appended(StorageTarget(table, plan.storage_host), columns, streams)
+    def identity(self, entry: Exported) -> tuple[str, ...]:
+        return (entry.document.name,)
 
 
-class _SpecRows:
-    """Rows of what a record spec makes of a document."""
-
-    def __init__(self, spec: RecordSpec, rows: DocumentRows):
-        self._spec, self._rows = spec, rows
-
-    def row(self, document: Document, parameters: Mapping[str, str] | None = None) -> Row:
-        return self._rows.row(document, parameters, self._spec.flatten(document.fields, document.id))
+def _changes(target: ExportTarget, columns: Sequence[Column], typed: bool) -> _Changed:
+    return _Changed(ChangelogRows(target.imported, typed=typed).row)
 
 
-@dataclass
-class _Books:
-    """What has become of the documents of one batch so far."""
-
-    batch: Batch[Exported]
-    letters: dict[int, DeadLetter] = field(default_factory=dict)
-    overflowed: Counter[str] = field(default_factory=Counter)
-    retries: int = 0
-
-    def send(self, maker: RowMaker, sink: Sink) -> None:
-        """Sends the rows of one table for all documents that are to be written and are no dead letters yet."""
-        rows, ids, indices = [], [], []
-        for index, entry in enumerate(self.batch.entries):
-            if entry.unchanged or index in self.letters:
-                continue
-            try:
-                row = maker.row(entry.document, entry.parameters)
-            except RecordError as error:
-                self.letters[index] = _letter(entry, error.code, error.message, retryable=False)
-                continue
-            rows.append(row.cells)
-            ids.append(insert_id(entry.document.name, str(entry.document.update_time), self.batch.batch_id))
-            indices.append(index)
-            self.overflowed.update(row.overflowed)
-        result = sink.insert(self.batch.batch_id, rows, ids)
-        self.retries += result.retries
-        for answer in result.rejected:
-            index = indices[answer.index]
-            self.letters[index] = _refused(self.batch.entries[index], answer)
-
-    def name(self, sink: Sink, *, every: bool) -> None:
-        """Writes the names of documents without a row there, refused ones included: they are not missing."""
-        rowless = [entry for index, entry in enumerate(self.batch.entries) if entry.unchanged or index in self.letters]
-        named = self.batch.entries if every else rowless
-        ids = [insert_id(entry.document.name, self.batch.batch_id) for entry in named]
-        names = [{DOCUMENT_NAME: entry.document.name} for entry in named]
-        self.retries += sink.insert(self.batch.batch_id, names, ids).retries
-
-    def closed(self) -> Batch[Exported]:
-        entries = [entry for index, entry in enumerate(self.batch.entries) if index not in self.letters]
-        return self.batch.then(
-            entries,
-            [letter for _, letter in sorted(self.letters.items())],
-            retries=self.retries,
-            overflowed=self.overflowed.total(),
-            overflowed_by=dict(self.overflowed.most_common(_MOST_FIELDS)),
-        )
+def _flat_rows(
+    target: ExportTarget, extracted_at: datetime.datetime, columns: Sequence[Column], typed: bool
+) -> _Changed:
+    rows = DocumentRows(columns, target.parameters, read_time=target.read_time, extracted_at=extracted_at, typed=typed)
+    return _Changed(partial(_row_of_spec, target.spec, rows) if target.spec else rows.row)
 
 
-def _refused(entry: Exported, answer: Rejected) -> DeadLetter:
-    return _letter(entry, answer.code, f"{answer.message}; the row is missing", retryable=answer.retryable)
+def _row_of_spec(spec: RecordSpec, rows: DocumentRows, document: Document, parameters: Mapping[str, str]) -> Row:
+    """The row of what a record spec makes of a document."""
+    return rows.row(document, parameters, spec.flatten(document.fields, document.id))
 
 
-def _letter(entry: Exported, code: str, message: str, *, retryable: bool) -> DeadLetter:
+def _names(every: bool, columns: Sequence[Column], typed: bool) -> _Named:
+    return _Named(every)
+
+
+def _dead_letter(entry: Exported, code: str, message: str, retryable: bool) -> DeadLetter:
     return DeadLetter(
         STEP, code, message, entry.document.to_dict(), entry.key, entry.position, entry.line, retryable=retryable
     )

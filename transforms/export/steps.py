@@ -1,26 +1,21 @@
 """The steps that only an export has.
 
-pieces ──InferColumns──▶ shapes of all documents ──▶ tables made or widened ──▶ columns
-                                                                                  │ side input
-Batch[Exported] ──DropHeld──▶ Batch[Exported] ──────────────WriteRows─────────────▼──▶ Batch[Exported]
-                   versions the table has               rows, an answer each
+pieces ──InferShapes──▶ shapes of all documents ──ProvideTables──▶ columns, once the tables are there
+
+Batch[Exported] ──DropHeld──▶ Batch[Exported], with the versions that the table has marked as unchanged
 """
 
 import datetime
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import apache_beam as beam
-from apache_beam.pvalue import AsSingleton, PCollection, TaggedOutput
-from apache_beam.typehints.decorators import no_annotations
+from apache_beam.pvalue import AsSingleton, PCollection
 
 from transforms.batch import Batch
-from transforms.bigquery.load import LoadRows
-from transforms.bigquery.methods import FILE_LOADS
 from transforms.bigquery.schema import Column
 from transforms.bigquery.shapes import Shape, merge, observe
 from transforms.export.entries import Exported
-from transforms.export.rows import PURPOSES, STATIC_COLUMNS, RowsPlan, RowWriter
 from transforms.export.tables import held_versions, provide
 from transforms.export.target import ExportTarget
 from transforms.firestore.client import FirestoreTarget
@@ -28,7 +23,6 @@ from transforms.firestore.collection_patterns import CollectionPattern
 from transforms.firestore.documents import Document
 from transforms.firestore.reader import read
 from transforms.firestore.steps import Piece, QueryPiece
-from transforms.runtime.background import Background
 from transforms.runtime.batch_coder import register_batches
 
 Shapes = dict[str, Shape]
@@ -165,92 +159,3 @@ def _compared(entry: Exported, held: Mapping[str, datetime.datetime]) -> Exporte
     version, update_time = held.get(entry.document.name), entry.document.update_time
     is_held = version is not None and update_time is not None and version >= update_time
     return entry._replace(unchanged=True) if is_held else entry
-
-
-class WrittenRows(NamedTuple):
-    """What `WriteRows` gives.
-
-    Attributes:
-      batches: whose rows have their answers, or, with FILE_LOADS, are on their way.
-      loaded: complete when all rows are in their tables.
-    """
-
-    batches: PCollection[Batch[Exported]]
-    loaded: tuple[PCollection[Any], ...]
-
-
-class WriteRows(beam.PTransform[PCollection[Batch[Exported]], WrittenRows]):
-    """Makes the rows of every batch and writes them.
-
-    In: batches of documents. Out: the same batches; a document whose row was refused is a dead letter, with BigQuery's
-    own message. Delivery: as the method, see `sinks.py`. Parallel: batches; while one is sent, the next is read.
-    Fails: TransientError fails the bundle, JobError the job.
-
-    Args:
-      plan: how rows are made and sent.
-      columns: what `ProvideTables` gives.
-    """
-
-    def __init__(self, plan: RowsPlan, columns: PCollection[Any]):
-        super().__init__()
-        self._plan, self._columns = plan, columns
-
-    @no_annotations  # type: ignore[untyped-decorator]  # Beam warns of every output that is several collections
-    def expand(self, batches: PCollection[Batch[Exported]]) -> WrittenRows:
-        columns = AsSingleton(self._columns)
-        if self._plan.method != FILE_LOADS:
-            written = batches | "Write" >> beam.ParDo(_WriteRowsFn(self._plan), columns=columns)
-            return WrittenRows(written, ())
-        encode = beam.ParDo(_CollectRowsFn(self._plan), columns=columns)
-        encoded = batches | "Encode" >> encode.with_outputs(*PURPOSES, main="batches")
-        loads = [
-            encoded[purpose] | f"Load[{purpose}]" >> LoadRows(table, STATIC_COLUMNS.get(purpose, columns))
-            for purpose in PURPOSES
-            if (table := self._plan.destination(purpose))
-        ]
-        return WrittenRows(encoded["batches"], tuple(loads))
-
-
-class _WriteRowsFn(beam.DoFn):
-    def __init__(self, plan: RowsPlan):
-        self._plan = plan
-
-    def setup(self) -> None:
-        self._writer: RowWriter | None = None
-        self._background = Background(self._write)
-
-    def start_bundle(self) -> None:
-        self._background.forget()
-
-    def process(
-        self, element: Batch[Exported], windowed: Any = beam.DoFn.WindowedValueParam, columns: Any = None
-    ) -> Iterator[Batch[Exported]]:
-        if self._writer is None:
-            self._writer = RowWriter(self._plan, columns)
-        yield from self._background.begin(windowed)
-
-    def finish_bundle(self) -> Iterator[Any]:
-        yield from self._background.finish()
-
-    def teardown(self) -> None:
-        self._background.close()
-
-    def _write(self, batch: Batch[Exported]) -> Batch[Exported]:
-        assert self._writer is not None, "a batch is processed before it is written"
-        return self._writer.write(batch)
-
-
-class _CollectRowsFn(beam.DoFn):
-    def __init__(self, plan: RowsPlan):
-        self._plan = plan
-
-    def setup(self) -> None:
-        self._writer: RowWriter | None = None
-
-    def process(self, element: Batch[Exported], columns: Any = None) -> Iterator[Any]:
-        if self._writer is None:
-            self._writer = RowWriter(self._plan, columns)
-        yield self._writer.write(element)
-        for purpose, rows in self._writer.collected().items():
-            for row in rows:
-                yield TaggedOutput(purpose, row)

@@ -15,9 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from transforms.bigquery.schema import OVERFLOW, PROFILE, UPDATE_TIME, Column, TableOptions, check_names, check_options
+from transforms.bigquery.schema import OVERFLOW, UPDATE_TIME, Column, TableOptions, check_names, check_options
 from transforms.records.cleaners import FieldType
 from transforms.records.model import RecordSpec
+
+META_PREFIX = "_meta_"
+PROFILE = "profile"
 
 _COLUMN_TYPES = {
     FieldType.STRING: ("STRING", "NULLABLE"),

@@ -19,9 +19,10 @@ from google.api_core.exceptions import NotFound
 from transforms.bigquery.changelog import DELETE
 from transforms.bigquery.document_columns import DELETED_AT, DOCUMENT_ID, DOCUMENT_NAME
 from transforms.bigquery.queries import query
-from transforms.bigquery.schema import META_PREFIX, PROFILE, UPDATE_TIME, Column
+from transforms.bigquery.schema import UPDATE_TIME, Column
 from transforms.bigquery.tables import BigQueryTarget, Patience, existing_columns
 from transforms.errors import UsageError
+from transforms.records.table import META_PREFIX, PROFILE
 from transforms.verify.bigquery_store import BigQueryStore, RowVersions
 from transforms.verify.forms import RecordForm, TableForm, TypedForm, change_data_of, profile_of
 from transforms.verify.ignored import Ignored

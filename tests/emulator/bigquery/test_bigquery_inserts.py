@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from transforms.bigquery.inserter import InsertResult, Rejected, RowInserter
-from transforms.bigquery.rows import RowEncoder, insert_id
+from transforms.bigquery.rows import insert_id
 from transforms.bigquery.schema import Column
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.errors import JobError
 from transforms.retry import Retry
+from transforms.upsert.rows import RowEncoder
 
 pytestmark = pytest.mark.emulator
 

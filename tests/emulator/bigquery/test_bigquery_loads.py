@@ -12,11 +12,12 @@ from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.combiners import Count
 
 from pipeline.emulators.local import BigQueryEmulator
+from transforms.bigquery.files import LoadRows
 from transforms.bigquery.inserter import RowInserter
-from transforms.bigquery.load import LoadRows
-from transforms.bigquery.rows import RowEncoder
+from transforms.bigquery.rows import json_columns, loadable
 from transforms.bigquery.schema import Column, TableOptions
 from transforms.bigquery.tables import BigQueryTarget, ensure_table
+from transforms.upsert.rows import RowEncoder
 
 pytestmark = pytest.mark.emulator
 
@@ -54,6 +55,11 @@ def rows(people_columns: tuple[Column, ...]) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
+def loadable_rows(people_columns: tuple[Column, ...], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [loadable(row, json_columns(people_columns)) for row in rows]
+
+
+@pytest.fixture
 def inserted(
     people: BigQueryTarget,
     people_columns: tuple[Column, ...],
@@ -72,7 +78,7 @@ def inserted(
 def test_file_loads_end_in_the_same_table_as_insert_all(
     people: BigQueryTarget,
     people_columns: tuple[Column, ...],
-    rows: list[dict[str, Any]],
+    loadable_rows: list[dict[str, Any]],
     inserted: list[dict[str, Any]],
     rows_of: Callable[..., Any],
     temp_location: str,
@@ -80,7 +86,7 @@ def test_file_loads_end_in_the_same_table_as_insert_all(
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         load_jobs = (
             pipeline
-            | "Rows" >> beam.Create(rows)
+            | "Rows" >> beam.Create(loadable_rows)
             | "LoadRows" >> LoadRows(people, people_columns, temp_location=temp_location)
         )
         assert_that(load_jobs | "CountJobs" >> Count.Globally(), equal_to([1]))
@@ -91,13 +97,13 @@ def test_file_loads_end_in_the_same_table_as_insert_all(
 def test_file_loads_take_the_temp_location_of_the_pipeline(
     people: BigQueryTarget,
     people_columns: tuple[Column, ...],
-    rows: list[dict[str, Any]],
+    loadable_rows: list[dict[str, Any]],
     rows_of: Callable[..., Any],
     temp_location: str,
 ) -> None:
     options = PipelineOptions(["--temp_location", temp_location])
     with beam.Pipeline(runner=FnApiRunner(), options=options) as pipeline:
-        _ = pipeline | "Rows" >> beam.Create(rows[:1]) | "LoadRows" >> LoadRows(people, people_columns)
+        _ = pipeline | "Rows" >> beam.Create(loadable_rows[:1]) | "LoadRows" >> LoadRows(people, people_columns)
     assert [row["id"] for row in rows_of(people)] == ["0"]
 
 

@@ -8,11 +8,11 @@ import pytest
 
 from tests.support.clocks import no_waiting
 from transforms.bigquery.inserter import RowInserter
-from transforms.bigquery.rows import RowEncoder
 from transforms.bigquery.schema import Column, TableOptions
 from transforms.bigquery.tables import BigQueryTarget, Ensured, Patience, ensure_latest_view, ensure_table
 from transforms.errors import JobError, TransientError
 from transforms.retry import Retry
+from transforms.upsert.rows import RowEncoder
 
 pytestmark = pytest.mark.emulator
 

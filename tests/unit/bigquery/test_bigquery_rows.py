@@ -14,9 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms.bigquery.cells import json_text
-from transforms.bigquery.rows import Row, RowEncoder, insert_id, loadable
+from transforms.bigquery.rows import Row, insert_id, loadable
 from transforms.bigquery.schema import Column
+from transforms.bigquery.storage_rows import RowMessage
 from transforms.records.table import meta_columns
+from transforms.upsert.rows import RowEncoder
 
 UTC = datetime.timezone.utc
 MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
@@ -265,6 +267,15 @@ def test_no_value_ever_fails_a_row(
             strict_json(row.cells[name])
     for name, value in flat.items():
         assert value is None or name in row.overflowed or name in row.cells
+
+
+@given(ANY_FLAT, ANY_FLAT, st.datetimes(timezones=st.one_of(st.none(), st.timezones())), ANY_VALUE)
+def test_no_value_ever_fails_a_row_of_typed_cells(
+    flat: dict[str, Any], meta: dict[str, Any], update_time: datetime.datetime, record: Any
+) -> None:
+    row = RowEncoder(COLUMNS, typed=True).row(flat, meta, update_time, record)
+    assert RowMessage(COLUMNS).serialised(row.cells)
+    assert row.overflowed == ENCODER.row(flat, meta, update_time, record).overflowed
 
 
 @given(

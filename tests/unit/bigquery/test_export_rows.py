@@ -8,10 +8,11 @@ import pytest
 from transforms.batch import Batch
 from transforms.bigquery.document_columns import fixed_columns
 from transforms.bigquery.methods import FILE_LOADS, INSERT_ROWS
+from transforms.bigquery.row_writer import RowWriter
 from transforms.bigquery.schema import Column
 from transforms.export.entries import Exported
 from transforms.export.options import APPEND, BOTH, CHANGELOG, FLAT, IGNORE, MARK, MERGE
-from transforms.export.rows import RowsPlan, RowWriter
+from transforms.export.rows import rows_of_documents
 from transforms.export.target import ExportTarget
 from transforms.firestore import messages
 from transforms.firestore.client import FirestoreTarget
@@ -55,7 +56,7 @@ def writer(service):
             MOMENT,
         )
         ledger = LedgerEntry(DATABASE, "job", 1, Retry())
-        return RowWriter(RowsPlan(target, MOMENT, method, ledger), columns)
+        return RowWriter(rows_of_documents(target, MOMENT, method, ledger), columns)
 
     return make
 

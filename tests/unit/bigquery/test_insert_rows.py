@@ -1,5 +1,6 @@
-"""InsertRows and EncodeRows: every entry of a batch has its row, its answer, and a place in the accounts."""
+"""Rows of records: every entry of a batch has its row, its answer, and a place in the accounts."""
 
+import dataclasses
 import datetime
 import json
 from collections.abc import Callable
@@ -11,16 +12,20 @@ from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
 from tests.support.clocks import no_waiting
+from tests.support.scripted_storage_write import ScriptedStorageWrite
+from tests.support.scripted_storage_write import row_errors as storage_row_errors
 from transforms.batch import Batch, BatchOutcome, DeadLetter, Record
-from transforms.bigquery.encode import EncodeRows
-from transforms.bigquery.insert import InsertRows, insert
-from transforms.bigquery.inserter import RowInserter
-from transforms.bigquery.rows import RowEncoder
+from transforms.bigquery.methods import FILE_LOADS, INSERT_ROWS, STORAGE_WRITE
+from transforms.bigquery.row_writer import RowWriter
+from transforms.bigquery.rows import json_columns, loadable
 from transforms.bigquery.schema import Column
+from transforms.bigquery.tables import BigQueryTarget
+from transforms.bigquery.write import WriteRows
 from transforms.errors import JobError
 from transforms.records.table import meta_columns
 from transforms.retry import Retry
 from transforms.upsert.entries import Written
+from transforms.upsert.rows import rows_of_records
 
 MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
 COLUMNS = (
@@ -31,7 +36,6 @@ COLUMNS = (
     Column("profile", "JSON"),
     Column("_overflow", "JSON"),
 )
-ENCODER = RowEncoder(COLUMNS)
 EARLIER = DeadLetter("FlattenRecords", "MISSING_FIELD", "name is missing", b"{}", position=3)
 
 
@@ -47,9 +51,14 @@ def batch_of(*entries: Written, batch_id: str = "batch-1") -> Batch[Written]:
 
 
 def inserted(service: Any, batch: Batch[Written]) -> Batch[Written]:
-    patience = Retry(max_attempts=2, initial_s=1.0, max_s=1.0, clock=no_waiting(chance=0.5))
-    inserter = RowInserter(service.target, retry=patience)
-    return insert(batch, ENCODER, inserter)
+    plan = rows_of_records(service.target, COLUMNS, INSERT_ROWS)
+    retry = Retry(max_attempts=2, initial_s=1.0, max_s=1.0, clock=no_waiting(chance=0.5))
+    return RowWriter(dataclasses.replace(plan, retry=retry)).write(batch)
+
+
+def collected(batch: Batch[Written]) -> tuple[Batch[Written], list[dict[str, Any]]]:
+    writer = RowWriter(rows_of_records(BigQueryTarget("demo-x", "d", "t"), COLUMNS, FILE_LOADS))
+    return writer.write(batch), writer.collected()["rows"]
 
 
 def given(*batches: Batch[Written]) -> Any:
@@ -200,7 +209,10 @@ def test_the_transform_inserts_every_batch_of_a_pipeline(service: Any, refused_r
         outcomes = (
             pipeline
             | given(*batches)
-            | "InsertRows" >> InsertRows(service.target, COLUMNS)
+            | "InsertRows" >> WriteRows(rows_of_records(service.target, COLUMNS, INSERT_ROWS))
+        ).batches
+        outcomes = (
+            outcomes
             | "Outcomes" >> beam.Map(BatchOutcome.of)
             | "Counts" >> beam.Map(lambda outcome: (outcome.batch_id, outcome.written, dict(outcome.dead_letters)))
         )
@@ -211,24 +223,26 @@ def test_the_transform_inserts_every_batch_of_a_pipeline(service: Any, refused_r
         )
 
 
-def test_rows_taken_out_of_a_batch_are_one_an_entry_and_its_overflow_is_counted() -> None:
+def test_rows_taken_out_of_a_batch_are_one_per_entry_and_its_overflow_is_counted() -> None:
     batch = batch_of(written("ada", 0, age="old"), written("bob", 1))
-    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        encoded = pipeline | given(batch) | "EncodeRows" >> EncodeRows(COLUMNS)
-        assert_that(
-            encoded.rows | "Ids" >> beam.Map(lambda cells: cells["candidate_id"]), equal_to(["ada", "bob"]), "Rows"
-        )
-        assert_that(
-            encoded.batches
-            | "Kept" >> beam.Map(lambda kept: ([entry.key for entry in kept.entries], kept.read, kept.overflowed)),
-            equal_to([(["ada", "bob"], 5, 1)]),
-            "Kept batches",
-        )
+    kept, rows = collected(batch)
+    assert [cells["candidate_id"] for cells in rows] == ["ada", "bob"]
+    assert ([entry.key for entry in kept.entries], kept.read, kept.overflowed) == (["ada", "bob"], 5, 1)
 
 
 def test_a_row_is_the_same_whichever_way_it_takes(service: Any) -> None:
     batch = batch_of(written("ada", 0, age="old"))
     inserted(service, batch)
-    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        encoded = pipeline | given(batch) | "EncodeRows" >> EncodeRows(COLUMNS)
-        assert_that(encoded.rows, equal_to([service.requests[0]["rows"][0]["json"]]))
+    assert collected(batch)[1] == [loadable(service.requests[0]["rows"][0]["json"], json_columns(COLUMNS))]
+
+
+def test_a_row_that_the_storage_write_api_refuses_is_a_dead_letter_like_any_other() -> None:
+    with ScriptedStorageWrite() as storage:
+        storage.script = [storage_row_errors((1, "Field age: value 'secret' is out of range"))]
+        table, columns = storage.target, (Column("id", "STRING"), *COLUMNS)
+        plan = rows_of_records(table.table, columns, STORAGE_WRITE, table.grpc_host)
+        after = RowWriter(plan).write(batch_of(written("ada", 0), written("bob", 1, age=2.5)))
+    (letter,) = after.dead_letters[1:]
+    assert (letter.step, letter.code, letter.record_id) == ("InsertRows", "FIELDS_ERROR", "bob")
+    assert letter.message == "Field age: value '…' is out of range; both documents are in Firestore, the row is missing"
+    assert (accounted(after), after.overflowed, after.overflowed_by) == (5, 1, {})

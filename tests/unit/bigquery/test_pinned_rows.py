@@ -12,14 +12,13 @@ from tests.support.identities import NOON, columns_as_json, pinned
 from transforms.batch import Batch, Record
 from transforms.bigquery.changelog import CHANGELOG_COLUMNS, event_id
 from transforms.bigquery.document_columns import fixed_columns, legal_name
-from transforms.bigquery.insert import insert
-from transforms.bigquery.inserter import RowInserter
 from transforms.bigquery.methods import INSERT_ROWS
-from transforms.bigquery.rows import RowEncoder, insert_id
+from transforms.bigquery.row_writer import RowWriter
+from transforms.bigquery.rows import insert_id
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.export.entries import Exported
 from transforms.export.options import APPEND, BOTH, FLAT, MARK, MERGE
-from transforms.export.rows import RowsPlan, RowWriter
+from transforms.export.rows import rows_of_documents
 from transforms.export.target import ROW_OPTIONS, ExportTarget
 from transforms.firestore import messages
 from transforms.firestore.client import FirestoreTarget
@@ -31,6 +30,7 @@ from transforms.ledger.entry import LedgerEntry
 from transforms.records.table import table_columns, table_options
 from transforms.retry import Retry
 from transforms.upsert.entries import Written
+from transforms.upsert.rows import rows_of_records
 from transforms.verify.comparison import Compared
 from transforms.verify.parts import Parts
 from transforms.verify.reports import REPORT_COLUMNS, REPORT_OPTIONS, Report
@@ -109,14 +109,14 @@ def test_a_row_of_a_record_is_sent_under_the_id_of_key_content_and_batch(service
     meta = {"content_hash": "c0ffee", "batch_id": "b-0", "position": 0, "source": "in.jsonl"}
     entry = Written("ada", Record(0, {"candidate_id": "ada"}), {"candidate_id": "ada"}, meta, NOON)
     columns = table_columns(read_spec("profiles"))
-    insert(Batch("b-0", "in.jsonl", 1, (entry,)), RowEncoder(columns), RowInserter(service.target))
+    RowWriter(rows_of_records(service.target, columns, INSERT_ROWS)).write(Batch("b-0", "in.jsonl", 1, (entry,)))
     assert service.sent_ids() == [["9353e03374c9bd390ab44a7d57d98ac2"]]
 
 
 def test_a_row_of_a_document_is_sent_under_the_id_of_name_version_and_batch(service):
     """The rows that only name a document have none of a version."""
     target = dataclasses.replace(TARGET, table=service.target, layout=BOTH, write=APPEND)
-    rows = RowsPlan(target, NOON, INSERT_ROWS, LedgerEntry(DATABASE, "export-1", 2, Retry()))
+    rows = rows_of_documents(target, NOON, INSERT_ROWS, LedgerEntry(DATABASE, "export-1", 2, Retry()))
     writer = RowWriter(rows, fixed_columns(("user",)))
     message = messages.Document(name=DATABASE.document_name("users/ada/posts/p1"))
     encode_fields({"n": 1}, message.fields)

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.specs import read_spec, shipped_specs
-from transforms.bigquery.schema import META_PREFIX
 from transforms.records.describe import META_FIELDS, schema_markdown
-from transforms.records.table import meta_columns
+from transforms.records.table import META_PREFIX, meta_columns
 
 ROOT = Path(__file__).parents[3]
 

@@ -1,40 +1,39 @@
 """Load jobs for a BigQuery table, through Beam's own `WriteToBigQuery`.
 
-    rows ─▶ Parse JSON columns ─▶ files under temp_location ─▶ load jobs ─▶ their ids
+    rows ─▶ files under temp_location ─▶ load jobs ─▶ their ids
 
 This is the cheapest way into a table, and memory stays flat. A load job writes all of its rows or none, and each row at
-least once; the table's `_latest` view shows it once. For an answer per row inside a step of one's own, use
-`inserter.RowInserter`.
+least once; the table's `_latest` view shows it once. For an answer per row use another method, see `senders.py`.
 
     load_jobs = rows | "LoadRows" >> LoadRows(target, columns, temp_location="gs://bucket/tmp")
 """
 
+import time
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.internal.http_client import get_new_http
 from apache_beam.io.gcp.bigquery import BigQueryDisposition, WriteToBigQuery
+from apache_beam.io.gcp.internal.clients.bigquery import BigqueryV2
 from apache_beam.options.pipeline_options import GoogleCloudOptions
 from apache_beam.pvalue import AsSingleton, PCollection
 
-from transforms.bigquery.emulator import EmulatorClient
-from transforms.bigquery.rows import json_columns, loadable
 from transforms.bigquery.schema import Column
+from transforms.bigquery.senders import check_temp_location
 from transforms.bigquery.tables import BigQueryTarget
-from transforms.errors import UsageError
 
 
 class LoadRows(beam.PTransform[PCollection[dict[str, Any]], PCollection[str]]):
     """Appends rows to an existing table.
 
-    In: rows as dicts of cells. Out: the ids of load jobs. Delivery: at least once. Parallel: files. Fails: one bad row
-    fails the job.
+    In: rows as load jobs want them, see `rows.loadable`. Out: the ids of load jobs. Delivery: at least once. Parallel:
+    files. Fails: one bad row fails the job.
 
     Args:
       target: the table; `ensure_table` has made it.
-      columns: of the table; or a side input, for a table whose columns only the job finds out. Rows are then expected
-        as load jobs want them, see `rows.loadable`.
+      columns: of the table; or a side input, for a table whose columns only the job finds out.
       temp_location: gs:// folder; default: the pipeline's --temp_location.
     """
 
@@ -53,8 +52,6 @@ class LoadRows(beam.PTransform[PCollection[dict[str, Any]], PCollection[str]]):
     def expand(self, rows: PCollection[dict[str, Any]]) -> PCollection[str]:
         temp_location = self.temp_location or rows.pipeline.options.view_as(GoogleCloudOptions).temp_location
         check_temp_location(temp_location)
-        if not isinstance(self.columns, AsSingleton):
-            rows = rows | "ParseJsonColumns" >> beam.Map(loadable, json_columns(self.columns))
         loaded = rows | "LoadFiles" >> WriteToBigQuery(
             table=f"{self.target.project}:{self.target.dataset}.{self.target.table}",
             **self._schema(),
@@ -74,6 +71,47 @@ class LoadRows(beam.PTransform[PCollection[dict[str, Any]], PCollection[str]]):
         return {"schema": partial(_schema_of, beam_schema(self.columns))}
 
 
+class EmulatorClient:
+    """Beam's client of BigQuery for an emulator, of which Beam itself knows nothing.
+
+    Picklable, as it connects when it is first used in a worker.
+
+    Args:
+      target: whose `emulator` to use.
+    """
+
+    test_clock = staticmethod(time.time)  # Beam asks a test client for the time
+
+    def __init__(self, target: BigQueryTarget):
+        if target.emulator is None:
+            raise ValueError(f"target {target.id} has no emulator; leave test_client out")
+        self._target = target
+
+    def __reduce__(self) -> "tuple[type[EmulatorClient], tuple[BigQueryTarget]]":
+        return EmulatorClient, (self._target,)
+
+    @cached_property
+    def _apitools(self) -> Any:
+        return BigqueryV2(
+            url=f"{self._target.emulator}/bigquery/v2/",
+            get_credentials=False,
+            http=get_new_http(),
+            response_encoding="utf8",
+        )
+
+    @property
+    def datasets(self) -> Any:
+        return self._apitools.datasets
+
+    @property
+    def jobs(self) -> Any:
+        return self._apitools.jobs
+
+    @property
+    def tables(self) -> Any:
+        return self._apitools.tables
+
+
 def beam_schema(columns: Sequence[Column]) -> dict[str, list[dict[str, Any]]]:
     """Columns as Beam takes them.
 
@@ -86,20 +124,6 @@ def beam_schema(columns: Sequence[Column]) -> dict[str, list[dict[str, Any]]]:
 def _beam_field(column: Column) -> dict[str, Any]:
     field = {"name": column.name, "type": column.legacy_type, "mode": column.mode}
     return {**field, "fields": [_beam_field(member) for member in column.fields]} if column.fields else field
-
-
-def check_temp_location(temp_location: str | None) -> None:
-    """Refuses what load jobs cannot read from.
-
-    >>> check_temp_location(None)
-    Traceback (most recent call last):
-    transforms.errors.UsageError: FILE_LOADS needs --temp_location=gs://BUCKET/FOLDER, got None; or use --bigquery_method=INSERT_ROWS
-    """  # noqa: E501  # the message is one line
-    if not temp_location or not temp_location.startswith("gs://"):
-        raise UsageError(
-            f"FILE_LOADS needs --temp_location=gs://BUCKET/FOLDER, got {temp_location}; "
-            "or use --bigquery_method=INSERT_ROWS"
-        )
 
 
 def _schema_of(schema: dict[str, Any], _: Any) -> dict[str, Any]:
