@@ -281,7 +281,7 @@ def test_an_empty_collection_makes_an_empty_table(desk):
         (("--collection={x}/ada/posts",), "a path parameter stands for a document id"),
         (("--collection=posts", "--collection_group=posts"), "**/posts means the documents of posts, too"),
         (("--where=age",), "a condition is FIELD OPERATOR VALUE"),
-        (("--where=age >= [1",), "is no JSON"),
+        (("--where=age >= [1",), "is not JSON"),
         (("--infer=some",), "--infer must be all or a number of documents, got 'some'"),
         (("--cursor_field=at",), "--cursor_field is for --mode=incremental"),
         (("--deletes=mark", "--where=n > 1"), "--deletes=mark needs all documents to be read; leave --where out"),

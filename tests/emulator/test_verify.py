@@ -131,7 +131,7 @@ def test_databases_are_told_apart(target, tmp_path):
         (["--left=firestore://a", "--right=firestore://a"], "--left and --right name the same store"),
         (["--left=firestore://a", "--right=jsonl:nowhere.jsonl"], "--right=jsonl:nowhere.jsonl matches no file"),
         (["--left=firestore://a", "--right=bigquery:people"], "a BigQuery table is named PROJECT:DATASET.TABLE"),
-        (["--left=firestore://a", "--right=firestore://b", "--ignore=a..b"], "--ignore=a..b is no field path"),
+        (["--left=firestore://a", "--right=firestore://b", "--ignore=a..b"], "--ignore=a..b is not a field path"),
         (["--left=firestore://a", "--right=firestore://b", "--max_keys=0"], "--max_keys must be at least 1, got 0"),
         (["--left=firestore://**/a", "--right=firestore://b", "--match_by=id"], "--match_by=id: documents of the"),
         (

@@ -1,4 +1,4 @@
-"""Tells an outage from a few unlucky requests, for all requests of a process together. Plain Python.
+"""Distinguishes an outage from a few failed requests, for all requests of a process together. Plain Python.
 
     closed ──N failures in a row──▶ open: requests go on, spaced by their own back-off, however often they failed
        ▲                              │                │

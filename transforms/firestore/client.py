@@ -3,7 +3,7 @@
     FirestoreTarget  ── pickled with the job ──▶  worker  ──connect()──▶  FirestoreClient, one channel a process
 
 `FirestoreTarget` is plain data: building it calls nothing. `FirestoreClient` sends raw protobuf messages and turns
-every failure into an `RpcError` of canonical code and text; it never retries, because whoever calls it must know how
+every failure into an `RpcError` of canonical code and text; it never retries, because the caller must know how
 often a request was sent.
 """
 
@@ -254,7 +254,7 @@ _OUTAGE_CODES = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "UNKN
 
 
 def _noted(error: grpc.RpcError, breaker: CircuitBreaker) -> RpcError:
-    """The error, after the breaker has been told whether the service is there. Raises OutageError."""
+    """The error, after the breaker has recorded whether the service is there. Raises OutageError."""
     failure = RpcError.of(error)
     if failure.code in _OUTAGE_CODES and classify(failure.code, failure.message) is Kind.TRANSIENT:
         breaker.failed(str(failure))

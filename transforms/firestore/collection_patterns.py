@@ -34,7 +34,7 @@ class CollectionPattern:
 
     def __post_init__(self) -> None:
         if self.is_group:
-            Query.group(self.text.removeprefix(_GROUP_PREFIX))  # refuses what is no id
+            Query.group(self.text.removeprefix(_GROUP_PREFIX))  # refuses what is not an id
             return
         segments = self.text.split("/")
         for position, segment in enumerate(segments):

@@ -26,8 +26,8 @@ CommitLimits: TypeAlias = RequestLimits
 
 
 class CommitReport(NamedTuple):
-    """One outcome for every group, in the order given; how many requests were sent a second time or more; and how long
-    quality of service held requests back, in seconds."""
+    """One outcome per group, in the order given; the number of requests that were sent again; and the seconds for which
+    quality of service delayed requests."""
 
     outcomes: list[Outcome]
     retries: int
@@ -72,7 +72,7 @@ class Committer:
         for position, group in enumerate(groups):
             outbox.put(position, group)
         outbox.flush()
-        by_position = {settled.item: settled.outcome for settled in outbox.take_settled()}
+        by_position = {resolved.item: resolved.outcome for resolved in outbox.take_resolved()}
         outcomes = [by_position[position] for position in range(len(by_position))]
         _refuse_contended(outcomes)
         if self._limits.stop_at_refused_alike is not None:
@@ -81,7 +81,7 @@ class Committer:
 
 
 def _refuse_contended(outcomes: list[Outcome]) -> None:
-    """Raises TransientError if a group did not land for want of quiet; it may, when the whole batch is done again."""
+    """Raises TransientError if others kept changing the documents of a group; doing the batch again may help."""
     for outcome in outcomes:
         if isinstance(outcome, Refused) and outcome.retryable:
             raise TransientError(

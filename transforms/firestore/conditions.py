@@ -1,7 +1,7 @@
 """Conditions as one writes them on a command line. Plain Python.
 
 age >= 21                                      numbers, true, false, null and "text" as in JSON
-city == London                                 what is no JSON is text
+city == London                                 what is not JSON is text
 city in ["London", "Paris"]
 `full name` == "Ada Lovelace"
 last_modified > {"$timestamp": "2026-01-01T00:00:00Z"}     other types as tagged JSON
@@ -45,9 +45,9 @@ def _value(text: str) -> Any:
         value = json.loads(text)
     except ValueError:
         if text[0] in '[{"':
-            raise UsageError(f"{text} is no JSON; write lists, maps and quoted text as JSON does") from None
+            raise UsageError(f"{text} is not JSON; write lists, maps and quoted text as JSON does") from None
         return text
     try:
         return from_tagged_json(value)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"{text} is no value of Firestore: {error}") from None
+        raise UsageError(f"{text} is not a value of Firestore: {error}") from None

@@ -107,11 +107,11 @@ def check_consent(query: Query, confirm: str | None, *, dry_run: bool) -> None:
 
     >>> check_consent(Query("users"), "user", dry_run=False)
     Traceback (most recent call last):
-    transforms.errors.UsageError: deleting from users is for good: count with dry_run=True, then pass confirm="users"
-    """
+    transforms.errors.UsageError: deleting from users cannot be undone: count with dry_run=True, then pass confirm="users"
+    """  # noqa: E501  # the message is one line
     if not dry_run and confirm != query.collection:
         raise UsageError(
-            f"deleting from {query.collection} is for good: count with dry_run=True, then pass "
+            f"deleting from {query.collection} cannot be undone: count with dry_run=True, then pass "
             f'confirm="{query.collection}"'
         )
 

@@ -105,7 +105,7 @@ def fraction_below(path: str, low: str, high: str | None, shared_segments: int =
 def _first_difference(lows: Sequence[str], highs: Sequence[str] | None, shared_segments: int) -> tuple[int, str | None]:
     """Index of the first document id in which two paths differ, and the upper one's id there, if it bounds the lower's.
 
-    Below different collections ids do not bound each other: the lower collection goes on to its own end.
+    Below different collections ids do not bound each other: the lower collection continues to its own end.
     """
     if highs is None:
         return shared_segments | 1, None  # ids stand at odd places
@@ -167,7 +167,7 @@ def _allowed(digit: int) -> str:
     if digit == ord("/"):
         return "0"
     if 0xD800 <= digit <= 0xDFFF:
-        return "\ue000"  # surrogates are no characters
+        return "\ue000"  # surrogates are not characters
     return chr(digit)
 
 

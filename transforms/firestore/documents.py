@@ -122,5 +122,5 @@ class Document:
         return serialised
 
 
-def _time(moment: Any) -> datetime.datetime:
-    return timestamp(moment.seconds, moment.nanos)
+def _time(message: Any) -> datetime.datetime:
+    return timestamp(message.seconds, message.nanos)

@@ -25,7 +25,7 @@ def fetch_all(
       client: of the database that is read; names it in errors.
       open_stream: sends the request; called once per attempt.
       retry: maximum attempts, and how long to wait between them.
-      explain: makes the error of a request that no retry can mend; default: the target's own.
+      explain: makes the error of a request that fails at every retry; default: the target's own.
 
     Raises:
       TransientError: the last attempt allowed failed as well, although others succeed.

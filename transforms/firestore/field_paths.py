@@ -57,7 +57,7 @@ def parse(path: str) -> tuple[str, ...]:
         position = step.end() + 1
     raise RecordError(
         "INVALID_FIELD_PATH",
-        f"{path!r} is no field path: join names by dots, and put a name in backticks that is not made of letters, "
+        f"{path!r} is not a field path: join names by dots, and put a name in backticks that is not made of letters, "
         "digits and underscores only",
     )
 
@@ -75,7 +75,7 @@ def lookup(fields: Mapping[str, Any], path: str) -> Any:
 
 
 def leaves(fields: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """The names that lead to every value that is no map, or an empty one.
+    """The names that lead to every value that is not a map, or is an empty one.
 
     >>> list(leaves({"name": "Ada", "address": {"city": "London", "lines": {}}}))
     [('name',), ('address', 'city'), ('address', 'lines')]

@@ -76,9 +76,9 @@ IF_ABSENT = b"\x22\x02\x08\x00"
 def if_unchanged_since(update_time: datetime.datetime) -> bytes:
     """Appended to an update: only if the document is still the one of this `update_time`.
 
-    >>> moment = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
-    >>> Write.FromString(if_unchanged_since(moment)).current_document.update_time.ToJsonString()
-    '2026-01-01T00:00:00Z'
+    >>> noon = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.timezone.utc)
+    >>> Write.FromString(if_unchanged_since(noon)).current_document.update_time.ToJsonString()
+    '2026-01-01T12:00:00Z'
     """
     write = Write()
     write.current_document.update_time.FromDatetime(update_time)

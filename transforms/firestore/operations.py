@@ -2,7 +2,7 @@
 
     Set("users/ada", {"name": "Ada"})                            the document is exactly this
     Merge("users/ada", {"address": {"city": "London"}})          these leaves; all others stay
-    Update("users/ada", {"name": "Ada"}, mask=("name", "age"))   an existing document; age has no value, so it goes
+    Update("users/ada", {"name": "Ada"}, mask=("name", "age"))   an existing document; age, without a value, is removed
     Create("users/ada", {"name": "Ada"})                         only if there is no such document
     Delete("users/ada")                                          whether there is one or not
 
@@ -106,8 +106,8 @@ class Update:
 
     Attributes:
       path, fields, transforms, update_time: as in Set.
-      mask: field paths that are written; one without a value in `fields` is removed. When absent, the fields of the
-        top level, each as a whole.
+      mask: field paths that are written; one without a value in `fields` is removed. Default: the fields of
+        the top level, each as a whole.
     """
 
     path: str
@@ -146,8 +146,8 @@ def adds_again(operation: Operation) -> bool:
     return increments and (isinstance(operation, Create) or operation.update_time is None)
 
 
-def settles_alone(operation: Operation) -> bool:
-    """Whether the document afterwards does not depend on what it was before, so that earlier writes are moot."""
+def replaces_earlier(operation: Operation) -> bool:
+    """Whether the document afterwards does not depend on what it was before, so that it replaces earlier writes."""
     if isinstance(operation, Set):
         return not operation.transforms and operation.exists is None and operation.update_time is None
     return isinstance(operation, Delete) and operation.exists is None and operation.update_time is None

@@ -12,8 +12,8 @@
 Plain Python, no Beam. One engine for both RPCs: a `Sender` knows how Commit or BatchWrite is sent and how it answers.
 
 Promises: every group put in comes out exactly once; what was acknowledged is not sent again; groups that share a
-document are sent in the order given, the later one when the earlier one is settled; at most `max_in_flight` requests
-are unsettled. An attempt that waits for its time holds back nothing but itself.
+document are sent in the order given, the later one when the earlier one is resolved; at most `max_in_flight` requests
+are unsettled. An attempt that waits for its time delays nothing but itself.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from transforms.errors import Kind, TransientError, classify
 from transforms.firestore.client import Call, FirestoreTarget, RpcError
-from transforms.firestore.outcomes import Conflicted, Landed, Outcome, Refused, Settled
+from transforms.firestore.outcomes import Conflicted, Landed, Outcome, Refused, Resolved
 from transforms.firestore.packing import AtomicGroup, Entry, Request, RequestLimits
 from transforms.firestore.qos import QualityOfService
 from transforms.retry import Retry
@@ -66,8 +66,8 @@ class Outbox(Generic[T]):
       limits: of one request and of those on the wire.
       retry: of a request that failed transiently; its clock is this outbox's.
       qos: how fast.
-      guarded: whoever puts groups in reads again after a conflict; otherwise it is a refusal like any other.
-      collapse: a group that moots earlier ones replaces one that is not sent yet.
+      guarded: the caller reads again after a conflict; otherwise a conflict is a refusal like any other.
+      collapse: a group that makes earlier ones pointless replaces one that is not sent yet.
 
     Raises (every method that sends):
       TransientError: a request as a whole failed `retry.max_attempts` times. What was acknowledged stays written.
@@ -90,15 +90,15 @@ class Outbox(Generic[T]):
         self._open: Request[T] | None = None
         self._waiting: deque[Request[T]] = deque()
         self._on_the_wire: deque[tuple[Request[T], Call]] = deque()
-        self._unsettled: dict[str, Entry[T]] = {}
-        self._settled: list[Settled[T]] = []
+        self._unresolved: dict[str, Entry[T]] = {}
+        self._resolved: list[Resolved[T]] = []
         self.requests = self.retries = 0
         self.throttled_s = 0.0
 
     def put(self, item: T, group: AtomicGroup) -> None:
-        """Takes one more group; sends a request when one is full."""
-        if not self._unsettled.keys().isdisjoint(group.names):
-            if self._collapse and group.moots_earlier and self._supersede(item, group):
+        """Accepts one more group; sends a request when one is full."""
+        if not self._unresolved.keys().isdisjoint(group.names):
+            if self._collapse and group.replaces_earlier and self._supersede(item, group):
                 return
             self.flush()
         n_bytes, request = group.n_bytes, self._open
@@ -110,17 +110,17 @@ class Outbox(Generic[T]):
         entry = Entry(item, group)
         request.add(entry, n_bytes)
         for name in group.names:
-            self._unsettled[name] = entry
+            self._unresolved[name] = entry
 
     def flush(self) -> None:
-        """Sends what is left and waits until everything is settled."""
+        """Sends what is left and waits until everything is resolved."""
         if self._open is not None:
             self._close(self._open)
         while self._waiting or self._on_the_wire:
             self._advance()
 
     def wait_out(self) -> None:
-        """Waits for what is on the wire, whatever becomes of it: for an owner that gives up and begins anew.
+        """Waits for what is on the wire, whatever becomes of it: for an owner that gives up and starts over.
 
         A request that lands late could otherwise undo what the same writes, sent again, did meanwhile.
         """
@@ -130,18 +130,18 @@ class Outbox(Generic[T]):
                 call.result()
 
     @property
-    def has_settled(self) -> bool:
-        """Whether `take_settled` would return anything."""
-        return bool(self._settled)
+    def has_resolved(self) -> bool:
+        """Whether `take_resolved` would return anything."""
+        return bool(self._resolved)
 
-    def take_settled(self) -> list[Settled[T]]:
-        """What was settled since the last call."""
-        settled, self._settled = self._settled, []
-        return settled
+    def take_resolved(self) -> list[Resolved[T]]:
+        """What was resolved since the last call."""
+        resolved, self._resolved = self._resolved, []
+        return resolved
 
     def _supersede(self, item: T, group: AtomicGroup) -> bool:
-        """Replaces an entry of the very same documents that is not sent yet, if there is one and it is no larger."""
-        entry = self._unsettled.get(group.names[0])
+        """Replaces an unsent entry of the very same documents, if there is one and the request has room for it."""
+        entry = self._unresolved.get(group.names[0])
         if self._open is None or entry is None or entry.group.names != group.names:
             return False
         grows = group.n_bytes - entry.group.n_bytes
@@ -163,11 +163,11 @@ class Outbox(Generic[T]):
             pass
 
     def _advance(self) -> None:
-        """Sends something, or settles something, or waits until something may be sent again."""
+        """Sends a request, or takes an answer, or waits until a request may be sent again."""
         if self._send_due():
             return
         if self._on_the_wire:
-            self._settle(*self._on_the_wire.popleft())
+            self._receive(*self._on_the_wire.popleft())
         else:
             next_request = min(self._waiting, key=lambda request: request.due)
             self._sleep(max(0.0, next_request.due - self._now()))
@@ -198,11 +198,11 @@ class Outbox(Generic[T]):
         call.when_done(answered)
         self._on_the_wire.append((request, call))
 
-    def _settle(self, request: Request[T], call: Call) -> None:
+    def _receive(self, request: Request[T], call: Call) -> None:
         try:
             response = call.result()
         except RpcError as error:
-            self._settle_failure(request, error)
+            self._take_failure(request, error)
             return
         groups = [entry.group for entry in request.entries]
         busy: list[tuple[Entry[T], RpcError]] = []
@@ -214,9 +214,9 @@ class Outbox(Generic[T]):
             else:
                 self._refuse(entry, result, request.attempts)
         self._learn(request, 1 - len(busy) / len(groups))
-        self._settle_busy(request, busy)
+        self._retry_busy(request, busy)
 
-    def _settle_busy(self, request: Request[T], busy: list[tuple[Entry[T], RpcError]]) -> None:
+    def _retry_busy(self, request: Request[T], busy: list[tuple[Entry[T], RpcError]]) -> None:
         """The groups whose own status was transient: again, without those that landed."""
         for entry, error in busy:
             entry.uncertain |= error.code in _UNCERTAIN
@@ -226,7 +226,7 @@ class Outbox(Generic[T]):
         elif busy:
             self._later(request.part([entry for entry, _ in busy]))
 
-    def _settle_failure(self, request: Request[T], error: RpcError) -> None:
+    def _take_failure(self, request: Request[T], error: RpcError) -> None:
         """The RPC as a whole failed, and its code says what that means for its groups."""
         kind = self._kind(error)
         self._learn(request, 0.0 if kind is Kind.TRANSIENT else 1.0)
@@ -274,9 +274,9 @@ class Outbox(Generic[T]):
 
     def _done(self, entry: Entry[T], outcome: Outcome) -> None:
         for name in entry.group.names:
-            self._unsettled.pop(name, None)
-        self._settled.extend(Settled(item, outcome, True) for item in entry.superseded)
-        self._settled.append(Settled(entry.item, outcome, False))
+            self._unresolved.pop(name, None)
+        self._resolved.extend(Resolved(item, outcome, True) for item in entry.superseded)
+        self._resolved.append(Resolved(entry.item, outcome, False))
 
     def _learn(self, request: Request[T], accepted: float) -> None:
         answered_at = self._now() if request.answered_at is None else request.answered_at

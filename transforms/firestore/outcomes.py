@@ -43,7 +43,7 @@ class Conflicted(NamedTuple):
 Outcome: TypeAlias = Landed | Refused | Conflicted
 
 
-class Settled(NamedTuple, Generic[T]):
+class Resolved(NamedTuple, Generic[T]):
     """What became of an item; a superseded one was not sent and shares the fate of what replaced it."""
 
     item: T

@@ -22,13 +22,13 @@ class AtomicGroup(NamedTuple):
       writes: serialised.
       names: of the documents written; groups that share one are sent one after the other. Without any, their order is
         the caller's business.
-      moots_earlier: the documents afterwards do not depend on what they were before, so an earlier group of the same
+      replaces_earlier: the documents afterwards do not depend on what they were before, so an earlier group of the same
         documents need not be sent.
     """
 
     writes: tuple[bytes, ...]
     names: tuple[str, ...] = ()
-    moots_earlier: bool = False
+    replaces_earlier: bool = False
 
     @property
     def n_bytes(self) -> int:

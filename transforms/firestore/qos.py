@@ -1,14 +1,14 @@
 """How fast to write: the size of the next request, and how long to wait before it.
 
     every process      QosSettings ──shared()──▶ QualityOfService, one for all its threads and steps
-    before a request   batch_size()   writes it may hold: what takes `target_latency_s`, and at most a second's budget
+    before a request   batch_size()   writes it may hold: what takes `target_latency_s`, within the budget of one second
                        admit(n)       waits for the budget (ramp-up, max_writes_per_s), then for the throttle
     after it           answered(…)    the server's answer: latency for the size, accepted or not for the throttle
 
-Three rules, each a small class of pure arithmetic that is told the time:
+Three rules, each a small class of pure arithmetic that gets the time as an argument:
 
     BatchSize          shrinks as soon as a request takes longer than the target, grows by a quarter while they do not
-    WriteBudget        500 writes/s for the whole job, half as much again every 5 minutes, divided by the processes that
+    WriteBudget        500 writes/s for the whole job, 50 % more every 5 minutes, divided by the processes that
                        share it; begins at the first write. Source: "Ramping up traffic", Firestore best practices.
     AdaptiveThrottle   holds requests back with probability (requests - 2 accepted) / (requests + 1) of the last two
                        minutes. Source: "Client-Side Throttling", Site Reliability Engineering, chapter 21.
@@ -134,14 +134,14 @@ _lock = threading.Lock()
 
 
 class BatchSize:
-    """Writes a request, such that it takes about `target_latency_s`; 0 is always the largest."""
+    """How many writes a request holds, so that it takes about `target_latency_s`; 0 means always the largest."""
 
     def __init__(self, target_latency_s: float, largest: int = MAX_WRITES_PER_COMMIT):
         self._target_s, self._largest = target_latency_s, largest
         self.writes = largest
 
     def learn(self, n_writes: int, latency_s: float, *, grow: bool = True) -> None:
-        """Adapts to a request of `n_writes` that took `latency_s`; a failure is no reason to grow."""
+        """Adapts to a request of `n_writes` that took `latency_s`; after a failure it does not grow."""
         if not self._target_s:
             return
         if latency_s > self._target_s:
@@ -160,7 +160,7 @@ class WriteBudget:
         self._paid_until = -math.inf
 
     def rate(self, now: float) -> float:
-        """Writes a second at this moment.
+        """Writes per second at this time.
 
         >>> budget = WriteBudget(None, parallelism=2)
         >>> budget.spend(1, now=0.0)
@@ -172,7 +172,7 @@ class WriteBudget:
         return min(ramp, self._most) / self._parallelism
 
     def per_second(self, now: float) -> int:
-        """Writes that fit into one second's budget, and at least one."""
+        """Writes that fit into the budget of one second, and at least one."""
         return max(1, int(self.rate(now)))
 
     def wait_s(self, now: float) -> float:
@@ -180,14 +180,14 @@ class WriteBudget:
         return max(0.0, self._paid_until - now)
 
     def spend(self, n_writes: int, now: float) -> None:
-        """Books a request that is sent now."""
+        """Records a request that is sent now."""
         if self._began is None:
             self._began = now
         self._paid_until = max(self._paid_until, now) + n_writes / self.rate(now)
 
 
 class AdaptiveThrottle:
-    """Holds back requests that an overloaded service would refuse anyway."""
+    """Delays requests that an overloaded service would refuse anyway."""
 
     def __init__(self) -> None:
         self._buckets: deque[list[float]] = deque()  # [begin, requests, accepted], oldest first
@@ -209,7 +209,7 @@ class AdaptiveThrottle:
         return held
 
     def learn(self, accepted: float, now: float) -> None:
-        """Counts a request and what the service took of it, in [0, 1]."""
+        """Counts a request and the share of it that the service accepted, in [0, 1]."""
         bucket = self._bucket(now)
         bucket[1] += 1
         bucket[2] += accepted

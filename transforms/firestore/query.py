@@ -99,7 +99,7 @@ class Condition:
 
     def _check_names(self) -> None:
         if self.operator.startswith("array"):
-            raise UsageError(f"{NAME} is no array; compare it by ==, !=, <, <=, >, >=, in or not-in")
+            raise UsageError(f"{NAME} is not an array; compare it by ==, !=, <, <=, >, >=, in or not-in")
         for path in self.value if self.operator in _LIST_OPERATORS else (self.value,):
             check_document_path(path)
 
@@ -292,5 +292,5 @@ def _check_segments(path: str) -> Sequence[str]:
         try:
             check_document_id(segment)
         except RecordError as error:
-            raise UsageError(f"{path!r} is no path: {error.message.replace('document id', 'segment')}") from None
+            raise UsageError(f"{path!r} is not a path: {error.message.replace('document id', 'segment')}") from None
     return segments

@@ -42,8 +42,8 @@ class RangePlanner:
 
     Args:
       client: of the database.
-      max_ranges: how many ranges a query is cut into at the most; the service may find fewer worth while.
-      documents_per_range: how many documents are worth a range where there are no partitions.
+      max_ranges: maximum number of ranges of a query; the service may make fewer.
+      documents_per_range: how many documents a range should have where there are no partitions.
     """
 
     def __init__(self, client: FirestoreClient, max_ranges: int, documents_per_range: int = DOCUMENTS_PER_RANGE):
@@ -142,7 +142,7 @@ def partition_cursors(
 
 
 def end_of_names(known: str, first_from: Callable[[str], str | None]) -> str | None:
-    """A path close behind a collection's last document; None for ids that are no printable ASCII. A dozen requests.
+    """A path close behind a collection's last document; None for ids that are not printable ASCII. A dozen requests.
 
     First how much of the known id all later ids share: the shorter the beginning that is passed over, the fewer
     documents lie behind. Then the first character in which they differ, by bisection.
@@ -161,7 +161,7 @@ def end_of_names(known: str, first_from: Callable[[str], str | None]) -> str | N
         return first_from(f"{collection}/{prefix}{chr(character)}") is None
 
     if not known_id.isascii() or not known_id.isprintable() or known_id.startswith("__"):
-        return None  # a hint is not worth the care that those would need
+        return None  # a hint does not justify the care that those would need
     shared, longest = 0, len(known_id) - 1
     while shared < longest:  # the longest beginning such that nothing lies behind all ids that have it
         length = (shared + longest + 1) // 2

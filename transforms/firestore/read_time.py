@@ -1,4 +1,4 @@
-"""The moment whose state of the database a job reads: one for the whole job, so that all ranges belong together.
+"""The read time of a job: one snapshot of the database for the whole job, so that all its ranges belong together.
 
     explicit    checked when the pipeline is built, and by one request when the job starts
     default     the server's own time when the job starts
@@ -30,7 +30,7 @@ _ANY_DOCUMENT = "firebeam/read_time"
 
 
 class ReadTime(enum.Enum):
-    """Moments that have no fixed time."""
+    """Read times that are not fixed beforehand."""
 
     JOB_START = "the server's time when the job starts"
     LATEST = "the newest state, at every request"
@@ -65,7 +65,7 @@ def check_read_time(choice: ReadTimeChoice, now: Callable[[], datetime.datetime]
 
 
 def fix_read_time(client: FirestoreClient, choice: ReadTimeChoice) -> datetime.datetime | None:
-    """The moment to read at; None for the newest state. One request, unless the choice is LATEST.
+    """The read time; None for the newest state. One request, unless the choice is LATEST.
 
     Raises:
       JobError: the database cannot be read at that time, cannot be reached, or does not exist.
@@ -80,8 +80,8 @@ def fix_read_time(client: FirestoreClient, choice: ReadTimeChoice) -> datetime.d
         lambda: client.batch_get((name,), (), REQUEST_TIMEOUT_S, wanted),
         explain=lambda error: read_error(client, error),
     )
-    moment = answers[0].read_time
-    return wanted or timestamp(moment.seconds, moment.nanos)
+    read_time = answers[0].read_time
+    return wanted or timestamp(read_time.seconds, read_time.nanos)
 
 
 def utc_now() -> datetime.datetime:

@@ -1,4 +1,4 @@
-"""Reads documents, and goes on where a stream was cut: never one twice, never one missing. Plain Python, no Beam.
+"""Reads documents, and resumes where a stream was cut: none twice, none missing. Plain Python, no Beam.
 
     RunQuery ──▶ document, document, … ──cut──┐ transient: wait, bounded while nothing arrives
         ▲                                     │
@@ -6,8 +6,8 @@
             the limit that remains
 
 Firestore ends every stream after 60 s, and connections break. The order of a query is spelt out down to the document's
-name, so the last document says exactly where to go on; a stream that was cut before its first document is simply asked
-for again. Only with a `read_time` do all its pieces see one state of the database.
+name, so the last document says exactly where to resume; a stream that was cut before its first document is requested
+again. Only with a `read_time` do all its parts see one state of the database.
 
     for document in read(target.connect(), Query("users").where("age", ">=", 21)):
         print(document.path, document.fields["name"])
@@ -59,14 +59,14 @@ def read(
       client: of the database.
       query: what to read.
       span: only documents whose names lie in it; needs a query in name order.
-      read_time: the state of the database to read; the newest when absent.
+      read_time: the state of the database to read; default: the newest.
       retry: how often without any progress, and how long between.
-      on_resume: called when a stream was cut and is gone on with.
+      on_resume: called when a stream was cut and is resumed.
 
     Raises:
       TransientError: nothing came in `retry.max_attempts` attempts, although other requests succeed.
       OutageError: no request has succeeded for the target's `max_outage_s`.
-      JobError: credentials, permission, database; or what is wrong with the query and how to mend it.
+      JobError: credentials, permission, database; or what is wrong with the query and how to correct it.
     """
     retry = retry or Retry()
     request = structured_query(query, client.target, span)
@@ -202,7 +202,7 @@ def _aggregated(
 
 
 def read_error(client: FirestoreClient, error: RpcError) -> JobError:
-    """The error of a read that no retry can mend, with what to do about it."""
+    """The error of a read that fails again at every retry, with what to do about it."""
     text = error.message.lower()
     if "index" in text and error.code == "FAILED_PRECONDITION":
         return JobError(

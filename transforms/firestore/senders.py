@@ -47,7 +47,7 @@ class CommitSender(_ClientSender):
     def results(self, response: Any, groups: Sequence[AtomicGroup]) -> Iterator[tuple[Any, ...] | RpcError]:
         """All of them landed; Firestore leaves a time out where the Commit's own time says it."""
         results = iter(response.write_results)
-        commit_time = _moment(response.commit_time)
+        commit_time = _time(response.commit_time)
         for group in groups:
             yield tuple(_update_time(next(results)) or commit_time for _ in group.writes)
 
@@ -71,8 +71,8 @@ class BatchWriteSender(_ClientSender):
 
 
 def _update_time(result: Any) -> Any:
-    return _moment(result.update_time) if result.HasField("update_time") else None
+    return _time(result.update_time) if result.HasField("update_time") else None
 
 
-def _moment(moment: Any) -> Any:
-    return timestamp(moment.seconds, moment.nanos)
+def _time(message: Any) -> Any:
+    return timestamp(message.seconds, message.nanos)

@@ -70,7 +70,7 @@ class PlanReads(beam.PTransform[PCollection[Any], PCollection[Piece]]):
 
     In: `Query` or paths. Out: `QueryPiece` and `PathsPiece`, each with the timestamp and window of its request. A piece
     is planned again when its bundle is. Fails: JobError and TransientError as `RangePlanner.ranges`; UsageError for a
-    request that is no path.
+    request that is not a path.
 
     Args:
       target: the database.

@@ -9,7 +9,7 @@ geopoint                    {"$geopoint": [52.5, 13.4]}
 vector                      {"$vector": [0.1, 0.2]}
 a map that looks like one   {"$map": {"$bytes": …}}
 of the above
-everything else             as JSON has it; a double keeps its point, 1.0, so it is no integer
+everything else             as JSON has it; a double keeps its point, 1.0, so it is not an integer
 """
 
 from __future__ import annotations

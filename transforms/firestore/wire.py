@@ -50,7 +50,7 @@ def serialised(record: Mapping[str, Any]) -> bytes:
     """A serialised `Document` that has nothing but these fields, in the record's order. Raises UnusualError."""
     try:
         return _map(record, _FIELDS, 0)
-    except (UnicodeEncodeError, AttributeError, TypeError):  # a lone surrogate; a name that is no text
+    except (UnicodeEncodeError, AttributeError, TypeError):  # a lone surrogate; a name that is not text
         raise UnusualError from None
 
 
@@ -82,7 +82,7 @@ class _Prefixes(dict[int, bytes]):
         return prefix
 
     def around(self, head: bytes, size: int) -> bytes:
-        """The prefix of a Value that begins with `head` and goes on for `size` bytes."""
+        """The prefix of a Value that begins with `head` and continues for `size` bytes."""
         head = self._name + varint(len(head) + size) + head
         return self._tag + varint(len(head) + size) + head if self._name else self._tag + head
 
@@ -169,7 +169,7 @@ def _scalar(value: Any, kind: type, prefixes: _Prefixes) -> tuple[bytes, ...]:
     raise UnusualError
 
 
-@lru_cache(maxsize=1_024)  # a batch is written at one moment
+@lru_cache(maxsize=1_024)  # a batch is written at one time
 def _timestamp(value: datetime.datetime) -> bytes:
     """timestamp_value = 10, with seconds = 1 and nanos = 2; protobuf leaves zeros out."""
     seconds, microseconds = divmod((value - _EPOCH) // _MICROSECOND, 1_000_000)

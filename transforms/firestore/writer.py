@@ -17,9 +17,9 @@ from transforms.errors import JobError, RecordError
 from transforms.firestore.client import FirestoreClient
 from transforms.firestore.document_ids import identified
 from transforms.firestore.encode_writes import encoded
-from transforms.firestore.operations import Create, Delete, Merge, Operation, Set, Update, settles_alone
+from transforms.firestore.operations import Create, Delete, Merge, Operation, Set, Update, replaces_earlier
 from transforms.firestore.outbox import Outbox
-from transforms.firestore.outcomes import Conflicted, Landed, Refused, Settled
+from transforms.firestore.outcomes import Conflicted, Landed, Refused, Resolved
 from transforms.firestore.packing import AtomicGroup
 from transforms.firestore.reader import read_paths
 from transforms.firestore.values import serialised_fields
@@ -30,7 +30,7 @@ K = TypeVar("K")
 _OPERATIONS = (Set, Merge, Update, Create, Delete)
 _CONFLICTS = frozenset({"ALREADY_EXISTS", "FAILED_PRECONDITION", "NOT_FOUND"})
 _UNCERTAIN = (
-    " An attempt before had no answer, so this write itself may be what changed the document; look at it before you "
+    " An earlier attempt had no answer, so this write itself may have changed the document; look at it before you "
     "replay the write."
 )
 
@@ -63,10 +63,10 @@ class Writer(Generic[K]):
         return self._outbox
 
     def put(self, key: K, element: Element) -> None:
-        """Takes one more element; `key` comes back with everything that becomes of it.
+        """Accepts one more element; `key` comes back with each of its outcomes.
 
         Raises:
-          TransientError, JobError: as the Outbox; JobError also if the element is no operation at all.
+          TransientError, JobError: as the Outbox; JobError also if the element is not an operation at all.
         """
         try:
             located, group = self._grouped(element) if self._atomic else self._single(element)
@@ -78,36 +78,38 @@ class Writer(Generic[K]):
             self._outbox.put((key, located), group)
 
     def flush(self) -> None:
-        """Returns when everything is settled. Raises as `put`."""
+        """Returns when everything is resolved. Raises as `put`."""
         self._outbox.flush()
 
     def take(self) -> list[tuple[K, WriteOutcome]]:
-        """What was settled since the last call, in no particular order. Raises as `put`."""
-        if not self._outbox.has_settled and not self._unfit:
+        """What was resolved since the last call, in no particular order. Raises as `put`."""
+        if not self._outbox.has_resolved and not self._unfit:
             return []
         taken, self._unfit = self._unfit, []
-        doubtful: list[Settled[tuple[K, Element]]] = []
-        for settled in self._outbox.take_settled():
-            (key, element), outcome, superseded = settled
+        doubtful: list[Resolved[tuple[K, Element]]] = []
+        for resolved in self._outbox.take_resolved():
+            (key, element), outcome, superseded = resolved
             if isinstance(outcome, Landed) and not isinstance(element, tuple):  # nearly always
                 (update_time,), attempts = outcome
                 taken.append((key, WrittenDocument(element.path, update_time, attempts, superseded)))
-            elif _may_be_its_own(settled):
-                doubtful.append(settled)
+            elif _may_be_its_own(resolved):
+                doubtful.append(resolved)
             else:
-                _report(taken, settled)
-        for settled in self._resolved(doubtful):
-            _report(taken, settled)
+                _report(taken, resolved)
+        for resolved in self._looked_up(doubtful):
+            _report(taken, resolved)
         return taken
 
     def _single(self, element: Any) -> tuple[Element, AtomicGroup]:
         operation = self._located(element)
         write = encoded(operation, self._documents)
-        return operation, AtomicGroup((write,), (operation.path,), settles_alone(operation))
+        return operation, AtomicGroup((write,), (operation.path,), replaces_earlier(operation))
 
     def _grouped(self, element: Any) -> tuple[Element, AtomicGroup]:
         if not isinstance(element, (tuple, list)):
-            raise JobError(f"{type(element).__name__} is no group; make a tuple or list of operations of every element")
+            raise JobError(
+                f"{type(element).__name__} is not a group; make a tuple or list of operations of every element"
+            )
         operations, writes = [], []
         for member in element:
             try:
@@ -117,7 +119,7 @@ class Writer(Generic[K]):
                 raise RecordError(error.code, f"{member.path}: {error.message}") from None
             operations.append(operation)
         names = tuple(operation.path for operation in operations)
-        return tuple(operations), AtomicGroup(tuple(writes), names, all(map(settles_alone, operations)))
+        return tuple(operations), AtomicGroup(tuple(writes), names, all(map(replaces_earlier, operations)))
 
     def _located(self, operation: Any) -> Operation:
         if not isinstance(operation, _OPERATIONS):
@@ -127,20 +129,20 @@ class Writer(Generic[K]):
             )
         return identified(operation, self._id_from) if self._id_from else operation
 
-    def _resolved(self, doubtful: list[Settled[tuple[K, Element]]]) -> list[Settled[tuple[K, Element]]]:
-        """Creations refused as existing, which may have existed by their own doing: landed, if they are all there."""
-        paths = [_operations(settled)[0].path for settled in doubtful]
+    def _looked_up(self, doubtful: list[Resolved[tuple[K, Element]]]) -> list[Resolved[tuple[K, Element]]]:
+        """Creations refused as existing, perhaps because an earlier attempt did them: landed if they are all there."""
+        paths = [_operations(refused)[0].path for refused in doubtful]
         stored = {document.path: document for document in read_paths(self._client, paths)} if paths else {}
-        resolved = []
-        for settled in doubtful:
-            create = _operations(settled)[0]
+        looked_up = []
+        for refused in doubtful:
+            create = _operations(refused)[0]
             document = stored[create.path]
             if document.exists and _holds(document.message, create):
-                landed = Landed((document.update_time,), settled.outcome.attempts)
-                resolved.append(settled._replace(outcome=landed))
+                landed = Landed((document.update_time,), refused.outcome.attempts)
+                looked_up.append(refused._replace(outcome=landed))
             else:
-                resolved.append(settled)
-        return resolved
+                looked_up.append(refused)
+        return looked_up
 
 
 def _first_path(element: Any) -> str:
@@ -148,13 +150,13 @@ def _first_path(element: Any) -> str:
     return str(operation.path)
 
 
-def _operations(settled: Settled[tuple[K, Element]]) -> tuple[Operation, ...]:
-    _, element = settled.item
+def _operations(resolved: Resolved[tuple[K, Element]]) -> tuple[Operation, ...]:
+    _, element = resolved.item
     return element if isinstance(element, tuple) else (element,)
 
 
-def _may_be_its_own(settled: Settled[tuple[K, Element]]) -> bool:
-    outcome, operations = settled.outcome, _operations(settled)
+def _may_be_its_own(resolved: Resolved[tuple[K, Element]]) -> bool:
+    outcome, operations = resolved.outcome, _operations(resolved)
     if not isinstance(outcome, Refused) or not outcome.uncertain or outcome.code != "ALREADY_EXISTS":
         return False
     return len(operations) == 1 and isinstance(operations[0], Create) and not operations[0].transforms
@@ -169,15 +171,15 @@ def _holds(message: Any, create: Operation) -> bool:
     return same
 
 
-def _report(out: list[tuple[K, WriteOutcome]], settled: Settled[tuple[K, Element]]) -> None:
+def _report(out: list[tuple[K, WriteOutcome]], resolved: Resolved[tuple[K, Element]]) -> None:
     """One outcome for every operation that landed; one for a group that did not."""
-    key, element = settled.item
-    operations, outcome = _operations(settled), settled.outcome
+    key, element = resolved.item
+    operations, outcome = _operations(resolved), resolved.outcome
     if not isinstance(outcome, Landed):
         out.append((key, _failed(element, operations[0].path, outcome)))
         return
     for operation, update_time in zip(operations, outcome.update_times, strict=True):
-        out.append((key, WrittenDocument(operation.path, update_time, outcome.attempts, settled.superseded)))
+        out.append((key, WrittenDocument(operation.path, update_time, outcome.attempts, resolved.superseded)))
 
 
 def _failed(element: Element, path: str, outcome: Refused | Conflicted) -> FailedWrite:

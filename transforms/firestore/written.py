@@ -17,7 +17,7 @@ class WrittenDocument(NamedTuple):
       path: of the document.
       update_time: its version; the old one where the write changed nothing, None where BatchWrite deleted it.
       attempts: how often the write was sent.
-      superseded: not sent, because a later write of the same document makes it moot; the times are of that one.
+      superseded: not sent, because a later write of the same document replaces it; the times are of that one.
     """
 
     path: str

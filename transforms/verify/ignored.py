@@ -25,14 +25,14 @@ class Ignored:
         """From field paths as Firestore writes them; a path names whatever lies below it, too.
 
         Raises:
-          UsageError: one is no field path.
+          UsageError: one is not a field path.
         """
         parsed = []
         for path in paths:
             try:
                 parsed.append(tuple(parse(path)))
             except RecordError as error:
-                raise UsageError(f"--ignore={path} is no field path: {error.message}") from None
+                raise UsageError(f"--ignore={path} is not a field path: {error.message}") from None
         return cls(frozenset(parsed))
 
     def stripped(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -229,7 +229,9 @@ def test_groups_go_through_the_transform(target):
 
 def test_deleting_needs_consent_and_a_dry_run_only_counts(target):
     write_all(target, [Set(f"docs/{n}", {"n": n}) for n in range(25)])
-    with pytest.raises(UsageError, match=r'from docs is for good: count with dry_run=True, then pass confirm="docs"'):
+    with pytest.raises(
+        UsageError, match=r'from docs cannot be undone: count with dry_run=True, then pass confirm="docs"'
+    ):
         DeleteFromFirestore("docs", confirm="yes", target=target)
     with beam.Pipeline(FnApiRunner()) as p:
         result = p | DeleteFromFirestore(Query("docs").where("n", "<", 10), dry_run=True, target=target)

@@ -39,10 +39,10 @@ def test_field_operator_and_value_are_read(text, condition):
         ("age", "a condition is FIELD OPERATOR VALUE"),
         ("age > ", "a condition is FIELD OPERATOR VALUE"),
         ("age ~ 21", "a condition is FIELD OPERATOR VALUE"),
-        ("city in [London]", "[London] is no JSON"),
-        ('at > {"$timestamp": "noon"}', "is no value of Firestore"),
+        ("city in [London]", "[London] is not JSON"),
+        ('at > {"$timestamp": "noon"}', "is not a value of Firestore"),
         ("city in London", "needs a list of 1 to 30 values"),
-        ("a-b == 1", "is no field path"),
+        ("a-b == 1", "is not a field path"),
     ],
 )
 def test_what_is_no_condition_is_refused_with_the_reason(text, message):

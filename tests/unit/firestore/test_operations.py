@@ -24,7 +24,7 @@ from transforms.firestore.operations import (
     Set,
     Update,
     adds_again,
-    settles_alone,
+    replaces_earlier,
 )
 from transforms.firestore.values import decode_fields
 
@@ -143,14 +143,14 @@ def test_transforms_come_after_the_fields():
         (Set("a/b", {}, exists="yes"), "INVALID_PRECONDITION", "exists must be true or false"),
         (Delete("a/b", update_time="2026"), "INVALID_PRECONDITION", "update_time an aware datetime"),
         (Delete("a/b", update_time=datetime.datetime(2026, 1, 1)), "NAIVE_TIMESTAMP", "without time zone"),
-        (Update("a/b", {}, mask=("a..b",)), "INVALID_FIELD_PATH", "'a..b' is no field path"),
+        (Update("a/b", {}, mask=("a..b",)), "INVALID_FIELD_PATH", "'a..b' is not a field path"),
         (Update("a/b", {}, mask="name"), "INVALID_FIELD_PATH", "a sequence of field paths, not one text"),
         (Update("a/b", {"x": {"y": 1}}, mask=("x.z",)), "NOT_IN_MASK", "x.y has a value but is not in the mask"),
         (Set("a/b", {}, transforms={"n": 1}), "INVALID_TRANSFORM", "n: no field transform, but int"),
         (Set("a/b", {}, transforms={"n": Increment("1")}), "INVALID_TRANSFORM", "must be a number, not str"),
         (Set("a/b", {}, transforms={"n": Increment(True)}), "INVALID_TRANSFORM", "must be a number, not bool"),
         (Set("a/b", {}, transforms=[Increment(1)]), "INVALID_TRANSFORM", "must map field paths"),
-        (Set("a/b", {}, transforms={"a b": Increment(1)}), "INVALID_FIELD_PATH", "'a b' is no field path"),
+        (Set("a/b", {}, transforms={"a b": Increment(1)}), "INVALID_FIELD_PATH", "'a b' is not a field path"),
         (Set("a/b", {}, transforms={"a": ArrayUnion([[1]])}), "NESTED_ARRAY", "array directly inside an array"),
     ],
 )
@@ -178,7 +178,7 @@ def test_a_field_path_that_is_written_is_read_back(names):
 
 @pytest.mark.parametrize("path", ["", ".", "a.", ".a", "a..b", "a b", "`", "``", "`a", "1a", "a.`b`c", "ä"])
 def test_what_is_no_field_path_is_refused(path):
-    with pytest.raises(RecordError, match="is no field path"):
+    with pytest.raises(RecordError, match="is not a field path"):
         field_paths.parse(path)
 
 
@@ -221,8 +221,8 @@ def test_only_an_element_without_an_id_is_given_one():
         (Create("a/b", {}), False),
     ],
 )
-def test_only_what_leaves_nothing_of_the_document_before_makes_earlier_writes_moot(operation, alone):
-    assert settles_alone(operation) is alone
+def test_only_what_leaves_nothing_of_the_document_before_replaces_earlier_writes(operation, alone):
+    assert replaces_earlier(operation) is alone
 
 
 @pytest.mark.parametrize(

@@ -24,14 +24,17 @@ def sent(query, span=EVERY_NAME):
 @pytest.mark.parametrize(
     ("build", "problem"),
     [
-        (lambda: Query(""), "'' is no path: a segment must not be empty"),
+        (lambda: Query(""), "'' is not a path: a segment must not be empty"),
         (lambda: Query("users/ada"), "'users/ada' names a document; a collection has an odd number of segments, users"),
-        (lambda: Query("users//posts"), "'users//posts' is no path: a segment must not be empty"),
+        (lambda: Query("users//posts"), "'users//posts' is not a path: a segment must not be empty"),
         (lambda: Query("users/__x__/posts"), "segments of the form __id__ are reserved"),
         (lambda: Query("posts", parent="users/ada"), "only a group has a parent; write Query\\('users/ada/posts'\\)"),
         (lambda: Query.group("users/posts"), "a collection group is named by its id alone, got 'users/posts'"),
         (lambda: Query.group("posts", parent="users"), "'users' names no document; a document has an even number"),
-        (lambda: USERS.where("full name", "==", 1), "'full name' is no field path: join names by dots, and put a name"),
+        (
+            lambda: USERS.where("full name", "==", 1),
+            "'full name' is not a field path: join names by dots, and put",
+        ),
         (lambda: USERS.where("age", "=", 1), "an operator must be one of ==, in, array-contains, .* got '='"),
         (lambda: USERS.where("age", "in", 1), r"where\('age', 'in', …\) needs a list of 1 to 30 values"),
         (lambda: USERS.where("age", "in", []), "needs a list of 1 to 30 values"),
@@ -39,13 +42,13 @@ def sent(query, span=EVERY_NAME):
         (lambda: USERS.where("age", "<", None), r"where\('age', '<', …\): null and NaN take only == and !="),
         (lambda: USERS.where("age", "==", object()), "UNSUPPORTED_TYPE: value: Firestore has no type for Python's"),
         (lambda: USERS.where("__name__", ">", "users"), "'users' names no document"),
-        (lambda: USERS.where("__name__", "array-contains", "users/a"), "__name__ is no array; compare it by =="),
+        (lambda: USERS.where("__name__", "array-contains", "users/a"), "__name__ is not an array; compare it by =="),
         (lambda: USERS.where_any(("age", "==", 1)), "where_any needs at least two conditions, got 1; use where for"),
-        (lambda: USERS.order_by("a.").limit(1), "'a.' is no field path"),
+        (lambda: USERS.order_by("a.").limit(1), "'a.' is not a field path"),
         (lambda: USERS.order_by("age").order_by("age"), r"order_by\('age'\) is given twice"),
         (lambda: USERS.order_by("__name__").order_by("age"), "decides every tie, so it must be the last"),
         (lambda: USERS.limit(0), "limit must be at least 1, got 0"),
-        (lambda: USERS.select("a b"), "'a b' is no field path"),
+        (lambda: USERS.select("a b"), "'a b' is not a field path"),
     ],
 )
 def test_what_firestore_would_refuse_is_refused_when_the_query_is_built(build, problem):

@@ -23,10 +23,10 @@ TRANSIENT = ["UNAVAILABLE", "DEADLINE_EXCEEDED", "ABORTED", "RESOURCE_EXHAUSTED"
 FAST = Retry(max_attempts=3, initial_s=0, clock=no_waiting())
 
 
-def group(server, key, value=0, *, moots_earlier=False, size=0):
+def group(server, key, value=0, *, replaces_earlier=False, size=0):
     name = server.target.document_name(f"docs/{key}")
     document = messages.document(name, serialised_fields({"value": value, "text": "x" * size}))
-    return AtomicGroup((messages.update(document),), (name,), moots_earlier)
+    return AtomicGroup((messages.update(document),), (name,), replaces_earlier)
 
 
 def outbox(server, sender=BatchWriteSender, *, retry=FAST, qos=None, guarded=False, collapse=False, **limits):
@@ -45,9 +45,9 @@ def send(box, groups):
     for item, each in groups:
         box.put(item, each)
     box.flush()
-    settled = box.take_settled()
-    assert len({each.item for each in settled}) == len(settled)
-    return {each.item: each.outcome for each in settled}
+    resolved = box.take_resolved()
+    assert len({each.item for each in resolved}) == len(resolved)
+    return {each.item: each.outcome for each in resolved}
 
 
 def keys_of(request):
@@ -207,17 +207,21 @@ def test_collapsing_sends_the_last_write_only_and_the_others_share_its_fate():
     with ScriptedFirestore() as server:
         box = outbox(server, collapse=True)
         for n in range(4):
-            box.put(n, group(server, "a", n, moots_earlier=True))
+            box.put(n, group(server, "a", n, replaces_earlier=True))
         box.flush()
-    settled = box.take_settled()
-    assert [(each.item, each.superseded) for each in settled] == [(0, True), (1, True), (2, True), (3, False)]
-    assert {each.outcome.attempts for each in settled} == {1}
+    resolved = box.take_resolved()
+    assert [(each.item, each.superseded) for each in resolved] == [(0, True), (1, True), (2, True), (3, False)]
+    assert {each.outcome.attempts for each in resolved} == {1}
     assert [value_of(write) for request in server.requests("BatchWrite") for write in request.writes] == [3]
 
 
 def test_collapsing_spares_a_write_that_needs_what_was_there_before():
     with ScriptedFirestore() as server:
-        items = [(0, group(server, "a", 0)), (1, group(server, "a", 1)), (2, group(server, "a", 2, moots_earlier=True))]
+        items = [
+            (0, group(server, "a", 0)),
+            (1, group(server, "a", 1)),
+            (2, group(server, "a", 2, replaces_earlier=True)),
+        ]
         send(outbox(server, collapse=True), items)
     assert [value_of(request.writes[0]) for request in server.requests("BatchWrite")] == [0, 2]
 
@@ -225,7 +229,7 @@ def test_collapsing_spares_a_write_that_needs_what_was_there_before():
 def test_a_write_that_is_on_its_way_is_not_collapsed():
     with ScriptedFirestore() as server:
         box = outbox(server, collapse=True, max_writes=1, max_in_flight=1)
-        items = [(n, group(server, key, n, moots_earlier=True)) for n, key in enumerate(["a", "b", "a"])]
+        items = [(n, group(server, key, n, replaces_earlier=True)) for n, key in enumerate(["a", "b", "a"])]
         send(box, items)
     assert [value_of(request.writes[0]) for request in server.requests("BatchWrite")] == [0, 1, 2]
 
@@ -251,11 +255,11 @@ def test_whatever_fails_everything_is_accounted_for_and_nothing_acknowledged_is_
     with ScriptedFirestore(scripts={"Write": anything, "BatchWrite": fail_sometimes}) as server:
         box = outbox(server, retry=Retry(100, 0), collapse=collapse, max_writes=5)
         for item, key in enumerate(keys):
-            box.put(item, group(server, key, item, moots_earlier=item % 3 == 0))
+            box.put(item, group(server, key, item, replaces_earlier=item % 3 == 0))
         box.flush()
-    settled = box.take_settled()
-    assert sorted(each.item for each in settled) == list(range(len(keys)))
-    sent = [each for each in settled if not each.superseded]
+    resolved = box.take_resolved()
+    assert sorted(each.item for each in resolved) == list(range(len(keys)))
+    sent = [each for each in resolved if not each.superseded]
     assert sorted(landed_values) == sorted(each.item for each in sent if isinstance(each.outcome, Landed))
     for key in set(keys):
         assert [n for n in landed_values if keys[n] == key] == sorted(n for n in landed_values if keys[n] == key)

@@ -210,7 +210,7 @@ def test_a_creation_whose_answer_was_lost_is_not_claimed_if_another_document_is_
         with pipeline() as p:
             result = p | beam.Create([Create("docs/a", {"n": 1})]) | WriteToFirestore(target=server.target, retry=FAST)
             letters = result.dead_letters | beam.Map(
-                lambda letter: (letter.code, "An attempt before had no answer" in letter.message, letter.retryable)
+                lambda letter: (letter.code, "An earlier attempt had no answer" in letter.message, letter.retryable)
             )
             assert_that(letters, equal_to([("ALREADY_EXISTS", True, False)]))
 
@@ -235,7 +235,7 @@ def test_an_outage_fails_the_bundle_instead_of_draining_the_input_into_dead_lett
     [
         (WriteToFirestore, {"name": "Ada"}, "dict cannot be written; make Set, Merge"),
         (WriteToFirestore, (Set("docs/a", {}),), "tuple cannot be written; make Set, Merge"),
-        (CommitToFirestore, Set("docs/a", {}), "Set is no group; make a tuple or list of operations"),
+        (CommitToFirestore, Set("docs/a", {}), "Set is not a group; make a tuple or list of operations"),
         (CommitToFirestore, ({"name": "Ada"},), "dict cannot be written"),
     ],
 )

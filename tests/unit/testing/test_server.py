@@ -106,9 +106,9 @@ def test_a_batch_write_refuses_two_writes_of_one_document(server):
 
 @pytest.mark.parametrize("path", ["a..b", "a b", ""])
 def test_what_is_no_field_path_is_refused(server, path):
-    with pytest.raises(RpcError, match=r"^INVALID_ARGUMENT: .* is no field path"):
+    with pytest.raises(RpcError, match=r"^INVALID_ARGUMENT: .* is not a field path"):
         commit(server, update(server, "users/ada", update_mask={"field_paths": [path]}))
-    with pytest.raises(RpcError, match=r"^INVALID_ARGUMENT: .* is no field path"):
+    with pytest.raises(RpcError, match=r"^INVALID_ARGUMENT: .* is not a field path"):
         list(server.target.connect().batch_get([server.target.document_name("users/ada")], [path], 10))
 
 
