@@ -20,7 +20,7 @@ from rich.console import Console
 from benchmarks import report, suites
 from benchmarks.measure import CaseError
 from benchmarks.suites import Measured, Suite
-from pipeline.emulators.local import BigQueryEmulator, EmulatorMissingError
+from pipeline.emulators.start import BigQueryEmulator, EmulatorMissingError
 
 _DEFAULT_SUITES = ("ingest", "tuning", "write", "read", "export")
 _WITH_BIGQUERY = frozenset({"ingest", "export"})

@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.measure import CaseError, Sample, run_case
 from benchmarks.workload import write_profiles
-from pipeline.emulators.local import DEMO_PREFIX, BigQueryEmulator, bigquery_emulator, firestore_emulator
+from pipeline.emulators.start import DEMO_PREFIX, BigQueryEmulator, bigquery_emulator, firestore_emulator
 
 BIGQUERY_PROJECT = "demo-benchmarks"
 Say = Callable[[str], None]

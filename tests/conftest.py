@@ -14,7 +14,7 @@ from typing import TypeVar
 import pytest
 from hypothesis import settings
 
-from pipeline.emulators.local import BigQueryEmulator, EmulatorMissingError, bigquery_emulator, firestore_emulator
+from pipeline.emulators.start import BigQueryEmulator, EmulatorMissingError, bigquery_emulator, firestore_emulator
 from tests.support.credentials import write_credentials
 
 T = TypeVar("T")

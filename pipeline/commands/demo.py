@@ -14,16 +14,15 @@ import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from pipeline import JOBS
-from pipeline.emulators.local import BigQueryEmulator, EmulatorMissingError, bigquery_emulator, firestore_emulator
+from pipeline.emulators.start import BigQueryEmulator, EmulatorMissingError, bigquery_emulator, firestore_emulator
 from pipeline.present.summary import EXIT_INTERRUPTED
+from pipeline.present.tables import Column, Table
+from pipeline.present.terminal import Console, say, show
 from pipeline.run.flags import Usage, option, parse_only
 from pipeline.run.launch import launch
 from transforms.bigquery.tables import BigQueryTarget
@@ -34,7 +33,6 @@ from transforms.firestore.values import decode_fields
 
 PROJECT = "demo-firebeam"
 _SHOWN_CANDIDATES = 5
-_WIDTHS = (12, 12, 5, 9, 12)  # so that a narrow terminal cuts what can be guessed, and no id
 _QUERY_TIMEOUT_S = 60.0
 
 _SKILLS_BY_SENIORITY = """
@@ -83,15 +81,15 @@ def main(arguments: Sequence[str], console: Console) -> int:
             f"--dead_letters={dead_letters}",
             *([f"--bigquery_table={table.project}:{table.dataset}.{table.table}"] if table else []),
         ]
-        console.print(
-            f"\n[bold]{escape(shlex.join(['firebeam', 'ingest', *flags]))}[/]", highlight=False, soft_wrap=True
-        )
+        say(console)
+        say(console, shlex.join(["firebeam", "ingest", *flags]), "bold")
         exit_code = launch(JOBS["ingest"], flags, console)
         if exit_code == EXIT_INTERRUPTED:
             return exit_code
-        console.print(candidates_table(FirestoreTarget(PROJECT, emulator_host=os.environ["FIRESTORE_EMULATOR_HOST"])))
+        database = FirestoreTarget(PROJECT, emulator_host=os.environ["FIRESTORE_EMULATOR_HOST"])
+        show(console, candidates_table(database))
         if table:
-            console.print(skills_table(table))
+            show(console, skills_table(table))
     show_dead_letters(Path(dead_letters), console)
     show_next_steps(console)
     return exit_code
@@ -103,18 +101,16 @@ def emulators(console: Console) -> Iterator[BigQueryEmulator | None]:
     with contextlib.ExitStack() as running:
         with console.status("starting the Firestore emulator …"):
             os.environ["FIRESTORE_EMULATOR_HOST"] = running.enter_context(firestore_emulator())
-        console.print(f"Firestore emulator: {os.environ['FIRESTORE_EMULATOR_HOST']}", highlight=False)
+        say(console, f"Firestore emulator: {os.environ['FIRESTORE_EMULATOR_HOST']}")
         bigquery: BigQueryEmulator | None = None
         try:
             with console.status("starting the BigQuery emulator …"):
-                bigquery = running.enter_context(bigquery_emulator(PROJECT, say=console.print))
+                bigquery = running.enter_context(bigquery_emulator(PROJECT, say=partial(say, console)))
         except EmulatorMissingError as missing:
-            console.print(
-                f"[yellow]going on without BigQuery:[/] {escape(str(missing))}", highlight=False, soft_wrap=True
-            )
+            say(console, f"going on without BigQuery: {missing}", "yellow")
         if bigquery:
             os.environ["BIGQUERY_EMULATOR_HOST"] = bigquery.rest
-            console.print(f"BigQuery emulator:  {bigquery.rest}", highlight=False)
+            say(console, f"BigQuery emulator:  {bigquery.rest}")
         yield bigquery
 
 
@@ -125,50 +121,45 @@ def candidates_table(target: FirestoreTarget) -> Table:
     query.limit.value = _SHOWN_CANDIDATES
     client = target.connect()
     answers = fetch_all(client, lambda: client.run_query(f"{target.name}/documents", query, _QUERY_TIMEOUT_S))
-    table = Table(title=f"{_SHOWN_CANDIDATES} documents of candidates/, read from Firestore", title_justify="left")
-    columns = ("candidate_id", "current_role", "years_experience", "seniority_level", "primary_skills")
-    for column, width in zip(columns, _WIDTHS, strict=True):
-        table.add_column(column, no_wrap=True, min_width=width)
-    for answer in answers:
-        if answer.HasField("document"):
-            fields = decode_fields(answer.document.fields)
-            table.add_row(*(_cell(fields.get(column)) for column in columns))
-    return table
+    documents = [decode_fields(answer.document.fields) for answer in answers if answer.HasField("document")]
+    names = ("candidate_id", "current_role", "years_experience", "seniority_level", "primary_skills")
+    rows = tuple(tuple(_shown(fields.get(name)) for name in names) for fields in documents)
+    title = f"{_SHOWN_CANDIDATES} documents of candidates/, read from Firestore"
+    return Table(title, tuple(map(Column, names)), (rows,))
 
 
 def skills_table(target: BigQueryTarget) -> Table:
     """The most frequent skills of every seniority level, by a query in BigQuery."""
     rows = target.client().query(_SKILLS_BY_SENIORITY.format(table=target.latest.id)).result()
-    table = Table(title="top skills by seniority, queried in BigQuery", title_justify="left")
-    table.add_column("seniority_level")
-    table.add_column("skills and how many candidates have them")
-    for level, skills in itertools.groupby(rows, key=lambda row: row["seniority_level"]):
-        table.add_row(level, ", ".join(f"{row['skill']} {row['candidates']}" for row in skills))
-    return table
+    skills = tuple(
+        (level, ", ".join(f"{row['skill']} {row['candidates']}" for row in of_level))
+        for level, of_level in itertools.groupby(rows, key=lambda row: row["seniority_level"])
+    )
+    columns = (Column("seniority_level"), Column("skills and how many candidates have them"))
+    return Table("top skills by seniority, queried in BigQuery", columns, (skills,))
 
 
 def show_dead_letters(folder: Path, console: Console) -> None:
     """Says where they are and what they say."""
     files = sorted(folder.glob("*/*.jsonl"))
-    letters = [json.loads(line) for file in files for line in file.read_text().splitlines()]
-    table = Table(title="dead letters: every record that could not be stored, and why", title_justify="left")
-    table.add_column("line", justify="right")
-    for column in ("code", "message"):
-        table.add_column(column)
-    for letter in sorted(letters, key=lambda letter: (letter["source"], letter["position"])):
-        table.add_row(str(letter["line"]), letter["code"], escape(letter["message"]))
-    console.print(table)
+    dead = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    dead.sort(key=lambda record: (record["source"], record["position"]))
+    rows = tuple((str(record["line"]), record["code"], record["message"]) for record in dead)
+    columns = (Column("line", is_number=True), Column("code"), Column("message"))
+    show(console, Table("dead letters: every record that could not be stored, and why", columns, (rows,)))
     for file in files:
-        console.print(f"  {file}", highlight=False, soft_wrap=True)
+        say(console, f"  {file}")
 
 
 def show_next_steps(console: Console) -> None:
     """The two commands that come next."""
-    console.print("\n[bold]On your own data, on a database of yours[/] (the account needs roles/datastore.user):")
-    console.print(JOBS["ingest"].usage.example, highlight=False, soft_wrap=True)
-    console.print("\n[bold]On Dataflow[/], the same with these flags added:")
-    console.print(_DATAFLOW_FLAGS, highlight=False, soft_wrap=True)
+    say(console)
+    say(console, "On your own data, on a database of yours (the account needs roles/datastore.user):", "bold")
+    say(console, JOBS["ingest"].usage.example)
+    say(console)
+    say(console, "On Dataflow, the same with these flags added:", "bold")
+    say(console, _DATAFLOW_FLAGS)
 
 
-def _cell(value: Any) -> str:
+def _shown(value: Any) -> str:
     return "" if value is None else ", ".join(value) if isinstance(value, list) else str(value)

@@ -25,10 +25,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from pipeline.commands.probes import (
     SIGN_IN,
     find_account,
@@ -40,6 +36,8 @@ from pipeline.commands.probes import (
     use_table,
 )
 from pipeline.emulators.machine import find_firestore_jar, find_java, find_python
+from pipeline.present.tables import Cell, Column, Table, Tone
+from pipeline.present.terminal import Console, show
 from pipeline.run.flags import Usage, option, parse_only
 from pipeline.targets import firestore_target
 from transforms.bigquery.tables import BigQueryTarget
@@ -94,7 +92,7 @@ class Verdict(enum.Enum):
     SKIPPED = "–"
 
 
-_STYLES = {Verdict.OK: "green", Verdict.FIX: "bold red", Verdict.HINT: "yellow", Verdict.SKIPPED: "dim"}
+_TONES = {Verdict.OK: Tone.GOOD, Verdict.FIX: Tone.BAD, Verdict.HINT: Tone.WARNING, Verdict.SKIPPED: Tone.DIM}
 
 
 class Check(NamedTuple):
@@ -116,7 +114,7 @@ def main(arguments: Sequence[str], console: Console) -> int:
     logging.getLogger("google.auth").setLevel(logging.ERROR)  # its warnings are what the table says
     with console.status("") as live:
         checks = diagnose(config, announce=lambda name: live.update(f"checking {name} …"))
-    console.print(as_table(checks))
+    show(console, as_table(checks))
     return exit_code(checks)
 
 
@@ -230,14 +228,16 @@ def one_line(message: str) -> str:
 
 
 def as_table(checks: Sequence[Check]) -> Table:
-    """For a terminal."""
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for check in checks:
-        table.add_row(Text(check.verdict.value, _STYLES[check.verdict]), check.name, Text(check.detail))
-    return table
+    """A line a check. None is wrapped: what to do about it is often a command, which is to be copied as it is."""
+    rows = tuple(
+        (
+            Cell(check.verdict.value, _TONES[check.verdict]),
+            Cell(check.name, is_whole=True),
+            Cell(check.detail, is_whole=True),
+        )
+        for check in checks
+    )
+    return Table("", (Column(),) * 3, (rows,), is_framed=False)
 
 
 def exit_code(checks: Sequence[Check]) -> int:

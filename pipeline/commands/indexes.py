@@ -6,8 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.console import Console
-
+from pipeline.present.terminal import Console
 from pipeline.run.flags import Usage, option, parse_only
 from pipeline.specs import read_spec
 from transforms.records.indexes import firestore_indexes

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from pipeline.commands.indexes import SpecConfig
+from pipeline.present.terminal import Console
 from pipeline.run.flags import Usage, parse_only
 from pipeline.specs import read_spec
 from transforms.records.describe import schema_markdown

@@ -16,10 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-
 from pipeline import JOBS
+from pipeline.present.terminal import Console, say
 from pipeline.run.flags import Flag, Usage, flags_of, option, parse_only, shown
 from transforms.errors import UsageError
 
@@ -69,7 +67,7 @@ def main(arguments: Sequence[str], console: Console) -> int:
     stale = [name for name, text in texts.items() if not _holds(directory / name, text)]
     for name in stale:
         line = f"{directory / name} is not what its flags make of it; run `firebeam templates --write`"
-        console.print(escape(line), highlight=False, soft_wrap=True)
+        say(console, line)
     return 1 if stale else 0
 
 

@@ -1,11 +1,11 @@
-"""How `pipeline.emulators.local` finds, installs, starts and ends the emulators.
+"""How `pipeline.emulators.start` finds, installs, starts and ends the emulators.
 
     machine      what this computer has: Java, the Firestore emulator, a Python for the BigQuery emulator
     environment  the BigQuery emulator's own virtual environment, built once and cached
     processes    start a server on free ports, wait until it answers, end it
     guard        a script, never imported: the parent process of every server
 
-The errors are for `pipeline.emulators.local`'s callers.
+The errors are for `pipeline.emulators.start`'s callers.
 """
 
 from transforms.errors import FirebeamError

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.emulators.local import BigQueryEmulator
+from pipeline.emulators.start import BigQueryEmulator
 from tests.support.export import ExportDesk
 from transforms.bigquery.tables import BigQueryTarget
 from transforms.firestore.client import FirestoreTarget

@@ -30,7 +30,7 @@ from rich.table import Table
 import pipeline.specs
 from pipeline import JOBS
 from pipeline.commands.templates import metadata
-from pipeline.emulators.local import EmulatorMissingError, EmulatorStartError, bigquery_emulator, firestore_emulator
+from pipeline.emulators.start import EmulatorMissingError, EmulatorStartError, bigquery_emulator, firestore_emulator
 from tests.launch import image
 from tests.launch.service import DONE, LoopbackDataflow, SubmittedJob, check_job
 from tests.launch.workers import Workers

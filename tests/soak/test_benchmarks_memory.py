@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.measure import run_case
 from benchmarks.workload import write_profiles
-from pipeline.emulators.local import firestore_emulator
+from pipeline.emulators.start import firestore_emulator
 
 SMALL, LARGE = 10_000, 100_000
 MAX_GROWTH = 1.2

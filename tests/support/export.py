@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pipeline.__main__ import main
-from pipeline.emulators.local import BigQueryEmulator
+from pipeline.emulators.start import BigQueryEmulator
 from tests.support.faulty_firestore import FaultyFirestore, Incoming
 from transforms.bigquery.document_columns import fixed_columns
 from transforms.bigquery.tables import BigQueryTarget

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.emulators.local import BigQueryEmulator
+from pipeline.emulators.start import BigQueryEmulator
 from transforms.bigquery.schema import Column, TableOptions
 from transforms.bigquery.tables import BigQueryTarget, ensure_table
 from transforms.records.table import meta_columns

@@ -11,7 +11,7 @@ from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.combiners import Count
 
-from pipeline.emulators.local import BigQueryEmulator
+from pipeline.emulators.start import BigQueryEmulator
 from transforms.bigquery.files import LoadRows
 from transforms.bigquery.inserter import RowInserter
 from transforms.bigquery.rows import json_columns, loadable

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.emulators.local import BigQueryEmulator
+from pipeline.emulators.start import BigQueryEmulator
 from transforms.bigquery.inserter import Rejected
 from transforms.bigquery.schema import Column, TableOptions
 from transforms.bigquery.storage_target import StorageTarget

@@ -1,5 +1,6 @@
 """What doctor says when something is missing: one line each, quickly, and never a secret."""
 
+import io
 import json
 import os
 import socket
@@ -7,11 +8,11 @@ import threading
 import time
 
 import pytest
-from rich.console import Console
 
 from pipeline.__main__ import main
 from pipeline.commands.doctor import Check, Config, Verdict, as_table, checked, diagnose, exit_code
 from pipeline.commands.probes import PROBE_COLLECTION, find_account, reach
+from pipeline.present.terminal import Console, show
 from transforms.errors import JobError, TransientError
 from transforms.testing import PROJECT, RpcError, ScriptedFirestore, always, status
 
@@ -283,11 +284,25 @@ def test_whatever_goes_wrong_is_one_line(failure, detail):
     assert checked("x", probe, otherwise=Verdict.HINT).verdict is Verdict.HINT
 
 
+def printed(checks, **settings):
+    out = io.StringIO()
+    show(Console(file=out, color_system=None, **settings), as_table(checks))
+    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
 def test_the_table_shows_a_line_a_check_and_takes_nothing_for_markup():
-    console = Console(width=120)
-    with console.capture() as capture:
-        console.print(as_table([Check("database", Verdict.OK, "d [/b]"), Check("Java", Verdict.HINT, "none")]))
-    assert [line.rstrip() for line in capture.get().splitlines()] == ["ok    database  d [/b]", "hint  Java      none"]
+    shown = printed([Check("database", Verdict.OK, "d [/b]"), Check("Java", Verdict.HINT, "none")], width=120)
+    assert shown == ["ok    database  d [/b]", "hint  Java      none"]
+
+
+ADVICE = "there is no database (default): gcloud firestore databases create --project=acme-prod --database='(default)'"
+
+
+@pytest.mark.parametrize("width", [40, 80])
+@pytest.mark.parametrize("on_terminal", [True, False])
+def test_a_line_is_whole_whatever_the_width_so_that_its_command_can_be_copied(width, on_terminal):
+    shown = printed([Check("read and write", Verdict.FIX, ADVICE)], width=width, force_terminal=on_terminal)
+    assert shown == [f"fix  read and write  {ADVICE}"]
 
 
 def test_every_check_is_announced_before_it_begins(bare):

@@ -1,4 +1,4 @@
-"""The real emulators, as `pipeline.emulators.local` starts them."""
+"""The real emulators, as `pipeline.emulators.start` starts them."""
 
 import json
 import os
@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from pipeline.emulators.local import BigQueryEmulator
+from pipeline.emulators.start import BigQueryEmulator
 from tests.stand_ins import answers, comes_true
 
 pytestmark = pytest.mark.emulator
 
 CALLER = """
 import sys
-from pipeline.emulators.local import firestore_emulator
+from pipeline.emulators.start import firestore_emulator
 with firestore_emulator() as host:
     print(host, flush=True)
     sys.stdin.read()

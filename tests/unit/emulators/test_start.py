@@ -13,9 +13,9 @@ import pytest
 
 from pipeline.emulators import EmulatorMissingError, EmulatorStartError
 from pipeline.emulators.environment import bigquery_environment
-from pipeline.emulators.local import bigquery_emulator, firestore_emulator
 from pipeline.emulators.machine import FIRESTORE_MAIN_CLASS, find_firestore_jar, find_java, find_python
 from pipeline.emulators.processes import free_ports, serve
+from pipeline.emulators.start import bigquery_emulator, firestore_emulator
 from tests.stand_ins import ANSWERS_WITH_ITS_PID, a_server, answers, comes_true, pid_of
 from transforms.errors import UsageError
 
