@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from transforms.records import levels, numerics, texts, times
+from transforms.records import levels, numerics, organisations, texts, times
 from transforms.records.skills import MAX_SKILLS, SkillTable
 
 # Part of every spec's fingerprint: raise it whenever a cleaner comes to give another result for the same value.
@@ -65,6 +65,9 @@ def cleaners_of(skills: SkillTable) -> dict[str, Cleaner]:
                 "one line of text, trimmed, NFC; whole numbers become their digits"),
         Cleaner("symbol", FieldType.STRING, texts.symbol,
                 "a ticker or code: NFKC, upper case, no spaces, `/` becomes `-`"),
+        Cleaner("organisation", FieldType.STRING, organisations.organisation,
+                "the name of a company or school; a month, a date, a place or a way of working (Remote) is none; "
+                "of a list, the first that is one"),
         Cleaner("level", FieldType.STRING, levels.level,
                 f"a seniority level from free text, one of {', '.join(levels.LEVELS)}"),
         Cleaner("integer", FieldType.INTEGER, numerics.integer,

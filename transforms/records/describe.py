@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from transforms.records.cleaners import CLEANER_RULES_VERSION, cleaners_of
+from transforms.records.fields import Field, Source
 from transforms.records.indexes import firestore_indexes
 from transforms.records.keys import MAX_ID_BYTES
 from transforms.records.levels import __doc__ as level_rules
-from transforms.records.model import Field, RecordSpec, Source
+from transforms.records.model import RecordSpec
 from transforms.records.skills import SkillTable
 from transforms.records.table import table_columns, table_options
 
@@ -185,6 +186,8 @@ def _place(source: Source, field: Field) -> str:
     notes = []
     if source.match is not None:
         notes.append(f"what `{source.match.pattern}` keeps".replace("\n", "\\n"))
+    if source.entry is not None:
+        notes.append(f"{source.take} of the present entry, where entries are `{source.entry.text}`")
     if source.missing:
         notes.append(f"{', '.join(sorted(str(value) for value in source.missing))} is missing")
     if source.scale is not None:

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from transforms.records.cleaners import FieldType
-from transforms.records.model import BigQueryOptions, Field, IndexField
+from transforms.records.fields import Field
+from transforms.records.model import BigQueryOptions, IndexField
 from transforms.records.yaml_nodes import YamlNode, did_you_mean
 
 _BIGQUERY_KEYS = ("partition_by", "partition_type", "cluster_by")

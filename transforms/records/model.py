@@ -1,9 +1,8 @@
 """A loaded record spec: frozen, picklable, and all that flattening a record needs. Made by `load.load_spec`.
 
     record ─▶ key_of ─▶ document id
-           └▶ flatten ─▶ source by source: path → match → scale → cleaner   first value wins
-                      ─▶ checks: range, enum, required                       or RecordError
-                      ─▶ derived fields                                      from the flat ones
+           └▶ flatten ─▶ fields from their sources, checked     see fields.py
+                      ─▶ derived fields, from the flat ones      see derive.py
 
 Guarantee: whatever the record holds, `flatten` and `key_of` return or raise RecordError, and depend on nothing else.
 """
@@ -11,162 +10,14 @@ Guarantee: whatever the record holds, `flatten` and `key_of` return or raise Rec
 from __future__ import annotations
 
 import datetime
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from transforms.errors import RecordError
-from transforms.records.cleaners import FieldType
-from transforms.records.derive import Derivation
+from transforms.records.fields import Field
 from transforms.records.keys import check_id, id_of
-from transforms.records.numerics import number
-from transforms.records.paths import AnyPath, ListPath, Path
-
-_SCALAR = (str, int, float)
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One place where a field's value may be.
-
-    Attributes:
-      paths: one, or several whose values are joined into one list.
-      clean: what makes a clean value of what is found.
-      cleaner: its name.
-      match: of a text only the first group of this expression counts.
-      missing: texts (case-folded) and numbers that stand for nothing in this place.
-      scale: what a number is multiplied by before it is cleaned.
-    """
-
-    paths: tuple[AnyPath, ...]
-    clean: Callable[[Any], Any] = field(compare=False, repr=False)  # its name below stands for it
-    cleaner: str
-    match: re.Pattern[str] | None = None
-    missing: frozenset[str | float] = frozenset()
-    scale: float | None = None
-    _plain: bool = field(default=False, init=False)
-
-    def __post_init__(self) -> None:
-        adapted = self.match is not None or self.missing or self.scale is not None
-        object.__setattr__(self, "_plain", len(self.paths) == 1 and not adapted)
-
-    @property
-    def heads(self) -> frozenset[str] | None:
-        """Names of which the record must have at least one for anything to be found here; None: cannot be said."""
-        heads = {path.steps[0] if isinstance(path, Path | ListPath) else None for path in self.paths}
-        return frozenset(head for head in heads if isinstance(head, str)) if None not in heads else None
-
-    def read(self, record: Mapping[str, Any]) -> Any:
-        """The clean value found here, or None."""
-        if self._plain:
-            value = self.paths[0].read(record)
-            return None if value is None else self.clean(value)
-        value = self.paths[0].read(record) if len(self.paths) == 1 else self._joined(record)
-        adapted = self._adapted(value)
-        return None if adapted is None else self.clean(adapted)
-
-    def _joined(self, record: Mapping[str, Any]) -> list[Any] | None:
-        joined: list[Any] = []
-        for path in self.paths:
-            value = path.read(record)
-            if isinstance(value, list):
-                joined += value
-            elif value is not None:
-                joined.append(value)
-        return joined or None
-
-    def _adapted(self, value: Any) -> Any:
-        if self.missing and isinstance(value, _SCALAR) and not isinstance(value, bool):
-            folded = value.strip().casefold() if isinstance(value, str) else value
-            if folded in self.missing:
-                return None
-        if self.match is not None:
-            found = self.match.search(value) if isinstance(value, str) else None
-            value = found[1] if found else None
-        if self.scale is not None:
-            unscaled = number(value)
-            value = None if unscaled is None else unscaled * self.scale
-        return value
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One field of the flat document and one column of the table.
-
-    Attributes:
-      required: a record without it is a dead letter (MISSING_FIELD).
-      sources: in order; the first that yields a clean value wins. Empty for derived fields and for the key.
-      derive: how it is made of other fields.
-      minimum, maximum: inclusive bounds (OUT_OF_RANGE).
-      enum: the allowed texts (NOT_IN_ENUM); compared without case, stored as written here.
-      absent_on_fail: a value that fails range or enum is absent instead of a dead letter.
-    """
-
-    name: str
-    type: FieldType
-    description: str = ""
-    required: bool = False
-    sources: tuple[Source, ...] = ()
-    derive: Derivation | None = None
-    minimum: float | None = None
-    maximum: float | None = None
-    enum: tuple[str, ...] = ()
-    absent_on_fail: bool = False
-    _checked: bool = field(default=False, init=False)
-    _by_heads: tuple[tuple[frozenset[str] | None, Source], ...] = field(default=(), init=False, repr=False)
-    _spelling: Mapping[str, str] = field(default_factory=dict, init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        bounded = self.minimum is not None or self.maximum is not None
-        object.__setattr__(self, "_checked", bounded or bool(self.enum))
-        object.__setattr__(self, "_by_heads", tuple((source.heads, source) for source in self.sources))
-        object.__setattr__(self, "_spelling", {word.casefold(): word for word in self.enum})
-
-    def read(self, record: Mapping[str, Any]) -> Any:
-        """The first clean value of the sources, or None."""
-        names = record.keys()
-        for heads, source in self._by_heads:
-            if heads is not None and heads.isdisjoint(names):
-                continue  # most sources belong to another shape of record; this is the cheapest way to know
-            value = source.read(record)
-            if value is not None:
-                return value
-        return None
-
-    def checked(self, value: Any) -> Any:
-        """The value, or None where it is to be absent.
-
-        Raises:
-          RecordError: OUT_OF_RANGE, NOT_IN_ENUM or MISSING_FIELD.
-        """
-        if value is not None and self._checked:
-            failure = self._range_failure(value)
-            if failure is None and self.enum:
-                value, failure = self._in_enum(value)
-            if failure is not None:
-                if not self.absent_on_fail:
-                    raise failure
-                value = None
-        if value is None and self.required:
-            places = ", ".join(path.text for source in self.sources for path in source.paths)
-            where = f"; looked in {places}" if places else ""
-            raise RecordError("MISSING_FIELD", f"{self.name} is required, but the record has no usable value{where}")
-        return value
-
-    def _range_failure(self, value: Any) -> RecordError | None:
-        if self.minimum is not None and value < self.minimum:
-            return RecordError("OUT_OF_RANGE", f"{self.name} must be at least {self.minimum:,.15g}")
-        if self.maximum is not None and value > self.maximum:
-            return RecordError("OUT_OF_RANGE", f"{self.name} must be at most {self.maximum:,.15g}")
-        return None
-
-    def _in_enum(self, value: Any) -> tuple[Any, RecordError | None]:
-        words = value if isinstance(value, list) else [value]
-        spelled = [self._spelling.get(word.casefold()) for word in words]
-        if None in spelled:
-            return None, RecordError("NOT_IN_ENUM", f"{self.name} must be one of {', '.join(self.enum)}")
-        return (spelled if isinstance(value, list) else spelled[0]), None
+from transforms.records.paths import AnyPath
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ flat = spec.flatten(record, key)                 # RecordError: MISSING_FIELD, O
 """
 
 from transforms.records.cleaners import FieldType as FieldType
+from transforms.records.fields import Field as Field
+from transforms.records.fields import Source as Source
 from transforms.records.load import load_spec as load_spec
 from transforms.records.model import BigQueryOptions as BigQueryOptions
-from transforms.records.model import Field as Field
 from transforms.records.model import IndexField as IndexField
 from transforms.records.model import Key as Key
 from transforms.records.model import RecordSpec as RecordSpec
-from transforms.records.model import Source as Source

@@ -90,6 +90,15 @@ class YamlNode:
             self.fail(f"must be a list, got {_describe(self.node)}")
         return [YamlNode(node, self.file, f"{self.key}[{index}]") for index, node in enumerate(self.node.value)]
 
+    def one_or_more(self) -> list[YamlNode]:
+        """The entries of a list that must have some; a single value stands for a list of one."""
+        if not self.is_list:
+            return [self]
+        entries = self.entries()
+        if not entries:
+            self.fail("must not be empty")
+        return entries
+
     def text(self) -> str:
         """Text that is not blank."""
         if not isinstance(self.node, yaml.ScalarNode) or not self.is_text:

@@ -69,6 +69,15 @@ TABLE = {
         ("1%", 0.01), (100, 1.0), (101, None), (-0.1, None), ("High", None), (True, None), ("150%", None),
         ("5/0", None),
     ],
+    "organisation": [
+        ("Pixel & Pine", "Pixel & Pine"), ("  Banco   Aurora ", "Banco Aurora"), ("Berlin Systems", "Berlin Systems"),
+        ("May & Baker", "May & Baker"), ("August Home", "August Home"), ("US Bank", "US Bank"), ("1&1", "1&1"),
+        ("dezembro de", None), ("Março de 2020", None), ("Dec. 2019", None), ("2019", None), ("08/2021", None),
+        ("Remote", None), ("Trabalho remoto", None), ("Home Office", None), ("Remote (US)", None), ("atual", None),
+        ("Porto", None), ("Berlin, Germany", None), ("São Paulo - SP", None), ("São Paulo/SP, Brasil", None),
+        ("Greater London Area", None), ("Portugal", None), ("N/A", None), ("", None), (None, None),
+        (["Remote", "Vela Telecom", "Atlas"], "Vela Telecom"), (["Porto", 7, {}], None), ([], None), (7, None),
+    ],
     "level": [
         ("Mid-Senior", "senior"), ("Tech Lead", "lead"), ("VP of Engineering", "vp"),
         ("Vice President Of Engineering", "vp"),

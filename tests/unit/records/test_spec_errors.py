@@ -43,8 +43,8 @@ def test_the_example_loads():
          "number, bool, timestamp, strings, json"),
         ("from: age", "from: age, cleaner: raiting", "7:fields.age.cleaner: no cleaner is called 'raiting'; did "
          "you mean "
-         "rating? Known: string, symbol, level, integer, number, years, year_span, rating, fraction, bool, timestamp, "
-         "strings, skills, keywords, json"),
+         "rating? Known: string, symbol, organisation, level, integer, number, years, year_span, rating, fraction, "
+         "bool, timestamp, strings, skills, keywords, json"),
         ("from: age", "from: age, cleaner: rating",
          "7:fields.age.cleaner: rating makes a number, but type says integer; for that use integer"),
         ("  tags:", "  age:", "8:fields.age: appears twice, first in line 7; remove one"),
@@ -80,6 +80,17 @@ def test_the_example_loads():
          "7:fields.age.from[0].match: is no regular expression: missing ), unterminated subpattern at position 0"),
         ("from: age}", "from: [{path: a, match: 'a'}]}",
          "7:fields.age.from[0].match: must put what to keep in parentheses, such as '^- .* : (.+)$'"),
+        ("from: tags}", "from: [{path: a, entry: '{a} : {b}'}]}",
+         "8:fields.tags.from[0]: needs both entry (the form of a text's entries) and take (which part counts), or "
+         "neither"),
+        ("from: tags}", "from: [{path: a, entry: '{a} : {b}', take: c}]}",
+         "8:fields.tags.from[0].take: 'c' is not known; known: a, b"),
+        ("from: tags}", "from: [{path: a, entry: '{a}', take: a}]}",
+         "8:fields.tags.from[0].entry: '{a}' is not the form of an entry; write such as '{company} : {title}'"),
+        ("from: tags}", "from: [{path: a, entry: '{a} : {a}', take: a}]}",
+         "8:fields.tags.from[0].entry: '{a} : {a}' names a part twice"),
+        ("from: tags}", "from: [{path: a, match: '(a)', entry: '{a} : {b}', take: a}]}",
+         "8:fields.tags.from[0].match: cannot stand beside entry; remove one"),
         ("from: age}", "from: [{match: '(a)'}]}", "7:fields.age.from[0]: needs exactly one of path, paths and "
          "jmespath"),
         ("from: age}", "from: [{path: a, missing: true}]}",

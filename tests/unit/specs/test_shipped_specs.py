@@ -78,6 +78,25 @@ def test_profiles_reads_the_plain_shape():
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("experience", "role", "company"),
+    [
+        ("- 2021/12 - current\nVela : Analyst\n\n- 2018/05 - 2021/11\nAtlas : Intern\n", "Analyst", "Vela"),
+        ("- 2018/05 - 2021/11\nAtlas : Intern\n\n- 2021/12 - atual\nVela : Analyst\n", "Analyst", "Vela"),
+        ("- 2021/12 -\n : Data Analyst\n\n- 2018/05 - 2021/11\nAtlas : Intern\n", "Data Analyst", None),
+        ("- 2021/12 - heute\nVela Telecom : \n\n- 2018/05 - 2021/11\nAtlas : Intern\n", None, "Vela Telecom"),
+        ("- 2021/12 - present\ndezembro de : Assistant\n\n- 2018/05 - 2021/11\nAtlas : Intern\n", "Assistant", None),
+        ("- 2021/12 - present\nLisbon, Portugal : Assistant\n", "Assistant", None),
+        ("- 2018/05 - 2021/11\nAtlas : Intern\n\n- 2022/01 - 2024/11\nVela Telecom : Lead\n", "Lead", "Vela Telecom"),
+        ("- Vela Telecom : Lead\n- Atlas : Intern", "Lead", "Vela Telecom"),
+        ("Lead at Vela since long ago", None, None),
+    ],
+)  # fmt: skip
+def test_profiles_reads_the_present_job_of_a_work_history(experience, role, company):
+    flat = read_spec("profiles").flatten({"original_data": {"experience": experience}}, "k")
+    assert (flat.get("current_role"), flat.get("current_company")) == (role, company)
+
+
 def test_profiles_leaves_out_what_a_record_does_not_say():
     record = {"name": "N/A", "current_role": "", "years_experience": "Unknown", "team_size": 0, "technical_skills": []}
     assert read_spec("profiles").flatten(record, "k") == {"candidate_id": "k"}
