@@ -8,7 +8,7 @@
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
@@ -17,9 +17,9 @@ from pipeline.run.job import digest
 from transforms.batch import Batch, Record
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.query import Query
-from transforms.inputs.documents import ReadDocumentBatches, input_id, source_of
+from transforms.inputs.documents import input_id, source_of
 from transforms.inputs.files import InputFile, match_inputs, total_bytes
-from transforms.inputs.read import ReadBatches
+from transforms.inputs.read import ReadBatches, ReadDocumentBatches
 from transforms.inputs.slices import ReadOptions
 from transforms.runtime.stopping import PassedOver
 
@@ -85,9 +85,7 @@ class Sources:
         """Draws the reading part of a graph: collections as of a moment, all but the batches that are complete."""
         batches: list[PCollection[Batch[Record]]] = []
         if self.files:
-            batches.append(
-                pipeline | "ReadBatches" >> ReadBatches(self.files, completed=completed, **asdict(self.reading))
-            )
+            batches.append(pipeline | "ReadBatches" >> ReadBatches(self.files, self.reading, completed))
         for query in self.queries:
             batches.append(
                 pipeline

@@ -42,9 +42,10 @@ from transforms.export.steps import DropHeld, ExportedOf, InferShapes, ProvideTa
 from transforms.export.tables import ConcludeExport
 from transforms.export.target import ExportTarget
 from transforms.firestore.collection_patterns import CollectionPattern, by_query
+from transforms.firestore.pieces import Piece
 from transforms.firestore.query import Query
-from transforms.firestore.steps import Piece, PlanReads
-from transforms.inputs.documents import ReadPieceBatches
+from transforms.firestore.steps import PlanReads
+from transforms.inputs.read import ReadPieceBatches
 from transforms.ledger.read_times import read_time_of_run
 from transforms.ledger.results import read_last_results
 from transforms.ledger.runs import JobDescription, Opening

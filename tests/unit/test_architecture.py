@@ -24,7 +24,6 @@ BEAM_RING = {
     "transforms.bigquery.write",
     "transforms.dead_letters.steps",
     "transforms.export.steps",
-    "transforms.inputs.documents",
     "transforms.firestore.connection",
     "transforms.firestore.delete",
     "transforms.firestore.tracker",

@@ -21,8 +21,8 @@ from transforms.export.target import ExportTarget
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.collection_patterns import CollectionPattern
 from transforms.firestore.documents import Document
+from transforms.firestore.pieces import Piece, QueryPiece
 from transforms.firestore.reader import read
-from transforms.firestore.steps import Piece, QueryPiece
 from transforms.runtime.batch_coder import register_batches
 
 Shapes = dict[str, Shape]

@@ -12,7 +12,7 @@ import datetime
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics.metric import Metrics
@@ -21,8 +21,9 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.documents import Document
+from transforms.firestore.pieces import PathsPiece, Piece, QueryPiece
 from transforms.firestore.query import Query, check_document_path
-from transforms.firestore.ranges import EVERY_NAME, NameRange
+from transforms.firestore.ranges import NameRange
 from transforms.firestore.read_plan import RangePlanner
 from transforms.firestore.read_time import JOB_START, LATEST, ReadTimeChoice, fix_read_time
 from transforms.firestore.reader import MAX_PATHS_PER_REQUEST, read, read_paths
@@ -33,35 +34,6 @@ _PIECES_PLANNED = Metrics.counter(_NAMESPACE, "pieces_planned")
 _DOCUMENTS_READ = Metrics.counter(_NAMESPACE, "documents_read")
 _DOCUMENTS_MISSING = Metrics.counter(_NAMESPACE, "documents_missing")
 _STREAMS_RESUMED = Metrics.counter(_NAMESPACE, "streams_resumed")
-
-
-@dataclass(frozen=True, slots=True)
-class QueryPiece:
-    """The documents of a query in a range of names.
-
-    Attributes:
-      query: the whole query.
-      span: every name for a query that cannot be divided.
-      read_time: None for the newest state.
-      index: of the piece among those of its query.
-    """
-
-    query: Query
-    span: NameRange
-    read_time: datetime.datetime | None
-    index: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class PathsPiece:
-    """Some documents by their paths; one request."""
-
-    paths: tuple[str, ...]
-    read_time: datetime.datetime | None
-    span: NameRange = EVERY_NAME
-
-
-Piece: TypeAlias = QueryPiece | PathsPiece
 
 
 @dataclass

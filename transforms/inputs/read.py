@@ -1,20 +1,34 @@
-"""Input files as batches of records.
+"""The sources of batches: input files, and the documents of queries.
 
-    Create(files) ─▶ PlanSlices ─▶ Reshuffle ─▶ ReadSlices ─▶ PCollection[Batch[Record]]
-                     head or footer  slices only   one slice, batch by batch
+    Create(files)   ─▶ PlanSlices ─▶ Reshuffle ─▶ ReadSlices  ─▶ PCollection[Batch[Record]]
+    Create([query]) ─▶ PlanReads  ─▶ Reshuffle ─▶ ReadBatches ─▶ PCollection[Batch[Record]]
+                       slices, or ranges of names  one of them, batch by batch
 
-Only descriptions of slices are shuffled. A slice is read once, from beginning to end, and each batch goes on to the
-next step before the following one is read, so first results show at once and memory does not grow with the input.
+Only descriptions of slices and ranges are shuffled. Each is read once, from beginning to end, and each batch goes to
+the next step before the following one is read, so first results show at once and memory does not grow with the input.
+None is split while it is read, because its batches would then end elsewhere; there are many, which balances the load.
 
     batches = pipeline | ReadBatches(match_inputs(["results/*.jsonl"]))
+    batches = pipeline | ReadDocumentBatches(target, Query("users"), fix_read_time(target.connect(), JOB_START))
 """
 
-from collections.abc import Collection, Iterator, Sequence
+import datetime
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
+from apache_beam.typehints.decorators import no_annotations
 
 from transforms.batch import Batch, Record
+from transforms.errors import UsageError
+from transforms.firestore.client import FirestoreTarget
+from transforms.firestore.pieces import Piece, QueryPiece
+from transforms.firestore.query import Query
+from transforms.firestore.read_plan import check_max_ranges
+from transforms.firestore.steps import PlanReads
+from transforms.inputs.documents import EntryOf, read_batches, record_of
 from transforms.inputs.files import InputFile
 from transforms.inputs.slices import MIB, ReadOptions, Slice, plan_slices, read_slice
 from transforms.runtime.batch_coder import register_batches
@@ -24,6 +38,11 @@ from transforms.runtime.stopping import is_asked_to_stop
 register_batches(Record)
 
 
+def _none_is_complete(batch_id: str) -> bool:
+    return False
+
+
+@dataclass
 class ReadBatches(beam.PTransform[PBegin, PCollection[Batch[Record]]]):
     """Reads JSON Lines, JSON, CSV, Parquet and model batch results, each also in gzip (Parquet has its own).
 
@@ -32,59 +51,130 @@ class ReadBatches(beam.PTransform[PBegin, PCollection[Batch[Record]]]):
     same. Parallel: slices. Fails: a file that is gone, has changed or cannot be opened raises JobError; damage within
     a file is a dead letter, as is every record that cannot be parsed.
 
-    Args:
+    Attributes:
       files: what `match_inputs` found.
+      options: how to read them, and how large a batch is.
       completed: ids of batches that need not be read again; their records are not even parsed.
-      batch_size, max_batch_bytes, input_format, records_path, slice_bytes, max_record_bytes: as in `ReadOptions`.
-
-    Raises:
-      UsageError: an option is out of its bounds.
     """
 
-    def __init__(
-        self,
-        files: Sequence[InputFile],
-        *,
-        completed: Collection[str] = frozenset(),
-        batch_size: int = 500,
-        max_batch_bytes: int = 16 * MIB,
-        input_format: str = "auto",
-        records_path: str | None = None,
-        slice_bytes: int = 16 * MIB,
-        max_record_bytes: int = 16 * MIB,
-    ):
-        super().__init__()
-        self._files, self._completed = tuple(files), frozenset(completed)
-        self._options = ReadOptions(
-            batch_size, max_batch_bytes, input_format, records_path, slice_bytes, max_record_bytes
-        )
+    files: Sequence[InputFile]
+    options: ReadOptions = ReadOptions()  # noqa: RUF009  # frozen
+    completed: Collection[str] = frozenset()
 
     def expand(self, begin: PBegin) -> PCollection[Batch[Record]]:
-        """Wires the steps of the diagram above."""
-        files = begin | "Files" >> beam.Create(self._files, reshuffle=False)
-        slices = files | "PlanSlices" >> beam.ParDo(_PlanSlicesFn(self._options))
+        files = begin | "Files" >> beam.Create(self.files, reshuffle=False)
+        slices = files | "PlanSlices" >> beam.ParDo(_PlanSlicesFn(self.options))
         spread = slices | "Reshuffle" >> beam.Reshuffle()
-        batches: PCollection[Batch[Record]] = spread | "ReadSlices" >> beam.ParDo(
-            _ReadSlicesFn(self._options, self._completed)
-        )
-        return batches
+        return spread | "ReadSlices" >> beam.ParDo(_ReadSlicesFn(self.options, frozenset(self.completed)))
 
 
+@dataclass
+class ReadPieceBatches(beam.PTransform[PCollection[Piece], PCollection[Batch[Any]]]):
+    """Reads the ranges of queries as batches.
+
+    In: what `PlanReads` makes of queries. Out: batches, named `{input id}-{range}-{ordinal}`. Delivery: every document
+    of a range once. Parallel: ranges. Fails: JobError and TransientError as ReadFromFirestore.
+
+    Attributes:
+      target: the database.
+      batch_size: documents in a batch.
+      max_batch_bytes: bytes of documents in a batch, unless a single one has more.
+      is_complete: whether the batch of an id may be passed over; its documents are then not decoded.
+      batch_type: of the batches; there is a coder for it.
+      entry_of: makes an entry of a document and its position; None for a document that is not to be read. Picklable.
+
+    Raises:
+      UsageError: an argument is out of its bounds.
+    """
+
+    target: FirestoreTarget
+    batch_size: int = 500
+    max_batch_bytes: int = 16 * MIB
+    is_complete: Callable[[str], bool] = _none_is_complete
+    batch_type: Any = Batch[Record]
+    entry_of: EntryOf[Any] = record_of
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "max_batch_bytes"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    @no_annotations  # type: ignore[untyped-decorator]  # Beam takes Batch[Any] for a class of its own
+    def expand(self, pieces: PCollection[Piece]) -> PCollection[Batch[Any]]:
+        read = _ReadBatchesFn(self.target, self.batch_size, self.max_batch_bytes, self.is_complete, self.entry_of)
+        return pieces | "Read" >> beam.ParDo(read).with_output_types(self.batch_type)
+
+
+@dataclass
+class ReadDocumentBatches(beam.PTransform[PBegin, PCollection[Batch[Record]]]):
+    """Reads the documents of a query as batches.
+
+    In: nothing. Out: `Batch[Record]` with the document's id as `fallback_id` and `firestore://COLLECTION` as source.
+    Everything else is as in `ReadPieceBatches`.
+
+    Attributes:
+      query: what to read.
+      read_time: fixed by the caller, because it is part of the batches' names.
+      max_ranges: in [1, 10,000].
+      target, batch_size, max_batch_bytes, is_complete: as in `ReadPieceBatches`.
+
+    Raises:
+      UsageError: an argument is out of its bounds.
+    """
+
+    target: FirestoreTarget
+    query: Query
+    read_time: datetime.datetime
+    batch_size: int = 500
+    max_batch_bytes: int = 16 * MIB
+    max_ranges: int = 256
+    is_complete: Callable[[str], bool] = _none_is_complete
+
+    def __post_init__(self) -> None:
+        check_max_ranges(self.max_ranges)
+        self._read = ReadPieceBatches(self.target, self.batch_size, self.max_batch_bytes, self.is_complete)
+
+    def expand(self, begin: PBegin) -> PCollection[Batch[Record]]:
+        queries = begin | "Query" >> beam.Create([self.query], reshuffle=False)
+        pieces = queries | "PlanReads" >> PlanReads(self.target, self.read_time, self.max_ranges)
+        return pieces | "ReadBatches" >> self._read
+
+
+@dataclass
 class _PlanSlicesFn(beam.DoFn):
-    def __init__(self, options: ReadOptions):
-        self._options = options
+    options: ReadOptions
 
     def process(self, file: InputFile) -> Iterator[Slice]:
-        yield from plan_slices(file, self._options)
+        yield from plan_slices(file, self.options)
 
 
+@dataclass
 class _ReadSlicesFn(beam.DoFn):
-    def __init__(self, options: ReadOptions, completed: frozenset[str]):
-        self._options, self._completed = options, completed
+    options: ReadOptions
+    completed: frozenset[str]
 
     def setup(self) -> None:
         tune_garbage_collector()
 
     def process(self, piece: Slice) -> Iterator[Batch[Record]]:
         if not is_asked_to_stop():  # before the file is opened
-            yield from read_slice(piece, self._options, self._completed.__contains__, is_asked_to_stop)
+            yield from read_slice(piece, self.options, self.completed.__contains__, is_asked_to_stop)
+
+
+@dataclass
+class _ReadBatchesFn(beam.DoFn):
+    target: FirestoreTarget
+    batch_size: int
+    max_batch_bytes: int
+    is_complete: Callable[[str], bool]
+    entry_of: EntryOf[Any]
+
+    def setup(self) -> None:
+        tune_garbage_collector()
+
+    @no_annotations  # type: ignore[untyped-decorator]  # the type of a batch's entries is the transform's
+    def process(self, piece: Piece) -> Iterator[Batch[Any]]:
+        if not isinstance(piece, QueryPiece):
+            raise TypeError(f"batches are made of queries, got {type(piece).__name__}")
+        client = self.target.connect()
+        yield from read_batches(client, piece, self.batch_size, self.max_batch_bytes, self.is_complete, self.entry_of)

@@ -10,10 +10,11 @@ from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from tests.support.partitions import partitioned
 from transforms.batch import Batch, Record
 from transforms.errors import UsageError
+from transforms.firestore.pieces import QueryPiece
 from transforms.firestore.query import Query
 from transforms.firestore.read_plan import RangePlanner
-from transforms.firestore.steps import QueryPiece
-from transforms.inputs.documents import ReadDocumentBatches, input_id, read_batches
+from transforms.inputs.documents import input_id, read_batches
+from transforms.inputs.read import ReadDocumentBatches
 from transforms.testing import ScriptedFirestore
 
 MOMENT = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.timezone.utc)

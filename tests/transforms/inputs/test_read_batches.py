@@ -13,6 +13,7 @@ from transforms.batch import Batch, Record
 from transforms.errors import UsageError
 from transforms.inputs.files import match_inputs
 from transforms.inputs.read import ReadBatches
+from transforms.inputs.slices import ReadOptions
 
 _PROFILES = Path(__file__).parents[4] / "shared" / "data" / "profiles_llm.jsonl"
 
@@ -22,7 +23,7 @@ def _check(pattern: str, check: Callable[[list[Batch[Record]]], None], **options
         check(sorted(batches, key=lambda batch: batch.batch_id))
 
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        assert_that(pipeline | ReadBatches(match_inputs([pattern]), **options), matcher)
+        assert_that(pipeline | ReadBatches(match_inputs([pattern]), ReadOptions(**options)), matcher)
 
 
 def test_files_of_every_format_arrive_in_batches_each_record_once(tmp_path: Path) -> None:
@@ -85,7 +86,7 @@ def test_a_file_that_vanishes_before_it_is_read_fails_the_run(tmp_path: Path) ->
 
 def test_an_option_out_of_its_bounds_is_refused_when_the_graph_is_built() -> None:
     with pytest.raises(UsageError, match="batch_size must be at least 1, got 0"):
-        ReadBatches([], batch_size=0)
+        ReadBatches([], ReadOptions(batch_size=0))
 
 
 def test_the_real_profiles_are_all_read_as_they_are() -> None:

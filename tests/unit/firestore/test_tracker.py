@@ -5,9 +5,10 @@ from apache_beam.runners.sdf_utils import RestrictionTrackerView, ThreadsafeRest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from transforms.firestore.pieces import PathsPiece, QueryPiece
 from transforms.firestore.query import Query
 from transforms.firestore.ranges import EVERY_NAME, Bound, NameRange
-from transforms.firestore.steps import PathsPiece, QueryPiece, ReadPiecesFn
+from transforms.firestore.steps import ReadPiecesFn
 from transforms.firestore.tracker import NameRangeProvider, NameRangeTracker
 from transforms.testing import ScriptedFirestore
 
