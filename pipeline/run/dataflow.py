@@ -28,6 +28,7 @@ from apache_beam.options.pipeline_options import (
 )
 
 from pipeline.run.flags import Flag, flags_of
+from pipeline.run.job_config import JobConfig
 from transforms.errors import UsageError
 from transforms.firestore.qos import RAMP_UP_WRITES_PER_S
 from transforms.ledger.owners import Owner
@@ -93,12 +94,12 @@ class CloudJob:
         )
 
 
-def check_submission(job: str, config: Any, options: PipelineOptions, *, streaming: bool) -> None:
+def check_submission(job: str, config: JobConfig, options: PipelineOptions, *, streaming: bool) -> None:
     """Refuses a job that would not run on Dataflow as its flags are.
 
     Args:
       job: its name, such as `ingest`.
-      config: its own flags, among them those of `JobConfig`.
+      config: its own flags.
       options: Beam's, with their defaults set.
       streaming: whether the job has no end.
 
@@ -121,7 +122,7 @@ def check_submission(job: str, config: Any, options: PipelineOptions, *, streami
 
 
 def set_defaults(
-    job: str, config: Any, options: PipelineOptions, environ: Mapping[str, str], *, streaming: bool
+    job: str, config: JobConfig, options: PipelineOptions, environ: Mapping[str, str], *, streaming: bool
 ) -> None:
     """Fills in what the flags leave open."""
     cloud, workers, setup = (options.view_as(of) for of in (GoogleCloudOptions, WorkerOptions, SetupOptions))
@@ -147,7 +148,7 @@ def name_job(options: PipelineOptions, job_id: str) -> None:
     cloud.job_name = cloud.job_name or job_name(job_id)
 
 
-def notes(config: Any, options: PipelineOptions) -> Iterator[str]:
+def notes(config: JobConfig, options: PipelineOptions) -> Iterator[str]:
     """What is worth knowing about a submission that nothing is wrong with."""
     cloud = options.view_as(GoogleCloudOptions)
     if not cloud.service_account_email:
@@ -213,7 +214,7 @@ def _no_package(options: PipelineOptions) -> Iterator[str]:
         yield f"{file} needs setuptools: pip install 'firebeam[dataflow]', or pass {image}"
 
 
-def _out_of_reach(config: Any) -> Iterator[str]:
+def _out_of_reach(config: JobConfig) -> Iterator[str]:
     """Values that name something of the launching computer's."""
     for flag in flags_of(type(config)):
         for value in _values(flag, getattr(config, flag.name)):
@@ -229,7 +230,7 @@ def _values(flag: Flag, value: Any) -> tuple[str, ...]:
     return value if flag.several else () if value is None else (str(value),)
 
 
-def _not_at_once(config: Any, options: PipelineOptions) -> Iterator[str]:
+def _not_at_once(config: JobConfig, options: PipelineOptions) -> Iterator[str]:
     template = options.view_as(GoogleCloudOptions).template_location
     if options.view_as(TestOptions).dry_run:
         yield "--dry_run would open the ledger of a job that never begins: leave it out"
@@ -239,7 +240,7 @@ def _not_at_once(config: Any, options: PipelineOptions) -> Iterator[str]:
         yield f"--summary={config.summary} is written when the job has ended: pass --wait as well, or leave it out"
 
 
-def _over_budget(config: Any, options: PipelineOptions) -> Iterator[str]:
+def _over_budget(config: JobConfig, options: PipelineOptions) -> Iterator[str]:
     rate, processes = _first_rate(config), declared_parallelism(options)
     workers = options.view_as(WorkerOptions)
     if rate is not None and rate < processes * _WRITES_PER_PAIR:
@@ -251,9 +252,9 @@ def _over_budget(config: Any, options: PipelineOptions) -> Iterator[str]:
         )
 
 
-def _first_rate(config: Any) -> float | None:
+def _first_rate(config: JobConfig) -> float | None:
     """Writes a second with which a job begins; None for one that is not paced."""
-    names = {flag.name for flag in flags_of(type(config))}
-    if "max_writes_per_s" not in names or config.max_writes_per_s == 0 or config.firestore.emulator_host:
+    bound: float | None = getattr(config, "max_writes_per_s", 0)  # a job without the flag is not paced
+    if bound == 0 or config.firestore.emulator_host:
         return None
-    return min(RAMP_UP_WRITES_PER_S, config.max_writes_per_s or RAMP_UP_WRITES_PER_S)
+    return min(RAMP_UP_WRITES_PER_S, bound or RAMP_UP_WRITES_PER_S)

@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any
 
 import apache_beam as beam
 import psutil
@@ -24,10 +23,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipeline.present.progress import show_progress
 from pipeline.present.summary import EXIT_INTERRUPTED, Summary
 from pipeline.present.terminal import Console, say
-from pipeline.run.job import Job, P
+from pipeline.run.job import C, Job, P
 from pipeline.run.listening import Work, signals_call
 from pipeline.run.run_ledger import RunLedger
-from pipeline.run.runners import explain, in_this_process, runner
+from pipeline.run.runners import drawn, explain, in_this_process
 from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED
 from transforms.ledger.owners import Owner
 from transforms.runtime.stopping import ask_to_stop, begin_anew, is_asked_to_stop
@@ -37,7 +36,7 @@ _LOG = logging.getLogger(__name__)
 _KILL_INTERVAL_S = 0.02
 
 
-def run(job: Job[Any, P], plan: P, options: PipelineOptions, console: Console, command: str) -> Summary:
+def run(job: Job[C, P], plan: P, options: PipelineOptions, console: Console, command: str) -> Summary:
     """Runs a plan to its end, whichever it is, and says what became of every record.
 
     Args:
@@ -51,10 +50,7 @@ def run(job: Job[Any, P], plan: P, options: PipelineOptions, console: Console, c
     plan = ledger.open(Owner(), console)
     state, error = FAILED, None
     try:
-        job.provision(plan)
-        pipeline = beam.Pipeline(runner=runner(options), options=options)
-        job.build(pipeline, plan)
-        running = Running(pipeline, in_this_process(options), console, command)
+        running = Running(drawn(job, plan, options), in_this_process(options), console, command)
         with running.started():
             show_progress(running, ledger.totals, ledger.beat, console, plan.description.bytes_total)
         running.raise_failure()

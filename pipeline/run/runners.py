@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+import apache_beam as beam
 from apache_beam.options.pipeline_options import (
     DirectOptions,
     GoogleCloudOptions,
@@ -19,7 +20,7 @@ from apache_beam.runners.runner import create_runner
 
 from pipeline.run.beam_flags import beam_flags
 from pipeline.run.flags import Usage, refuse_unknown
-from pipeline.run.job import C
+from pipeline.run.job import C, Job, P
 from pipeline.targets import EMULATOR_VARIABLES
 from transforms.errors import FirebeamError, UsageError
 
@@ -68,6 +69,14 @@ def runner(options: PipelineOptions) -> Any:
     download another."""
     name = options.view_as(StandardOptions).runner
     return FnApiRunner() if name is None or name.rpartition(".")[2] in _LOCAL_RUNNERS else name
+
+
+def drawn(job: Job[C, P], plan: P, options: PipelineOptions) -> beam.Pipeline:
+    """The graph of an opened run, once there is what it writes to."""
+    job.provision(plan)
+    pipeline = beam.Pipeline(runner=runner(options), options=options)
+    job.build(pipeline, plan)
+    return pipeline
 
 
 def on_dataflow(options: PipelineOptions) -> bool:

@@ -12,24 +12,42 @@ from __future__ import annotations
 import shlex
 import time
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn, Protocol, cast
 
-import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.runners.runner import PipelineState
-from rich.console import Console
-from rich.markup import escape
 
 from pipeline.present.progress import show_progress
 from pipeline.present.summary import EXIT_FAILED, EXIT_INTERRUPTED, Summary
+from pipeline.present.terminal import Console, say
 from pipeline.run.dataflow import CloudJob
-from pipeline.run.job import Job, JobPlan, P
+from pipeline.run.job import C, Job, JobPlan, P
 from pipeline.run.job_config import JobConfig
 from pipeline.run.listening import Work, signals_call
 from pipeline.run.run_ledger import RunLedger
-from pipeline.run.runners import explain, runner
+from pipeline.run.runners import drawn, explain
 from transforms.errors import JobError
 from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED
+
+
+class Submitted(Protocol):
+    """Beam's result of a run that the service has taken.
+
+    Attributes:
+      has_job: whether there is a job; a template's launcher only writes down what it would be.
+    """
+
+    has_job: bool
+    state: str | None
+
+    def job_id(self) -> str:
+        """Of Dataflow's."""
+
+    def is_in_terminal_state(self) -> bool:
+        """Whether the job has ended."""
+
+    def wait_until_finish(self) -> object:
+        """Asks the service until the job has ended."""
 
 
 class WaitEnded(Exception):  # noqa: N818 - nothing has failed: the job goes on
@@ -40,7 +58,7 @@ class WaitEnded(Exception):  # noqa: N818 - nothing has failed: the job goes on
         super().__init__(exit_code)
 
 
-def submit(job: Job[Any, P], plan: P, options: PipelineOptions, console: Console) -> Summary | None:
+def submit(job: Job[C, P], plan: P, options: PipelineOptions, console: Console) -> Summary | None:
     """Hands a run over to Dataflow and says where to look; with `--wait` stays until it has ended.
 
     Returns:
@@ -67,24 +85,21 @@ def submit(job: Job[Any, P], plan: P, options: PipelineOptions, console: Console
             _say_it_goes_on(console, cloud, result.job_id())
             raise WaitEnded(EXIT_INTERRUPTED) from None
         except Exception as failure:  # of asking, not of the job
-            _say(console, f"the job cannot be watched any more: {explain(failure)}")
+            say(console, f"the job cannot be watched any more: {explain(failure)}")
             _say_it_goes_on(console, cloud, result.job_id())
             raise WaitEnded(EXIT_FAILED) from failure
     return ledger.close(state, error, started_at)
 
 
 def _hand_over(
-    job: Job[Any, P], plan: P, options: PipelineOptions, ledger: RunLedger, console: Console, started_at: float
-) -> Any:
+    job: Job[C, P], plan: P, options: PipelineOptions, ledger: RunLedger, console: Console, started_at: float
+) -> Submitted:
     """Beam's result of a run that the service has taken; a run that it has not is closed."""
     try:
-        job.provision(plan)
-        pipeline = beam.Pipeline(runner=runner(options), options=options)
-        job.build(pipeline, plan)
-        return pipeline.run()
+        return cast("Submitted", drawn(job, plan, options).run())
     except KeyboardInterrupt:
         ledger.close(INTERRUPTED, None, started_at)
-        _say(
+        say(
             console,
             "stopped while the job was being submitted; look in the console whether Dataflow has it already, "
             "if not the same command submits it",
@@ -97,18 +112,18 @@ def _hand_over(
 
 
 def _say_where_it_is(
-    result: Any, cloud: CloudJob, plan: JobPlan[JobConfig], options: PipelineOptions, console: Console
+    result: Submitted, cloud: CloudJob, plan: JobPlan[JobConfig], options: PipelineOptions, console: Console
 ) -> None:
     if result.has_job:
-        _say(console, f"Dataflow job {result.job_id()}, {cloud.name} in {cloud.region}")
-        _say(console, f"console: {cloud.console_link(result.job_id())}")
+        say(console, f"Dataflow job {result.job_id()}, {cloud.name} in {cloud.region}")
+        say(console, f"console: {cloud.console_link(result.job_id())}")
     else:  # of a template's launcher: it is the service that creates the job, from this file
-        _say(console, f"the job's description is {options.view_as(GoogleCloudOptions).template_location}")
+        say(console, f"the job's description is {options.view_as(GoogleCloudOptions).template_location}")
     where = (f"--project={plan.firestore.project}", f"--database={plan.firestore.database}")
-    _say(console, f"how far it is: {shlex.join(['firebeam', 'status', plan.job_id, *where])}")
+    say(console, f"how far it is: {shlex.join(['firebeam', 'status', plan.job_id, *where])}")
 
 
-def _watch(result: Any, ledger: RunLedger, plan: JobPlan[JobConfig], console: Console) -> tuple[str, str | None]:
+def _watch(result: Submitted, ledger: RunLedger, plan: JobPlan[JobConfig], console: Console) -> tuple[str, str | None]:
     """Shows progress until the job has ended; returns how, and what ended it.
 
     Raises:
@@ -134,8 +149,4 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _say_it_goes_on(console: Console, cloud: CloudJob, dataflow_id: str) -> None:
-    _say(console, f"the Dataflow job goes on; to cancel it: {cloud.cancel_command(dataflow_id)}")
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(escape(line), highlight=False, soft_wrap=True)
+    say(console, f"the Dataflow job goes on; to cancel it: {cloud.cancel_command(dataflow_id)}")
