@@ -22,7 +22,8 @@ from google.api_core.exceptions import NotFound
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 
-from transforms.bigquery.tables import BigQueryTarget, Patience
+from transforms.bigquery.failures import ask
+from transforms.bigquery.tables import BigQueryTarget
 from transforms.errors import FirebeamError, JobError, TransientError
 from transforms.firestore import messages
 from transforms.firestore.client import FirestoreTarget, RpcError
@@ -105,7 +106,7 @@ def open_dataset(target: BigQueryTarget, timeout_s: float) -> str:
     client, dataset = target.client(), bigquery.DatasetReference(target.project, target.dataset)
     name = f"BigQuery dataset {target.project}:{target.dataset}"
     rpc: dict[str, Any] = {"retry": None, "timeout": timeout_s}
-    found = Patience(_ONCE).through(lambda: client.get_dataset(dataset, **rpc), name)
+    found = ask(lambda: client.get_dataset(dataset, **rpc), name, _ONCE)
     return f"{target.project}:{target.dataset} in {found.location}"
 
 
@@ -131,7 +132,7 @@ def use_table(target: BigQueryTarget, timeout_s: float) -> str:
             )
         return f"{target.id} exists and takes rows"
 
-    return Patience(_ONCE).through(try_out, f"BigQuery table {target.id}")
+    return ask(try_out, f"BigQuery table {target.id}", _ONCE)
 
 
 def use_folder(folder: str) -> str:

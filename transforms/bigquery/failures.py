@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import concurrent.futures
 import re
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import google.auth.exceptions
 import requests
 from google.api_core.exceptions import GoogleAPICallError
 
 from transforms.errors import FirebeamError, JobError, Kind, TransientError, classify, code_of_http
+from transforms.retry import Retry
+
+T = TypeVar("T")
+
+RETRY = Retry(max_attempts=5)
 
 # The last is what waiting for a job raises: for a job that takes too long, and for a request that had no answer.
 NETWORK_ERRORS = (
@@ -84,6 +90,23 @@ def failure_of(error: Exception) -> Failure:
     if isinstance(error, google.auth.exceptions.GoogleAuthError) and not _passing(error):
         return Failure(0, "UNAUTHENTICATED", f"no usable credentials ({type(error).__name__})", Kind.JOB)
     return Failure(0, "UNAVAILABLE", f"no answer from BigQuery ({type(error).__name__})", Kind.TRANSIENT)
+
+
+def ask(request: Callable[[], T], doing: str, retry: Retry = RETRY) -> T:
+    """The result of `request`, sent again while BigQuery fails transiently.
+
+    Args:
+      doing: what the request is about; begins the message of an error.
+
+    Raises:
+      TransientError: it failed too often.
+      JobError: it failed permanently; says what to fix.
+    """
+    return retry.call(
+        request,
+        catch=(GoogleAPICallError, *NETWORK_ERRORS),
+        meaning=lambda error, attempts: raised_for(error, doing),
+    )
 
 
 def raised_for(error: Exception, doing: str) -> FirebeamError:

@@ -109,7 +109,6 @@ class RowInserter:
         self._retry = retry
         self._missing_table_retry = replace(missing_table_retry, clock=retry.clock)
         self._may_all_be_bad = may_all_be_bad
-        self._sleep = retry.clock.sleep
         self._table_seen = False
 
     def insert(self, rows: Sequence[Mapping[str, Any]], insert_ids: Sequence[str]) -> InsertResult:
@@ -151,38 +150,30 @@ class RowInserter:
 
     def _send(self, call: _Call, indices: list[int]) -> list[list[int]]:
         """Sends the rows until each has its answer; returns what must be sent in other requests instead."""
-        attempt = missing = 0
+        attempts, looks = self._retry.attempts(), self._missing_table_retry.attempts()
         while indices:
-            again: Mapping[int, Failure]
             try:
                 errors = self._insert_all(call, indices)
             except (GoogleAPICallError, *NETWORK_ERRORS) as error:
                 failure = failure_of(error)
-                if self._may_be_new(failure) and missing + 1 < self._missing_table_retry.max_attempts:
-                    missing += 1
-                    call.retries += 1
-                    self._sleep(self._missing_table_retry.delay_s(missing))
-                    continue
-                if failure.kind is Kind.JOB:
-                    raise JobError(f"BigQuery table {self._table}: {failure.advice}") from error
-                if failure.kind is not Kind.TRANSIENT:
-                    return self._halves(call, indices, failure)
-                if attempt + 1 >= self._retry.max_attempts:
-                    raise TransientError(
-                        f"BigQuery table {self._table}: {failure.text}; gave up after {attempt + 1} attempts"
-                    ) from error
-                again = dict.fromkeys(indices, failure)
-            else:
-                self._table_seen = True
-                again = _sort_out(call, indices, errors)
+                if not (self._may_be_new(failure) and looks.again()):
+                    if failure.kind is Kind.JOB:
+                        raise JobError(f"BigQuery table {self._table}: {failure.advice}") from error
+                    if failure.kind is not Kind.TRANSIENT:
+                        return self._halves(call, indices, failure)
+                    if not attempts.again():
+                        raise TransientError(
+                            f"BigQuery table {self._table}: {failure.text}; gave up after {attempts.made} attempts"
+                        ) from error
+                call.retries += 1
+                continue
+            self._table_seen = True
+            again = _sort_out(call, indices, errors)
             culprits_removed = 0 < len(again) < len(indices) and all(f.code == "STOPPED" for f in again.values())
-            if again and not culprits_removed:
-                attempt += 1
-                if attempt >= self._retry.max_attempts:
-                    for index, failure in again.items():
-                        call.reject(index, failure.code, failure.text, retryable=True)
-                    return []
-                self._sleep(self._retry.delay_s(attempt))
+            if again and not culprits_removed and not attempts.again():
+                for index, failure in again.items():
+                    call.reject(index, failure.code, failure.text, retryable=True)
+                return []
             call.retries += bool(again)
             indices = list(again)
         return []

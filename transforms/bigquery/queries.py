@@ -12,15 +12,16 @@ from typing import Any, NamedTuple, TypeVar
 
 from google.cloud import bigquery
 
-from transforms.bigquery.tables import Patience
+from transforms.bigquery.failures import RETRY, ask
 from transforms.errors import TransientError
+from transforms.retry import Retry
 
 T = TypeVar("T")
 
 _TIMEOUT_S = 60.0  # of a request; a job may take longer
 _FIRST_POLL_S, _LAST_POLL_S = 0.1, 5.0
 _NO_RETRY: Any = None  # the client library's own would hide errors and double ours
-_PATIENCE = Patience()
+_MAX_JOB_S = 6 * 3600.0  # https://cloud.google.com/bigquery/quotas#query_jobs
 _TYPES: dict[type, str] = {str: "STRING", int: "INT64", float: "FLOAT64", datetime.datetime: "TIMESTAMP"}
 
 
@@ -35,7 +36,7 @@ class Executed(NamedTuple):
 
 
 def query(
-    client: bigquery.Client, sql: str, parameters: Mapping[str, Any] | None = None, patience: Patience = _PATIENCE
+    client: bigquery.Client, sql: str, parameters: Mapping[str, Any] | None = None, retry: Retry = RETRY
 ) -> list[tuple[Any, ...]]:
     """All rows of a query's result, which must be small.
 
@@ -44,31 +45,36 @@ def query(
       TransientError: BigQuery does not answer.
     """
 
-    def ask() -> list[tuple[Any, ...]]:
-        job = _finished(_start(client, sql, parameters), patience)
-        return _told(job, lambda: [tuple(row.values()) for row in _result(job)], patience)
+    def read() -> list[tuple[Any, ...]]:
+        job = _finished(_start(client, sql, parameters), retry, _MAX_JOB_S)
+        return _answer(job, lambda: [tuple(row.values()) for row in _result(job)], retry)
 
-    return patience.through(ask, "BigQuery query")
+    return ask(read, "BigQuery query", retry)
 
 
 def execute(
-    client: bigquery.Client, sql: str, parameters: Mapping[str, Any] | None = None, patience: Patience = _PATIENCE
+    client: bigquery.Client,
+    sql: str,
+    parameters: Mapping[str, Any] | None = None,
+    retry: Retry = RETRY,
+    max_job_s: float = _MAX_JOB_S,
 ) -> Executed:
     """Executes a statement that may be executed twice. Raises as `query`."""
 
     def run() -> Executed:
-        job = _finished(_start(client, sql, parameters), patience)
-        _told(job, lambda: _result(job), patience)
+        job = _finished(_start(client, sql, parameters), retry, max_job_s)
+        _answer(job, lambda: _result(job), retry)
         return Executed(int(job.num_dml_affected_rows or 0))
 
-    return patience.through(run, "BigQuery statement")
+    return ask(run, "BigQuery statement", retry)
 
 
-def drop(client: bigquery.Client, table: str, patience: Patience = _PATIENCE) -> None:
+def drop(client: bigquery.Client, table: str, retry: Retry = RETRY) -> None:
     """Removes a table, if there is one. Raises as `query`."""
-    patience.through(
+    ask(
         lambda: client.delete_table(table, not_found_ok=True, retry=_NO_RETRY, timeout=_TIMEOUT_S),
         f"BigQuery table {table}",
+        retry,
     )
 
 
@@ -79,21 +85,21 @@ def _start(client: bigquery.Client, sql: str, parameters: Mapping[str, Any] | No
     return client.query(sql, job_config=config, retry=_NO_RETRY, job_retry=None, timeout=_TIMEOUT_S)
 
 
-def _finished(job: bigquery.QueryJob, patience: Patience) -> bigquery.QueryJob:
+def _finished(job: bigquery.QueryJob, retry: Retry, max_job_s: float) -> bigquery.QueryJob:
     """The job when it has ended, well or badly. While BigQuery does not answer it is asked again about the same job."""
     waited_s, pause_s = 0.0, _FIRST_POLL_S
-    while not patience.through(lambda: job.done(retry=_NO_RETRY, timeout=_TIMEOUT_S), f"BigQuery job {job.job_id}"):
-        if waited_s >= patience.max_job_s:
-            raise TransientError(f"BigQuery job {job.job_id} has not ended after {patience.max_job_s / 3600:g} hours")
-        patience.retry.clock.sleep(pause_s)
+    while not ask(lambda: job.done(retry=_NO_RETRY, timeout=_TIMEOUT_S), f"BigQuery job {job.job_id}", retry):
+        if waited_s >= max_job_s:
+            raise TransientError(f"BigQuery job {job.job_id} has not ended after {max_job_s / 3600:g} hours")
+        retry.clock.sleep(pause_s)
         waited_s += pause_s
         pause_s = min(2 * pause_s, _LAST_POLL_S)
     return job
 
 
-def _told(job: bigquery.QueryJob, ask: Callable[[], T], patience: Patience) -> T:
-    """What a job that has ended has to say. While BigQuery does not answer it is asked again, not done again."""
-    return ask() if job.error_result else patience.through(ask, f"BigQuery job {job.job_id}")
+def _answer(job: bigquery.QueryJob, read: Callable[[], T], retry: Retry) -> T:
+    """What a job that has ended answers. While BigQuery does not answer it is asked again, not done again."""
+    return read() if job.error_result else ask(read, f"BigQuery job {job.job_id}", retry)
 
 
 def _result(job: bigquery.QueryJob) -> Any:

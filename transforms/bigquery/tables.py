@@ -15,22 +15,20 @@ import contextlib
 import datetime
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import google.auth
-from google.api_core.exceptions import Conflict, GoogleAPICallError, NotFound, PreconditionFailed
+from google.api_core.exceptions import Conflict, NotFound, PreconditionFailed
 from google.auth.credentials import AnonymousCredentials
 from google.auth.transport.requests import AuthorizedSession
 from google.cloud import bigquery
 
-from transforms.bigquery.failures import NETWORK_ERRORS, raised_for
+from transforms.bigquery.failures import NETWORK_ERRORS, RETRY, ask, raised_for
 from transforms.bigquery.schema import Column, TableOptions, schema_difference, sql_type
 from transforms.errors import JobError, UsageError
 from transforms.retry import Retry
-
-T = TypeVar("T")
 
 _TARGET = re.compile(
     r"(?P<project>(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]*[a-z0-9])[:.](?P<dataset>\w{1,1024})\.(?P<table>[\w-]{1,1024})"
@@ -123,31 +121,6 @@ class BigQueryTarget:
         return AuthorizedSession(credentials)
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How an outage is waited out, and the end of a job.
-
-    Attributes:
-      max_job_s: how long a query may take; BigQuery ends it after six hours.
-    """
-
-    retry: Retry = Retry(max_attempts=5)  # noqa: RUF009  # frozen
-    max_job_s: float = 6 * 3600.0  # https://cloud.google.com/bigquery/quotas#query_jobs
-
-    def through(self, request: Callable[[], T], doing: str) -> T:
-        """The result of `request`, sent again while BigQuery fails in passing.
-
-        Raises:
-          TransientError: it failed too often.
-          JobError: it failed for good; says what to fix.
-        """
-        return self.retry.call(
-            request,
-            catch=(GoogleAPICallError, *NETWORK_ERRORS),
-            meaning=lambda error, attempts: raised_for(error, doing),
-        )
-
-
 class Ensured(NamedTuple):
     """What `ensure_table` has done: nothing, when `created` is False and `added` is empty."""
 
@@ -163,7 +136,7 @@ def ensure_table(
     dataset_location: str | None = None,
     kept: datetime.timedelta | None = None,
     client: bigquery.Client | None = None,
-    patience: Patience = Patience(),
+    retry: Retry = RETRY,
 ) -> Ensured:
     """Makes the table, or adds the columns it lacks; never changes or drops one, nor the layout of an existing table.
 
@@ -184,7 +157,7 @@ def ensure_table(
                 return _ensure_once(connected, target, columns, options, dataset_location, kept)
         raise JobError(f"BigQuery table {target.id} was changed by somebody else {_MAX_RACES} times over; start again")
 
-    return patience.through(ensure, f"BigQuery table {target.id}")
+    return ask(ensure, f"BigQuery table {target.id}", retry)
 
 
 def ensure_latest_view(
@@ -193,7 +166,7 @@ def ensure_latest_view(
     *,
     tie_break: Sequence[str] = _TIE_BREAK,
     client: bigquery.Client | None = None,
-    patience: Patience = Patience(),
+    retry: Retry = RETRY,
 ) -> BigQueryTarget:
     """Makes the `<table>_latest` view, or brings it up to date; returns where it is.
 
@@ -205,20 +178,20 @@ def ensure_latest_view(
       JobError: there is a table of that name, or access is refused.
       TransientError: BigQuery does not answer.
     """
-    return ensure_latest(target, latest_query(target, key, tie_break), client=client, patience=patience)
+    return ensure_latest(target, latest_query(target, key, tie_break), client=client, retry=retry)
 
 
 def ensure_latest(
-    target: BigQueryTarget, query: str, *, client: bigquery.Client | None = None, patience: Patience = Patience()
+    target: BigQueryTarget, query: str, *, client: bigquery.Client | None = None, retry: Retry = RETRY
 ) -> BigQueryTarget:
     """As `ensure_latest_view`, by a query of one's own on the table."""
     connected = client or target.client()
-    patience.through(lambda: _ensure_view_once(connected, target, query), f"BigQuery view {target.latest.id}")
+    ask(lambda: _ensure_view_once(connected, target, query), f"BigQuery view {target.latest.id}", retry)
     return target.latest
 
 
 def existing_columns(
-    target: BigQueryTarget, *, client: bigquery.Client | None = None, patience: Patience = Patience()
+    target: BigQueryTarget, *, client: bigquery.Client | None = None, retry: Retry = RETRY
 ) -> tuple[Column, ...]:
     """The columns of the table; none if there is no such table yet.
 
@@ -235,7 +208,7 @@ def existing_columns(
             _ensure_dataset(connected, target, None)
             return ()
 
-    return patience.through(look, f"BigQuery table {target.id}")
+    return ask(look, f"BigQuery table {target.id}", retry)
 
 
 def latest_query(target: BigQueryTarget, key: str, tie_break: Sequence[str] = _TIE_BREAK) -> str:

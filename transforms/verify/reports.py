@@ -17,10 +17,12 @@ from typing import Any
 from google.api_core.exceptions import Conflict
 from google.cloud import bigquery
 
+from transforms.bigquery.failures import RETRY, ask
 from transforms.bigquery.schema import Column, TableOptions
-from transforms.bigquery.tables import BigQueryTarget, Patience, ensure_table
+from transforms.bigquery.tables import BigQueryTarget, ensure_table
 from transforms.errors import JobError
 from transforms.firestore.tagged_json import iso
+from transforms.retry import Retry
 from transforms.verify.differences import KINDS
 from transforms.verify.parts import Parts, replaced
 
@@ -56,14 +58,14 @@ class Report:
       reported_at: when the run began.
       path: of the file; None for none.
       table: None for none.
-      patience: with BigQuery.
+      retry: of requests to BigQuery.
     """
 
     parts: Parts
     reported_at: datetime.datetime
     path: str | None = None
     table: BigQueryTarget | None = None
-    patience: Patience = Patience()  # noqa: RUF009  # frozen
+    retry: Retry = RETRY
 
     def __call__(self) -> Mapping[str, Any]:
         """The results of the run: documents by what became of them, and what was read."""
@@ -97,7 +99,7 @@ class Report:
         of_run = {"job_id": self.parts.job_id, "attempt": self.parts.attempt, "reported_at": iso(self.reported_at)}
         for number, rows in enumerate(_packed({**of_run, **json.loads(line)} for line in self.parts.lines())):
             name = _job_name(table, self.parts, number)
-            self.patience.through(partial(_load_once, client, table, rows, name), doing)
+            ask(partial(_load_once, client, table, rows, name), doing, self.retry)
 
 
 def _load_once(client: bigquery.Client, table: BigQueryTarget, rows: Sequence[dict[str, Any]], name: str) -> None:

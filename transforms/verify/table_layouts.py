@@ -18,9 +18,10 @@ from google.api_core.exceptions import NotFound
 
 from transforms.bigquery.changelog import DELETE
 from transforms.bigquery.document_columns import DELETED_AT, DOCUMENT_ID, DOCUMENT_NAME
+from transforms.bigquery.failures import ask
 from transforms.bigquery.queries import query
 from transforms.bigquery.schema import UPDATE_TIME, Column
-from transforms.bigquery.tables import BigQueryTarget, Patience, existing_columns
+from transforms.bigquery.tables import BigQueryTarget, existing_columns
 from transforms.errors import UsageError
 from transforms.records.table import META_PREFIX, PROFILE
 from transforms.verify.bigquery_store import BigQueryStore, RowVersions
@@ -175,5 +176,5 @@ def _key_of_latest_view(target: BigQueryTarget) -> str | None:
         except NotFound:
             return ""
 
-    found = _PARTITION.search(Patience().through(view_query, f"BigQuery view {view.id}"))
+    found = _PARTITION.search(ask(view_query, f"BigQuery view {view.id}"))
     return found[1] if found else None

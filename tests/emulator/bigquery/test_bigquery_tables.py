@@ -9,7 +9,7 @@ import pytest
 from tests.support.clocks import no_waiting
 from transforms.bigquery.inserter import RowInserter
 from transforms.bigquery.schema import Column, TableOptions
-from transforms.bigquery.tables import BigQueryTarget, Ensured, Patience, ensure_latest_view, ensure_table
+from transforms.bigquery.tables import BigQueryTarget, Ensured, ensure_latest_view, ensure_table
 from transforms.errors import JobError, TransientError
 from transforms.retry import Retry
 from transforms.upsert.rows import RowEncoder
@@ -143,7 +143,7 @@ def test_a_service_that_does_not_answer_is_waited_for_and_no_job_error(
     retry = Retry(3, 2.0, clock=no_waiting(slept=delays_s, chance=0.5))
     nobody = BigQueryTarget("demo-x", "d", "t", "http://127.0.0.1:9")  # the discard port, where nothing listens
     with pytest.raises(TransientError, match=r"BigQuery table demo-x.d.t: no answer from BigQuery \(ConnectionError\)"):
-        ensure_table(nobody, people_columns, layout, patience=Patience(retry))
+        ensure_table(nobody, people_columns, layout, retry=retry)
     assert delays_s == [1.0, 2.0]
 
 

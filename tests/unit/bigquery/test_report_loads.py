@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.clocks import no_waiting
-from transforms.bigquery.tables import Patience
 from transforms.firestore.ranges import NameRange
 from transforms.retry import Retry
 from transforms.verify.comparison import Compared
@@ -37,7 +36,7 @@ def test_a_load_that_failed_in_passing_is_begun_under_another_name_and_one_that_
     parts.write_found("range-00000", Compared(differing={"MISSING_LEFT": 1}))
     pauses: list[float] = []
     retry = Retry(max_attempts=3, clock=no_waiting(slept=pauses))
-    report = Report(parts, MOMENT, table=service.target, patience=Patience(retry))
+    report = Report(parts, MOMENT, table=service.target, retry=retry)
     failed = load_job(errorResult={"reason": "backendError", "message": "try again"})
     taken = bigquery_error(409, "duplicate", "Already Exists: Job")
     service.script = [failed, taken, (200, DATASET), failed, load_job()]
