@@ -15,14 +15,15 @@ interrupted anywhere: each dead letter stays in its old place until it is known 
 import datetime
 import os.path
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.pvalue import PBegin, PCollection
 
-from pipeline.jobs import ingest, ingest_flags
+from pipeline.jobs import ingest_flags
+from pipeline.jobs.destination import destination
 from pipeline.jobs.replay_flags import ALL, NAME, USAGE, Config
 from pipeline.present.outcome import present_records
 from pipeline.run.job import Job, JobPlan, derived_job_id, digest
@@ -39,10 +40,12 @@ from transforms.firestore.tagged_json import iso
 from transforms.ledger.batches import Batches
 from transforms.ledger.jobs import finish_times, job_document, read_job
 from transforms.ledger.runs import JobDescription
-from transforms.ledger.steps import CompleteBatch, CompleteJob
+from transforms.ledger.steps import BeginBatch, CompleteBatch, CompleteJob
+from transforms.upsert.destination import Destination, provide_table
 from transforms.upsert.modes import OVERWRITE, VERSIONED
 from transforms.upsert.steps import SetAsideOlder
 from transforms.upsert.versions import ALL_ROWS, NO_ROWS, RunIdentity
+from transforms.upsert.write import compare_records, write_records
 
 _EPOCH = datetime.datetime.fromtimestamp(0, datetime.timezone.utc)
 
@@ -59,7 +62,7 @@ class Replayed:
     """
 
     job_id: str
-    to: ingest.Destination
+    to: Destination
     input_ids: frozenset[str]
     batches: tuple[str, ...]
 
@@ -111,7 +114,7 @@ def provision(plan: Plan) -> None:
     for batch_id in sorted(plan.run.completed):
         plan.folder.clear(batch_id, iso(plan.run.started_at))
     for job in plan.jobs:
-        ingest.provide_table(job.to)
+        provide_table(job.to)
 
 
 def build(pipeline: beam.Pipeline, plan: Plan) -> None:
@@ -122,18 +125,18 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     _ = first | "CompleteJob" >> CompleteJob(plan.ledger, after=tuple(others))
 
 
+@dataclass
 class _ReplayDeadLetters(beam.PTransform[PBegin, PCollection[str]]):
     """The dead letters of one job, on their way through its steps."""
 
-    def __init__(self, job: Replayed, plan: Plan):
-        super().__init__()
-        self._job, self._plan = job, plan
+    job: Replayed
+    plan: Plan
 
     def expand(self, begin: PBegin) -> PCollection[str]:
-        job, plan, ledger = self._job, self._plan, self._plan.ledger
+        job, plan, ledger = self.job, self.plan, self.plan.ledger
         # A document that this job wrote from this batch is the dead letter's own, whenever that was: its row may be
         # missing. One that somebody else wrote before, to the same effect, tells nothing of the row.
-        rows_known = NO_ROWS if job.to.table else ALL_ROWS
+        rows_known = NO_ROWS if job.to.rows else ALL_ROWS
         identity = RunIdentity(job.job_id, _EPOCH, job.input_ids, rows_known, never_overwrites_newer=True)
         run = ReplayRun(plan.job_id, iso(plan.run.started_at), plan.config.max_attempts)
         batch_ids = [batch_id for batch_id in job.batches if batch_id not in plan.run.completed]
@@ -142,16 +145,16 @@ class _ReplayDeadLetters(beam.PTransform[PBegin, PCollection[str]]):
             | "Batches" >> beam.Create(batch_ids, reshuffle=False)
             | "Reshuffle" >> beam.Reshuffle()
             | "ReadLetters" >> ReadDeadLetters(plan.folder)
+            | "BeginBatch" >> BeginBatch(ledger)
         )
-        compared = ingest.compare_batches(batches, job.to, identity, ledger)
+        compared = compare_records(batches, job.to, identity)
         current = compared | "SetAsideOlder" >> SetAsideOlder(job.input_ids, plan.finished_at)
-        cleared: PCollection[str] = (
-            ingest.write_batches(current, job.to, identity).batches
+        return (
+            write_records(current, job.to, identity).batches
             | "SettleLetters" >> ResolveDeadLetters(plan.folder, run)
             | "CompleteBatch" >> CompleteBatch(ledger)
             | "ClearLetters" >> ClearDeadLetters(plan.folder, run.run)
         )
-        return cleared
 
 
 def _of_jobs(batches: Sequence[DeadBatch], job_ids: Sequence[str]) -> list[DeadBatch]:
@@ -164,9 +167,7 @@ def _of_jobs(batches: Sequence[DeadBatch], job_ids: Sequence[str]) -> list[DeadB
 
 def _replayed(config: Config, client: FirestoreClient, job_id: str, batches: Sequence[DeadBatch]) -> Replayed:
     own = tuple(batch.batch_id for batch in batches if batch.job_id == job_id)
-    to = ingest.destination(_config_of(config, job_id, _parameters(config, client, job_id)))
-    # These records have failed before, so it says nothing of the job that all of a batch fail again.
-    to = replace(to, limits=replace(to.limits, stop_at_refused_alike=None))
+    to = destination(_config_of(config, job_id, _parameters(config, client, job_id)), failed_before=True)
     batch_ids = Batches(job_document(client, job_id, config.retry)).ids()
     return Replayed(job_id, to, frozenset(map(input_id_of, [*batch_ids, *own])), own)
 

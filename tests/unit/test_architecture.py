@@ -31,6 +31,7 @@ BEAM_RING = {
     "transforms.firestore.read",
     "transforms.firestore.steps",
     "transforms.upsert.steps",
+    "transforms.upsert.write",
     "transforms.firestore.write",
     "transforms.ledger.steps",
     "transforms.runtime.metrics",

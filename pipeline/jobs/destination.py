@@ -1,0 +1,62 @@
+"""Where ingest sends its records, by its flags; a replay sends those of its dead letters to the same place."""
+
+from __future__ import annotations
+
+from pipeline.jobs.ingest_flags import Config
+from pipeline.specs import read_spec
+from transforms.bigquery.methods import TYPED_METHODS
+from transforms.bigquery.row_writer import RowsPlan
+from transforms.bigquery.storage_target import StorageTarget
+from transforms.bigquery.tables import BigQueryTarget
+from transforms.errors import UsageError
+from transforms.firestore.packing import RequestLimits
+from transforms.records.spec import RecordSpec
+from transforms.records.table import table_columns, table_options
+from transforms.upsert.destination import Destination
+from transforms.upsert.entries import Written
+from transforms.upsert.layout import PairLayout
+from transforms.upsert.modes import VERSIONED
+from transforms.upsert.rows import rows_of_records
+
+# Below the service's own limit, which counts the request's envelope as well.
+_SHARE_OF_REQUEST = 0.9
+
+
+def destination(config: Config, *, failed_before: bool = False) -> Destination:
+    """Where a config sends its records.
+
+    Args:
+      config: the flags.
+      failed_before: the records have failed before, so it says nothing of the job that all of a batch fail again.
+
+    Raises:
+      UsageError: what is wrong with which flag.
+    """
+    if config.keep_versions and config.upsert != VERSIONED:
+        raise UsageError(f"--keep_versions needs --upsert={VERSIONED}, got {config.upsert}")
+    spec, firestore = read_spec(config.spec), config.firestore
+    layout = PairLayout(
+        firestore,
+        spec.full_collection,
+        spec.flat_collection,
+        spec.schema_version,
+        config.upsert,
+        config.keep_versions,
+    )
+    limits = RequestLimits(
+        max_request_bytes=config.max_request_bytes or int(firestore.max_request_bytes * _SHARE_OF_REQUEST),
+        max_in_flight=config.max_in_flight,
+        stop_at_refused_alike=None if failed_before else RequestLimits.stop_at_refused_alike,
+    )
+    rows = None
+    if config.bigquery_table is not None:
+        target = BigQueryTarget.parse(config.bigquery_table)
+        rows = _rows(target, config.bigquery_method, spec, failed_before)
+    return Destination(spec, layout, limits, rows, config.retry, config.max_writes_per_s)
+
+
+def _rows(target: BigQueryTarget, method: str, spec: RecordSpec, failed_before: bool) -> RowsPlan[Written]:
+    columns = table_columns(spec)
+    table_options(spec, columns)  # refuses options that BigQuery does not have, while it is still free to do so
+    storage_host = StorageTarget.of(target).grpc_host if method in TYPED_METHODS else None
+    return rows_of_records(target, columns, method, storage_host, may_all_be_bad=failed_before)
