@@ -56,7 +56,7 @@ class Config:
     input: str = option("samples/profiles.jsonl", group="Input", metavar="PATTERN", help="files to ingest")
     spec: str = option("profiles", group="Records", metavar="NAME|FILE", help="record spec")
     dead_letters: str | None = option(
-        None, group="Results", metavar="DIR", help="where dead letters are kept; a new temporary folder when absent"
+        None, group="Results", metavar="DIR", help="where dead letters are kept; default: a new temporary folder"
     )
 
 
@@ -107,7 +107,7 @@ def emulators(console: Console) -> Iterator[BigQueryEmulator | None]:
             with console.status("starting the BigQuery emulator …"):
                 bigquery = running.enter_context(bigquery_emulator(PROJECT, say=partial(say, console)))
         except EmulatorMissingError as missing:
-            say(console, f"going on without BigQuery: {missing}", "yellow")
+            say(console, f"continuing without BigQuery: {missing}", "yellow")
         if bigquery:
             os.environ["BIGQUERY_EMULATOR_HOST"] = bigquery.rest
             say(console, f"BigQuery emulator:  {bigquery.rest}")

@@ -9,7 +9,7 @@
     –       not checked, because what it builds on failed
 
 One failure hides no other, and no check takes longer than about ten seconds. Two checks leave something behind for a
-moment: `pipeline_doctor/probe-…` in Firestore is written, read back and deleted; and where the BigQuery table does not
+while: `pipeline_doctor/probe-…` in Firestore is written, read back and deleted; and where the BigQuery table does not
 exist yet, an empty `firebeam_doctor_…` is made in its dataset and deleted. Nothing secret is printed.
 """
 
@@ -62,14 +62,14 @@ class Config:
     """The flags of doctor."""
 
     project: str | None = option(
-        None, group="Firestore", metavar="PROJECT", help="Google Cloud project; GOOGLE_CLOUD_PROJECT when absent"
+        None, group="Firestore", metavar="PROJECT", help="Google Cloud project; default: GOOGLE_CLOUD_PROJECT"
     )
     database: str = option(DEFAULT_DATABASE, group="Firestore", metavar="DATABASE", help="Firestore database")
     bigquery_table: str | None = option(
-        None, group="BigQuery", metavar="PROJECT:DATASET.TABLE", help="table to write to; not checked when absent"
+        None, group="BigQuery", metavar="PROJECT:DATASET.TABLE", help="table to write to; default: not checked"
     )
     dead_letters: str | None = option(
-        None, group="Results", metavar="DIR", help="folder or gs:// prefix of dead letters; not checked when absent"
+        None, group="Results", metavar="DIR", help="folder or gs:// prefix of dead letters; default: not checked"
     )
 
 
@@ -109,7 +109,7 @@ class Check(NamedTuple):
 
 
 def main(arguments: Sequence[str], console: Console) -> int:
-    """Prints a line a check; returns 1 if something needed is missing."""
+    """Prints one line per check; returns 1 if something needed is missing."""
     config = parse_only(USAGE, arguments)
     logging.getLogger("google.auth").setLevel(logging.ERROR)  # its warnings are what the table says
     with console.status("") as live:
@@ -129,7 +129,7 @@ def diagnose(
 
     Args:
       environ: names the project and the emulators, and leads to Java and Python.
-      announce: told the name of every check before it begins.
+      announce: gets the name of every check before it begins.
       patience_s: how long one check may take.
     """
     checks: list[Check] = []
@@ -228,7 +228,7 @@ def one_line(message: str) -> str:
 
 
 def as_table(checks: Sequence[Check]) -> Table:
-    """A line a check. None is wrapped: what to do about it is often a command, which is to be copied as it is."""
+    """One line per check. None is wrapped: what to do about it is often a command, which is to be copied as it is."""
     rows = tuple(
         (
             Cell(check.verdict.value, _TONES[check.verdict]),

@@ -42,9 +42,9 @@ class Config:
         None, group="Job", metavar="ID", help="the job to show; the flag's name may be left out"
     )
     follow: bool = option(False, group="Job", help="show it again and again until it ends")
-    json: bool = option(False, group="Job", help="print JSON; with --follow an object a line")
+    json: bool = option(False, group="Job", help="print JSON; with --follow one object per line")
     project: str | None = option(
-        None, group="Firestore", metavar="PROJECT", help="Google Cloud project; GOOGLE_CLOUD_PROJECT when absent"
+        None, group="Firestore", metavar="PROJECT", help="Google Cloud project; default: GOOGLE_CLOUD_PROJECT"
     )
     database: str = option(DEFAULT_DATABASE, group="Firestore", metavar="DATABASE", help="Firestore database")
 

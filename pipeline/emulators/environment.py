@@ -38,7 +38,7 @@ def bigquery_environment(environ: Mapping[str, str], say: Callable[[str], None])
 
     Args:
       environ: the environment to look for tools and caches in.
-      say: is told, in one line, that building takes a while.
+      say: prints one line: that building takes a while.
 
     Raises:
       EmulatorMissingError: no Python is new enough, or the packages cannot be installed here.

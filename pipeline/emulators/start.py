@@ -101,7 +101,7 @@ def bigquery_emulator(
     Args:
       project: must start with `demo-`.
       environ: where BIGQUERY_EMULATOR_HOST, PATH, HOME and the like are looked up.
-      say: told in one line when the emulator has to be installed first; standard error by default.
+      say: prints one line when the emulator has to be installed first; default: to standard error.
 
     Raises:
       UsageError: `project` could be a real one.

@@ -38,16 +38,20 @@ class Config(RecordsConfig):
         commas=False,
         help="only documents for which this holds, such as 'age >= 21'; repeat it for more",
     )
-    fields: tuple[str, ...] = option((), group="Input", metavar="FIELD", help="only these fields; all when absent")
+    fields: tuple[str, ...] = option((), group="Input", metavar="FIELD", help="only these fields; default: all")
     read_time: str | None = option(
         None,
         group="Input",
         metavar="TIME",
-        help="read the database as it was then, such as 2026-01-01T12:00:00Z; when the run begins when absent",
+        help="read the database as it was at this time, such as 2026-01-01T12:00:00Z; default: when the run begins",
     )
-    batch_size: int = option(500, group="Input", minimum=1, maximum=10_000, help="documents in a batch")
+    batch_size: int = option(500, group="Input", minimum=1, maximum=10_000, help="documents per batch")
     max_ranges: int = option(
-        256, group="Input", minimum=1, maximum=MAX_RANGES, help="ranges of names that are read side by side"
+        256,
+        group="Input",
+        minimum=1,
+        maximum=MAX_RANGES,
+        help="maximum number of ranges of names that are read in parallel",
     )
     mode: str = option(
         FULL,
@@ -59,57 +63,61 @@ class Config(RecordsConfig):
         None,
         group="Input",
         metavar="FIELD",
-        help="field that grows with every change, such as last_modified; incremental reads only what lies behind the "
-        "last run's greatest value; when absent it reads everything",
+        help="field that grows with every change, such as last_modified: incremental reads only documents beyond the "
+        "last run's greatest value; default: it reads all documents",
     )
     lookback_s: int = option(
         60,
         group="Input",
         minimum=0,
-        help="seconds before the last run's greatest value that are read again, for writers whose clocks differ",
+        help="how many seconds before the last run's greatest value are read again, for writers whose clocks differ",
     )
     bigquery_table: str = option(group="BigQuery", metavar="PROJECT:DATASET.TABLE", help="table to write to")
     bigquery_method: str | None = option(
         None,
         group="BigQuery",
         choices=METHODS,
-        help="FILE_LOADS, the cheapest, when --temp_location is a gs:// folder, else INSERT_ROWS; STORAGE_WRITE is the "
-        "Storage Write API, with EXACTLY_ONCE no row is ever there twice",
+        help="STORAGE_WRITE is the Storage Write API, with EXACTLY_ONCE no row is ever duplicated; default: "
+        "FILE_LOADS, the cheapest, if --temp_location is a gs:// folder, else INSERT_ROWS",
     )
     layout: str = option(
         FLAT,
         group="BigQuery",
         choices=LAYOUTS,
-        help="flat has a column a field; changelog those of Firebase's extension; both is TABLE and TABLE_changelog",
+        help="flat has one column per field; changelog has the columns of Firebase's extension; both writes TABLE and "
+        "TABLE_changelog",
     )
     write: str = option(
         MERGE,
         group="BigQuery",
         choices=WRITES,
-        help="what becomes of flat rows: merged by document, the newer update_time wins; appended; or put in the place "
-        "of all rows",
+        help="merge keeps one row per document, the one with the newest update_time; append adds rows; replace leaves "
+        "only the rows of this run",
     )
     deletes: str = option(
         IGNORE,
         group="BigQuery",
         choices=DELETES,
-        help="what becomes of rows whose documents are gone: marked in deleted_at, removed, or nothing",
+        help="rows whose documents no longer exist: mark sets deleted_at, remove deletes them, ignore keeps them",
     )
     infer: str = option(
         ALL,
         group="BigQuery",
         metavar="all|N",
-        help="how many documents are read beforehand to find the columns; fields that are not found go to _overflow; 0 "
-        "takes the table as it is",
+        help="how many documents are read first to find the columns; fields not found go to _overflow; 0 uses the "
+        "table as it is",
     )
     nested: str = option(
         JSON,
         group="BigQuery",
         choices=NESTED,
-        help="what becomes of maps: a JSON column, a STRUCT, or a column a member",
+        help="how maps are stored: as a JSON column, as a STRUCT, or as one column per member",
     )
     spec: str | None = option(
-        None, group="BigQuery", metavar="NAME|FILE", help="record spec that gives the columns, instead of the documents"
+        None,
+        group="BigQuery",
+        metavar="NAME|FILE",
+        help="record spec that defines the columns; default: the documents do",
     )
 
 
@@ -117,8 +125,8 @@ USAGE = Usage(
     NAME,
     Config,
     about="""\
-Puts collections of Firestore into BigQuery: typed columns that hold every value, a changelog as Firebase's extension
-keeps it, or both; whole, only what has changed, or as of a moment. A row that is refused becomes a dead letter.""",
+Writes collections of Firestore to BigQuery: typed columns that hold every value, a changelog like that of Firebase's
+extension, or both; all documents, only changed ones, or a snapshot of the past. Refused rows become dead letters.""",
     example="""\
   firebeam export --collection=users --project=my-project --database='(default)' \\
       --bigquery_table=my-project:exports.users --dead_letters=gs://my-bucket/dead_letters""",

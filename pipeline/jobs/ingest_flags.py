@@ -29,29 +29,29 @@ class Config(RecordsConfig):
         help="format of the files; auto looks at their content",
     )
     records_path: str | None = option(
-        None, group="Input", metavar="PATH", help="where in a JSON object the records are, such as data.items"
+        None, group="Input", metavar="PATH", help="path to the records within a JSON object, such as data.items"
     )
-    batch_size: int = option(500, group="Input", minimum=1, maximum=10_000, help="records in a batch")
+    batch_size: int = option(500, group="Input", minimum=1, maximum=10_000, help="records per batch")
     spec: str = option(
         "profiles",
         group="Records",
         metavar="NAME|FILE",
-        help="record spec: a shipped one or a YAML file, local or gs://",
+        help="record spec: the name of a shipped one, or a YAML file, local or gs://",
         pattern=r"[A-Za-z0-9_-]+|gs://.+",
     )
     upsert: str = option(
         VERSIONED,
         group="Firestore",
         choices=MODES,
-        help="versioned writes only what has changed; overwrite does not look; merge keeps what the record lacks; "
-        "create_only leaves existing documents alone",
+        help="versioned writes only what has changed; overwrite writes everything; merge keeps stored fields that the "
+        "record lacks; create_only leaves existing documents alone",
     )
     keep_versions: int = option(
         0,
         group="Firestore",
         minimum=0,
         maximum=1_000,
-        help="earlier states kept under versions/, with upsert=versioned",
+        help="how many earlier versions of a document are kept under versions/, with upsert=versioned",
         shown_with=("upsert", (VERSIONED,)),
     )
     max_request_bytes: int | None = option(
@@ -59,23 +59,23 @@ class Config(RecordsConfig):
         group="Firestore",
         minimum=65_536,
         maximum=10_485_760,
-        help="bytes of a Commit; 9 MiB when absent, 3.5 MiB on the emulator",
+        help="maximum size of a Commit; default: 9 MiB, 3.5 MiB on the emulator",
     )
     max_in_flight: int = option(
-        3, group="Firestore", minimum=1, maximum=64, help="Commits on the wire at once, a worker"
+        3, group="Firestore", minimum=1, maximum=64, help="maximum Commits in flight per worker"
     )
     max_writes_per_s: float | None = option(
         None,
         group="Firestore",
         minimum=0,
-        help="writes a second of the whole job; when absent Firestore's ramp-up, 500 and half as much again every five "
-        "minutes; 0 for no bound; off on the emulator",
+        help="maximum writes per second of the whole job, 0 for no limit; default: Firestore's ramp-up, 500 and 50 % "
+        "more every five minutes, and no limit on the emulator",
     )
     bigquery_table: str | None = option(
         None,
         group="BigQuery",
         metavar="PROJECT:DATASET.TABLE",
-        help="table for a row a record; none when absent",
+        help="table for one row per record; default: none",
         parameter="BIGQUERY_TABLE",
         pattern=r"[a-z0-9.:-]+[:.]\w+\.[\w-]+",
     )
@@ -84,7 +84,7 @@ class Config(RecordsConfig):
         group="BigQuery",
         choices=(INSERT_ROWS, STORAGE_WRITE, FILE_LOADS),
         gone=(("STREAMING_INSERTS", INSERT_ROWS),),
-        help="INSERT_ROWS and STORAGE_WRITE, the Storage Write API, have an answer per row at once; FILE_LOADS is "
+        help="INSERT_ROWS and STORAGE_WRITE, the Storage Write API, get one answer per row at once; FILE_LOADS is the "
         "cheapest for millions of rows",
     )
 

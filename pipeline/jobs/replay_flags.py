@@ -16,7 +16,7 @@ ALL = "all"
 
 
 def _flag_of_the_job(name: str) -> Any:
-    """A flag of ingest which, when absent, is what the job ran with."""
+    """A flag of ingest; default: what the job ran with."""
     (declared,) = (declared for declared in fields(ingest_flags.Config) if declared.name == name)
     return field(default=None, metadata=declared.metadata)
 
@@ -27,14 +27,14 @@ class Config(RecordsConfig):
 
     kind: str = option(ALL, group="Replay", choices=(*KINDS, ALL), help="which dead letters to replay")
     from_job: tuple[str, ...] = option(
-        (), group="Replay", metavar="JOB_ID", help="only dead letters of these jobs; of all when absent"
+        (), group="Replay", metavar="JOB_ID", help="only dead letters of these jobs; default: of all"
     )
     max_attempts: int = option(
         5,
         group="Replay",
         minimum=1,
         maximum=1_000,
-        help="a record that has failed so often, the first time included, is parked",
+        help="a record that has failed this many times, the first one included, is given up and moved to DIR/parked",
     )
     spec: str | None = _flag_of_the_job("spec")
     upsert: str | None = _flag_of_the_job("upsert")
@@ -48,9 +48,9 @@ USAGE = Usage(
     NAME,
     Config,
     about="""\
-Puts dead letters through the job they came from. What lands now moves to DIR/replayed; what does not stays where it is,
-with its new reason and one attempt more, and moves to DIR/parked after --max_attempts. A job runs again with the flags
-it ran with; flags of its own that are given here, such as a corrected --spec, win.""",
+Puts dead letters through the job they came from. A record that is now written moves to DIR/replayed. One that fails
+again stays where it is, with its new reason, and moves to DIR/parked after --max_attempts. The job runs with the flags
+it had; flags given here, such as a corrected --spec, replace them.""",
     example="""\
   firebeam replay --dead_letters=gs://my-bucket/dead_letters --kind=permanent --spec=corrected.yaml \\
       --project=my-project --database='(default)'""",

@@ -29,42 +29,51 @@ class Config(JobConfig):
     right: str = option(
         group="Stores",
         metavar="STORE",
-        help="the store to compare it with, of any kind, too",
+        help="the store to compare it with, of any of these kinds",
         prefixes=_IN_THE_CLOUD,
     )
     match_by: str = option(
         AUTO,
         group="Stores",
         choices=(AUTO, ID, PATH),
-        help="what names a document in both stores; auto: its path in collection groups and between two tables of "
+        help="what identifies a document in both stores; auto: its path in collection groups and between two tables of "
         "export, else its id",
     )
     key_column: str | None = option(
         None,
         group="Stores",
         metavar="COLUMN",
-        help="column that names the document, of a table that export did not make",
+        help="column that identifies the document, in a table that export did not create",
     )
-    id_field: str = option("id", group="Stores", metavar="FIELD", help="id of a line of JSON that has no __name__")
+    id_field: str = option(
+        "id", group="Stores", metavar="FIELD", help="field that holds the id, in lines of JSON without __name__"
+    )
     ignore: tuple[str, ...] = option(
-        (), group="Comparison", metavar="FIELD", help="field paths that are not compared; repeat it or use commas"
+        (),
+        group="Comparison",
+        metavar="FIELD",
+        help="field paths that are not compared; repeat it or separate with commas",
     )
     read_time: str = option(
         START,
         group="Comparison",
         choices=(START, LATEST),
-        help="Firestore as it was when the run began, which it keeps for an hour without point-in-time recovery; or as "
-        "each range finds it",
+        help="start reads Firestore as it was when the run began, which it keeps for one hour without point-in-time "
+        "recovery; latest reads each range as it is",
     )
     max_ranges: int = option(
-        256, group="Comparison", minimum=1, maximum=10_000, help="key ranges to compare apart, at the most"
+        256,
+        group="Comparison",
+        minimum=1,
+        maximum=10_000,
+        help="maximum number of key ranges that are compared separately",
     )
     max_keys: int = option(
         10_000,
         group="Comparison",
         minimum=1,
         maximum=1_000_000,
-        help="keys of a range that a worker has in memory, a side; larger ranges that differ are read again in parts",
+        help="maximum keys that a worker holds in memory, per side; larger ranges that differ are read again in parts",
     )
     report: str | None = option(
         None,
@@ -84,8 +93,8 @@ USAGE = Usage(
     NAME,
     Config,
     about="""\
-Compares two stores: Firestore, BigQuery, files of JSON Lines. Says which documents one of them lacks and which are not
-the same, and in which fields. The exit code is 0 if they are equal, 3 if not.""",
+Compares two stores: Firestore, BigQuery, files of JSON Lines. Says which documents one of them lacks, which differ, and
+in which fields. The exit code is 0 if the stores are equal, 3 if not.""",
     example="""\
   firebeam verify --left=firestore://users --right=bigquery:my-project:people.users --ignore=last_seen \\
       --project=my-project --database='(default)'""",

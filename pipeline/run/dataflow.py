@@ -104,7 +104,7 @@ def check_submission(job: str, config: JobConfig, options: PipelineOptions, *, s
       streaming: whether the job has no end.
 
     Raises:
-      UsageError: all problems, one a line, each with what to do.
+      UsageError: all problems, one per line, each with what to do.
     """
     problems = [
         *_missing(options),
@@ -200,7 +200,7 @@ def _missing(options: PipelineOptions) -> Iterator[str]:
     for name in ("temp_location", "staging_location"):
         folder = getattr(cloud, name)
         if folder and not folder.startswith("gs://"):
-            yield f"--{name}={folder} is no bucket: pass --{name}=gs://BUCKET/tmp"
+            yield f"--{name}={folder} is not a bucket: pass --{name}=gs://BUCKET/tmp"
 
 
 def _no_package(options: PipelineOptions) -> Iterator[str]:
@@ -247,13 +247,13 @@ def _over_budget(config: JobConfig, options: PipelineOptions) -> Iterator[str]:
         fits = int(rate * workers.max_num_workers / processes / _WRITES_PER_PAIR)
         yield (
             f"--max_num_workers={workers.max_num_workers} means {processes:,} processes on {workers.machine_type}, "
-            f"which share {rate:,.0f} writes/s: less than a pair of documents a second each; "
+            f"which share {rate:,.0f} writes/s: less than one pair of documents per second each; "
             + (f"pass --max_num_workers={fits} or less" if fits else "raise --max_writes_per_s")
         )
 
 
 def _first_rate(config: JobConfig) -> float | None:
-    """Writes a second with which a job begins; None for one that is not paced."""
+    """Writes per second with which a job begins; None for one that is not paced."""
     bound: float | None = getattr(config, "max_writes_per_s", 0)  # a job without the flag is not paced
     if bound == 0 or config.firestore.emulator_host:
         return None

@@ -45,12 +45,12 @@ class Option:
       minimum, maximum: bounds of a number, both included.
       metavar: what `--help` shows for the value.
       commas: whether a comma separates values of a flag that takes several.
-      label: what a form calls it; made from the name when absent.
-      pattern: regular expression that the text of a template's parameter matches; made from the type when absent.
-      prefixes: with which values begin that workers in the cloud can reach, such as `gs://`; empty for what is no path,
-        or is read when launching.
-      parameter: type of the template's parameter, such as GCS_WRITE_FOLDER; made from the type when absent.
-      shown_with: name and values of another option, with one of which a form shows this one.
+      label: what a form calls it; default: made from the name.
+      pattern: regular expression that the text of a template's parameter matches; default: made from the type.
+      prefixes: of the values that workers in the cloud can reach, such as `gs://`; empty for what is not a path, or is
+        read when launching.
+      parameter: type of the template's parameter, such as GCS_WRITE_FOLDER; default: made from the type.
+      shown_with: name and values of another option: a form shows this one only with one of those.
       in_templates: whether a template has a parameter for it.
     """
 

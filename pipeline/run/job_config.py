@@ -29,7 +29,7 @@ class DatabaseFlags:
         None,
         group="Firestore",
         metavar="PROJECT",
-        help="Google Cloud project; GOOGLE_CLOUD_PROJECT when absent",
+        help="Google Cloud project; default: GOOGLE_CLOUD_PROJECT",
         in_templates=False,  # the service passes the one it runs the job in
     )
     database: str = option(
@@ -50,18 +50,21 @@ class DatabaseFlags:
 
 @dataclass(frozen=True, kw_only=True)
 class RequestFlags:
-    """How requests are repeated, and when the job stops."""
+    """How often requests are retried, and when the job stops."""
 
     max_request_attempts: int = option(
-        8, group="Firestore", minimum=1, maximum=100, help="how often a request is sent at most while others succeed"
+        8, group="Firestore", minimum=1, maximum=100, help="maximum attempts per request while the service is up"
     )
     max_outage_s: float = option(
-        300, group="Firestore", minimum=0, help="seconds without any answer from Firestore after which the job stops"
+        300,
+        group="Firestore",
+        minimum=0,
+        help="the job stops after this many seconds without any answer from Firestore",
     )
 
     @property
     def retry(self) -> Retry:
-        """How requests are repeated."""
+        """How requests are retried."""
         return Retry(max_attempts=self.max_request_attempts)
 
 
@@ -84,7 +87,7 @@ class ResultFlags:
     """What is written about a run."""
 
     summary: str | None = option(
-        None, group="Results", metavar="FILE", help="write the summary as JSON, too", in_templates=False
+        None, group="Results", metavar="FILE", help="also write the summary to this file, as JSON", in_templates=False
     )
 
 
@@ -93,14 +96,16 @@ class RunFlags:
     """Which run it is, and what becomes of one that is unfinished."""
 
     job_id: str | None = option(
-        None, group="Run", metavar="ID", help="name of the run's ledger; derived from the flags when absent"
+        None, group="Run", metavar="ID", help="id of the job in the ledger; default: derived from the flags"
     )
-    restart: bool = option(False, group="Run", help="begin an unfinished run anew, even with another input or spec")
-    take_over: bool = option(False, group="Run", help="go on with a run although its owner is still heard of")
+    restart: bool = option(
+        False, group="Run", help="start over instead of resuming an unfinished run, even with another input or spec"
+    )
+    take_over: bool = option(False, group="Run", help="resume a run although its owner still seems to be alive")
     wait: bool = option(
         False,
         group="Run",
-        help="on Dataflow: show progress until the job has ended; other runners always do",
+        help="on Dataflow, show progress until the job has ended; other runners always do",
         in_templates=False,
     )
 
@@ -136,6 +141,6 @@ class RecordsConfig(JobConfig):
         group="Results",
         minimum=0,
         maximum=1,
-        help="more dead letters than this share of the records: exit code 4",
+        help="exit with code 4 if a larger share of the records are dead letters",
         in_templates=False,
     )

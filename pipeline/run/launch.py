@@ -31,6 +31,6 @@ def launch(entry: JobEntry, arguments: Sequence[str], console: Console, environ:
         refuse_unknown(usage, unknown, beam_flags())
     from pipeline.run.start import start  # imports Beam
 
-    # The command that goes on with this run must not begin it anew.
+    # The command that resumes this run must not start it over.
     command = shlex.join(["firebeam", usage.name, *arguments, *(["--restart=false"] if config.restart else [])])
     return start(entry.job, config, rest, command, console, environ)

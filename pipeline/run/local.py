@@ -1,7 +1,7 @@
 """A run on this machine: it works in a thread, while the main thread listens to Ctrl-C and to whoever wants to end it.
 
-    1st signal    batches in flight are finished, the run is interrupted: the same command goes on later
-    2nd signal    the process ends at once; what is acknowledged is written, the rest is done again later
+    1st signal    batches in flight are finished, the run is interrupted: the same command resumes it
+    2nd signal    the process ends at once; what is acknowledged is written, the rest is done again
 
 Workers in processes of their own do not hear the first signal's request, so they are ended at once, too.
 """
@@ -29,7 +29,7 @@ from pipeline.run.run_ledger import RunLedger
 from pipeline.run.runners import drawn, explain, in_this_process
 from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED
 from transforms.ledger.owners import Owner
-from transforms.runtime.stopping import ask_to_stop, begin_anew, is_asked_to_stop
+from transforms.runtime.stopping import ask_to_stop, forget_request, is_asked_to_stop
 
 _LOG = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def run(job: Job[C, P], plan: P, options: PipelineOptions, console: Console, com
     """Runs a plan to its end, whichever it is, and says what became of every record.
 
     Args:
-      command: goes on with the run, if it is stopped.
+      command: resumes the run, if it is stopped.
 
     Raises:
       UsageError: somebody else runs the job, or it is unfinished and its input has changed.
@@ -55,7 +55,7 @@ def run(job: Job[C, P], plan: P, options: PipelineOptions, console: Console, com
             show_progress(running, ledger.totals, ledger.beat, console, plan.description.bytes_total)
         running.raise_failure()
         state = INTERRUPTED if running.was_stopped else COMPLETED
-    except Exception as failure:  # whatever ended the run, the user is told what became of the records
+    except Exception as failure:  # whatever ended the run, the user learns what became of the records
         error = explain(failure)
         _LOG.debug("job %s failed", plan.job_id, exc_info=True)
     return ledger.close(state, error, started_at)
@@ -67,8 +67,8 @@ class Running:
     Args:
       pipeline: the graph.
       stops_softly: whether the workers are threads of this process.
-      console: told in one line what a signal leads to.
-      command: goes on with a run that was stopped.
+      console: gets one line that says what a signal leads to.
+      command: resumes a run that was stopped.
     """
 
     def __init__(self, pipeline: beam.Pipeline, stops_softly: bool, console: Console, command: str):
@@ -83,7 +83,7 @@ class Running:
 
         Whoever leaves the block before the run has ended gives it up: no further batch is begun.
         """
-        begin_anew()
+        forget_request()
         with signals_call(self._on_signal):
             try:
                 self._work.start()
@@ -114,7 +114,7 @@ class Running:
         logging.disable()
         self._end_workers()
         self._console.show_cursor()  # the live bar, which hid it, is not ended
-        say(self._console, f"stopped; to go on: {self._command}")
+        say(self._console, f"stopped; to resume: {self._command}")
         os._exit(EXIT_INTERRUPTED)  # Beam's threads would keep the process alive
 
     def _give_up(self) -> None:

@@ -55,7 +55,7 @@ def beam_options(usage: Usage[C], config: C, rest: Sequence[str]) -> PipelineOpt
             create_runner(name)
         except ValueError:
             raise UsageError(
-                f"--runner={name} is no runner that Beam knows; try DirectRunner or DataflowRunner"
+                f"--runner={name} is not a runner that Beam knows; try DirectRunner or DataflowRunner"
             ) from None
     return options
 
@@ -65,7 +65,7 @@ def _refuse(message: str) -> NoReturn:
 
 
 def runner(options: PipelineOptions) -> Any:
-    """The runner that the options name. Local ones are all Beam's FnApiRunner: the DirectRunner of today first tries to
+    """The runner that the options name. Local ones are all Beam's FnApiRunner: today's DirectRunner first tries to
     download another."""
     name = options.view_as(StandardOptions).runner
     return FnApiRunner() if name is None or name.rpartition(".")[2] in _LOCAL_RUNNERS else name

@@ -31,7 +31,7 @@ def start(
 
     Args:
       rest: arguments that are not the job's own.
-      command: goes on with the run, if it is stopped.
+      command: resumes the run, if it is stopped.
 
     Raises:
       UsageError: the job cannot be started as asked for; nothing was started.
@@ -65,5 +65,5 @@ def _conclude(job: Job[C, P], plan: P, summary: Summary, console: Console, comma
         save(summary, plan.config.summary)
     exit_code = job.present(plan, summary, console)
     if summary.state == INTERRUPTED:
-        say(console, f"to go on: {command}")
+        say(console, f"to resume: {command}")
     return exit_code

@@ -50,7 +50,7 @@ class Submitted(Protocol):
         """Asks the service until the job has ended."""
 
 
-class WaitEnded(Exception):  # noqa: N818 - nothing has failed: the job goes on
+class WaitEnded(Exception):  # noqa: N818 - nothing has failed: the job keeps running
     """Nobody waits any longer; the exit code says why."""
 
     def __init__(self, exit_code: int):
@@ -82,11 +82,11 @@ def submit(job: Job[C, P], plan: P, options: PipelineOptions, console: Console) 
         try:
             state, error = _watch(result, ledger, plan, console)
         except KeyboardInterrupt:
-            _say_it_goes_on(console, cloud, result.job_id())
+            _say_it_keeps_running(console, cloud, result.job_id())
             raise WaitEnded(EXIT_INTERRUPTED) from None
         except Exception as failure:  # of asking, not of the job
             say(console, f"the job cannot be watched any more: {explain(failure)}")
-            _say_it_goes_on(console, cloud, result.job_id())
+            _say_it_keeps_running(console, cloud, result.job_id())
             raise WaitEnded(EXIT_FAILED) from failure
     return ledger.close(state, error, started_at)
 
@@ -101,8 +101,8 @@ def _hand_over(
         ledger.close(INTERRUPTED, None, started_at)
         say(
             console,
-            "stopped while the job was being submitted; look in the console whether Dataflow has it already, "
-            "if not the same command submits it",
+            "stopped while the job was being submitted; look in the console whether Dataflow already has "
+            "it; if not, run the same command again",
         )
         raise
     except Exception as failure:
@@ -140,7 +140,7 @@ def _watch(result: Submitted, ledger: RunLedger, plan: JobPlan[JobConfig], conso
         return COMPLETED, None
     if result.state == PipelineState.FAILED:
         return FAILED, "the Dataflow job has failed" if failure is None else explain(failure)
-    return INTERRUPTED, None  # cancelled, by whom ever
+    return INTERRUPTED, None  # cancelled, by whomever
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
@@ -148,5 +148,5 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _say_it_goes_on(console: Console, cloud: CloudJob, dataflow_id: str) -> None:
-    say(console, f"the Dataflow job goes on; to cancel it: {cloud.cancel_command(dataflow_id)}")
+def _say_it_keeps_running(console: Console, cloud: CloudJob, dataflow_id: str) -> None:
+    say(console, f"the Dataflow job keeps running; to cancel it: {cloud.cancel_command(dataflow_id)}")

@@ -14,7 +14,7 @@ from transforms.ledger.results import read_results
 from transforms.ledger.runs import JobDescription, JobLedger
 from transforms.ledger.steps import CompleteJob, RecordOutcomes
 from transforms.retry import Retry
-from transforms.runtime.stopping import ask_to_stop, begin_anew
+from transforms.runtime.stopping import ask_to_stop, forget_request
 
 JOB_ID = "job"
 SEEN: list[int] = []
@@ -23,7 +23,7 @@ SEEN: list[int] = []
 @pytest.fixture
 def target(target):
     SEEN.clear()
-    begin_anew()
+    forget_request()
     return target
 
 
@@ -92,7 +92,7 @@ def test_a_run_that_was_asked_to_stop_is_not_concluded(target):
     try:
         run(entry(target, attempt))
     finally:
-        begin_anew()
+        forget_request()
     assert SEEN == []
     assert read_job(job_document(target.connect(), JOB_ID)).state == RUNNING
     assert read_results(job_document(target.connect(), JOB_ID), attempt) == {}

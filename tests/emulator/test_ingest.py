@@ -288,7 +288,7 @@ def test_a_collection_that_is_read_again_leaves_no_dead_letters_of_its_earlier_s
         (["--summary=/"], "cannot write --summary=/"),
         (["--dead_letters=foo://x"], "cannot write dead letters to foo://x"),
         (["--dead_letters="], "--dead_letters must not be empty"),
-        (["--runner=Foo"], "--runner=Foo is no runner that Beam knows"),
+        (["--runner=Foo"], "--runner=Foo is not a runner that Beam knows"),
         (["--job_id=a/b"], "--job_id names a document of the ledger"),
         (["--project=a b"], "project must be a project id"),
         (["--direct_num_workers=abc"], "argument --direct_num_workers"),

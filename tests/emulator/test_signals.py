@@ -70,7 +70,7 @@ def test_a_signal_finishes_what_is_in_flight_and_prints_the_command_that_goes_on
     assert {batch["state"] for batch in batches.values()} == {"completed"}
     assert 0 < len(batches) < BATCHES
     assert (summary["state"], summary["read"], summary["batches"]) == ("interrupted", 5 * len(batches), len(batches))
-    (told,) = [line for line in said.splitlines() if line.startswith("to go on: firebeam ingest ")]
+    (told,) = [line for line in said.splitlines() if line.startswith("to resume: firebeam ingest ")]
     assert shlex.split(told)[-2:] == list(flags)
     assert "Traceback" not in said
     assert_goes_on(target, tmp_path, *flags)
@@ -85,7 +85,7 @@ def test_a_second_signal_stops_at_once(firestore_host, target, flags, tmp_path):
 
     exit_code, said = run_until(insist, firestore_host, tmp_path, target, *flags)
     assert (exit_code, state_of(target)) == (130, "running"), said
-    (told,) = [line for line in said.splitlines() if line.startswith("stopped; to go on: firebeam ingest ")]
+    (told,) = [line for line in said.splitlines() if line.startswith("stopped; to resume: firebeam ingest ")]
     assert shlex.split(told)[-2:] == list(flags)
     assert_goes_on(target, tmp_path, *flags)
 
@@ -104,7 +104,7 @@ def test_workers_in_processes_of_their_own_are_ended_at_once(firestore_host, tar
     assert exit_code == 130, said
     assert len(workers) >= 2
     assert psutil.wait_procs(workers, timeout=5)[1] == []
-    assert "stopped; to go on: firebeam ingest " in said
+    assert "stopped; to resume: firebeam ingest " in said
     assert "Traceback" not in said
     assert_goes_on(target, tmp_path, *flags)
 
@@ -115,5 +115,5 @@ def test_the_command_that_goes_on_does_not_start_over(firestore_host, target, fl
         assert comes_true(lambda: FINISHING in job.said), job.said
 
     _, said = run_until(ask, firestore_host, tmp_path, target, *flags, "--restart")
-    (told,) = [line for line in said.splitlines() if line.startswith("to go on: ")]
+    (told,) = [line for line in said.splitlines() if line.startswith("to resume: ")]
     assert shlex.split(told)[-2:] == ["--restart", "--restart=false"]

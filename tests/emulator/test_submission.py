@@ -163,7 +163,7 @@ def test_a_job_that_is_cancelled_while_somebody_waits_is_interrupted_and_can_go_
     with releasing(cloud, cancel, release=False):
         assert submit(place, cloud, wait="true") == 130
     shown = capsys.readouterr().err
-    assert "to go on: firebeam ingest " in shown
+    assert "to resume: firebeam ingest " in shown
     assert job(place).state == INTERRUPTED
 
 
@@ -181,7 +181,7 @@ def test_a_signal_ends_the_waiting_and_not_the_job(place, cloud, capsys):
     assert submit(place, cloud, wait="true") == 130
     watcher.join()
     cancel = f"gcloud dataflow jobs cancel {cloud.job_id} --project={PROJECT} --region={REGION}"
-    assert f"the Dataflow job goes on; to cancel it: {cancel}\n" in capsys.readouterr().err
+    assert f"the Dataflow job keeps running; to cancel it: {cancel}\n" in capsys.readouterr().err
     assert (job(place).state, cloud.job.ended.is_set()) == (RUNNING, False)
     assert signal.getsignal(number) is before
 

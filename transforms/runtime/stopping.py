@@ -16,7 +16,7 @@ def ask_to_stop() -> None:
     _asked.set()
 
 
-def begin_anew() -> None:
+def forget_request() -> None:
     """Forgets an earlier request; called when a run begins."""
     _asked.clear()
 

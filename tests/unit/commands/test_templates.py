@@ -120,7 +120,7 @@ def test_a_flag_whose_default_is_a_laptops_must_be_given_in_a_template():
 
 def test_bounds_of_a_number_are_in_its_help():
     (size,) = [parameter(flag) for flag in flags_of(JOBS["ingest"].usage.config) if flag.name == "batch_size"]
-    assert size["helpText"] == "Records in a batch; at least 1, at most 10,000."
+    assert size["helpText"] == "Records per batch; at least 1, at most 10,000."
 
 
 def test_templates_are_written_and_checked(tmp_path, capsys):

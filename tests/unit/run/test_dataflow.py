@@ -63,8 +63,11 @@ def test_a_job_with_everything_it_needs_may_be_submitted():
     [
         ({"without": ["region"]}, "--region is missing: pass the region of the database or the one nearest to it.*"),
         ({"without": ["temp_location"]}, "--temp_location is missing: pass --temp_location=gs://BUCKET/tmp.*"),
-        ({"temp_location": "/var/tmp"}, "--temp_location=/var/tmp is no bucket: pass --temp_location=gs://BUCKET/tmp"),
-        ({"staging_location": "x"}, "--staging_location=x is no bucket: pass --staging_location=gs://BUCKET/tmp"),
+        (
+            {"temp_location": "/var/tmp"},
+            "--temp_location=/var/tmp is not a bucket: pass --temp_location=gs://BUCKET/tmp",
+        ),
+        ({"staging_location": "x"}, "--staging_location=x is not a bucket: pass --staging_location=gs://BUCKET/tmp"),
         ({"dead_letters": "dead"}, "--dead_letters=dead is on this computer, .* under gs:// and pass that"),
         ({"without": ["dead_letters"]}, "--dead_letters=dead_letters is on this computer, .*"),
         ({"input": "in.jsonl"}, "--input=in.jsonl is on this computer, .* under gs:// or firestore:// and pass that"),
@@ -109,7 +112,7 @@ def test_a_job_without_end_is_submitted_as_a_streaming_one():
 
 def test_a_budget_of_which_no_process_gets_a_pair_a_second_says_what_would_fit():
     (problem,) = problems(max_writes_per_s=1)
-    assert problem.endswith("less than a pair of documents a second each; raise --max_writes_per_s")
+    assert problem.endswith("less than one pair of documents per second each; raise --max_writes_per_s")
 
 
 def test_a_job_that_is_not_paced_may_have_any_number_of_workers():
