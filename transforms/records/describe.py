@@ -106,8 +106,11 @@ def _sources(spec: RecordSpec) -> str:
         for field in spec.fields
         if field.sources
     ]
+    unwrapped = ", ".join(f"`{path.text}`" for path in spec.unwrap)
+    note = f"What lies below {unwrapped} is found as if it lay at the top, where nothing of that name does.\n\n"
     return (
         "## Sources\n\nTried from left to right; the first that yields a clean value wins. `+` joins lists.\n\n"
+        + (note if unwrapped else "")
         + "\n".join(lines)
     )
 

@@ -9,7 +9,7 @@ Guarantee: whatever the record holds, `read` returns a clean value or None; only
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,7 @@ class Source:
       entry: the text lists entries of this form, and of the present one only the part `take` counts.
       missing: texts (case-folded) and numbers that stand for nothing in this place.
       scale: what a number is multiplied by before it is cleaned.
+      find: gives what a record has here, before it is cleaned; None: nothing.
     """
 
     paths: tuple[AnyPath, ...]
@@ -45,11 +46,12 @@ class Source:
     take: str = ""
     missing: frozenset[str | float] = frozenset()
     scale: float | None = None
-    _plain: bool = field(default=False, init=False)
+    find: Callable[[Mapping[str, Any]], Any] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         adapted = self.match is not None or self.entry is not None or self.missing or self.scale is not None
-        object.__setattr__(self, "_plain", len(self.paths) == 1 and not adapted)
+        is_plain = len(self.paths) == 1 and not adapted
+        object.__setattr__(self, "find", self.paths[0].read if is_plain else self._find)
 
     @property
     def heads(self) -> frozenset[str] | None:
@@ -57,14 +59,9 @@ class Source:
         heads = {path.steps[0] if isinstance(path, Path | ListPath) else None for path in self.paths}
         return frozenset(head for head in heads if isinstance(head, str)) if None not in heads else None
 
-    def read(self, record: Mapping[str, Any]) -> Any:
-        """The clean value found here, or None."""
-        if self._plain:
-            value = self.paths[0].read(record)
-            return None if value is None else self.clean(value)
+    def _find(self, record: Mapping[str, Any]) -> Any:
         value = self.paths[0].read(record) if len(self.paths) == 1 else self._joined(record)
-        adapted = self._adapted(value)
-        return None if adapted is None else self.clean(adapted)
+        return self._adapted(value)
 
     def _joined(self, record: Mapping[str, Any]) -> list[Any] | None:
         joined: list[Any] = []
@@ -103,6 +100,7 @@ class Field:
       minimum, maximum: inclusive bounds (OUT_OF_RANGE).
       enum: the allowed texts (NOT_IN_ENUM); compared without case, stored as written here.
       absent_on_fail: a value that fails range or enum is absent instead of a dead letter.
+      is_checked: it can fail.
     """
 
     name: str
@@ -115,26 +113,17 @@ class Field:
     maximum: float | None = None
     enum: tuple[str, ...] = ()
     absent_on_fail: bool = False
-    _checked: bool = field(default=False, init=False)
-    _by_heads: tuple[tuple[frozenset[str] | None, Source], ...] = field(default=(), init=False, repr=False)
+    is_checked: bool = field(default=False, init=False)
     _spelling: Mapping[str, str] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         bounded = self.minimum is not None or self.maximum is not None
-        object.__setattr__(self, "_checked", bounded or bool(self.enum))
-        object.__setattr__(self, "_by_heads", tuple((source.heads, source) for source in self.sources))
+        object.__setattr__(self, "is_checked", bounded or bool(self.enum) or self.required)
         object.__setattr__(self, "_spelling", {word.casefold(): word for word in self.enum})
 
     def read(self, record: Mapping[str, Any]) -> Any:
         """The first clean value of the sources, or None."""
-        names = record.keys()
-        for heads, source in self._by_heads:
-            if heads is not None and heads.isdisjoint(names):
-                continue  # most sources belong to another shape of record; this is the cheapest way to know
-            value = source.read(record)
-            if value is not None:
-                return value
-        return None
+        return first_clean(self.sources, record)
 
     def checked(self, value: Any) -> Any:
         """The value, or None where it is to be absent.
@@ -142,7 +131,7 @@ class Field:
         Raises:
           RecordError: OUT_OF_RANGE, NOT_IN_ENUM or MISSING_FIELD.
         """
-        if value is not None and self._checked:
+        if value is not None:
             failure = self._range_failure(value)
             if failure is None and self.enum:
                 value, failure = self._in_enum(value)
@@ -169,3 +158,14 @@ class Field:
         if None in spelled:
             return None, RecordError("NOT_IN_ENUM", f"{self.name} must be one of {', '.join(self.enum)}")
         return (spelled if isinstance(value, list) else spelled[0]), None
+
+
+def first_clean(sources: Iterable[Source], record: Mapping[str, Any]) -> Any:
+    """The first clean value of these sources, or None."""
+    for source in sources:
+        found = source.find(record)
+        if found is not None:
+            value = source.clean(found)
+            if value is not None:
+                return value
+    return None

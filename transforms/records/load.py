@@ -24,6 +24,7 @@ from transforms.records.fields import Field
 from transforms.records.keys import id_problem
 from transforms.records.layout import read_bigquery, read_indexes
 from transforms.records.model import Key, RecordSpec
+from transforms.records.paths import Path
 from transforms.records.read_fields import field_name, one_line, read_field, read_path
 from transforms.records.skill_tables import read_skill_table
 from transforms.records.skills import SkillTable
@@ -31,7 +32,7 @@ from transforms.records.yaml_nodes import YamlNode, did_you_mean, parse_yaml
 
 _TOP_KEYS = (
     "name", "description", "schema_version", "key", "full_collection", "flat_collection", "fields", "indexes",
-    "bigquery", "skill_aliases", "skill_alias_files",
+    "bigquery", "unwrap", "skill_aliases", "skill_alias_files",
 )  # fmt: skip
 _REQUIRED_TOP_KEYS = ("name", "schema_version", "key", "full_collection", "flat_collection", "fields")
 _KEY_KEYS = ("name", "from", "template", "description")
@@ -76,6 +77,7 @@ def load_spec(text: str, file: str, read_file: Callable[[str], str] | None = Non
         bigquery=read_bigquery(top.get("bigquery"), everything),
         indexes=read_indexes(top.get("indexes"), everything),
         derived=_derivation_order(everything, field_nodes),
+        unwrap=_read_unwrap(top["unwrap"]) if "unwrap" in top else (),
     )
 
 
@@ -100,6 +102,16 @@ def _read_key(node: YamlNode, fields: Mapping[str, Field]) -> Key:
         if fields[part].type not in (FieldType.STRING, FieldType.INTEGER, FieldType.TIMESTAMP):
             found["template"].fail(f"{part} is a {fields[part].type.value}; use string, integer or timestamp fields")
     return Key(name, (), template, tuple(fields[part] for part in dict.fromkeys(names)))
+
+
+def _read_unwrap(node: YamlNode) -> tuple[Path, ...]:
+    paths: list[Path] = []
+    for entry in node.one_or_more():
+        path = read_path(entry)
+        if not isinstance(path, Path):
+            entry.fail("must name a map: names with dots between")
+        paths.append(path)
+    return tuple(paths)
 
 
 def _derivation_order(fields: Mapping[str, Field], nodes: Mapping[str, YamlNode]) -> tuple[Field, ...]:

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from transforms.errors import RecordError
-from transforms.records.fields import Field
+from transforms.records.fields import Field, first_clean
 from transforms.records.keys import check_id, id_of
-from transforms.records.paths import AnyPath
+from transforms.records.paths import AnyPath, Path
+from transforms.records.shapes import Shapes
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ class RecordSpec:
       full_collection, flat_collection: where the two documents go.
       fields: of the flat document, the key first, in the order of the file.
       indexes: composite indexes of the flat collection.
+      unwrap: maps whose members count as members of the record, where it has none of that name itself.
     """
 
     name: str
@@ -99,6 +101,11 @@ class RecordSpec:
     bigquery: BigQueryOptions = BigQueryOptions()
     indexes: tuple[tuple[IndexField, ...], ...] = ()
     derived: tuple[Field, ...] = ()  # in an order in which each finds what it is made of
+    unwrap: tuple[Path, ...] = ()
+    _shapes: Shapes = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_shapes", Shapes(self.fields))
 
     def key_of(self, value: Mapping[str, Any], fallback_id: str | None) -> str:
         """The document id of a record.
@@ -110,7 +117,7 @@ class RecordSpec:
           RecordError: MISSING_ID or INVALID_ID.
         """
         record = value if isinstance(value, dict) else dict(value)
-        found = self.key.read(record)
+        found = self.key.read(record if self.key.template is None else self.unwrapped(record))
         if found is None:
             found = id_of(fallback_id)
         if found is None:
@@ -127,20 +134,34 @@ class RecordSpec:
         Raises:
           RecordError: MISSING_FIELD, OUT_OF_RANGE or NOT_IN_ENUM.
         """
-        record = value if isinstance(value, dict) else dict(value)
+        record = self.unwrapped(value) if self.unwrap or type(value) is not dict else value
         flat: dict[str, Any] = {self.key.name: key}
-        for plain in self.fields:
-            if plain.sources:
-                found = plain.read(record)
-                if found is not None or plain.required:
-                    found = plain.checked(found)
-                if found is not None:
-                    flat[plain.name] = found
+        for plain, sources in self._shapes.of(record):
+            found = first_clean(sources, record)
+            if plain.is_checked:
+                found = plain.checked(found)
+            if found is not None:
+                flat[plain.name] = found
         for derived in self.derived:
             made = derived.checked(derived.derive.compute(flat)) if derived.derive else None
             if made is not None:
                 flat[derived.name] = made
         return flat
+
+    def unwrapped(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        """The record with what `unwrap` names laid open."""
+        record = value if isinstance(value, dict) else dict(value)
+        inner = [found for path in self.unwrap if isinstance(found := path.read(record), dict)]
+        if not inner:
+            return record
+        whole: dict[str, Any] = {}
+        for members in (record, *inner):
+            whole.update((name, member) for name, member in members.items() if _blank(whole.get(name)))
+        return whole
+
+
+def _blank(value: Any) -> bool:
+    return value is None or value == "" or value == {} or value == []
 
 
 def _id_part(value: Any) -> str:

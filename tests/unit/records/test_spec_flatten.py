@@ -83,6 +83,42 @@ years: {type: number, cleaner: years, from: [{path: y, missing: [0, none yet]}, 
     assert flat(fields, {"y": False}) == {}
 
 
+UNWRAPPED = "unwrap: [answer, result.profile]"
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ({"a": {"b": "x"}}, "x"),
+        ({"answer": {"a": {"b": "x"}}}, "x"),
+        ({"result": {"profile": {"a": {"b": "x"}}}}, "x"),
+        ({"a": {"b": "own"}, "answer": {"a": {"b": "x"}}}, "own"),
+        ({"a": None, "answer": {"a": {"b": "x"}}}, "x"),
+        ({"a": {}, "answer": {"a": {"b": "x"}}, "result": {"profile": {"a": {"b": "y"}}}}, "x"),
+        ({"answer": [{"a": {"b": "x"}}]}, None),
+        ({"answer": "text"}, None),
+        ({"other": {"a": {"b": "x"}}}, None),
+    ],
+)
+def test_what_lies_below_an_unwrapped_name_is_found_where_the_record_has_nothing_itself(record, expected):
+    assert flat("f: {type: string, from: a.b}", record, UNWRAPPED).get("f") == expected
+
+
+def test_an_id_is_never_found_below_an_unwrapped_name():
+    spec = spec_of("f: {type: string, from: a}", "unwrap: answer")
+    assert spec.key_of({"id": 1, "answer": {"id": 2}}, None) == "1"
+    assert spec.key_of({"answer": {"id": 2}}, "3") == "3"
+
+
+def test_records_of_more_shapes_than_anybody_counts_are_read_alike():
+    names = [f"n{number}" for number in range(1_500)]
+    spec = spec_of(f"f: {{type: string, from: [{', '.join(names)}]}}")
+    for name in (*names, *names):
+        assert spec.flatten({name: name}, "k") == {"thing_id": "k", "f": name}
+    assert pickle.loads(pickle.dumps(spec)).flatten({"n7": "x"}, "k") == {"thing_id": "k", "f": "x"}
+    assert len(pickle.dumps(spec)) == len(pickle.dumps(spec_of(f"f: {{type: string, from: [{', '.join(names)}]}}")))
+
+
 def test_a_required_field_without_value_fails_the_record():
     with pytest.raises(RecordError) as caught:
         flat("age: {type: integer, required: true, from: [a, b.c]}", {"a": "old"})
