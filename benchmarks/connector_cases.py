@@ -20,13 +20,14 @@ from google.cloud import firestore
 from benchmarks.measure import CaseError, Meter, Sample
 from benchmarks.peers import BATCH_WRITE_REQUEST, RawFirestore, encode_map, unthrottled
 from benchmarks.workload import document
-from pipeline.targets import firestore_target
+from pipeline.locations import firestore_target
 from transforms.firestore.names import DEFAULT_DATABASE
 from transforms.firestore.operations import Set
 from transforms.firestore.query import Query
 from transforms.firestore.read import ReadFromFirestore
 from transforms.firestore.reader import read
 from transforms.firestore.write import WriteToFirestore
+from transforms.services import Services
 
 COLLECTION = "documents"
 _BATCH = 500
@@ -95,7 +96,7 @@ def read_from_firestore(documents: int, project: str) -> Sample:
 
 def read_reader(documents: int, project: str) -> Sample:
     """The reader that the transforms and the jobs share, every document decoded."""
-    client = firestore_target(project, DEFAULT_DATABASE).connect()
+    client = firestore_target(project, DEFAULT_DATABASE, Services.of()).connect()
     with Meter(documents) as meter:
         for found in read(client, Query(COLLECTION)):
             _decode(found)

@@ -16,13 +16,15 @@ from benchmarks.connector_cases import COLLECTION
 from benchmarks.jobs import run_job
 from benchmarks.measure import LAUNCHED_AT_VARIABLE, CaseError, Meter, Sample
 from pipeline.jobs.export import JOB
-from pipeline.targets import firestore_target
+from pipeline.locations import firestore_target
 from transforms.bigquery.schema import Column, TableOptions
-from transforms.bigquery.tables import BigQueryTarget, ensure_table
+from transforms.bigquery.tables import ensure_table
+from transforms.bigquery.target import BigQueryTarget
 from transforms.firestore import messages
 from transforms.firestore.committer import AtomicGroup, Committer
 from transforms.firestore.names import DEFAULT_DATABASE
 from transforms.firestore.values import GeoPoint, Reference, Vector, serialised_fields
+from transforms.services import Services
 
 _MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=datetime.timezone.utc)
 _ROWS = 500
@@ -30,7 +32,7 @@ _ROWS = 500
 
 def store_every_type(documents: int, project: str) -> Sample:
     """Documents that have every type of Firestore's, nested maps, and a field of mixed types."""
-    target = firestore_target(project, DEFAULT_DATABASE)
+    target = firestore_target(project, DEFAULT_DATABASE, Services.of())
 
     def groups() -> Iterator[AtomicGroup]:
         for n in range(documents):
@@ -74,7 +76,7 @@ def export(documents: int, project: str, bigquery_table: str, *, flags: list[str
 
 def export_by_hand(documents: int, project: str, bigquery_table: str) -> Sample:
     """The client libraries: stream(), to_dict(), one JSON column, insert_rows_json; no types, no check."""
-    target = BigQueryTarget.parse(bigquery_table)
+    target = BigQueryTarget.parse(bigquery_table, Services.of())
     columns = [Column("document_id", "STRING"), Column("update_time", "TIMESTAMP"), Column("data", "JSON")]
     bigquery = target.client()
     ensure_table(target, columns, TableOptions(), client=bigquery)

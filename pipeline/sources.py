@@ -15,8 +15,8 @@ from apache_beam.pvalue import PCollection
 
 from pipeline.run.job import digest
 from transforms.batch import Batch, Record
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.query import Query
+from transforms.firestore.target import FirestoreTarget
 from transforms.inputs.documents import input_id, source_of
 from transforms.inputs.files import InputFile, match_inputs, total_bytes
 from transforms.inputs.read import ReadBatches, ReadDocumentBatches

@@ -13,12 +13,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from transforms.bigquery.tables import BigQueryTarget
+from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import UsageError
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.query import Query
+from transforms.firestore.target import FirestoreTarget
 from transforms.inputs.files import InputFile, match_inputs
 from transforms.retry import Retry
+from transforms.services import Services
 from transforms.verify.bigquery_store import BigQueryStore
 from transforms.verify.entries import Store
 from transforms.verify.firestore_store import FirestoreStore
@@ -72,7 +73,7 @@ class Reading:
     retry: Retry
 
 
-def place_of(flag: str, text: str, target: FirestoreTarget) -> Place:
+def place_of(flag: str, text: str, target: FirestoreTarget, services: Services) -> Place:
     """What a flag names.
 
     Raises:
@@ -81,7 +82,7 @@ def place_of(flag: str, text: str, target: FirestoreTarget) -> Place:
     if text.startswith(_FIRESTORE):
         return _collection(text.removeprefix(_FIRESTORE), target)
     if text.startswith(_BIGQUERY):
-        return BigQueryTarget.parse(text.removeprefix(_BIGQUERY))
+        return BigQueryTarget.parse(text.removeprefix(_BIGQUERY), services)
     if text.startswith(_JSONL):
         pattern = text.removeprefix(_JSONL)
         try:

@@ -17,7 +17,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from transforms.firestore.client import FirestoreTarget as FirestoreTarget
     from transforms.firestore.delete import DeleteFromFirestore as DeleteFromFirestore
     from transforms.firestore.documents import Document as Document
     from transforms.firestore.operations import ArrayRemove as ArrayRemove
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from transforms.firestore.query import Query as Query
     from transforms.firestore.read import ReadAllFromFirestore as ReadAllFromFirestore
     from transforms.firestore.read import ReadFromFirestore as ReadFromFirestore
+    from transforms.firestore.target import FirestoreTarget as FirestoreTarget
     from transforms.firestore.values import GeoPoint as GeoPoint
     from transforms.firestore.values import Reference as Reference
     from transforms.firestore.values import Vector as Vector
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from transforms.firestore.written import WrittenDocument as WrittenDocument
 
 _HOME = {
-    "client": ["FirestoreTarget"],
     "delete": ["DeleteFromFirestore"],
     "documents": ["Document"],
     "operations": [
@@ -62,6 +61,7 @@ _HOME = {
     ],
     "query": ["Query"],
     "read": ["ReadAllFromFirestore", "ReadFromFirestore"],
+    "target": ["FirestoreTarget"],
     "values": ["GeoPoint", "Reference", "Vector"],
     "write": ["CommitToFirestore", "WriteResult", "WriteToFirestore"],
     "written": ["FailedWrite", "WrittenDocument"],

@@ -25,10 +25,10 @@ from pipeline.present.tables import Column, Table
 from pipeline.present.terminal import Console, say, show
 from pipeline.run.flags import Usage, option, parse_only
 from pipeline.run.launch import launch
-from transforms.bigquery.tables import BigQueryTarget
+from transforms.bigquery.target import BigQueryTarget
 from transforms.firestore import messages
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.fetch import fetch_all
+from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.values import decode_fields
 
 PROJECT = "demo-firebeam"

@@ -36,22 +36,19 @@ from pipeline.commands.probes import (
     use_table,
 )
 from pipeline.emulators.machine import find_firestore_jar, find_java, find_python
+from pipeline.locations import firestore_target
 from pipeline.present.tables import Cell, Column, Table, Tone
 from pipeline.present.terminal import Console, show
 from pipeline.run.flags import Usage, option, parse_only
-from pipeline.targets import firestore_target
-from transforms.bigquery.tables import BigQueryTarget
+from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import FirebeamError, TransientError
 from transforms.firestore.names import DEFAULT_DATABASE
+from transforms.services import BIGQUERY_EMULATOR, EMULATOR_VARIABLES, FIRESTORE_EMULATOR, STORAGE_EMULATOR, Services
 
 _PATIENCE_S = 10.0
 # A check sends up to three requests, one after the other; the fourth share is for connecting.
 _SHARES = 4
 
-_FIRESTORE_HOST = "FIRESTORE_EMULATOR_HOST"
-_BIGQUERY_HOST = "BIGQUERY_EMULATOR_HOST"
-_BIGQUERY_GRPC_HOST = "BIGQUERY_EMULATOR_GRPC_HOST"
-_STORAGE_HOST = "STORAGE_EMULATOR_HOST"
 _NETWORK = "Check network, proxy and firewall, then try again"
 # Where there are no credentials, Google's library waits for a server that only Google's own computers have.
 _ADVICE_ON_SILENCE = {"credentials": SIGN_IN}
@@ -134,6 +131,7 @@ def diagnose(
     """
     checks: list[Check] = []
     timeout_s = patience_s / _SHARES
+    services = Services.of(environ)
 
     def look(
         name: str, probe: Callable[[], str], after: Sequence[Check] = (), otherwise: Verdict = Verdict.FIX
@@ -142,35 +140,35 @@ def diagnose(
         checks.append(checked(name, probe, after, otherwise, patience_s))
         return checks[-1]
 
-    services = [_FIRESTORE_HOST]
-    services += [_BIGQUERY_HOST] if config.bigquery_table else []
-    services += [_STORAGE_HOST] if (config.dead_letters or "").startswith("gs://") else []
+    in_cloud = (config.dead_letters or "").startswith("gs://")
+    needed = [FIRESTORE_EMULATOR]
+    needed += [BIGQUERY_EMULATOR] if config.bigquery_table else []
+    needed += [STORAGE_EMULATOR] if in_cloud else []
     ways = {
         variable: look(variable, partial(reach, variable, environ[variable], timeout_s))
-        for variable in (_FIRESTORE_HOST, _BIGQUERY_HOST, _BIGQUERY_GRPC_HOST, _STORAGE_HOST)
+        for variable in EMULATOR_VARIABLES
         if environ.get(variable)
     }
     emulated = frozenset(ways)
-    if not emulated.issuperset(services):
+    if not emulated.issuperset(needed):
         credentials = look("credentials", find_account)
-        ways |= {service: credentials for service in services if service not in ways}
+        ways |= {service: credentials for service in needed if service not in ways}
 
-    project = look("project", lambda: firestore_target(config.project, DEFAULT_DATABASE, environ).project)
-    firestore = partial(firestore_target, config.project, config.database, environ)
-    database = look("database", lambda: open_database(firestore(), timeout_s), [project, ways[_FIRESTORE_HOST]])
+    project = look("project", lambda: firestore_target(config.project, DEFAULT_DATABASE, services).project)
+    firestore = partial(firestore_target, config.project, config.database, services)
+    database = look("database", lambda: open_database(firestore(), timeout_s), [project, ways[FIRESTORE_EMULATOR]])
     look("read and write", lambda: use_database(firestore(), timeout_s), [database])
     if config.bigquery_table:
-        table = partial(BigQueryTarget.parse, config.bigquery_table, environ)
-        dataset = look("BigQuery dataset", lambda: open_dataset(table(), timeout_s), [ways[_BIGQUERY_HOST]])
+        table = partial(BigQueryTarget.parse, config.bigquery_table, services)
+        dataset = look("BigQuery dataset", lambda: open_dataset(table(), timeout_s), [ways[BIGQUERY_EMULATOR]])
         look("BigQuery table", lambda: use_table(table(), timeout_s), [dataset])
     if config.dead_letters:
-        needed = [ways[_STORAGE_HOST]] if _STORAGE_HOST in services else []
-        look("dead letters", partial(use_folder, config.dead_letters), needed)
+        look("dead letters", partial(use_folder, config.dead_letters), [ways[STORAGE_EMULATOR]] if in_cloud else [])
 
-    if _FIRESTORE_HOST not in emulated:
+    if FIRESTORE_EMULATOR not in emulated:
         jar = look("Firestore emulator", lambda: str(find_firestore_jar(environ)), otherwise=Verdict.HINT)
         look("Java", lambda: str(find_java(find_firestore_jar(environ), environ)), [jar], Verdict.HINT)
-    if _BIGQUERY_HOST not in emulated:
+    if BIGQUERY_EMULATOR not in emulated:
         look("BigQuery emulator", lambda: f"runs on {find_python(environ)}", otherwise=Verdict.HINT)
     return checks
 

@@ -23,12 +23,13 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 
 from transforms.bigquery.failures import ask
-from transforms.bigquery.tables import BigQueryTarget
+from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import FirebeamError, JobError, TransientError
 from transforms.firestore import messages
-from transforms.firestore.client import FirestoreTarget, RpcError
+from transforms.firestore.client import RpcError
 from transforms.firestore.committer import AtomicGroup, CommitLimits, Committer, Refused
 from transforms.firestore.fetch import fetch_all
+from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.values import decode_fields, serialised_fields
 from transforms.retry import Retry
 

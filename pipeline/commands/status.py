@@ -17,17 +17,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from pipeline.locations import firestore_target
 from pipeline.present.progress import live_line, progress_line
 from pipeline.present.status import Status, recent_table
 from pipeline.present.summary import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from pipeline.present.terminal import Console, say, show, standard_output
 from pipeline.run.flags import Usage, option, parse, refuse_unknown
-from pipeline.targets import firestore_target
 from transforms.errors import UsageError
 from transforms.firestore.client import FirestoreClient
 from transforms.firestore.names import DEFAULT_DATABASE
 from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED, RUNNING, job_document, read_job, recent_jobs
 from transforms.ledger.totals import Totals, read_totals
+from transforms.services import Services
 
 _SHOWN_JOBS = 20
 _POLL_INTERVAL_S = 2.0
@@ -73,7 +74,7 @@ def main(
       UsageError: there is no such job, or an argument is wrong.
     """
     config = _config(arguments)
-    client = firestore_target(config.project, config.database).connect()
+    client = firestore_target(config.project, config.database, Services.of()).connect()
     if config.job_id is None:
         _print_recent(client, config, now)
         return EXIT_OK

@@ -7,11 +7,12 @@ from pipeline.specs import read_spec
 from transforms.bigquery.methods import TYPED_METHODS
 from transforms.bigquery.row_writer import RowsPlan
 from transforms.bigquery.storage_target import StorageTarget
-from transforms.bigquery.tables import BigQueryTarget
+from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import UsageError
 from transforms.firestore.packing import RequestLimits
 from transforms.records.spec import RecordSpec
 from transforms.records.table import table_columns, table_options
+from transforms.services import Services
 from transforms.upsert.destination import Destination
 from transforms.upsert.entries import Written
 from transforms.upsert.layout import PairLayout
@@ -22,11 +23,12 @@ from transforms.upsert.rows import rows_of_records
 _SHARE_OF_REQUEST = 0.9
 
 
-def destination(config: Config, *, failed_before: bool = False) -> Destination:
+def destination(config: Config, services: Services, *, failed_before: bool = False) -> Destination:
     """Where a config sends its records.
 
     Args:
       config: the flags.
+      services: where they are and as whom to reach them.
       failed_before: the records have failed before, so it says nothing of the job that all of a batch fail again.
 
     Raises:
@@ -34,7 +36,7 @@ def destination(config: Config, *, failed_before: bool = False) -> Destination:
     """
     if config.keep_versions and config.upsert != VERSIONED:
         raise UsageError(f"--keep_versions needs --upsert={VERSIONED}, got {config.upsert}")
-    spec, firestore = read_spec(config.spec), config.firestore
+    spec, firestore = read_spec(config.spec), config.firestore(services)
     layout = PairLayout(
         firestore,
         spec.full_collection,
@@ -50,13 +52,15 @@ def destination(config: Config, *, failed_before: bool = False) -> Destination:
     )
     rows = None
     if config.bigquery_table is not None:
-        target = BigQueryTarget.parse(config.bigquery_table)
-        rows = _rows(target, config.bigquery_method, spec, failed_before)
+        target = BigQueryTarget.parse(config.bigquery_table, services)
+        storage_host = StorageTarget.of(target, services).grpc_host if config.bigquery_method in TYPED_METHODS else None
+        rows = _rows(target, config.bigquery_method, storage_host, spec, failed_before)
     return Destination(spec, layout, limits, rows, config.retry, config.max_writes_per_s)
 
 
-def _rows(target: BigQueryTarget, method: str, spec: RecordSpec, failed_before: bool) -> RowsPlan[Written]:
+def _rows(
+    target: BigQueryTarget, method: str, storage_host: str | None, spec: RecordSpec, failed_before: bool
+) -> RowsPlan[Written]:
     columns = table_columns(spec)
     table_options(spec, columns)  # refuses options that BigQuery does not have, while it is still free to do so
-    storage_host = StorageTarget.of(target).grpc_host if method in TYPED_METHODS else None
     return rows_of_records(target, columns, method, storage_host, may_all_be_bad=failed_before)

@@ -30,7 +30,8 @@ from transforms.bigquery.document_columns import JSON
 from transforms.bigquery.methods import FILE_LOADS, INSERT_ROWS, TYPED_METHODS
 from transforms.bigquery.senders import check_temp_location
 from transforms.bigquery.storage_target import StorageTarget
-from transforms.bigquery.tables import BigQueryTarget, existing_columns
+from transforms.bigquery.tables import existing_columns
+from transforms.bigquery.target import BigQueryTarget
 from transforms.bigquery.write import WriteRows
 from transforms.dead_letters.folder import DeadLetterFolder
 from transforms.dead_letters.steps import StoreDeadLetters
@@ -51,6 +52,7 @@ from transforms.ledger.results import read_last_results
 from transforms.ledger.runs import JobDescription, Opening
 from transforms.ledger.steps import BeginBatch, CompleteBatch, CompleteJob
 from transforms.records.spec import RecordSpec
+from transforms.runtime.services import services_of
 from transforms.runtime.stopping import PassedOver
 
 _MAX_BATCH_BYTES = 16 * 1024 * 1024
@@ -150,19 +152,20 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
       UsageError: what is wrong with which flag.
     """
     check_combinations(config)
-    firestore = config.firestore
+    services = services_of(options)
+    firestore = config.firestore(services)
     patterns = tuple(map(CollectionPattern, (*config.collection, *(f"**/{each}" for each in config.collection_group))))
     for found in by_query(patterns).values():
         conditioned(found[0], config)
     read_time = None if config.read_time is None else moment_of(config.read_time)
-    table = BigQueryTarget.parse(config.bigquery_table)
+    table = BigQueryTarget.parse(config.bigquery_table, services)
     spec = None if config.spec is None else read_spec(config.spec)
     check_column_names(patterns, spec)
     temp_location = options.view_as(GoogleCloudOptions).temp_location
     method = config.bigquery_method or (FILE_LOADS if (temp_location or "").startswith("gs://") else INSERT_ROWS)
     if method == FILE_LOADS:
         check_temp_location(temp_location)
-    storage_host = StorageTarget.of(table).grpc_host if method in TYPED_METHODS else None
+    storage_host = StorageTarget.of(table, services).grpc_host if method in TYPED_METHODS else None
     DeadLetterFolder(config.dead_letters).check_writable()
     texts = sorted({pattern.text for pattern in patterns})
     about = (texts, sorted(config.where), config.fields, config.layout, config.mode, config.cursor_field)

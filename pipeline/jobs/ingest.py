@@ -32,6 +32,7 @@ from transforms.ledger.jobs import Job as LedgerJob
 from transforms.ledger.read_times import read_time_of_run
 from transforms.ledger.runs import JobDescription, Opening
 from transforms.ledger.steps import BeginBatch, CompleteBatch, CompleteJob
+from transforms.runtime.services import services_of
 from transforms.upsert.destination import Destination, provide_table
 from transforms.upsert.rows_known import ROWS_KNOWN, rows_known_after
 from transforms.upsert.versions import ALL_ROWS, RunIdentity
@@ -79,13 +80,14 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     Raises:
       UsageError: what is wrong with which flag.
     """
-    to = destination(config)
+    services = services_of(options)
+    to = destination(config, services)
     if to.rows and to.rows.method == FILE_LOADS:
         check_temp_location(options.view_as(GoogleCloudOptions).temp_location)
     reading = ReadOptions(
         batch_size=config.batch_size, input_format=config.input_format, records_path=config.records_path
     )
-    firestore = config.firestore
+    firestore = config.firestore(services)
     sources = Sources.find(config.input, reading, firestore)
     dead_letters = DeadLetterFolder(config.dead_letters)
     dead_letters.check_writable()

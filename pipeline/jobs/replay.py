@@ -41,6 +41,8 @@ from transforms.ledger.batches import Batches
 from transforms.ledger.jobs import finish_times, job_document, read_job
 from transforms.ledger.runs import JobDescription
 from transforms.ledger.steps import BeginBatch, CompleteBatch, CompleteJob
+from transforms.runtime.services import services_of
+from transforms.services import Services
 from transforms.upsert.destination import Destination, provide_table
 from transforms.upsert.modes import OVERWRITE, VERSIONED
 from transforms.upsert.steps import SetAsideOlder
@@ -87,7 +89,8 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     Raises:
       UsageError: what is wrong with which flag, or with which line of which file.
     """
-    firestore = config.firestore
+    services = services_of(options)
+    firestore = config.firestore(services)
     folder = DeadLetterFolder(config.dead_letters, KINDS if config.kind == ALL else (config.kind,))
     folder.check_exists()
     batches = _of_jobs(folder.batches(), config.from_job)
@@ -101,8 +104,9 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
         input_fingerprint=digest(config.kind, sorted(config.from_job)),
         spec_fingerprint="",
     )
-    jobs = [_replayed(config, client, job_id, batches) for job_id in sorted({batch.job_id for batch in batches})]
-    return Plan(config, description, firestore, folder, tuple(jobs), finish_times(client, config.retry))
+    job_ids = sorted({batch.job_id for batch in batches})
+    jobs = tuple(_replayed(config, services, client, job_id, batches) for job_id in job_ids)
+    return Plan(config, description, firestore, folder, jobs, finish_times(client, config.retry))
 
 
 def provision(plan: Plan) -> None:
@@ -165,9 +169,11 @@ def _of_jobs(batches: Sequence[DeadBatch], job_ids: Sequence[str]) -> list[DeadB
     return [batch for batch in batches if not job_ids or batch.job_id in job_ids]
 
 
-def _replayed(config: Config, client: FirestoreClient, job_id: str, batches: Sequence[DeadBatch]) -> Replayed:
+def _replayed(
+    config: Config, services: Services, client: FirestoreClient, job_id: str, batches: Sequence[DeadBatch]
+) -> Replayed:
     own = tuple(batch.batch_id for batch in batches if batch.job_id == job_id)
-    to = destination(_config_of(config, job_id, _parameters(config, client, job_id)), failed_before=True)
+    to = destination(_config_of(config, job_id, _parameters(config, client, job_id)), services, failed_before=True)
     batch_ids = Batches(job_document(client, job_id, config.retry)).ids()
     return Replayed(job_id, to, frozenset(map(input_id_of, [*batch_ids, *own])), own)
 

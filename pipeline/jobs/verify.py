@@ -21,12 +21,13 @@ from pipeline.present.terminal import Console, say, show
 from pipeline.present.verify_report import SHOWN, counts_table, differences_table
 from pipeline.run.job import Job, JobPlan, derived_job_id, digest
 from pipeline.stores import Collection, Files, Reading, open_stores, place_of, plans_right
-from transforms.bigquery.tables import BigQueryTarget
+from transforms.bigquery.target import BigQueryTarget
 from transforms.dead_letters.folder import DeadLetterFolder
 from transforms.errors import UsageError
 from transforms.ledger.jobs import COMPLETED, read_job
 from transforms.ledger.runs import JobDescription
 from transforms.ledger.steps import CompleteJob, RecordOutcomes
+from transforms.runtime.services import services_of
 from transforms.verify.ignored import Ignored
 from transforms.verify.parts import Parts
 from transforms.verify.reports import Report
@@ -67,12 +68,13 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     Raises:
       UsageError: what is wrong with which flag.
     """
-    firestore = config.firestore
+    services = services_of(options)
+    firestore = config.firestore(services)
     ignored = Ignored.of(config.ignore)
-    left, right = (place_of(f"--{side}", getattr(config, side), firestore) for side in ("left", "right"))
+    left, right = (place_of(f"--{side}", getattr(config, side), firestore, services) for side in ("left", "right"))
     if left == right:
         raise UsageError("--left and --right name the same store, which is equal to itself; name another one")
-    table = BigQueryTarget.parse(config.report_table) if config.report_table else None
+    table = BigQueryTarget.parse(config.report_table, services) if config.report_table else None
     if config.report:
         check_path(config.report, "report")
     DeadLetterFolder(config.dead_letters).check_writable()

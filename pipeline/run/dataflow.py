@@ -33,6 +33,7 @@ from transforms.errors import UsageError
 from transforms.firestore.qos import RAMP_UP_WRITES_PER_S
 from transforms.ledger.owners import Owner
 from transforms.runtime.parallelism import declared_parallelism
+from transforms.runtime.services import services_of
 
 # The image that this program runs in, which can be the workers' as well; set when the image is built.
 IMAGE_VARIABLE = "FIREBEAM_IMAGE"
@@ -126,7 +127,8 @@ def set_defaults(
 ) -> None:
     """Fills in what the flags leave open."""
     cloud, workers, setup = (options.view_as(of) for of in (GoogleCloudOptions, WorkerOptions, SetupOptions))
-    cloud.project = config.firestore.project  # from the environment, where the flag is absent
+    services = services_of(options)
+    cloud.project = config.firestore(services).project  # the environment's, unless the flag is given
     options.view_as(StandardOptions).streaming = streaming or options.view_as(StandardOptions).streaming
     workers.machine_type = workers.machine_type or MACHINE_TYPE
     workers.disk_size_gb = workers.disk_size_gb or DISK_SIZE_GB
@@ -156,7 +158,7 @@ def notes(config: JobConfig, options: PipelineOptions) -> Iterator[str]:
             "--service_account_email is not given: workers run as the project's default one, "
             "PROJECT_NUMBER-compute@developer.gserviceaccount.com, which often may do more than they need"
         )
-    rate = _first_rate(config)
+    rate = _first_rate(config, options)
     if rate is not None:
         processes = declared_parallelism(options)
         yield (
@@ -241,7 +243,7 @@ def _not_at_once(config: JobConfig, options: PipelineOptions) -> Iterator[str]:
 
 
 def _over_budget(config: JobConfig, options: PipelineOptions) -> Iterator[str]:
-    rate, processes = _first_rate(config), declared_parallelism(options)
+    rate, processes = _first_rate(config, options), declared_parallelism(options)
     workers = options.view_as(WorkerOptions)
     if rate is not None and rate < processes * _WRITES_PER_PAIR:
         fits = int(rate * workers.max_num_workers / processes / _WRITES_PER_PAIR)
@@ -252,9 +254,9 @@ def _over_budget(config: JobConfig, options: PipelineOptions) -> Iterator[str]:
         )
 
 
-def _first_rate(config: JobConfig) -> float | None:
+def _first_rate(config: JobConfig, options: PipelineOptions) -> float | None:
     """Writes per second with which a job begins; None for one that is not paced."""
     bound: float | None = getattr(config, "max_writes_per_s", 0)  # a job without the flag is not paced
-    if bound == 0 or config.firestore.emulator_host:
+    if bound == 0 or services_of(options).firestore_emulator:
         return None
     return min(RAMP_UP_WRITES_PER_S, bound or RAMP_UP_WRITES_PER_S)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pipeline.run.flags import Usage
 from pipeline.run.job_config import JobConfig
-from transforms.firestore.client import FirestoreTarget
+from transforms.firestore.target import FirestoreTarget
 from transforms.inputs.identity import Plain, text_of
 from transforms.ledger.document import LedgerDocument
 from transforms.ledger.entry import LedgerEntry

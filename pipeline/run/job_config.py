@@ -8,15 +8,15 @@ DatabaseFlags, RequestFlags, DeadLetterFlags, ResultFlags, RunFlags ──▶ Jo
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pipeline.locations import firestore_target
 from pipeline.run.flags import option
 from transforms.errors import RecordError, UsageError
 from transforms.firestore.names import DATABASE_ID, DEFAULT_DATABASE, check_document_id
+from transforms.firestore.target import FirestoreTarget
 from transforms.retry import Retry
-
-if TYPE_CHECKING:
-    from transforms.firestore.client import FirestoreTarget
+from transforms.services import Services
 
 _OF_ONE_COMMAND = frozenset({"restart", "take_over", "wait"})
 
@@ -40,12 +40,9 @@ class DatabaseFlags:
         pattern=DATABASE_ID,
     )
 
-    @property
-    def firestore(self) -> FirestoreTarget:
+    def firestore(self, services: Services) -> FirestoreTarget:
         """The database. Raises UsageError if it is not named well."""
-        from pipeline.targets import firestore_target  # imports the client, which `--help` need not wait for
-
-        return firestore_target(self.project, self.database)
+        return firestore_target(self.project, self.database, services)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,10 +118,9 @@ class RunFlags:
 class JobConfig(RunFlags, ResultFlags, DeadLetterFlags, RequestFlags, DatabaseFlags):
     """The flags of every job."""
 
-    @property
-    def firestore(self) -> FirestoreTarget:
+    def firestore(self, services: Services) -> FirestoreTarget:
         """The database, and how long it may be silent. Raises UsageError if it is not named well."""
-        return replace(super().firestore, max_outage_s=self.max_outage_s)
+        return replace(super().firestore(services), max_outage_s=self.max_outage_s)
 
     def parameters(self) -> dict[str, Any]:
         """The flags as the ledger keeps them, but for those that are about one command; they hold no secrets."""

@@ -21,8 +21,8 @@ from apache_beam.runners.runner import create_runner
 from pipeline.run.beam_flags import beam_flags
 from pipeline.run.flags import Usage, refuse_unknown
 from pipeline.run.job import C, Job, P
-from pipeline.targets import EMULATOR_VARIABLES
 from transforms.errors import FirebeamError, UsageError
+from transforms.services import EMULATOR_VARIABLES
 
 DATAFLOW_RUNNER = "DataflowRunner"
 # Beam's other ways to write it.

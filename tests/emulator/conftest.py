@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.emulators.start import BigQueryEmulator
 from tests.support.export import ExportDesk
-from transforms.bigquery.tables import BigQueryTarget
-from transforms.firestore.client import FirestoreTarget
+from transforms.bigquery.target import BigQueryTarget
+from transforms.firestore.target import FirestoreTarget
 
 
 @pytest.fixture

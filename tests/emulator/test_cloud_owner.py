@@ -7,7 +7,7 @@ import pytest
 from tests.support.clocks import no_waiting
 from transforms.batch import BatchOutcome
 from transforms.errors import UsageError
-from transforms.firestore.client import FirestoreTarget
+from transforms.firestore.target import FirestoreTarget
 from transforms.ledger.jobs import INTERRUPTED, RUNNING, job_document, read_job
 from transforms.ledger.owners import Owner
 from transforms.ledger.runs import JobDescription, JobLedger

@@ -6,7 +6,7 @@ from google.cloud import bigquery as client_library
 from pipeline.commands.doctor import Config, Verdict, diagnose
 from pipeline.commands.probes import PROBE_COLLECTION, PROBE_TABLE_PREFIX
 from tests.support.documents import read_collection
-from transforms.firestore.client import FirestoreTarget
+from transforms.firestore.target import FirestoreTarget
 
 pytestmark = pytest.mark.emulator
 

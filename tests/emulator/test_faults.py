@@ -7,7 +7,8 @@ import pytest
 from tests.support.disturbed_run import faulty, prepare, refuse_one, run_elsewhere, run_over, write_inputs
 from tests.support.end_state import assert_accounts_add_up, documents, end_state
 from tests.support.faulty_firestore import AMBIGUOUS, RETRYABLE, Fault, How, in_turn, seeded
-from transforms.firestore.client import FirestoreTarget, RpcError
+from transforms.firestore.client import RpcError
+from transforms.firestore.target import FirestoreTarget
 
 pytestmark = pytest.mark.emulator
 

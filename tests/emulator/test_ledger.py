@@ -13,7 +13,7 @@ from tests.support.documents import read_collection
 from tests.support.faulty_firestore import AMBIGUOUS, RETRYABLE, Fault, FaultyFirestore, How, in_turn
 from transforms.batch import BatchOutcome
 from transforms.errors import JobError, UsageError
-from transforms.firestore.client import FirestoreTarget
+from transforms.firestore.target import FirestoreTarget
 from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED, job_document
 from transforms.ledger.owners import Owner
 from transforms.ledger.runs import JobDescription, JobLedger

@@ -5,9 +5,9 @@ import datetime
 import pytest
 
 from tests.support.export import people
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.query import Query
 from transforms.firestore.reader import read
+from transforms.firestore.target import FirestoreTarget
 from transforms.ledger.jobs import job_document
 from transforms.ledger.read_times import read_time_of_run
 from transforms.retry import Retry

@@ -26,8 +26,9 @@ from tests.support.interrupted import (
     run_undisturbed,
     work_of,
 )
-from transforms.bigquery.tables import BigQueryTarget
-from transforms.firestore.client import FirestoreTarget, RpcError
+from transforms.bigquery.target import BigQueryTarget
+from transforms.firestore.client import RpcError
+from transforms.firestore.target import FirestoreTarget
 from transforms.ledger.jobs import job_document
 from transforms.ledger.owners import Owner
 from transforms.ledger.runs import JobLedger

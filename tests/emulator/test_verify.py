@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.__main__ import main
 from tests.support.verified import every_type, put, verify
-from transforms.firestore.client import FirestoreTarget
+from transforms.firestore.target import FirestoreTarget
 
 pytestmark = pytest.mark.emulator
 

@@ -8,7 +8,8 @@ from tests.support.end_state import assert_accounts_add_up, assert_pairs_are_who
 from tests.support.faulty_firestore import Fault, How, in_turn, seeded
 from tests.support.ingest import profile
 from tests.support.two_jobs import ingest_both, together
-from transforms.firestore.client import FirestoreTarget, RpcError
+from transforms.firestore.client import RpcError
+from transforms.firestore.target import FirestoreTarget
 
 pytestmark = [pytest.mark.emulator, pytest.mark.soak, pytest.mark.timeout(600)]
 

@@ -15,8 +15,9 @@ import pytest
 from tests.support.faulty_firestore import FaultyFirestore, Incoming, Refuse, Schedule, never
 from tests.support.ingest import Ingested, ingest, profile
 from transforms.firestore import messages
-from transforms.firestore.client import FirestoreTarget, RpcError
+from transforms.firestore.client import RpcError
 from transforms.firestore.committer import AtomicGroup, Committer
+from transforms.firestore.target import FirestoreTarget
 
 REFUSED_ID = "cand-00077"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from transforms.firestore import messages
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.fetch import fetch_all
+from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.values import decode_fields
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from tests.support.documents import read_collection
 from tests.support.ingest import Ingested
-from transforms.firestore.client import FirestoreTarget
+from transforms.firestore.target import FirestoreTarget
 
 COUNTS = ("read", "written", "unchanged", "superseded", "dead_letters", "batches", "repaired")
 

@@ -16,10 +16,11 @@ from pipeline.__main__ import main
 from pipeline.emulators.start import BigQueryEmulator
 from tests.support.faulty_firestore import FaultyFirestore, Incoming
 from transforms.bigquery.document_columns import fixed_columns
-from transforms.bigquery.tables import BigQueryTarget
+from transforms.bigquery.target import BigQueryTarget
 from transforms.firestore import messages
-from transforms.firestore.client import FirestoreTarget, RpcError
+from transforms.firestore.client import RpcError
 from transforms.firestore.committer import AtomicGroup, Committer
+from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.values import serialised_fields
 
 

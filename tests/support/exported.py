@@ -11,12 +11,13 @@ from transforms.bigquery.document_rows import DocumentRows
 from transforms.bigquery.inserter import RowInserter
 from transforms.bigquery.schema import Column
 from transforms.bigquery.shapes import Shape, observe
-from transforms.bigquery.tables import BigQueryTarget, ensure_table
+from transforms.bigquery.tables import ensure_table
+from transforms.bigquery.target import BigQueryTarget
 from transforms.export.target import ROW_OPTIONS
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.documents import Document
 from transforms.firestore.query import Query
 from transforms.firestore.reader import read
+from transforms.firestore.target import FirestoreTarget
 
 
 def documents_of(target: FirestoreTarget, query: Query) -> list[Document]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.__main__ import main
 from tests.support.documents import read_collection
-from transforms.firestore.client import FirestoreTarget
+from transforms.firestore.target import FirestoreTarget
 
 
 @dataclass

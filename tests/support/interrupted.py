@@ -18,7 +18,8 @@ from tests.support.documents import read_collection
 from tests.support.end_state import EndState, assert_accounts_add_up, assert_pairs_are_whole, end_state
 from tests.support.faulty_firestore import FaultyFirestore, Incoming
 from tests.support.ingest import Ingested
-from transforms.firestore.client import FirestoreTarget, RpcError
+from transforms.firestore.client import RpcError
+from transforms.firestore.target import FirestoreTarget
 
 ROOT = Path(__file__).parents[2]
 

@@ -26,9 +26,9 @@ from pipeline.jobs.verify import EXIT_DIFFERENT
 from tests.support.documents import read_collection
 from tests.support.ingest import profile
 from transforms.firestore import messages
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.committer import AtomicGroup, Committer
 from transforms.firestore.packing import RequestLimits
+from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.values import serialised_fields
 from transforms.retry import Retry
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from transforms.firestore import messages
-from transforms.firestore.client import FirestoreTarget
+from transforms.firestore.target import FirestoreTarget
 from transforms.testing import PROJECT, Effect, Script, always, answer, status
 
 # As a database without partitions answers, such as the emulator.

@@ -11,7 +11,7 @@ import pipeline.specs
 from pipeline.__main__ import main
 from tests.support.documents import read_collection
 from tests.support.ingest import Ingested, ingest, profile
-from transforms.firestore.client import FirestoreTarget
+from transforms.firestore.target import FirestoreTarget
 
 PROFILES = (Path(pipeline.specs.__file__).parent / "profiles.yaml").read_text()
 COUNTS = ("read", "written", "unchanged", "superseded", "dead_letters")

@@ -26,7 +26,7 @@ from transforms.bigquery.storage_target import (
     StorageTarget,
     WriteStream,
 )
-from transforms.bigquery.tables import BigQueryTarget
+from transforms.bigquery.target import BigQueryTarget
 
 
 class Cut(NamedTuple):

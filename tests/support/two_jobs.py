@@ -11,7 +11,8 @@ from pathlib import Path
 from tests.support.disturbed_run import faulty
 from tests.support.faulty_firestore import FaultyFirestore, Incoming, Schedule, never
 from tests.support.ingest import Ingested, ingest
-from transforms.firestore.client import FirestoreTarget, RpcError
+from transforms.firestore.client import RpcError
+from transforms.firestore.target import FirestoreTarget
 
 JOBS = ("left-job", "right-job")
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from pipeline.__main__ import main
 from transforms.firestore import messages
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.committer import AtomicGroup, Committer
+from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.values import GeoPoint, Reference, Vector, serialised_fields
 
 

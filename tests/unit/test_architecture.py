@@ -24,7 +24,6 @@ BEAM_RING = {
     "transforms.bigquery.write",
     "transforms.dead_letters.steps",
     "transforms.export.steps",
-    "transforms.firestore.connection",
     "transforms.firestore.delete",
     "transforms.firestore.tracker",
     "transforms.runtime.parallelism",
@@ -35,6 +34,7 @@ BEAM_RING = {
     "transforms.firestore.write",
     "transforms.ledger.steps",
     "transforms.runtime.metrics",
+    "transforms.runtime.services",
     "transforms.verify.steps",
 }
 

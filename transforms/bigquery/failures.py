@@ -9,7 +9,7 @@ from __future__ import annotations
 import concurrent.futures
 import re
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import google.auth.exceptions
 import requests
@@ -115,6 +115,14 @@ def raised_for(error: Exception, doing: str) -> FirebeamError:
     if failure.kind is Kind.TRANSIENT:
         return TransientError(f"{doing}: {failure.text}")
     return JobError(f"{doing}: {failure.advice if failure.kind is Kind.JOB else failure.text}")
+
+
+def credentials_of(find: Callable[[], Any]) -> Any:
+    """What google.auth calls credentials. Raises JobError if there are none, TransientError if nobody answers."""
+    try:
+        return find()
+    except NETWORK_ERRORS as error:
+        raise raised_for(error, "BigQuery") from error
 
 
 def _passing(error: google.auth.exceptions.GoogleAuthError) -> bool:

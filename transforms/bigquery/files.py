@@ -22,7 +22,7 @@ from apache_beam.pvalue import AsSingleton, PCollection
 
 from transforms.bigquery.schema import Column
 from transforms.bigquery.senders import check_temp_location
-from transforms.bigquery.tables import BigQueryTarget
+from transforms.bigquery.target import BigQueryTarget
 
 
 class LoadRows(beam.PTransform[PCollection[dict[str, Any]], PCollection[str]]):

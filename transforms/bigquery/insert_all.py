@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 from google.api_core.exceptions import from_http_response
 
-from transforms.bigquery.tables import BigQueryTarget
+from transforms.bigquery.target import BigQueryTarget
 
 _SERVICE = "https://bigquery.googleapis.com"
 _START, _END = b'{"skipInvalidRows":true,"ignoreUnknownValues":false,"rows":[', b"]}"

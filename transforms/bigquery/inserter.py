@@ -26,7 +26,7 @@ from google.api_core.exceptions import GoogleAPICallError
 
 from transforms.bigquery.failures import NETWORK_ERRORS, Failure, failure_of, without_values
 from transforms.bigquery.insert_all import ENVELOPE_BYTES, InsertAll, entry
-from transforms.bigquery.tables import BigQueryTarget
+from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import JobError, Kind, TransientError
 from transforms.retry import Retry
 

@@ -22,7 +22,7 @@ from transforms.bigquery.rows import Row, insert_id, json_columns, loadable
 from transforms.bigquery.schema import Column
 from transforms.bigquery.senders import Collector, InsertAllSender, Sender, StorageWriteSender, Streams
 from transforms.bigquery.storage_target import StorageTarget
-from transforms.bigquery.tables import BigQueryTarget
+from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import RecordError
 from transforms.retry import Retry
 

@@ -18,7 +18,7 @@ from transforms.bigquery.inserter import InsertResult, RowInserter
 from transforms.bigquery.schema import Column
 from transforms.bigquery.storage_target import StorageTarget
 from transforms.bigquery.storage_write import StorageWriter
-from transforms.bigquery.tables import BigQueryTarget
+from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import UsageError
 from transforms.retry import Retry
 

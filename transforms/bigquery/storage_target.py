@@ -10,26 +10,23 @@ into a `Refusal`; it never tries again.
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import google.auth
 import google.auth.transport.grpc
 import google.auth.transport.requests
 import grpc
 from google.api_core.gapic_v1 import routing_header
 from google.cloud.bigquery_storage_v1 import types
 
-from transforms.bigquery.failures import NETWORK_ERRORS, Failure, raised_for
+from transforms.bigquery.failures import Failure, credentials_of
 from transforms.bigquery.storage_failures import Meaning, Refusal, refusal_of_call
-from transforms.bigquery.tables import BigQueryTarget
+from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import Kind, UsageError
-
-GRPC_HOST_VARIABLE = "BIGQUERY_EMULATOR_GRPC_HOST"
+from transforms.services import BIGQUERY_EMULATOR, BIGQUERY_GRPC_EMULATOR, Services
 
 # https://cloud.google.com/bigquery/quotas#write-api-limits: 10 MB a request.
 _MAX_REQUEST_BYTES = 9 * 2**20
@@ -37,7 +34,6 @@ _MAX_REQUEST_BYTES = 9 * 2**20
 _MAX_EMULATOR_REQUEST_BYTES = 4 * 2**20 - 2**16
 
 _HOST = "bigquerystorage.googleapis.com:443"
-_SCOPES = ("https://www.googleapis.com/auth/bigquery",)
 _SERVICE = "/google.cloud.bigquery.storage.v1.BigQueryWrite/"
 _TRACE_ID = "firebeam"
 
@@ -70,23 +66,23 @@ class StorageTarget:
     grpc_host: str | None = None
 
     @classmethod
-    def of(cls, table: BigQueryTarget, environ: Mapping[str, str] = os.environ) -> StorageTarget:
-        """The target of a table; the emulator is the one of `BIGQUERY_EMULATOR_GRPC_HOST`, now.
+    def of(cls, table: BigQueryTarget, services: Services) -> StorageTarget:
+        """The target of a table.
 
         Raises:
           UsageError: only one of the emulator's two addresses is known, so that rows would miss their table.
 
-        >>> StorageTarget.of(BigQueryTarget("demo-x", "d", "t", "http://127.0.0.1:9050"), {})
+        >>> StorageTarget.of(BigQueryTarget("demo-x", "d", "t", "http://127.0.0.1:9050"), Services())
         Traceback (most recent call last):
         transforms.errors.UsageError: BIGQUERY_EMULATOR_HOST is set, BIGQUERY_EMULATOR_GRPC_HOST is not: set both or neither, or use another method than STORAGE_WRITE
         """  # noqa: E501  # the message is one line
-        host = environ.get(GRPC_HOST_VARIABLE, "").strip().rpartition("://")[2].rstrip("/")
+        host = services.bigquery_grpc_emulator
         if bool(host) != bool(table.emulator):
-            present, missing = ("BIGQUERY_EMULATOR_HOST", GRPC_HOST_VARIABLE)[:: -1 if host else 1]
+            present, missing = (BIGQUERY_EMULATOR, BIGQUERY_GRPC_EMULATOR)[:: -1 if host else 1]
             raise UsageError(
                 f"{present} is set, {missing} is not: set both or neither, or use another method than STORAGE_WRITE"
             )
-        return cls(table, host or None)
+        return cls(table, host)
 
     @property
     def name(self) -> str:
@@ -111,15 +107,13 @@ class StorageTarget:
         """
         if self.grpc_host:
             return StorageClient(self, grpc.insecure_channel(self.grpc_host, options=_CHANNEL_OPTIONS))
-        try:
-            credentials, _ = google.auth.default(scopes=_SCOPES)
-        except NETWORK_ERRORS as error:
-            raise raised_for(error, "BigQuery") from error
-        request = google.auth.transport.requests.Request()
-        return StorageClient(
-            self,
-            google.auth.transport.grpc.secure_authorized_channel(credentials, request, _HOST, options=_CHANNEL_OPTIONS),
+        channel = google.auth.transport.grpc.secure_authorized_channel(
+            credentials_of(self.table.credentials),
+            google.auth.transport.requests.Request(),
+            _HOST,
+            options=_CHANNEL_OPTIONS,
         )
+        return StorageClient(self, channel)
 
 
 class StorageClient:

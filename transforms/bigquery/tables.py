@@ -1,6 +1,6 @@
-"""The BigQuery table a job writes to: which it is, how to reach it, how it is made and kept up to date. No Beam.
+"""The BigQuery table a job writes to: how it is made and kept up to date. No Beam.
 
-    target = BigQueryTarget.parse("acme:people.candidates")
+    target = BigQueryTarget.parse("acme:people.candidates", services)
     columns = table_columns(spec)
     ensure_table(target, columns, table_options(spec, columns))
     ensure_latest_view(target, "candidate_id")
@@ -13,26 +13,18 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import os
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import google.auth
 from google.api_core.exceptions import Conflict, NotFound, PreconditionFailed
-from google.auth.credentials import AnonymousCredentials
-from google.auth.transport.requests import AuthorizedSession
 from google.cloud import bigquery
 
-from transforms.bigquery.failures import NETWORK_ERRORS, RETRY, ask, raised_for
+from transforms.bigquery.failures import RETRY, ask
 from transforms.bigquery.schema import Column, TableOptions, schema_difference, sql_type
-from transforms.errors import JobError, UsageError
+from transforms.bigquery.target import BigQueryTarget
+from transforms.errors import JobError
 from transforms.retry import Retry
 
-_TARGET = re.compile(
-    r"(?P<project>(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]*[a-z0-9])[:.](?P<dataset>\w{1,1024})\.(?P<table>[\w-]{1,1024})"
-)
 # The client library's own retries would hide errors for up to ten minutes and double ours.
 _RPC: dict[str, Any] = {"retry": None, "timeout": 60.0}
 # How often a change is tried again when somebody else changes the table at the same time.
@@ -48,77 +40,6 @@ _TIE_BREAK = (
     "_meta_batch_id",
     "_meta_content_hash",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class BigQueryTarget:
-    """A table, and where the service is that holds it. Picklable: workers lack the launcher's environment.
-
-    Attributes:
-      emulator: URL of an emulator; None for Google Cloud.
-    """
-
-    project: str
-    dataset: str
-    table: str
-    emulator: str | None = None
-
-    @classmethod
-    def parse(cls, text: str, environ: Mapping[str, str] = os.environ) -> BigQueryTarget:
-        """The target that a flag names; the emulator is the one of `BIGQUERY_EMULATOR_HOST`, now.
-
-        >>> BigQueryTarget.parse("acme-prod:people.candidates", {}).id
-        'acme-prod.people.candidates'
-        >>> BigQueryTarget.parse("people.candidates", {})
-        Traceback (most recent call last):
-        transforms.errors.UsageError: a BigQuery table is named PROJECT:DATASET.TABLE, such as acme-prod:people.candidates, got 'people.candidates'
-        """  # noqa: E501  # the message is one line
-        match = _TARGET.fullmatch(text.strip())
-        if not match:
-            raise UsageError(
-                "a BigQuery table is named PROJECT:DATASET.TABLE, such as acme-prod:people.candidates, "
-                f"got {text.strip()!r}"
-            )
-        host = environ.get("BIGQUERY_EMULATOR_HOST", "").strip().rstrip("/")
-        emulator = host if not host or "://" in host else f"http://{host}"
-        return cls(match["project"], match["dataset"], match["table"], emulator or None)
-
-    @property
-    def id(self) -> str:
-        """As the client library names it."""
-        return f"{self.project}.{self.dataset}.{self.table}"
-
-    @property
-    def latest(self) -> BigQueryTarget:
-        """The view with one row an id."""
-        return replace(self, table=f"{self.table}_latest")
-
-    def client(self) -> bigquery.Client:
-        """A new client: the emulator's without credentials, else with the default ones.
-
-        Raises:
-          JobError: there are no credentials.
-        """
-        if self.emulator:
-            return bigquery.Client(
-                project=self.project,
-                credentials=AnonymousCredentials(),
-                client_options={"api_endpoint": self.emulator},
-            )
-        try:
-            return bigquery.Client(project=self.project)
-        except NETWORK_ERRORS as error:
-            raise raised_for(error, "BigQuery") from error
-
-    def session(self) -> AuthorizedSession:
-        """For requests that the client library has no call for, or a slow one. Credentials and errors as `client`."""
-        if self.emulator:
-            return AuthorizedSession(AnonymousCredentials())
-        try:
-            credentials, _ = google.auth.default(scopes=bigquery.Client.SCOPE)
-        except NETWORK_ERRORS as error:
-            raise raised_for(error, "BigQuery") from error
-        return AuthorizedSession(credentials)
 
 
 class Ensured(NamedTuple):

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from transforms.bigquery.changelog import DELETE
 from transforms.bigquery.document_columns import DELETED_AT, DOCUMENT_ID, DOCUMENT_NAME
 from transforms.bigquery.schema import UPDATE_TIME, Column
-from transforms.bigquery.tables import BigQueryTarget
+from transforms.bigquery.target import BigQueryTarget
 from transforms.export.options import IGNORE, MARK
 
 # A row of a staging table that only names a document has no extracted_at.

@@ -18,11 +18,11 @@ from transforms.bigquery.shapes import Shape, merge, observe
 from transforms.export.entries import Exported
 from transforms.export.tables import held_versions, provide
 from transforms.export.target import ExportTarget
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.collection_patterns import CollectionPattern
 from transforms.firestore.documents import Document
 from transforms.firestore.pieces import Piece, QueryPiece
 from transforms.firestore.reader import read
+from transforms.firestore.target import FirestoreTarget
 from transforms.runtime.batch_coder import register_batches
 
 Shapes = dict[str, Shape]

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 from transforms.bigquery.document_columns import fixed_columns
 from transforms.bigquery.schema import UPDATE_TIME, Column, TableOptions
-from transforms.bigquery.tables import BigQueryTarget
+from transforms.bigquery.target import BigQueryTarget
 from transforms.export.options import APPEND, CHANGELOG, FLAT, IGNORE
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.collection_patterns import CollectionPattern, all_parameters
+from transforms.firestore.target import FirestoreTarget
 from transforms.records.spec import RecordSpec
 from transforms.records.table import spec_columns
 

@@ -13,13 +13,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.names import DEFAULT_DATABASE
 from transforms.firestore.packing import RequestLimits
 from transforms.firestore.qos import QosSettings
 from transforms.firestore.read_plan import check_max_ranges
 from transforms.firestore.read_time import JOB_START, ReadTimeChoice, check_read_time, utc_now
+from transforms.firestore.target import FirestoreTarget
 from transforms.retry import Retry
+from transforms.services import Services
 
 ORDER, LAST = "order", "last"
 
@@ -42,6 +43,10 @@ class DatabaseArguments:
     project: str | None = None
     database: str = DEFAULT_DATABASE
     target: FirestoreTarget | None = None
+
+    def target_of(self, services: Services) -> FirestoreTarget:
+        """The database. Raises UsageError if no project is named anywhere."""
+        return self.target or FirestoreTarget.of(services, self.project, self.database)
 
 
 @dataclass(kw_only=True)

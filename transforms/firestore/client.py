@@ -1,6 +1,6 @@
-"""The one factory of Firestore clients; it alone knows about hosts, emulators, credentials and routing.
+"""The one factory of Firestore clients; it alone knows about hosts, channels and routing.
 
-    FirestoreTarget  ── pickled with the job ──▶  worker  ──connect()──▶  FirestoreClient, one channel a process
+    FirestoreTarget ──connect()──▶ FirestoreClient, one channel per process and target
 
 `FirestoreTarget` is plain data: building it calls nothing. `FirestoreClient` sends raw protobuf messages and turns
 every failure into an `RpcError` of canonical code and text; it never retries, because the caller must know how
@@ -11,25 +11,20 @@ from __future__ import annotations
 
 import datetime
 import itertools
-import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import grpc
 import grpc.experimental
 
-from transforms.errors import JobError, Kind, UsageError, classify
-from transforms.firestore import limits, messages
+from transforms.errors import JobError, Kind, classify
+from transforms.firestore import messages
 from transforms.firestore.breaker import CircuitBreaker
-from transforms.firestore.names import DATABASE_ID, DEFAULT_DATABASE
+from transforms.firestore.target import FirestoreTarget
+from transforms.services import SIGN_IN
 
-DEFAULT_HOST = "firestore.googleapis.com"
 _SERVICE = "/google.firestore.v1.Firestore/"
-_SCOPES = ("https://www.googleapis.com/auth/datastore",)
-SIGN_IN = "Sign in: gcloud auth application-default login, or give the job a service account."
-_DATABASE_ID = re.compile(DATABASE_ID)
 
 # Messages of any size may arrive; keepalive finds connections that a NAT or a load balancer dropped silently.
 _CHANNEL_OPTIONS = (
@@ -60,87 +55,36 @@ class RpcError(Exception):
         return cls(error.code().name, error.details() or "")
 
 
-def application_default() -> Any:
-    """The credentials of this computer's user or service account. Raises JobError if there are none."""
-    import google.auth
-    import google.auth.exceptions
-
-    try:
-        credentials, _ = google.auth.default(scopes=_SCOPES)
-    except google.auth.exceptions.DefaultCredentialsError as error:
-        raise JobError(f"{error} {SIGN_IN}") from None
-    return credentials
-
-
-@dataclass(frozen=True)
-class FirestoreTarget:
-    """Where a job's documents live.
-
-    Attributes:
-      project: Google Cloud project id.
-      database: database id.
-      emulator_host: `host:port` of an emulator; captured when the job is launched, because workers have an environment
-        of their own.
-      host: the service's address, overridden for private endpoints and tests.
-      credentials: called once a process, in the worker, never for an emulator; returns what google.auth calls
-        credentials. Picklable, and equal to another that returns the same, because clients are shared by target.
-      max_outage_s: how long the database may not answer any request of a process before the job stops, in seconds.
-    """
-
-    project: str
-    database: str = DEFAULT_DATABASE
-    emulator_host: str | None = None
-    host: str = DEFAULT_HOST
-    credentials: Callable[[], Any] = application_default
-    max_outage_s: float = 300.0
-
-    def __post_init__(self) -> None:
-        if not self.project:
-            raise UsageError("no Google Cloud project is given; pass --project=PROJECT")
-        if not _DATABASE_ID.fullmatch(self.database):
-            raise UsageError(
-                f"database must be (default) or 4 to 63 lower-case letters, digits and hyphens, got {self.database!r}"
-            )
-
-    @property
-    def name(self) -> str:
-        """The database's resource name: projects/P/databases/D."""
-        return f"projects/{self.project}/databases/{self.database}"
-
-    def document_name(self, path: str) -> str:
-        """The resource name of the document at `path`, such as `users/ada`."""
-        return f"{self.name}/documents/{path}"
-
-    @property
-    def max_request_bytes(self) -> int:
-        """The largest request the service takes."""
-        return limits.MAX_EMULATOR_REQUEST_BYTES if self.emulator_host else limits.MAX_REQUEST_BYTES
-
-    def job_error(self, error: RpcError) -> JobError:
-        """The error that stops a job, with what to do about it."""
-        return JobError(f"Firestore refused {self.name} with {error}. {_advice(error.code, self)}")
-
-    def connect(self) -> FirestoreClient:
-        """The client of this process for this target; the same one for every caller. Calls nothing yet."""
-        with _lock:
-            if self not in _clients:
-                _clients[self] = FirestoreClient(self, _channel(self))
-            return _clients[self]
-
-
 _clients: dict[FirestoreTarget, FirestoreClient] = {}
 _lock = threading.Lock()
+
+
+def client_of(target: FirestoreTarget) -> FirestoreClient:
+    """The client of this process for a target; the same one for every caller. Calls nothing yet.
+
+    Raises:
+      JobError: there are no credentials.
+    """
+    with _lock:
+        if target not in _clients:
+            _clients[target] = FirestoreClient(target, _channel(target))
+        return _clients[target]
 
 
 def _channel(target: FirestoreTarget) -> grpc.Channel:
     if target.emulator_host:
         return grpc.insecure_channel(target.emulator_host, options=_CHANNEL_OPTIONS)
+    import google.auth.exceptions
     import google.auth.transport.grpc
     import google.auth.transport.requests
 
+    try:
+        credentials = target.credentials()
+    except google.auth.exceptions.DefaultCredentialsError as error:
+        raise JobError(f"{error} {SIGN_IN}") from None
     request = google.auth.transport.requests.Request()
     return google.auth.transport.grpc.secure_authorized_channel(
-        target.credentials(), request, f"{target.host}:443", options=_CHANNEL_OPTIONS
+        credentials, request, f"{target.host}:443", options=_CHANNEL_OPTIONS
     )
 
 
@@ -261,21 +205,6 @@ def _noted(error: grpc.RpcError, breaker: CircuitBreaker) -> RpcError:
     else:
         breaker.succeeded()
     return failure
-
-
-def _advice(code: str, target: FirestoreTarget) -> str:
-    if code == "UNAUTHENTICATED":
-        return SIGN_IN
-    if code == "PERMISSION_DENIED":
-        return (
-            f"Grant the job's account roles/datastore.user on project {target.project}, and enable the Firestore API."
-        )
-    if code == "NOT_FOUND":
-        return (
-            "Check --project and --database, or create it: "
-            f"gcloud firestore databases create --project={target.project} --database='{target.database}' --location=…"
-        )
-    return "Check --project, --database and that the database is in Firestore Native mode."
 
 
 def _metadata(target: FirestoreTarget) -> tuple[tuple[str, str], ...]:

@@ -20,16 +20,16 @@ from apache_beam.typehints.decorators import no_annotations
 
 from transforms.errors import UsageError
 from transforms.firestore.arguments import DatabaseArguments, WriteArguments
-from transforms.firestore.client import FirestoreTarget
-from transforms.firestore.connection import target_of
 from transforms.firestore.documents import Document
 from transforms.firestore.operations import Delete
 from transforms.firestore.query import NAME, Query
 from transforms.firestore.read import ReadFromFirestore
 from transforms.firestore.read_time import JOB_START, ReadTimeChoice, fix_read_time, utc_now
 from transforms.firestore.reader import count
+from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.write import WriteToFirestore
 from transforms.firestore.written import FailedWrite, WrittenDocument
+from transforms.runtime.services import services_of
 
 
 class DeleteResult(NamedTuple):
@@ -77,7 +77,7 @@ class DeleteFromFirestore(WriteArguments, DatabaseArguments, beam.PTransform[PBe
 
     @no_annotations  # type: ignore[untyped-decorator]  # Beam warns of every output that is a NamedTuple
     def expand(self, begin: PBegin) -> DeleteResult:
-        target = self.target or target_of(begin.pipeline.options, self.project, self.database)
+        target = self.target_of(services_of(begin.pipeline.options))
         if self.dry_run:
             query = begin | "Query" >> beam.Create([self._query], reshuffle=False)
             counted = query | "Count" >> beam.ParDo(_CountFn(target, self.read_time))

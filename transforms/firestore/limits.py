@@ -15,8 +15,6 @@ MAX_DOCUMENT_BYTES = 1_048_576
 MAX_INDEX_ENTRIES = 40_000
 MAX_WRITES_PER_COMMIT = 500
 
-MAX_REQUEST_BYTES = 10 * 1024 * 1024
-MAX_EMULATOR_REQUEST_BYTES = 4 * 1024 * 1024  # gRPC Java's default for a received message
 
 # Below this encoded size no document can pass a limit, so that nobody has to walk it. Firestore counts at most eight
 # times the encoded bytes (an empty map: 4 encoded, 32 counted) and at most two index entries for every four.

@@ -24,10 +24,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from transforms.errors import Kind, TransientError, classify
-from transforms.firestore.client import Call, FirestoreTarget, RpcError
+from transforms.firestore.client import Call, RpcError
 from transforms.firestore.outcomes import Conflicted, Landed, Outcome, Refused, Resolved
 from transforms.firestore.packing import AtomicGroup, Entry, Request, RequestLimits
 from transforms.firestore.qos import QualityOfService
+from transforms.firestore.target import FirestoreTarget
 from transforms.retry import Retry
 
 T = TypeVar("T")

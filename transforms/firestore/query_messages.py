@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from transforms.firestore import field_paths, messages
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.query import NAME, OPERATORS, AnyOf, Condition, Order, Query
 from transforms.firestore.ranges import Bound, NameRange
+from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.values import Reference, encode
 
 _Filter = messages.StructuredQuery.Filter

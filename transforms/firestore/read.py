@@ -21,10 +21,10 @@ from apache_beam.pvalue import PBegin, PCollection
 
 from transforms.errors import UsageError
 from transforms.firestore.arguments import ReadArguments
-from transforms.firestore.connection import target_of
 from transforms.firestore.documents import Document
 from transforms.firestore.query import Query, check_document_path
 from transforms.firestore.steps import PlanReads, ReadPieces
+from transforms.runtime.services import services_of
 
 
 @dataclass
@@ -72,7 +72,7 @@ class ReadAllFromFirestore(ReadArguments, beam.PTransform[PCollection[Any], PCol
         self.check()
 
     def expand(self, requests: PCollection[Any]) -> PCollection[Any]:
-        target = self.target or target_of(requests.pipeline.options, self.project, self.database)
+        target = self.target_of(services_of(requests.pipeline.options))
         pieces = requests | "PlanReads" >> PlanReads(target, self.read_time, self.max_ranges)
         documents: PCollection[Any] = pieces | "ReadPieces" >> ReadPieces(target)
         if self.as_dicts:

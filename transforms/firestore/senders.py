@@ -11,8 +11,9 @@ from typing import Any
 
 import grpc
 
-from transforms.firestore.client import Call, FirestoreClient, FirestoreTarget, RpcError
+from transforms.firestore.client import Call, FirestoreClient, RpcError
 from transforms.firestore.packing import AtomicGroup
+from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.values import timestamp
 
 _CODE_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}

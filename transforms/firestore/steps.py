@@ -19,7 +19,6 @@ from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import AsSingleton, PCollection
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.documents import Document
 from transforms.firestore.pieces import PathsPiece, Piece, QueryPiece
 from transforms.firestore.query import Query, check_document_path
@@ -27,6 +26,7 @@ from transforms.firestore.ranges import NameRange
 from transforms.firestore.read_plan import RangePlanner
 from transforms.firestore.read_time import JOB_START, LATEST, ReadTimeChoice, fix_read_time
 from transforms.firestore.reader import MAX_PATHS_PER_REQUEST, read, read_paths
+from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.tracker import NameRangeProvider
 
 _NAMESPACE = "ReadFromFirestore"

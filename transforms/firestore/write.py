@@ -34,15 +34,15 @@ from apache_beam.typehints.decorators import no_annotations
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.firestore.arguments import LAST, DatabaseArguments, WriteArguments
-from transforms.firestore.client import FirestoreTarget
-from transforms.firestore.connection import target_of
 from transforms.firestore.operations import adds_again
 from transforms.firestore.outbox import Outbox
 from transforms.firestore.qos import OFF, QosSettings
 from transforms.firestore.senders import BatchWriteSender, CommitSender
+from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.writer import Writer
 from transforms.firestore.written import Element, FailedWrite, WriteOutcome, WrittenDocument
 from transforms.runtime.parallelism import declared_parallelism
+from transforms.runtime.services import services_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class _Write(WriteArguments, DatabaseArguments, beam.PTransform[PCollection[Any]
     @no_annotations  # type: ignore[untyped-decorator]  # Beam warns of every output that is a NamedTuple
     def expand(self, elements: PCollection[Any]) -> WriteResult:
         options = elements.pipeline.options
-        target = self.target or target_of(options, self.project, self.database)
+        target = self.target_of(services_of(options))
         qos = OFF if target.emulator_host else self.qos(self.parallelism or declared_parallelism(options))
         write = beam.ParDo(_WriteFn(target, self.write_arguments(), qos, atomic=self.atomic))
         outputs = elements | "Send" >> write.with_outputs("dead_letters", main="written")

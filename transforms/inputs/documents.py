@@ -14,12 +14,13 @@ from contextlib import closing
 from typing import TypeAlias, TypeVar
 
 from transforms.batch import Batch, Record
-from transforms.firestore.client import FirestoreClient, FirestoreTarget
+from transforms.firestore.client import FirestoreClient
 from transforms.firestore.documents import Document
 from transforms.firestore.pieces import QueryPiece
 from transforms.firestore.query import Query
 from transforms.firestore.ranges import Bound
 from transforms.firestore.reader import read
+from transforms.firestore.target import FirestoreTarget
 from transforms.inputs.identity import of_query, text_of
 from transforms.inputs.items import Item, cut
 

@@ -23,11 +23,11 @@ from apache_beam.typehints.decorators import no_annotations
 
 from transforms.batch import Batch, Record
 from transforms.errors import UsageError
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.pieces import Piece, QueryPiece
 from transforms.firestore.query import Query
 from transforms.firestore.read_plan import check_max_ranges
 from transforms.firestore.steps import PlanReads
+from transforms.firestore.target import FirestoreTarget
 from transforms.inputs.documents import EntryOf, read_batches, record_of
 from transforms.inputs.files import InputFile
 from transforms.inputs.slices import MIB, ReadOptions, Slice, plan_slices, read_slice

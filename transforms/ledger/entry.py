@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from transforms.firestore.client import FirestoreTarget
+from transforms.firestore.target import FirestoreTarget
 from transforms.ledger.document import LedgerDocument
 from transforms.ledger.jobs import job_document
 from transforms.retry import Retry

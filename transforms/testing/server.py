@@ -28,9 +28,9 @@ import grpc
 
 from transforms.errors import RecordError
 from transforms.firestore import messages
-from transforms.firestore.client import FirestoreTarget, RpcError
+from transforms.firestore.client import RpcError
 from transforms.firestore.documents import Document
-from transforms.firestore.limits import MAX_REQUEST_BYTES
+from transforms.firestore.target import MAX_REQUEST_BYTES, FirestoreTarget
 from transforms.firestore.values import encode_fields
 from transforms.testing.documents import Documents
 from transforms.testing.order import name_key

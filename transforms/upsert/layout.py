@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from transforms.firestore.client import FirestoreTarget
+from transforms.firestore.target import FirestoreTarget
 from transforms.upsert.modes import MODES, VERSIONED
 
 # The field of both documents that Firebeam keeps for itself; see `pairs.py`.

@@ -21,7 +21,7 @@ from transforms.bigquery.cells import MISFIT, Converter, converter, json_text
 from transforms.bigquery.row_writer import RowsPlan, RowTable
 from transforms.bigquery.rows import Row
 from transforms.bigquery.schema import OVERFLOW, UPDATE_TIME, Column
-from transforms.bigquery.tables import BigQueryTarget
+from transforms.bigquery.target import BigQueryTarget
 from transforms.records.table import META_PREFIX, PROFILE
 from transforms.upsert.entries import Written
 

@@ -19,7 +19,7 @@ from google.api_core.retry import Retry
 from google.cloud import bigquery
 
 from transforms.bigquery.failures import NETWORK_ERRORS, failure_of, raised_for
-from transforms.bigquery.tables import BigQueryTarget
+from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import JobError, Kind
 from transforms.firestore.document_order import sort_key
 from transforms.firestore.ranges import NameRange, ranges_between

@@ -12,12 +12,12 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from transforms.errors import UsageError
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.documents import Document
 from transforms.firestore.query import Query, check_document_path
 from transforms.firestore.ranges import Bound, NameRange
 from transforms.firestore.read_plan import DOCUMENTS_PER_RANGE, RangePlanner
 from transforms.firestore.reader import read, read_paths
+from transforms.firestore.target import FirestoreTarget
 from transforms.retry import Retry
 from transforms.verify.entries import Entry
 from transforms.verify.forms import Form

@@ -19,7 +19,8 @@ from google.cloud import bigquery
 
 from transforms.bigquery.failures import RETRY, ask
 from transforms.bigquery.schema import Column, TableOptions
-from transforms.bigquery.tables import BigQueryTarget, ensure_table
+from transforms.bigquery.tables import ensure_table
+from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import JobError
 from transforms.firestore.tagged_json import iso
 from transforms.retry import Retry

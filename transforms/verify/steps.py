@@ -15,8 +15,8 @@ import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
 
 from transforms.batch import BatchOutcome
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.read_time import JOB_START, fix_read_time
+from transforms.firestore.target import FirestoreTarget
 from transforms.ledger.batches import Batches
 from transforms.ledger.entry import LedgerEntry
 from transforms.runtime.stopping import PassedOver, is_asked_to_stop

@@ -21,7 +21,8 @@ from transforms.bigquery.document_columns import DELETED_AT, DOCUMENT_ID, DOCUME
 from transforms.bigquery.failures import ask
 from transforms.bigquery.queries import query
 from transforms.bigquery.schema import UPDATE_TIME, Column
-from transforms.bigquery.tables import BigQueryTarget, existing_columns
+from transforms.bigquery.tables import existing_columns
+from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import UsageError
 from transforms.records.table import META_PREFIX, PROFILE
 from transforms.verify.bigquery_store import BigQueryStore, RowVersions

@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.emulators.start import BigQueryEmulator
 from transforms.bigquery.schema import Column, TableOptions
-from transforms.bigquery.tables import BigQueryTarget, ensure_table
+from transforms.bigquery.tables import ensure_table
+from transforms.bigquery.target import BigQueryTarget
 from transforms.records.table import meta_columns
 
 

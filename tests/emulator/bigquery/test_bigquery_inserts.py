@@ -11,7 +11,7 @@ import pytest
 from transforms.bigquery.inserter import InsertResult, Rejected, RowInserter
 from transforms.bigquery.rows import insert_id
 from transforms.bigquery.schema import Column
-from transforms.bigquery.tables import BigQueryTarget
+from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import JobError
 from transforms.retry import Retry
 from transforms.upsert.rows import RowEncoder

@@ -16,7 +16,8 @@ from transforms.bigquery.files import LoadRows
 from transforms.bigquery.inserter import RowInserter
 from transforms.bigquery.rows import json_columns, loadable
 from transforms.bigquery.schema import Column, TableOptions
-from transforms.bigquery.tables import BigQueryTarget, ensure_table
+from transforms.bigquery.tables import ensure_table
+from transforms.bigquery.target import BigQueryTarget
 from transforms.upsert.rows import RowEncoder
 
 pytestmark = pytest.mark.emulator

@@ -9,7 +9,8 @@ import pytest
 from tests.support.clocks import no_waiting
 from transforms.bigquery.inserter import RowInserter
 from transforms.bigquery.schema import Column, TableOptions
-from transforms.bigquery.tables import BigQueryTarget, Ensured, ensure_latest_view, ensure_table
+from transforms.bigquery.tables import Ensured, ensure_latest_view, ensure_table
+from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import JobError, TransientError
 from transforms.retry import Retry
 from transforms.upsert.rows import RowEncoder

@@ -12,7 +12,8 @@ from transforms.bigquery.inserter import Rejected
 from transforms.bigquery.schema import Column, TableOptions
 from transforms.bigquery.storage_target import StorageTarget
 from transforms.bigquery.storage_write import StorageWriter
-from transforms.bigquery.tables import BigQueryTarget, ensure_table
+from transforms.bigquery.tables import ensure_table
+from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import JobError
 from transforms.retry import Retry
 

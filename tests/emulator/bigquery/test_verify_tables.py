@@ -14,9 +14,9 @@ from tests.support.ingest import ingest, profile
 from tests.support.verified import every_type, put, verify
 from transforms.bigquery.changelog import CHANGELOG_COLUMNS, ChangelogRows
 from transforms.bigquery.schema import Column
-from transforms.bigquery.tables import BigQueryTarget
-from transforms.firestore.client import FirestoreTarget
+from transforms.bigquery.target import BigQueryTarget
 from transforms.firestore.query import Query
+from transforms.firestore.target import FirestoreTarget
 from transforms.verify.parts import Parts
 from transforms.verify.reports import Report
 

@@ -7,8 +7,8 @@ import pytest
 from examples.copy_collection import main
 from tests.support.documents import read_collection
 from transforms.firestore import messages
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.committer import AtomicGroup, Committer
+from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.values import GeoPoint, Reference, Vector, serialised_fields
 
 pytestmark = pytest.mark.emulator

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from transforms.firestore import messages
-from transforms.firestore.client import FirestoreTarget
+from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.values import serialised_fields
 
 pytestmark = pytest.mark.emulator

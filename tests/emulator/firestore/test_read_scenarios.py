@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from tests.support.clocks import no_waiting
 from transforms.errors import JobError
 from transforms.firestore import messages
-from transforms.firestore.client import FirestoreTarget, RpcError
+from transforms.firestore.client import RpcError
 from transforms.firestore.query import Query
 from transforms.firestore.ranges import ranges_between
 from transforms.firestore.read import ReadAllFromFirestore, ReadFromFirestore
 from transforms.firestore.read_plan import RangePlanner
 from transforms.firestore.read_time import JOB_START, fix_read_time
 from transforms.firestore.reader import count, read, read_paths
+from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.tracker import NameRangeTracker
 from transforms.firestore.values import GeoPoint, Reference, Vector, serialised_fields
 from transforms.retry import Retry

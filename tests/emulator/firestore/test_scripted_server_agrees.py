@@ -7,7 +7,8 @@ import math
 import pytest
 
 from transforms.firestore import messages
-from transforms.firestore.client import FirestoreTarget, RpcError
+from transforms.firestore.client import RpcError
+from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.values import GeoPoint, Reference, Vector, decode, decode_fields, encode, serialised_fields
 from transforms.testing import PROJECT, ScriptedFirestore
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from tests.support.documents import read_collection
 from transforms.errors import UsageError
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.delete import DeleteFromFirestore
 from transforms.firestore.operations import (
     ArrayRemove,
@@ -33,6 +32,7 @@ from transforms.firestore.qos import QualityOfService
 from transforms.firestore.query import Query
 from transforms.firestore.reader import read_paths
 from transforms.firestore.senders import BatchWriteSender, CommitSender
+from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.values import GeoPoint, Reference, Vector
 from transforms.firestore.write import CommitToFirestore, WriteToFirestore
 from transforms.firestore.writer import Writer

@@ -6,8 +6,8 @@ import pytest
 
 from examples.write_users import main
 from tests.support.documents import read_collection
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.document_ids import document_id
+from transforms.firestore.target import FirestoreTarget
 
 pytestmark = pytest.mark.emulator
 

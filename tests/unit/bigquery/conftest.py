@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from transforms.bigquery.tables import BigQueryTarget
+from transforms.bigquery.target import BigQueryTarget
 
 Answer = tuple[int, Any]
 
@@ -92,9 +92,7 @@ def service() -> Iterator[ScriptedBigQuery]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), _RequestHandler)
     scripted = ScriptedBigQuery(
-        BigQueryTarget.parse(
-            "demo-script:people.candidates", {"BIGQUERY_EMULATOR_HOST": f"127.0.0.1:{server.server_address[1]}"}
-        )
+        BigQueryTarget("demo-script", "people", "candidates", f"http://127.0.0.1:{server.server_address[1]}")
     )
     # The default poll of half a second would be waited for at every shutdown.
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)

@@ -7,7 +7,7 @@ from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from transforms.bigquery.files import EmulatorClient, LoadRows, beam_schema
 from transforms.bigquery.schema import Column
 from transforms.bigquery.senders import check_temp_location
-from transforms.bigquery.tables import BigQueryTarget
+from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import UsageError
 
 COLUMNS = (Column("id", "STRING"), Column("age", "INT64"), Column("profile", "JSON"))

@@ -4,8 +4,10 @@ import pickle
 
 import pytest
 
-from transforms.bigquery.tables import BigQueryTarget, latest_query
+from transforms.bigquery.tables import latest_query
+from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import UsageError
+from transforms.services import Services
 
 
 @pytest.mark.parametrize(
@@ -19,7 +21,7 @@ from transforms.errors import UsageError
     ],
 )
 def test_a_table_is_named_as_bq_and_sql_do(text: str, identity: str) -> None:
-    assert BigQueryTarget.parse(text, {}).id == identity
+    assert BigQueryTarget.parse(text, Services()).id == identity
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,7 @@ def test_a_table_is_named_as_bq_and_sql_do(text: str, identity: str) -> None:
 )
 def test_another_name_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(UsageError) as raised:
-        BigQueryTarget.parse(text, {})
+        BigQueryTarget.parse(text, Services())
     assert str(raised.value) == (
         f"a BigQuery table is named PROJECT:DATASET.TABLE, such as acme-prod:people.candidates, got {text!r}"
     )
@@ -44,7 +46,7 @@ def test_another_name_is_refused_with_an_example(text: str) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1:9050", "http://127.0.0.1:9050", "http://127.0.0.1:9050/"])
 def test_the_emulator_is_captured_at_launch_and_travels_with_the_target(host: str) -> None:
-    target = BigQueryTarget.parse("demo-x:d.t", {"BIGQUERY_EMULATOR_HOST": host})
+    target = BigQueryTarget.parse("demo-x:d.t", Services.of({"BIGQUERY_EMULATOR_HOST": host}))
     copy = pickle.loads(pickle.dumps(target))
     assert copy == target
     assert copy.emulator == "http://127.0.0.1:9050"
@@ -53,7 +55,7 @@ def test_the_emulator_is_captured_at_launch_and_travels_with_the_target(host: st
 
 @pytest.mark.parametrize("environ", [{}, {"BIGQUERY_EMULATOR_HOST": ""}])
 def test_without_an_emulator_the_service_is_meant(environ: dict[str, str]) -> None:
-    assert BigQueryTarget.parse("acme-prod:d.t", environ).emulator is None
+    assert BigQueryTarget.parse("acme-prod:d.t", Services.of(environ)).emulator is None
 
 
 def test_the_latest_view_breaks_ties_by_all_that_tells_rows_apart() -> None:

@@ -15,9 +15,9 @@ from transforms.export.options import APPEND, BOTH, CHANGELOG, FLAT, IGNORE, MAR
 from transforms.export.rows import rows_of_documents
 from transforms.export.target import ExportTarget
 from transforms.firestore import messages
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.collection_patterns import CollectionPattern
 from transforms.firestore.documents import Document
+from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.values import encode_fields
 from transforms.ledger.entry import LedgerEntry
 from transforms.retry import Retry

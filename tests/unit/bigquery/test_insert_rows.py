@@ -19,7 +19,7 @@ from transforms.bigquery.methods import FILE_LOADS, INSERT_ROWS, STORAGE_WRITE
 from transforms.bigquery.row_writer import RowWriter
 from transforms.bigquery.rows import json_columns, loadable
 from transforms.bigquery.schema import Column
-from transforms.bigquery.tables import BigQueryTarget
+from transforms.bigquery.target import BigQueryTarget
 from transforms.bigquery.write import WriteRows
 from transforms.errors import JobError
 from transforms.records.table import meta_columns

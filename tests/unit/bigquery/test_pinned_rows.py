@@ -15,16 +15,16 @@ from transforms.bigquery.document_columns import fixed_columns, legal_name
 from transforms.bigquery.methods import INSERT_ROWS
 from transforms.bigquery.row_writer import RowWriter
 from transforms.bigquery.rows import insert_id
-from transforms.bigquery.tables import BigQueryTarget
+from transforms.bigquery.target import BigQueryTarget
 from transforms.export.entries import Exported
 from transforms.export.options import APPEND, BOTH, FLAT, MARK, MERGE
 from transforms.export.rows import rows_of_documents
 from transforms.export.target import ROW_OPTIONS, ExportTarget
 from transforms.firestore import messages
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.collection_patterns import CollectionPattern
 from transforms.firestore.documents import Document
 from transforms.firestore.ranges import NameRange
+from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.values import encode_fields
 from transforms.ledger.entry import LedgerEntry
 from transforms.records.table import table_columns, table_options

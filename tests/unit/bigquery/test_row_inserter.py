@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from transforms.bigquery.inserter import InsertResult, Rejected, RowInserter
-from transforms.bigquery.tables import BigQueryTarget
+from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import JobError, TransientError
 from transforms.retry import Clock, Retry
 
@@ -147,7 +147,7 @@ def test_a_service_that_does_not_answer_is_an_outage(sleeper: Sleeper) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         host = f"127.0.0.1:{unused.getsockname()[1]}"
-        inserter = inserter_for(BigQueryTarget.parse("demo-x:d.t", {"BIGQUERY_EMULATOR_HOST": host}), sleeper)
+        inserter = inserter_for(BigQueryTarget("demo-x", "d", "t", f"http://{host}"), sleeper)
         with pytest.raises(TransientError, match=r"no answer from BigQuery \(ConnectionError\); gave up after 4"):
             insert(inserter, 1)
 

@@ -9,8 +9,9 @@ import pytest
 from tests.support.scripted_storage_write import status
 from transforms.bigquery.storage_failures import refusal_of_status
 from transforms.bigquery.storage_target import StorageTarget
-from transforms.bigquery.tables import BigQueryTarget
+from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import JobError, UsageError
+from transforms.services import Services
 
 REAL = BigQueryTarget("acme-prod", "people", "candidates")
 LOCAL = BigQueryTarget("demo-x", "people", "candidates", "http://127.0.0.1:9050")
@@ -18,7 +19,7 @@ LOCAL = BigQueryTarget("demo-x", "people", "candidates", "http://127.0.0.1:9050"
 
 @pytest.mark.parametrize("host", ["127.0.0.1:9060", "http://127.0.0.1:9060/", " 127.0.0.1:9060 "])
 def test_the_emulator_is_captured_at_launch_and_travels_with_the_target(host: str) -> None:
-    target = StorageTarget.of(LOCAL, {"BIGQUERY_EMULATOR_GRPC_HOST": host})
+    target = StorageTarget.of(LOCAL, Services.of({"BIGQUERY_EMULATOR_GRPC_HOST": host}))
     copy = pickle.loads(pickle.dumps(target))
     assert copy == target == StorageTarget(LOCAL, "127.0.0.1:9060")
     assert copy.max_request_bytes < 4 * 2**20
@@ -27,7 +28,7 @@ def test_the_emulator_is_captured_at_launch_and_travels_with_the_target(host: st
 
 @pytest.mark.parametrize("environ", [{}, {"BIGQUERY_EMULATOR_GRPC_HOST": ""}])
 def test_without_an_emulator_the_service_is_meant(environ: dict[str, str]) -> None:
-    target = StorageTarget.of(REAL, environ)
+    target = StorageTarget.of(REAL, Services.of(environ))
     assert (target.grpc_host, target.max_request_bytes) == (None, 9 * 2**20)
     target.connect().close()
 
@@ -43,7 +44,7 @@ def test_rows_never_go_elsewhere_than_their_table(
     table: BigQueryTarget, environ: dict[str, str], present: str, missing: str
 ) -> None:
     with pytest.raises(UsageError) as raised:
-        StorageTarget.of(table, environ)
+        StorageTarget.of(table, Services.of(environ))
     assert str(raised.value) == (
         f"{present} is set, {missing} is not: set both or neither, or use another method than STORAGE_WRITE"
     )

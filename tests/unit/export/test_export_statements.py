@@ -3,7 +3,7 @@
 import pytest
 
 from transforms.bigquery.schema import Column
-from transforms.bigquery.tables import BigQueryTarget
+from transforms.bigquery.target import BigQueryTarget
 from transforms.export import statements
 from transforms.export.options import IGNORE, MARK, REMOVE
 

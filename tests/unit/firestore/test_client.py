@@ -11,8 +11,8 @@ import pytest
 
 from transforms.errors import UsageError
 from transforms.firestore import messages
-from transforms.firestore.client import FirestoreTarget, RpcError
-from transforms.firestore.limits import MAX_EMULATOR_REQUEST_BYTES, MAX_REQUEST_BYTES
+from transforms.firestore.client import RpcError
+from transforms.firestore.target import MAX_EMULATOR_REQUEST_BYTES, MAX_REQUEST_BYTES, FirestoreTarget
 from transforms.testing import PROJECT, ScriptedFirestore, always, status
 
 NOBODY = "127.0.0.1:1"
@@ -90,7 +90,7 @@ def test_connecting_calls_nothing():
 
 
 def test_a_target_needs_no_credentials_until_it_connects():
-    program = "from transforms.firestore.client import FirestoreTarget as T; print(T('acme').name)"
+    program = "from transforms.firestore.target import FirestoreTarget as T; print(T('acme').name)"
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=Path(__file__).parents[3],

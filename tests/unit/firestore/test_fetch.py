@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from tests.support.clocks import no_waiting
 from transforms.errors import JobError, TransientError
 from transforms.firestore import messages
-from transforms.firestore.client import FirestoreTarget, RpcError
+from transforms.firestore.client import RpcError
 from transforms.firestore.fetch import fetch_all
+from transforms.firestore.target import FirestoreTarget
 from transforms.retry import Retry
 from transforms.testing import ScriptedFirestore, status
 

@@ -7,10 +7,10 @@ import pytest
 
 from transforms.errors import UsageError
 from transforms.firestore import messages
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.query import Order, Query
 from transforms.firestore.query_messages import added_fields, parent_name, remove_field, structured_query
 from transforms.firestore.ranges import EVERY_NAME, Bound, NameRange
+from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.values import Reference, decode_fields, encode, encode_fields
 
 TARGET = FirestoreTarget("acme")

@@ -9,11 +9,11 @@ from apache_beam.io.localfilesystem import LocalFileSystem
 
 from tests.support.identities import NOON, pinned
 from tests.support.partitions import partitioned
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.pieces import QueryPiece
 from transforms.firestore.query import Query
 from transforms.firestore.ranges import Bound, NameRange
 from transforms.firestore.read_plan import RangePlanner
+from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.values import GeoPoint, Reference, Vector
 from transforms.inputs.documents import input_id, range_id, read_batches
 from transforms.inputs.files import match_inputs

@@ -14,8 +14,8 @@ from transforms.batch import BatchOutcome, DeadLetter, Record
 from transforms.dead_letters.folder import DeadLetterFolder, ReplayRun
 from transforms.dead_letters.lines import Origin
 from transforms.export.streams import StreamLedger
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.ranges import ranges_between
+from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.values import GeoPoint, Reference, Vector, encoded_fields
 from transforms.ledger.entry import LedgerEntry
 from transforms.ledger.jobs import COMPLETED, job_document

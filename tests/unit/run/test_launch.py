@@ -13,9 +13,9 @@ from pipeline.jobs import ingest
 from pipeline.run.flags import parse
 from pipeline.run.launch import launch
 from pipeline.run.runners import beam_options, explain, runner
-from pipeline.targets import EMULATOR_VARIABLES
 from transforms.errors import AccountingError, JobError, UsageError
 from transforms.firestore import messages
+from transforms.services import EMULATOR_VARIABLES
 from transforms.testing import PROJECT, RpcError, ScriptedFirestore
 
 DENIED = RpcError("PERMISSION_DENIED", "Missing or insufficient permissions.")

@@ -9,10 +9,10 @@ from google.cloud import firestore
 
 from tests.support.clocks import STARTED_AT, Clock
 from transforms.firestore import messages
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.query import Query
 from transforms.firestore.read_time import JOB_START, fix_read_time
 from transforms.firestore.reader import count, read, read_paths
+from transforms.firestore.target import FirestoreTarget
 from transforms.testing import PROJECT, RpcError, ScriptedFirestore
 
 UTC = datetime.timezone.utc

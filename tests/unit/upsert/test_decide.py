@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.support.stored import stored_document
 from transforms.batch import Batch, Record
 from transforms.dead_letters.lines import ReplayedRecord
-from transforms.firestore.client import FirestoreTarget
+from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.values import serialised_fields
 from transforms.testing import PROJECT
 from transforms.upsert.decide import compare, decide, decide_again, set_aside_older

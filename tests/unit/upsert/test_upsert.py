@@ -8,9 +8,8 @@ from tests.support.clocks import no_waiting
 from transforms.batch import Batch, Record
 from transforms.errors import JobError
 from transforms.firestore import messages
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.committer import CommitLimits
-from transforms.firestore.limits import MAX_EMULATOR_REQUEST_BYTES
+from transforms.firestore.target import MAX_EMULATOR_REQUEST_BYTES, FirestoreTarget
 from transforms.firestore.values import decode_fields, serialised_fields
 from transforms.retry import Retry
 from transforms.testing import PROJECT, RpcError, ScriptedFirestore, always, status

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.support.clocks import no_waiting
 from transforms.batch import Batch, Record
 from transforms.errors import TransientError
-from transforms.firestore.client import FirestoreTarget
 from transforms.firestore.committer import CommitLimits
+from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.values import serialised_fields
 from transforms.retry import Retry
 from transforms.testing import PROJECT, RpcError, ScriptedFirestore, always, applied_then, status

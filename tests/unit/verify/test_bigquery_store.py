@@ -8,7 +8,7 @@ import pytest
 from google.api_core.exceptions import Forbidden, RetryError, ServiceUnavailable
 
 from transforms.bigquery.schema import Column
-from transforms.bigquery.tables import BigQueryTarget
+from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import JobError, TransientError
 from transforms.firestore.ranges import Bound, NameRange
 from transforms.verify.bigquery_store import BigQueryStore, RowVersions

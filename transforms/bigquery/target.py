@@ -1,0 +1,91 @@
+"""Which BigQuery table a job means, and how its workers reach it. Plain data: making a target calls nothing.
+
+target = BigQueryTarget.parse("acme:people.candidates", services)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from transforms.errors import UsageError
+from transforms.services import APPLICATION_DEFAULT, Services
+
+if TYPE_CHECKING:
+    from google.auth.transport.requests import AuthorizedSession
+    from google.cloud import bigquery
+
+_TARGET = re.compile(
+    r"(?P<project>(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]*[a-z0-9])[:.](?P<dataset>\w{1,1024})\.(?P<table>[\w-]{1,1024})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BigQueryTarget:
+    """A table, and where the service is that holds it. Picklable: workers lack the launcher's environment.
+
+    Attributes:
+      emulator: URL of an emulator; None for Google Cloud.
+      credentials: called by every client, in the worker, never for an emulator; returns what google.auth calls
+        credentials. Picklable.
+    """
+
+    project: str
+    dataset: str
+    table: str
+    emulator: str | None = None
+    credentials: Callable[[], Any] = APPLICATION_DEFAULT
+
+    @classmethod
+    def parse(cls, text: str, services: Services) -> BigQueryTarget:
+        """The table that a flag names.
+
+        >>> BigQueryTarget.parse("acme-prod:people.candidates", Services()).id
+        'acme-prod.people.candidates'
+        >>> BigQueryTarget.parse("people.candidates", Services())
+        Traceback (most recent call last):
+        transforms.errors.UsageError: a BigQuery table is named PROJECT:DATASET.TABLE, such as acme-prod:people.candidates, got 'people.candidates'
+        """  # noqa: E501  # the message is one line
+        match = _TARGET.fullmatch(text.strip())
+        if not match:
+            raise UsageError(
+                "a BigQuery table is named PROJECT:DATASET.TABLE, such as acme-prod:people.candidates, "
+                f"got {text.strip()!r}"
+            )
+        return cls(match["project"], match["dataset"], match["table"], services.bigquery_emulator, services.credentials)
+
+    @property
+    def id(self) -> str:
+        """As the client library names it."""
+        return f"{self.project}.{self.dataset}.{self.table}"
+
+    @property
+    def latest(self) -> BigQueryTarget:
+        """The view with one row per id."""
+        return replace(self, table=f"{self.table}_latest")
+
+    def client(self) -> bigquery.Client:
+        """A new client.
+
+        Raises:
+          JobError: there are no credentials.
+        """
+        from google.cloud import bigquery  # the library takes as long as a command's help may
+
+        options = {"api_endpoint": self.emulator} if self.emulator else None
+        return bigquery.Client(project=self.project, credentials=self._found_credentials(), client_options=options)
+
+    def session(self) -> AuthorizedSession:
+        """For requests that the client library has no call for, or a slow one. Credentials and errors as `client`."""
+        from google.auth.transport.requests import AuthorizedSession
+
+        return AuthorizedSession(self._found_credentials())
+
+    def _found_credentials(self) -> Any:
+        from google.auth.credentials import AnonymousCredentials
+
+        from transforms.bigquery.failures import credentials_of
+
+        return AnonymousCredentials() if self.emulator else credentials_of(self.credentials)
