@@ -44,17 +44,17 @@ class Plan(JobPlan[Config]):
     """A config with everything read and looked up that the graph needs.
 
     Attributes:
-      read_time: when the run began by Firestore's clock, where it reads collections.
+      began: when the run began by Firestore's clock, where it reads collections.
     """
 
     to: Destination
     sources: Sources
-    read_time: datetime.datetime | None = None
+    began: datetime.datetime | None = None
 
     @property
-    def moment(self) -> datetime.datetime:
-        """As of when collections are read; a run that is resumed reads the same moment."""
-        return self.read_time or self.run.started_at
+    def read_time(self) -> datetime.datetime:
+        """The snapshot of collections that is read; a resumed run reads the same one."""
+        return self.began or self.run.started_at
 
     def kept(self, before: LedgerJob | None) -> dict[str, str]:
         """Which rows the table has when a run begins."""
@@ -71,7 +71,7 @@ class Plan(JobPlan[Config]):
         plan = super().opened(opening)
         if not self.sources.queries:
             return plan
-        return replace(plan, read_time=read_time_of_run(self.document(), opening.attempt, opening.started_at))
+        return replace(plan, began=read_time_of_run(self.document(), opening.attempt, opening.started_at))
 
 
 def prepare(config: Config, options: PipelineOptions) -> Plan:
@@ -128,8 +128,8 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     """Draws the graph of a run."""
     ledger, opening = plan.ledger, plan.run
     rows_known = opening.kept[ROWS_KNOWN] if plan.to.rows else ALL_ROWS
-    run = RunIdentity(plan.job_id, opening.started_at, plan.sources.ids(plan.moment), rows_known)
-    batches = plan.sources.read(pipeline, plan.moment, opening.completed) | "BeginBatch" >> BeginBatch(ledger)
+    run = RunIdentity(plan.job_id, opening.started_at, plan.sources.ids(plan.read_time), rows_known)
+    batches = plan.sources.read(pipeline, plan.read_time, opening.completed) | "BeginBatch" >> BeginBatch(ledger)
     written = write_records(compare_records(batches, plan.to, run), plan.to, run)
     outcomes = (
         written.batches

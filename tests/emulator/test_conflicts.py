@@ -56,7 +56,7 @@ def test_of_the_same_content_one_is_written_and_the_other_unchanged(target, tmp_
     assert {document["_meta"]["version"] for document in documents.values()} == {1}
 
 
-def test_a_conflict_did_happen_and_was_settled_by_reading_again(target, tmp_path):
+def test_a_conflict_did_happen_and_was_resolved_by_reading_again(target, tmp_path):
     for job in ("left", "right"):
         (tmp_path / f"{job}.jsonl").write_text(lines(*(profile(n, name=job) for n in range(5))))
     with together(target.emulator_host) as server:

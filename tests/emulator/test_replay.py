@@ -34,7 +34,7 @@ def strict(desk):
 
 def test_what_a_corrected_spec_accepts_lands_and_says_where_it_came_from(desk, strict):
     first = desk.ingest(profile(0), nameless(1), nameless(2), flags=[strict])
-    assert [letter["code"] for letter in desk.lines("permanent")] == ["MISSING_FIELD"] * 2
+    assert [line["code"] for line in desk.lines("permanent")] == ["MISSING_FIELD"] * 2
     before = desk.lines("permanent")
 
     assert desk.replay("--spec=profiles") == (0, (2, 2, 0, 0, 0))
@@ -44,19 +44,19 @@ def test_what_a_corrected_spec_accepts_lands_and_says_where_it_came_from(desk, s
         assert new["replay"]["job_id"] == desk.summary["job_id"]
         assert new["replay"]["time"] > old["time"]
     meta = desk.flat["cand-00002"]["_meta"]
-    letter = before[1]
-    assert (meta["source"], meta["position"]) == (letter["source"], letter["position"])
-    assert (meta["job_id"], meta["batch_id"]) == (first.summary["job_id"], letter["batch_id"])
+    line = before[1]
+    assert (meta["source"], meta["position"]) == (line["source"], line["position"])
+    assert (meta["job_id"], meta["batch_id"]) == (first.summary["job_id"], line["batch_id"])
     assert {name: value for name, value in desk.full["cand-00002"].items() if name != "_meta"} == nameless(2)
 
 
 def test_a_job_is_replayed_with_the_flags_it_ran_with(desk, strict):
     desk.ingest(nameless(1), flags=[strict])
     assert desk.replay() == (0, (1, 0, 0, 0, 1))
-    assert [(letter["code"], letter["attempts"]) for letter in desk.lines("permanent")] == [("MISSING_FIELD", 2)]
+    assert [(line["code"], line["attempts"]) for line in desk.lines("permanent")] == [("MISSING_FIELD", 2)]
 
 
-def test_attempts_are_counted_until_a_letter_is_parked(desk):
+def test_attempts_are_counted_until_a_dead_letter_is_parked(desk):
     desk.ingest(profile(0), "{not JSON\n", profile(2, candidate_id="a/b"))
     before = desk.lines("permanent")
     assert desk.replay("--max_attempts=3") == (0, (2, 0, 0, 0, 2))
@@ -68,11 +68,11 @@ def test_attempts_are_counted_until_a_letter_is_parked(desk):
         }
     assert desk.replay("--max_attempts=3") == (0, (2, 0, 0, 0, 2))
     assert desk.places() == {"parked": 2}
-    assert [letter["attempts"] for letter in desk.lines("parked")] == [3, 3]
+    assert [line["attempts"] for line in desk.lines("parked")] == [3, 3]
     assert desk.replay("--max_attempts=3") == (0, (0, 0, 0, 0, 0))
 
 
-def test_letters_of_a_batch_that_are_all_refused_again_alike_are_counted_and_stop_nothing(
+def test_dead_letters_of_a_batch_that_are_all_refused_again_alike_are_counted_and_stop_nothing(
     desk, firestore_host, monkeypatch
 ):
     def refuse(request):
@@ -86,7 +86,7 @@ def test_letters_of_a_batch_that_are_all_refused_again_alike_are_counted_and_sto
         second = desk.ingest(profile(0), *bad)
         assert [run.summary["dead_letters"] for run in (first, second)] == [12, 12], second.summary
         assert desk.replay() == (0, (12, 0, 0, 0, 12))
-    assert [letter["attempts"] for letter in desk.lines("permanent")] == [2] * 12
+    assert [line["attempts"] for line in desk.lines("permanent")] == [2] * 12
 
 
 def test_more_failures_than_the_share_allowed_is_exit_code_4(desk):
@@ -94,9 +94,9 @@ def test_more_failures_than_the_share_allowed_is_exit_code_4(desk):
     assert desk.replay("--max_dead_letter_ratio=0.5")[0] == 4
 
 
-def test_a_letter_that_somebody_has_put_right_lands(desk):
+def test_a_dead_letter_that_somebody_has_corrected_lands(desk):
     desk.ingest(profile(0), json.dumps(profile(1))[:-1] + "\n")
-    desk.edit("permanent", lambda letter: {**letter, "record_text": letter["record_text"] + "}"})
+    desk.edit("permanent", lambda line: {**line, "record_text": line["record_text"] + "}"})
     assert desk.replay() == (0, (1, 1, 0, 0, 0))
     assert desk.flat.keys() == {"cand-00000", "cand-00001"}
 
@@ -117,7 +117,7 @@ def test_only_the_kind_and_the_job_asked_for_are_replayed(desk, strict, capsys):
     assert "there are no dead letters of --from_job=ingest-x, only of ingest-" in capsys.readouterr().err
 
 
-def test_letters_of_several_jobs_each_go_through_their_own(desk, strict):
+def test_dead_letters_of_several_jobs_each_go_through_their_own(desk, strict):
     rated = desk.spec(
         "  domain:\n    type: string\n", "  domain:\n    type: string\n    required: true\n", "rated.yaml"
     )
@@ -126,7 +126,7 @@ def test_letters_of_several_jobs_each_go_through_their_own(desk, strict):
     Path(strict.removeprefix("--spec=")).write_text(PROFILES)
     assert desk.replay() == (0, (2, 1, 0, 0, 1))
     assert desk.flat.keys() == {"cand-00001"}
-    assert [letter["record_id"] for letter in desk.lines("permanent")] == ["cand-00002"]
+    assert [line["record_id"] for line in desk.lines("permanent")] == ["cand-00002"]
 
 
 def test_an_earlier_record_of_a_source_does_not_replace_a_later_one(desk, strict):
@@ -144,7 +144,7 @@ def test_a_later_record_of_a_source_replaces_an_earlier_one(desk, strict):
     assert desk.flat["cand-00001"]["_meta"]["version"] == 2
 
 
-def test_of_several_letters_with_one_id_the_last_wins(desk, strict):
+def test_of_several_dead_letters_with_one_id_the_last_wins(desk, strict):
     desk.ingest(nameless(1, domain="first"), nameless(1, domain="last"), flags=[strict])
     assert desk.replay("--spec=profiles") == (0, (2, 1, 0, 1, 0))
     assert desk.full["cand-00001"]["domain"] == "last"
@@ -167,7 +167,7 @@ def test_a_document_that_another_input_had_written_before_is_replaced(desk, stri
 
 
 @pytest.mark.parametrize("order", [("a", "b"), ("b", "a")], ids="-".join)
-def test_letters_of_two_days_end_as_the_later_one_whichever_is_replayed_first(desk, strict, order):
+def test_dead_letters_of_two_days_end_as_the_later_one_whichever_is_replayed_first(desk, strict, order):
     jobs = {
         "a": desk.ingest(nameless(1, domain="yesterday"), flags=[strict], name="a.jsonl").summary["job_id"],
         "b": desk.ingest(nameless(1, domain="today"), flags=[strict], name="b.jsonl").summary["job_id"],
@@ -209,7 +209,7 @@ def test_model_results_and_rows_of_csv_come_back_as_they_were(desk, strict):
 
 def test_a_broken_line_is_refused_with_file_and_line_before_anything_starts(desk, capsys):
     desk.ingest(profile(0), "{not JSON\n", "{nor this\n")
-    (file,) = (desk.letters / "permanent").glob("*.jsonl")
+    (file,) = (desk.dead_letters / "permanent").glob("*.jsonl")
     first, second = file.read_text().splitlines()
     file.write_text(f"{first}\n{second[:-5]}\n")
     before = file.read_bytes()
@@ -227,7 +227,7 @@ def test_a_folder_that_is_not_there_is_refused(desk, capsys):
 
 def test_a_job_that_the_ledger_does_not_know_needs_its_flags(desk, strict, capsys):
     desk.ingest(nameless(1), flags=[strict])
-    desk.edit("permanent", lambda letter: {**letter, "job_id": "ingest-forgotten"})
+    desk.edit("permanent", lambda line: {**line, "job_id": "ingest-forgotten"})
     assert desk.replay()[0] == 2
     assert "does not know job ingest-forgotten" in capsys.readouterr().err
     assert desk.replay("--spec=profiles") == (0, (1, 1, 0, 0, 0))
@@ -236,7 +236,7 @@ def test_a_job_that_the_ledger_does_not_know_needs_its_flags(desk, strict, capsy
 def test_replayed_and_rewritten_files_can_be_read_by_their_owner_only(desk, strict):
     desk.ingest(nameless(1), "{not JSON\n", flags=[strict])
     desk.replay("--spec=profiles")
-    files = [file for file in desk.letters.rglob("*") if file.is_file()]
+    files = [file for file in desk.dead_letters.rglob("*") if file.is_file()]
     assert len(files) == 2
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
@@ -258,11 +258,11 @@ def remove_batch(target, job_id, batch_id):
 @pytest.mark.parametrize("completed", [False, True], ids=["before the ledger knew", "before the folder was cleared"])
 def test_a_replay_that_was_killed_half_way_ends_as_an_undisturbed_one(desk, strict, completed):
     desk.ingest(nameless(1), "{not JSON\n", profile(2), flags=[strict])
-    (file,) = (desk.letters / "permanent").glob("*.jsonl")
+    (file,) = (desk.dead_letters / "permanent").glob("*.jsonl")
     (landing,) = (line for line in file.read_text().splitlines(keepends=True) if "MISSING_FIELD" in line)
     assert desk.replay("--spec=profiles") == (0, (2, 1, 0, 0, 1))
     undisturbed, documents, job_id = desk.lines("replayed", "permanent"), desk.full, desk.summary["job_id"]
-    # As it was when the letters had been settled, and nothing of them cleared.
+    # As it was when the dead letters had been resolved, and none of them cleared.
     file.write_text(landing + file.read_text())
     stop_unfinished(desk.target, job_id)
     if not completed:
@@ -272,10 +272,10 @@ def test_a_replay_that_was_killed_half_way_ends_as_an_undisturbed_one(desk, stri
     assert desk.places() == {"replayed": 1, "permanent": 1}
     assert desk.full == documents
 
-    def without_time(letters):
+    def without_time(lines):
         return [
-            {**letter, "time": None, "replay": {**letter["replay"], "time": None}} if "replay" in letter else letter
-            for letter in letters
+            {**line, "time": None, "replay": {**line["replay"], "time": None}} if "replay" in line else line
+            for line in lines
         ]
 
     assert without_time(desk.lines("replayed", "permanent")) == without_time(undisturbed)
@@ -283,13 +283,13 @@ def test_a_replay_that_was_killed_half_way_ends_as_an_undisturbed_one(desk, stri
 
 def test_a_dead_letter_is_never_nowhere_and_a_step_done_twice_changes_nothing(desk, strict):
     desk.ingest(nameless(1), "{not JSON\n", "{nor this\n", flags=[strict])
-    desk.edit("permanent", lambda letter: {**letter, "attempts": 4 if letter["line"] == 3 else 1})
-    folder, run = DeadLetterFolder(str(desk.letters)), ReplayRun("replay-1", "2026-01-01T00:00:00Z", 5)
+    desk.edit("permanent", lambda line: {**line, "attempts": 4 if line["line"] == 3 else 1})
+    folder, run = DeadLetterFolder(str(desk.dead_letters)), ReplayRun("replay-1", "2026-01-01T00:00:00Z", 5)
     ((batch_id, _, n),) = folder.batches()
     failures = [
-        DeadLetter("ReadBatches", "INVALID_JSON", "still broken", None, position=letter["position"])
-        for letter in desk.lines("permanent")
-        if letter["line"] > 1
+        DeadLetter("ReadBatches", "INVALID_JSON", "still broken", None, position=line["position"])
+        for line in desk.lines("permanent")
+        if line["line"] > 1
     ]
     for _ in range(2):
         folder.resolve(batch_id, n, failures, run, "2026-01-01T00:00:01Z")
@@ -302,14 +302,14 @@ def test_a_dead_letter_is_never_nowhere_and_a_step_done_twice_changes_nothing(de
     assert (parked["line"], parked["attempts"]) == (3, 5)
 
 
-def test_letters_in_a_bucket_are_replayed_like_those_in_a_folder(desk, strict, bigquery, monkeypatch):
+def test_dead_letters_in_a_bucket_are_replayed_like_those_in_a_folder(desk, strict, bigquery, monkeypatch):
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", bigquery.gcs)
     prefix = f"gs://{bigquery.bucket}/{desk.target.project}"
-    letters = f"--dead_letters={prefix}"
-    desk.ingest(nameless(1), "{not JSON\n", flags=[strict, letters])
-    assert desk.replay("--spec=profiles", letters) == (0, (2, 1, 0, 0, 1))
-    assert desk.replay("--spec=profiles", letters, "--max_attempts=3") == (0, (1, 0, 0, 0, 1))
-    assert desk.replay("--spec=profiles", letters) == (0, (0, 0, 0, 0, 0))
+    flag = f"--dead_letters={prefix}"
+    desk.ingest(nameless(1), "{not JSON\n", flags=[strict, flag])
+    assert desk.replay("--spec=profiles", flag) == (0, (2, 1, 0, 0, 1))
+    assert desk.replay("--spec=profiles", flag, "--max_attempts=3") == (0, (1, 0, 0, 0, 1))
+    assert desk.replay("--spec=profiles", flag) == (0, (0, 0, 0, 0, 0))
     (found,) = FileSystems.match([f"{prefix}/**"])
     assert sorted(match.path.split("/")[-2] for match in found.metadata_list) == ["parked", "replayed"]
 
@@ -321,8 +321,8 @@ def ids_in(table):
 
 
 def keep_refused_row(desk, kind, job_id, batch_id, **said):
-    """The letter that BigQuery's answer about the row of the second profile would have left."""
-    letter = {
+    """The line that BigQuery's refusal of the second profile's row would have left."""
+    line = {
         "job": "ingest",
         "job_id": job_id,
         "batch_id": batch_id,
@@ -333,12 +333,12 @@ def keep_refused_row(desk, kind, job_id, batch_id, **said):
         "record_text": json.dumps(profile(1)),
         **said,
     }
-    (desk.letters / kind).mkdir(parents=True, exist_ok=True)
-    (desk.letters / kind / f"{batch_id}.jsonl").write_text(json.dumps(letter) + "\n")
+    (desk.dead_letters / kind).mkdir(parents=True, exist_ok=True)
+    (desk.dead_letters / kind / f"{batch_id}.jsonl").write_text(json.dumps(line) + "\n")
 
 
 def test_a_row_that_was_refused_is_sent_again_although_its_documents_are_unchanged(desk, table):
-    """The row's refusal is staged: documents without rows, and the letter."""
+    """The row's refusal is staged: documents without rows, and the line."""
     first = desk.ingest(profile(0), profile(1))
     documents = desk.full
     meta = desk.flat["cand-00001"]["_meta"]

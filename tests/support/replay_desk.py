@@ -26,7 +26,7 @@ class Desk:
     """Dead letters are below `folder`, documents in `target`."""
 
     def __init__(self, folder: Path, target: FirestoreTarget):
-        self.folder, self.target, self.letters = folder, target, folder / "dead_letters"
+        self.folder, self.target, self.dead_letters = folder, target, folder / "dead_letters"
 
     def ingest(self, *records: Any, name: str = "profiles.jsonl", flags: Sequence[str] = ()) -> Ingested:
         """Ingests records, given as objects or as lines."""
@@ -41,7 +41,7 @@ class Desk:
             [
                 "replay",
                 f"--project={self.target.project}",
-                f"--dead_letters={self.letters}",
+                f"--dead_letters={self.dead_letters}",
                 f"--summary={summary}",
                 "--max_dead_letter_ratio=1",
                 *flags,
@@ -58,18 +58,18 @@ class Desk:
         return f"--spec={file}"
 
     def lines(self, *kinds: str) -> list[dict[str, Any]]:
-        """The letters that these folders hold."""
-        files = [file for kind in kinds for file in sorted((self.letters / kind).glob("*.jsonl"))]
+        """The lines that these folders hold."""
+        files = [file for kind in kinds for file in sorted((self.dead_letters / kind).glob("*.jsonl"))]
         return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
     def places(self) -> dict[str, int]:
-        """How many letters each folder holds."""
+        """How many dead letters each folder holds."""
         found = {kind: len(self.lines(kind)) for kind in ("retryable", "permanent", "replayed", "parked")}
         return {kind: n for kind, n in found.items() if n}
 
     def edit(self, kind: str, edit: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-        """Changes every letter of the only file of a kind."""
-        (file,) = (self.letters / kind).glob("*.jsonl")
+        """Changes every line of the only file of a kind."""
+        (file,) = (self.dead_letters / kind).glob("*.jsonl")
         file.write_text("".join(json.dumps(edit(json.loads(line))) + "\n" for line in file.read_text().splitlines()))
 
     @property

@@ -141,7 +141,7 @@ def test_a_document_that_is_too_large_does_not_keep_its_neighbours_from_landing(
     assert stored(server).keys() == {"profiles/a", "candidates/a", "profiles/c", "candidates/c"}
 
 
-def test_a_pair_that_the_service_refuses_is_a_dead_letter_with_its_words():
+def test_a_pair_that_the_service_refuses_is_a_dead_letter_with_its_message():
     def refuse_bo(request, earlier):
         if earlier == 0:
             raise RpcError("UNAVAILABLE", "try again")

@@ -1,4 +1,4 @@
-"""Two writers of one document: nobody's update is lost, nobody's counts twice, and nobody goes on for ever."""
+"""Two writers of one document: nobody's update is lost, no update counts twice, and no writer tries for ever."""
 
 import dataclasses
 import datetime
@@ -144,7 +144,7 @@ def test_every_code_of_a_conflict_is_taken_for_one(code):
     assert (len(server.requests("Commit")), len(server.requests("BatchGetDocuments", "RunQuery"))) == (2, 1)
 
 
-def test_a_document_that_vanished_since_it_was_read_is_written_anew():
+def test_a_document_that_vanished_since_it_was_read_is_written_as_new():
     with ScriptedFirestore() as server:
         somebody_else_writes(server, "a")
         entry = flat("a", stored=stored(server, "a"))
@@ -184,7 +184,7 @@ def test_a_pair_that_always_conflicts_is_one_retryable_dead_letter_and_its_neigh
     assert stored(server, "k3") == NOTHING
 
 
-def test_a_lone_pair_is_not_sent_for_ever():
+def test_a_lone_pair_is_given_up_in_the_end():
     with ScriptedFirestore(scripts={"Commit": always(CONFLICT)}) as server:
         done = upsert(server, flat("a"))
     assert counts(done) == (0, 0, 0, 1)
@@ -278,7 +278,7 @@ def test_merging_into_what_somebody_else_created_meanwhile_is_the_next_version()
     assert list(created.update_mask.field_paths) == list(merged.update_mask.field_paths) == ["name", META_FIELD]
 
 
-def test_overwriting_heeds_nobody_and_sends_again_what_was_not_acknowledged():
+def test_overwriting_looks_at_nothing_and_sends_again_what_was_not_acknowledged():
     with ScriptedFirestore(scripts={"Commit": [applied_then("UNAVAILABLE")]}) as server:
         somebody_else_writes(server, "a")
         done = upsert(server, flat("a"), mode=OVERWRITE)
