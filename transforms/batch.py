@@ -1,4 +1,4 @@
-"""What flows through every job: batches of records, dead letters, and what became of a batch. Plain, frozen, picklable.
+"""What flows through every job: batches of records, and dead letters. Plain, frozen, picklable.
 
 A job's element is a batch, not a record. It is born with everything it read, and every step hands on the same batch
 with each record moved to where it belongs:
@@ -7,7 +7,8 @@ with each record moved to where it belongs:
          └── dead_letters, superseded, unchanged ──┘
 
 `Batch.then` refuses a step whose records do not add up, so no record gets lost between two steps unnoticed. The entries
-between the first step and the last are each job's own: `upsert/entries.py`, `export/entries.py`.
+between the first step and the last are each job's own: `upsert/entries.py`, `export/entries.py`. What became of a batch
+in the end is counted in `outcomes.py`.
 """
 
 from __future__ import annotations
@@ -21,9 +22,6 @@ from transforms.errors import AccountingError, RecordError
 
 T = TypeVar("T")
 U = TypeVar("U")
-
-# How many written ids an outcome names: enough to look one up, few enough for a ledger.
-_SHOWN_IDS = 10
 
 # How many fields a batch names, those that overflowed most: with a field for every id of something, the ledger's
 # document of the batch would be too large for Firestore.
@@ -190,50 +188,6 @@ class BatchResult(Generic[T]):
             overflowed=self.overflowed,
             repaired=self.repaired,
             overflowed_by=dict(self.overflowed_by.most_common(_MOST_FIELDS)),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class BatchOutcome:
-    """What became of one batch, in records; `retries` in requests, `overflowed` in values, `bytes_read` of the source.
-
-    `read` is the sum of `written`, `unchanged`, `superseded` and all `dead_letters`, which are counted by (step, code).
-    `repaired` are part of `written`; `ids` are the first few written; `overflowed_by` names fields.
-    """
-
-    batch_id: str
-    source: str
-    read: int
-    written: int
-    unchanged: int = 0
-    superseded: int = 0
-    dead_letters: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    retries: int = 0
-    overflowed: int = 0
-    repaired: int = 0
-    ids: tuple[str, ...] = ()
-    bytes_read: int = 0
-    overflowed_by: Mapping[str, int] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, batch: Batch[Any]) -> BatchOutcome:
-        """The outcome of a batch whose last step is done."""
-        by_reason = Counter((letter.step, letter.code) for letter in batch.dead_letters)
-        new = [entry for entry in batch.entries if not entry.unchanged]
-        return cls(
-            batch.batch_id,
-            batch.source,
-            batch.read,
-            len(new),
-            batch.unchanged + len(batch.entries) - len(new),
-            batch.superseded,
-            dict(by_reason),
-            batch.retries,
-            batch.overflowed,
-            batch.repaired,
-            tuple(entry.key for entry in new[:_SHOWN_IDS]),
-            batch.bytes_read,
-            batch.overflowed_by,
         )
 
 

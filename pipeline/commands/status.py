@@ -17,17 +17,20 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from pipeline import JOBS
 from pipeline.locations import firestore_target
 from pipeline.present.progress import live_line, progress_line
 from pipeline.present.status import Status, recent_table
 from pipeline.present.summary import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from pipeline.present.terminal import Console, say, show, standard_output
 from pipeline.run.flags import Usage, option, parse, refuse_unknown
+from transforms.counters import Counters
 from transforms.errors import UsageError
 from transforms.firestore.client import FirestoreClient
 from transforms.firestore.names import DEFAULT_DATABASE
-from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED, RUNNING, job_document, read_job, recent_jobs
+from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED, RUNNING, Job, job_document, read_job, recent_jobs
 from transforms.ledger.totals import Totals, read_totals
+from transforms.outcomes import RECORDS
 from transforms.services import Services
 
 _SHOWN_JOBS = 20
@@ -108,7 +111,12 @@ def _status(client: FirestoreClient, job_id: str, now: Callable[[], float]) -> S
             f"there is no job {job_id} in {client.target.name}; `firebeam status` without an id lists recent ones, "
             "--project and --database say where to look"
         )
-    return Status(job, read_totals(job_document(client, job_id)), _moment(now), client.target.project)
+    return Status(job, read_totals(job_document(client, job_id), _counters(job)), _moment(now), client.target.project)
+
+
+def _counters(job: Job) -> Counters:
+    """What a job counts; of one that this version does not know, what most jobs count."""
+    return JOBS[job.job].usage.config.counters if job.job in JOBS else RECORDS
 
 
 def _follow(
@@ -140,7 +148,9 @@ def _print_recent(client: FirestoreClient, config: Config, now: Callable[[], flo
         # A job that has ended has stored its totals; to read them again takes several queries.
         Status(
             job,
-            Totals.of(job.totals) if job.totals else read_totals(job_document(client, job.job_id)),
+            Totals.of(_counters(job), job.totals)
+            if job.totals
+            else read_totals(job_document(client, job.job_id), _counters(job)),
             _moment(now),
             client.target.project,
         )

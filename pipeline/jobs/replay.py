@@ -174,7 +174,7 @@ def _replayed(
 ) -> Replayed:
     own = tuple(batch.batch_id for batch in batches if batch.job_id == job_id)
     to = destination(_config_of(config, job_id, _parameters(config, client, job_id)), services, failed_before=True)
-    batch_ids = Batches(job_document(client, job_id, config.retry)).ids()
+    batch_ids = Batches(job_document(client, job_id, config.retry), config.counters).ids()
     return Replayed(job_id, to, frozenset(map(input_id_of, [*batch_ids, *own])), own)
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pipeline.run.flags import Usage, option
 from pipeline.run.job_config import JobConfig
+from transforms.counters import Counters
+from transforms.verify.counters import DOCUMENTS
 from transforms.verify.matching import AUTO, ID, PATH
 
 NAME = "verify"
@@ -19,6 +22,8 @@ _IN_THE_CLOUD = ("firestore://", "bigquery:", "jsonl:gs://")
 @dataclass(frozen=True, kw_only=True)
 class Config(JobConfig):
     """The flags of verify."""
+
+    counters: ClassVar[Counters] = DOCUMENTS
 
     left: str = option(
         group="Stores",

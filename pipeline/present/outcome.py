@@ -18,6 +18,6 @@ def show_summary(summary: Summary, console: Console) -> None:
 def present_records(plan: JobPlan[RecordsConfig], summary: Summary, console: Console) -> int:
     """Shows what became of the records of a run, and returns the exit code."""
     show_summary(summary, console)
-    if summary.dead_letters:
+    if summary.totals.unwanted:
         say(console, f"dead letters: {plan.config.dead_letters}")
     return summary.exit_code(plan.config.max_dead_letter_ratio)

@@ -21,6 +21,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
 from pipeline.present.terminal import Console, say
+from transforms.counters import BYTES_READ
 from transforms.errors import TransientError
 from transforms.ledger.totals import Totals
 
@@ -57,9 +58,11 @@ class Pace(NamedTuple):
 def pace(totals: Totals, bytes_total: int | None, since: datetime.datetime, until: datetime.datetime) -> Pace:
     """The pace of a job whose owner works since `since`, as seen at `until`.
 
+    >>> from collections import Counter
     >>> from transforms.ledger.totals import Completion
+    >>> from transforms.outcomes import RECORDS
     >>> noon = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.timezone.utc)
-    >>> totals = Totals(bytes_read=300, recent=(Completion(noon, 10, 100),))
+    >>> totals = Totals(RECORDS, counts=Counter(bytes_read=300), recent=(Completion(noon, 10, 100),))
     >>> pace(totals, 1_000, noon - datetime.timedelta(seconds=2), noon)
     Pace(records_per_s=5.0, share=0.3, left_s=14.0)
     """
@@ -67,27 +70,29 @@ def pace(totals: Totals, bytes_total: int | None, since: datetime.datetime, unti
     if counted and len(counted) == len(totals.recent) < totals.batches:
         since = counted.pop().at  # there were more before: the oldest of these only says when the others began
     seconds = (until - since).total_seconds()
-    share = totals.bytes_read / bytes_total if bytes_total and totals.bytes_read <= bytes_total else None
+    bytes_read = totals[BYTES_READ]
+    share = bytes_read / bytes_total if bytes_total and bytes_read <= bytes_total else None
     if not counted or seconds <= 0:
         return Pace(share=share)
     records_per_s = sum(completion.read for completion in counted) / seconds
     bytes_per_s = sum(completion.bytes_read for completion in counted) / seconds
     if share is None or not bytes_total or not bytes_per_s:
         return Pace(records_per_s, share)
-    return Pace(records_per_s, share, (bytes_total - totals.bytes_read) / bytes_per_s)
+    return Pace(records_per_s, share, (bytes_total - bytes_read) / bytes_per_s)
 
 
 def progress_line(totals: Totals, at: Pace) -> str:
     """
-    >>> progress_line(Totals(batches=2, read=1000, written=1000), Pace(250.0, 0.25, 12.0))
+    >>> from collections import Counter
+    >>> from transforms.outcomes import RECORDS
+    >>> progress_line(Totals(RECORDS, batches=2, counts=Counter(read=1000)), Pace(250.0, 0.25, 12.0))
     '2 batches, 1,000 records, 0 dead letters, 0 retries, 250 records/s, 25 %, 0:00:12 left'
     """
-    parts = [
-        f"{totals.batches:,} batches, {totals.read:,} records, {totals.dead_letter_count:,} dead letters",
-        f"{totals.retries:,} retries",
-    ]
+    counters = totals.counters
+    parts = [f"{totals.batches:,} {counters.batches}", f"{totals.total:,} {counters.total.unit}"]
+    parts += (f"{totals[counter.name]:,} {counter.label}" for counter in counters.all if counter.is_watched)
     if at.records_per_s is not None:
-        parts.append(f"{at.records_per_s:,.0f} records/s")
+        parts.append(f"{at.records_per_s:,.0f} {counters.total.unit}/s")
     if at.share is not None:
         parts.append(f"{at.share:.0%}".replace("%", " %"))
     if at.left_s is not None:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pipeline.present.counts import aside_as_json, kinds_rows, summed_as_json
 from pipeline.present.progress import Pace, duration, pace
-from pipeline.present.tables import Cell, Column, Row, Table, Tone, dim
+from pipeline.present.tables import Cell, Column, Row, Table, Tone
+from transforms.counters import Counter, Role
 from transforms.ledger.jobs import COMPLETED, RUNNING, Job
 from transforms.ledger.owners import listing_command
 from transforms.ledger.totals import Totals
-
-_RECORDS = ("read", "written", "unchanged", "superseded")
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Status:
         if self.state == RUNNING:
             return pace(self.totals, self.job.bytes_total, self.job.owned_since, self.moment)
         if self.state == COMPLETED:
-            return Pace(self.totals.read / self.elapsed_s if self.elapsed_s else None, share=1.0)
+            return Pace(self.totals.total / self.elapsed_s if self.elapsed_s else None, share=1.0)
         return Pace(share=pace(self.totals, self.job.bytes_total, self.moment, self.moment).share)
 
     def as_dict(self) -> dict[str, Any]:
@@ -74,21 +74,15 @@ class Status:
             "batches_completed": totals.batches,
             "batches_processing": totals.processing,
             "batches_failed": totals.failed,
-            **{name: getattr(totals, name) for name in _RECORDS},
-            "dead_letters": totals.dead_letter_count,
-            "dead_letters_by": [
-                {"step": step, "code": code, "count": n} for (step, code), n in totals.dead_letters.most_common() if n
-            ],
-            "retries": totals.retries,
-            "overflowed": totals.overflowed,
-            "repaired": totals.repaired,
+            **summed_as_json(totals),
+            **aside_as_json(totals),
             "newest_ids": list(totals.newest_ids),
             "error": job.error,
         }
 
     def as_table(self) -> Table:
         """For people."""
-        job, at = self.job, self.pace
+        job, at, unit = self.job, self.pace, self.totals.counters.total.unit
         run: list[Row] = [
             ("job", f"{job.job}, attempt {job.attempt}"),
             ("owner", Cell(str(job.owner), is_whole=True)),
@@ -96,7 +90,7 @@ class Status:
             ("last seen", _shown(self.last_seen_at)),
             ("elapsed", duration(self.elapsed_s)),
             ("progress", "–" if at.share is None else f"{at.share:.0%}".replace("%", " %")),
-            ("throughput", "–" if at.records_per_s is None else f"{at.records_per_s:,.0f} records/s"),
+            ("throughput", "–" if at.records_per_s is None else f"{at.records_per_s:,.0f} {unit}/s"),
         ]
         if self.state == RUNNING:
             run.append(("left", "–" if at.left_s is None else duration(at.left_s)))
@@ -105,12 +99,14 @@ class Status:
     def _counted(self) -> list[Row]:
         job, totals = self.job, self.totals
         rows: list[Row] = [
-            ("batches", f"{totals.batches:,} completed, {totals.processing:,} processing, {totals.failed:,} failed"),
-            *((name, f"{getattr(totals, name):,}") for name in _RECORDS),
-            ("dead letters", f"{totals.dead_letter_count:,}"),
-            *(dim(f"  {step}: {code}", f"{n:,}") for (step, code), n in totals.dead_letters.most_common() if n),
-            ("retries", f"{totals.retries:,}"),
+            (
+                totals.counters.batches,
+                f"{totals.batches:,} completed, {totals.processing:,} processing, {totals.failed:,} failed",
+            ),
         ]
+        for counter in totals.counters.all:
+            if counter.role is not Role.ASIDE or counter.is_watched:
+                rows += ((counter.label, f"{totals[counter.name]:,}"), *kinds_rows(totals, counter))
         if totals.newest_ids:
             rows.append(("newest ids", ", ".join(totals.newest_ids)))
         if job.error:
@@ -132,14 +128,20 @@ def recent_table(database: str, statuses: Sequence[Status]) -> Table:
             str(status.job.attempt),
             _shown(status.job.started_at),
             duration(status.elapsed_s),
-            f"{status.totals.read:,}",
-            f"{status.totals.dead_letter_count:,}",
+            _counted(status.totals, status.totals.counters.total, "read"),
+            _counted(status.totals, status.totals.counters.unwanted, "dead letters"),
         )
         for status in statuses
     )
     return Table(
         f"recent jobs of {database}", tuple(Column(heading, heading in numbers) for heading in columns), (rows,)
     )
+
+
+def _counted(totals: Totals, counter: Counter, heading: str) -> str:
+    """A number, with the job's own word for it where that is not the heading's."""
+    number = f"{totals[counter.name]:,}"
+    return number if counter.label == heading else f"{number} {counter.label}"
 
 
 def _shown(moment: datetime.datetime) -> str:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.present.tables import Column, Row, Table, dim
+from pipeline.present.counts import aside_as_json, aside_kinds_as_json, kinds_rows, summed_as_json
+from pipeline.present.tables import Column, Row, Table
 from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED
 from transforms.ledger.totals import Totals
 
 UNREADABLE_FILE = "UNREADABLE_FILE"
 
 # Fields whose values overflowed, in the table; the JSON has all of them.
-_SHOWN_FIELDS = 10
+_SHOWN_KINDS = 10
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -25,39 +25,23 @@ EXIT_INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
-class Reason:
-    """How many records one step gave up for one reason."""
-
-    step: str
-    code: str
-    count: int
-
-
-@dataclass(frozen=True)
 class Summary:
-    """The outcome of a run, in records; `batches`, `retries` (requests) and `overflowed` (values) are what they say.
-    `repaired` records are part of the written ones.
+    """The outcome of a run.
 
-    `read` is the sum of `written`, `unchanged`, `superseded` and `dead_letters`, or the run has failed. Those `results`
-    whose name begins with an underscore are for the job's next run, and not shown.
+    Attributes:
+      state: completed, failed or interrupted; failed also where the counters do not add up.
+      totals: what became of everything that was read.
+      first_result_s: after so many seconds the first batch was completed; None if none was, or before the run resumed.
+      results: what the job's last step says. Those whose name begins with an underscore are for the job's next run, and
+        not shown.
     """
 
     job_id: str
     state: str
-    read: int
-    written: int
-    unchanged: int
-    superseded: int
-    dead_letters: int
-    dead_letters_by: tuple[Reason, ...]
-    batches: int
-    retries: int
-    overflowed: int
-    repaired: int
+    totals: Totals
     elapsed_s: float
     first_result_s: float | None
     error: str | None = None
-    overflowed_by: Mapping[str, int] = field(default_factory=dict)
     results: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -75,34 +59,18 @@ class Summary:
 
         Args:
           started_at, finished_at: seconds since the epoch.
-          results: what the job's last step says.
         """
         if not totals.adds_up:
-            state = FAILED
-            error = (
-                f"{totals.read} records were read but {totals.written + totals.unchanged + totals.superseded} are "
-                f"stored and {totals.dead_letter_count} are dead letters: the accounts do not add up; "
-                "please report this with the summary"
-            )
+            state, error = FAILED, _does_not_add_up(totals)
         first = totals.first_completed_at
         first_s = None if first is None else round(first.timestamp() - started_at, 3)
         return cls(
             job_id=job_id,
             state=state,
-            read=totals.read,
-            written=totals.written,
-            unchanged=totals.unchanged,
-            superseded=totals.superseded,
-            dead_letters=totals.dead_letter_count,
-            dead_letters_by=tuple(Reason(*reason, n) for reason, n in totals.dead_letters.most_common() if n),
-            batches=totals.batches,
-            retries=totals.retries,
-            overflowed=totals.overflowed,
-            repaired=totals.repaired,
+            totals=totals,
             elapsed_s=round(finished_at - started_at, 3),
             first_result_s=first_s if first_s is not None and first_s >= 0 else None,  # less: of the run before
             error=error,
-            overflowed_by=dict(totals.overflowed_by.most_common()),
             results=results or {},
         )
 
@@ -112,23 +80,20 @@ class Summary:
         if self.state != COMPLETED:
             return EXIT_INTERRUPTED if self.state == INTERRUPTED else EXIT_FAILED
         # An unreadable file is one dead letter and any number of records that nobody has seen.
-        unread = any(reason.code == UNREADABLE_FILE for reason in self.dead_letters_by)
-        too_many = unread or self.dead_letters > max_dead_letter_ratio * self.read
+        kinds = self.totals.kinds_of(self.totals.counters.unwanted)
+        unread = any(n and UNREADABLE_FILE in kind for kind, n in kinds.items())
+        too_many = unread or self.totals.unwanted > max_dead_letter_ratio * self.totals.total
         return EXIT_TOO_MANY_DEAD_LETTERS if too_many else EXIT_OK
 
     def as_table(self) -> Table:
         """For people."""
-        counted: list[Row] = [
-            (name, f"{getattr(self, name):,}")
-            for name in ("read", "written", "unchanged", "superseded", "dead_letters")
-        ]
-        counted += (dim(f"  {reason.step}: {reason.code}", f"{reason.count:,}") for reason in self.dead_letters_by)
-        work: list[Row] = []
-        for name in ("batches", "retries", "overflowed", "repaired"):
-            work.append((name, f"{getattr(self, name):,}"))
-            if name == "overflowed":
-                most = itertools.islice(self.overflowed_by.items(), _SHOWN_FIELDS)
-                work += (dim(f"  {field}", f"{count:,}") for field, count in most)
+        totals, counters = self.totals, self.totals.counters
+        counted: list[Row] = []
+        for counter in (counters.total, *counters.parts):
+            counted += ((counter.key, f"{totals[counter.name]:,}"), *kinds_rows(totals, counter))
+        work: list[Row] = [(counters.batches, f"{totals.batches:,}")]
+        for counter in counters.aside:
+            work += ((counter.key, f"{totals[counter.name]:,}"), *kinds_rows(totals, counter, _SHOWN_KINDS))
         results = tuple(
             (name, _shown(result)) for name, result in sorted(self.results.items()) if not name.startswith("_")
         )
@@ -141,8 +106,33 @@ class Summary:
 
     def as_json(self) -> str:
         """For a program: one object, two-space indent."""
-        document: dict[str, Any] = asdict(self)
+        document = {
+            "job_id": self.job_id,
+            "state": self.state,
+            **summed_as_json(self.totals),
+            "batches": self.totals.batches,
+            **aside_as_json(self.totals),
+            "elapsed_s": self.elapsed_s,
+            "first_result_s": self.first_result_s,
+            "error": self.error,
+            **aside_kinds_as_json(self.totals),
+            "results": self.results,
+        }
         return json.dumps(document, indent=2, default=str) + "\n"
+
+
+def _does_not_add_up(totals: Totals) -> str:
+    total, parts = totals.counters.total, totals.counters.parts
+    counted = ", ".join(f"{totals[part.name]} {part.label}" for part in parts)
+    kinds = (
+        f"; {totals[part.name]} {part.label} have {sum(totals.kinds_of(part).values())} reasons"
+        for part in parts
+        if part.breakdown and totals[part.name] != sum(totals.kinds_of(part).values())
+    )
+    return (
+        f"{totals.total} {total.unit} were read, but there are {counted}{''.join(kinds)}: the counters do not "
+        "add up; please report this with the summary"
+    )
 
 
 def _shown(result: Any) -> str:

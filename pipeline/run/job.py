@@ -74,7 +74,8 @@ class JobPlan(Generic[C_co]):
     @property
     def ledger(self) -> LedgerEntry:
         """Where the run's batches are written down."""
-        return LedgerEntry(self.firestore, self.job_id, self.run.attempt, self.retry, self.run.unattended)
+        run, config = self.run, self.config
+        return LedgerEntry(self.firestore, self.job_id, run.attempt, self.retry, run.unattended, config.counters)
 
     def document(self) -> LedgerDocument:
         """The job's document in the ledger."""

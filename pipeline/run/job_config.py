@@ -8,13 +8,15 @@ DatabaseFlags, RequestFlags, DeadLetterFlags, ResultFlags, RunFlags ──▶ Jo
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from pipeline.locations import firestore_target
 from pipeline.run.flags import option
+from transforms.counters import Counters
 from transforms.errors import RecordError, UsageError
 from transforms.firestore.names import DATABASE_ID, DEFAULT_DATABASE, check_document_id
 from transforms.firestore.target import FirestoreTarget
+from transforms.outcomes import RECORDS
 from transforms.retry import Retry
 from transforms.services import Services
 
@@ -116,7 +118,13 @@ class RunFlags:
 
 @dataclass(frozen=True, kw_only=True)
 class JobConfig(RunFlags, ResultFlags, DeadLetterFlags, RequestFlags, DatabaseFlags):
-    """The flags of every job."""
+    """The flags of every job.
+
+    Attributes:
+      counters: what the job counts.
+    """
+
+    counters: ClassVar[Counters]
 
     def firestore(self, services: Services) -> FirestoreTarget:
         """The database, and how long it may be silent. Raises UsageError if it is not named well."""
@@ -131,6 +139,8 @@ class JobConfig(RunFlags, ResultFlags, DeadLetterFlags, RequestFlags, DatabaseFl
 @dataclass(frozen=True, kw_only=True)
 class RecordsConfig(JobConfig):
     """The flags of every job that writes records, or says why it could not."""
+
+    counters: ClassVar[Counters] = RECORDS
 
     max_dead_letter_ratio: float = option(
         0.1,

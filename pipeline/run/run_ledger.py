@@ -20,9 +20,9 @@ class RunLedger:
 
     def __init__(self, plan: Any):
         self._plan, self._clock = plan, plan.retry.clock
-        self._document = plan.document()
-        self._ledger = JobLedger(self._document)
-        self._last = Totals()  # for when they cannot be read any more
+        self._document, self._counters = plan.document(), plan.config.counters
+        self._ledger = JobLedger(self._document, self._counters)
+        self._last = Totals(self._counters)  # for when they cannot be read any more
         self._opening: Opening | None = None
         self._beat_at = self._clock.monotonic()
 
@@ -43,17 +43,17 @@ class RunLedger:
             take_over=plan.config.take_over,
         )
         if opening.resumed:
-            say(console, f"resuming {plan.job_id}: {len(opening.completed):,} batches are done")
+            say(console, f"resuming {plan.job_id}: {len(opening.completed):,} {self._counters.batches} are done")
         self._opening = replace(opening, unattended=owner.dataflow_job is not None)
         try:
             return plan.opened(self._opening)
         except FirebeamError as failure:  # nobody must take the run for one that is under way
-            self._ledger.finish(FAILED, str(failure), Totals().as_fields())
+            self._ledger.finish(FAILED, str(failure), Totals(self._counters).as_fields())
             raise
 
     def totals(self) -> Totals:
         """What became of the records so far."""
-        self._last = read_totals(self._document)
+        self._last = read_totals(self._document, self._counters)
         return self._last
 
     def beat(self) -> None:

@@ -5,13 +5,14 @@ import datetime
 import pytest
 
 from tests.support.clocks import no_waiting
-from transforms.batch import BatchOutcome
+from tests.support.counted import outcome
 from transforms.errors import UsageError
 from transforms.firestore.target import FirestoreTarget
 from transforms.ledger.jobs import INTERRUPTED, RUNNING, job_document, read_job
 from transforms.ledger.owners import Owner
 from transforms.ledger.runs import JobDescription, JobLedger
 from transforms.ledger.totals import read_totals
+from transforms.outcomes import RECORDS
 from transforms.retry import Retry
 
 pytestmark = pytest.mark.emulator
@@ -39,7 +40,7 @@ class Ledger:
         return job_document(self.target.connect(), "nightly", retry)
 
     def __call__(self):
-        return JobLedger(self.document)
+        return JobLedger(self.document, RECORDS)
 
     def open(self, owner, after_s=0.0, **how):
         self.elapsed_s = after_s
@@ -48,11 +49,11 @@ class Ledger:
     def complete(self, batch_id, after_s):
         self.elapsed_s = after_s
         self().batches.begin(batch_id, 1, {"source": "in.jsonl"})
-        self().batches.complete(BatchOutcome(batch_id, "in.jsonl", 1, 1), 1)
+        self().batches.complete(outcome(batch_id, "in.jsonl", 1, 1), 1)
 
     def state(self, after_s):
         self.elapsed_s = after_s
-        job, totals = read_job(self.document), read_totals(self.document)
+        job, totals = read_job(self.document), read_totals(self.document, RECORDS)
         return job.state_at(self.moment, totals.recent[0].at if totals.recent else None)
 
 

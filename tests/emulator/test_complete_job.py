@@ -6,13 +6,14 @@ import apache_beam as beam
 import pytest
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
-from transforms.batch import BatchOutcome
+from tests.support.counted import outcome
 from transforms.ledger.entry import LedgerEntry
 from transforms.ledger.jobs import COMPLETED, RUNNING, job_document, read_job
 from transforms.ledger.owners import Owner
 from transforms.ledger.results import read_results
 from transforms.ledger.runs import JobDescription, JobLedger
 from transforms.ledger.steps import CompleteJob, RecordOutcomes
+from transforms.outcomes import RECORDS
 from transforms.retry import Retry
 from transforms.runtime.stopping import ask_to_stop, forget_request
 
@@ -28,7 +29,7 @@ def target(target):
 
 
 def opened(target):
-    ledger = JobLedger(job_document(target.connect(), JOB_ID))
+    ledger = JobLedger(job_document(target.connect(), JOB_ID), RECORDS)
     return ledger.open(JobDescription("ingest", JOB_ID, {}, "input", "spec"), Owner())
 
 
@@ -42,7 +43,7 @@ def conclude():
 
 
 def run(ledger, n_batches=3):
-    outcomes = [BatchOutcome(f"b-{n}", "a.jsonl", 5, 5) for n in range(n_batches)]
+    outcomes = [outcome(f"b-{n}", "a.jsonl", 5, 5) for n in range(n_batches)]
     with beam.Pipeline(runner=FnApiRunner()) as p:
         recorded = p | beam.Create(outcomes) | "Record" >> RecordOutcomes(ledger)
         _ = recorded | "CompleteJob" >> CompleteJob(ledger, conclude)

@@ -8,16 +8,17 @@ from dataclasses import replace
 
 import pytest
 
+from tests.support import counted
 from tests.support.clocks import STARTED_AT, Clock, no_waiting
 from tests.support.documents import read_collection
 from tests.support.faulty_firestore import AMBIGUOUS, RETRYABLE, Fault, FaultyFirestore, How, in_turn
-from transforms.batch import BatchOutcome
 from transforms.errors import JobError, UsageError
 from transforms.firestore.target import FirestoreTarget
 from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED, job_document
 from transforms.ledger.owners import Owner
 from transforms.ledger.runs import JobDescription, JobLedger
 from transforms.ledger.totals import add_up, read_totals
+from transforms.outcomes import RECORDS
 from transforms.retry import Retry
 
 pytestmark = pytest.mark.emulator
@@ -38,7 +39,7 @@ def clock():
 def ledger_of(target, clock):
     """Makes the ledger of a process of its own."""
     return lambda job_id="ingest-1": JobLedger(
-        job_document(target.connect(), job_id, replace(AT_ONCE, clock=no_waiting(clock)))
+        job_document(target.connect(), job_id, replace(AT_ONCE, clock=no_waiting(clock))), RECORDS
     )
 
 
@@ -48,7 +49,7 @@ def changed(**fields):
 
 
 def outcome(batch_id, read=10, written=10, **more):
-    return BatchOutcome(batch_id=batch_id, source="in.jsonl", read=read, written=written, **more)
+    return counted.outcome(batch_id, "in.jsonl", read, written, **more)
 
 
 def moment(seconds):
@@ -85,11 +86,12 @@ def test_totals_are_the_sum_of_the_batches(target, ledger_of, clock):
     clock.seconds = 1
     invalid = {("ReadBatches", "INVALID_JSON"): 5}
     ledger.batches.complete(outcome("b-1", 15, dead_letters=invalid, overflowed=2, bytes_read=100, ids=("b", "c")), 1)
-    totals = read_totals(job_document(target.connect(), "ingest-1"))
-    assert (totals.batches, totals.read, totals.written, totals.bytes_read) == (2, 35, 22, 1_000)
-    assert (totals.superseded, totals.unchanged, totals.retries, totals.overflowed, totals.repaired) == (4, 1, 3, 2, 1)
-    assert totals.dead_letters == {("FlattenRecords", "MISSING_FIELD"): 2, ("ReadBatches", "INVALID_JSON"): 6}
-    assert (totals.dead_letter_count, totals.adds_up) == (8, True)
+    totals = read_totals(job_document(target.connect(), "ingest-1"), RECORDS)
+    assert (totals.batches, totals["read"], totals["written"], totals["bytes_read"]) == (2, 35, 22, 1_000)
+    aside = ("superseded", "unchanged", "retries", "overflowed", "repaired")
+    assert [totals[name] for name in aside] == [4, 1, 3, 2, 1]
+    assert totals.kinds["dead_letters"] == {("FlattenRecords", "MISSING_FIELD"): 2, ("ReadBatches", "INVALID_JSON"): 6}
+    assert (totals["dead_letter_count"], totals.adds_up) == (8, True)
     assert (totals.first_completed_at, totals.newest_ids) == (moment(0), ("b", "c", "a"))
     assert totals.recent == ((moment(1), 15, 100), (moment(0), 20, 900))
 
@@ -105,9 +107,9 @@ def test_summed_by_firestore_or_added_up_one_by_one_totals_are_the_same(target, 
             ledger.batches.complete(outcome(f"b-{n}", 10 + n % 2, dead_letters=reasons, ids=(f"id-{n}",)), 1)
     ledger.give_up_batches("the service is down")
     ledger.batches.begin("b-99", 1, {"source": "in.jsonl"})
-    totals = read_totals(job_document(target.connect(), "ingest-1"))
+    totals = read_totals(job_document(target.connect(), "ingest-1"), RECORDS)
     assert (totals.batches, totals.processing, totals.failed, totals.adds_up) == (22, 1, 3, True)
-    assert totals == add_up(batches_of(target).values())
+    assert totals == add_up(RECORDS, batches_of(target).values())
 
 
 def test_a_batch_that_is_completed_twice_counts_once(target, ledger_of):
@@ -115,28 +117,29 @@ def test_a_batch_that_is_completed_twice_counts_once(target, ledger_of):
     ledger.batches.complete(outcome("b-0"), 1)
     ledger.batches.complete(outcome("b-1", read=3, written=3), 1)
     ledger.batches.complete(outcome("b-0"), 1)
-    totals = read_totals(job_document(target.connect(), "ingest-1"))
-    assert (totals.batches, totals.read, totals.written) == (2, 13, 13)
+    totals = read_totals(job_document(target.connect(), "ingest-1"), RECORDS)
+    assert (totals.batches, totals["read"], totals["written"]) == (2, 13, 13)
 
 
 def test_what_a_batch_came_to_last_is_what_counts(target, ledger_of):
     ledger = ledger_of()
     ledger.batches.complete(outcome("b-0", written=0, dead_letters={("UpsertPairs", "X"): 10}), 1)
     ledger.batches.complete(outcome("b-0"), 1)
-    totals = read_totals(job_document(target.connect(), "ingest-1"))
-    assert (totals.written, totals.dead_letter_count, totals.dead_letters) == (10, 0, {})
+    totals = read_totals(job_document(target.connect(), "ingest-1"), RECORDS)
+    assert (totals["written"], totals["dead_letter_count"], totals.kinds["dead_letters"]) == (10, 0, {})
 
 
 def test_a_job_without_batches_has_read_nothing(target, ledger_of):
     ledger_of().open(JOB, Owner())
-    totals = read_totals(job_document(target.connect(), "ingest-1"))
-    assert (totals.batches, totals.read, totals.first_completed_at, totals.adds_up) == (0, 0, None, True)
+    totals = read_totals(job_document(target.connect(), "ingest-1"), RECORDS)
+    assert (totals.batches, totals["read"], totals.first_completed_at, totals.adds_up) == (0, 0, None, True)
 
 
 def test_jobs_do_not_count_each_other_s_batches(target, ledger_of):
     ledger_of("ingest-1").batches.complete(outcome("b-0"), 1)
     ledger_of("ingest-2").batches.complete(outcome("b-0", read=1, written=1), 1)
-    assert [read_totals(job_document(target.connect(), job_id)).read for job_id in ("ingest-1", "ingest-2")] == [10, 1]
+    documents = (job_document(target.connect(), job_id) for job_id in ("ingest-1", "ingest-2"))
+    assert [read_totals(document, RECORDS)["read"] for document in documents] == [10, 1]
 
 
 # What the documents say.
@@ -227,7 +230,7 @@ def test_behind_a_finished_run_a_new_attempt_begins_without_batches(target, ledg
         frozenset(),
     )
     assert batches_of(target) == {}
-    assert read_totals(job_document(target.connect(), "ingest-1")).read == 0
+    assert read_totals(job_document(target.connect(), "ingest-1"), RECORDS)["read"] == 0
 
 
 def test_batches_of_an_earlier_attempt_are_never_taken_for_this_one_s(target, ledger_of):
@@ -339,7 +342,7 @@ def test_of_two_processes_that_open_a_new_job_at_once_one_gets_it(target, ledger
             early.open(JOB, ELSEWHERE)
 
     with faulty(target, firestore_host, refuse=overtake) as (_, through):
-        late = JobLedger(job_document(through.connect(), "ingest-1", AT_ONCE))
+        late = JobLedger(job_document(through.connect(), "ingest-1", AT_ONCE), RECORDS)
         with pytest.raises(JobError, match="was taken over or removed by another process"):
             late.open(JOB, Owner())
     assert job_of(target)["owner"]["host"] == "another-host"
@@ -364,7 +367,7 @@ def faulty(target, emulator, *schedule, **settings):
 )
 def test_a_write_of_the_job_s_document_that_nobody_heard_of_is_no_other_process(target, firestore_host, faults):
     with faulty(target, firestore_host, in_turn(*faults)) as (server, through):
-        ledger = JobLedger(job_document(through.connect(), "ingest-1", AT_ONCE))
+        ledger = JobLedger(job_document(through.connect(), "ingest-1", AT_ONCE), RECORDS)
         assert ledger.open(JOB, Owner()).attempt == 1
         for n in range(8):
             ledger.heartbeat()
@@ -373,7 +376,7 @@ def test_a_write_of_the_job_s_document_that_nobody_heard_of_is_no_other_process(
         ledger.batches.begin("b-8", 1, {})
         ledger.give_up_batches("stopped")
         ledger.finish(INTERRUPTED, None, {"read": 80})
-        totals = read_totals(job_document(through.connect(), "ingest-1", AT_ONCE))
+        totals = read_totals(job_document(through.connect(), "ingest-1", AT_ONCE), RECORDS)
     assert {rpc for rpc, _, _ in server.injected} >= {"Commit", "RunAggregationQuery"}
-    assert (totals.batches, totals.failed, totals.read) == (8, 1, 80)
+    assert (totals.batches, totals.failed, totals["read"]) == (8, 1, 80)
     assert (job_of(target)["state"], job_of(target)["totals"]) == ("interrupted", {"read": 80})

@@ -32,6 +32,7 @@ from transforms.firestore.target import FirestoreTarget
 from transforms.ledger.jobs import job_document
 from transforms.ledger.owners import Owner
 from transforms.ledger.runs import JobLedger
+from transforms.outcomes import RECORDS
 from transforms.retry import Retry
 
 pytestmark = pytest.mark.emulator
@@ -233,7 +234,7 @@ def own(target, source, owner, seconds_ago):
     config, _ = parse(job.USAGE, [f"--input={source}", f"--project={target.project}"])
     plan = job.prepare(config, beam_options(job.USAGE, config, []))
     retry = Retry(clock=no_waiting(lambda: time.time() - seconds_ago))
-    JobLedger(job_document(target.connect(), plan.job_id, retry)).open(plan.description, owner, keep=plan.kept)
+    JobLedger(job_document(target.connect(), plan.job_id, retry), RECORDS).open(plan.description, owner, keep=plan.kept)
 
 
 ELSEWHERE = Owner("another-host", 4711)

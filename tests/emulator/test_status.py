@@ -11,13 +11,14 @@ from rich.console import Console
 from pipeline.__main__ import main
 from pipeline.commands.status import main as status
 from tests.support.clocks import Clock, no_waiting
+from tests.support.counted import outcome
 from tests.support.ingest import ingest, profile
-from transforms.batch import BatchOutcome
 from transforms.errors import UsageError
 from transforms.ledger.jobs import COMPLETED, FAILED, job_document
 from transforms.ledger.owners import Owner
 from transforms.ledger.runs import JobDescription, JobLedger
 from transforms.ledger.totals import read_totals
+from transforms.outcomes import RECORDS
 from transforms.retry import Retry
 
 pytestmark = pytest.mark.emulator
@@ -40,16 +41,16 @@ def target(target, monkeypatch):
 @pytest.fixture
 def ledger(target, clock):
     """Of a job that runs elsewhere, with ten seconds of work done: half of its input, and one batch in flight."""
-    ledger = JobLedger(job_document(target.connect(), "ingest-1", Retry(clock=no_waiting(clock))))
+    ledger = JobLedger(job_document(target.connect(), "ingest-1", Retry(clock=no_waiting(clock))), RECORDS)
     ledger.open(JOB, Owner("another-host", 4711))
     for n in range(2):
         ledger.batches.begin(f"b-{n}", 1, {"source": "in.jsonl"})
         clock.seconds = 5 * (n + 1)
         reasons = {("FlattenRecords", "MISSING_FIELD"): 1, ("ReadBatches", "INVALID_JSON"): 2}
-        outcome = BatchOutcome(
+        done = outcome(
             f"b-{n}", "in.jsonl", 50, 47, dead_letters=reasons, retries=1, ids=(f"id-{n}",), bytes_read=1_000
         )
-        ledger.batches.complete(outcome, 1)
+        ledger.batches.complete(done, 1)
     ledger.batches.begin("b-2", 1, {"source": "in.jsonl"})
     ledger.heartbeat()
     return ledger
@@ -150,26 +151,26 @@ def test_a_job_that_is_silent_for_a_minute_is_shown_as_interrupted(ledger, clock
 
 def test_a_job_whose_process_of_this_host_is_gone_is_shown_as_interrupted_at_once(target, clock, shown):
     gone = Owner(pid=2**22 + 1)  # above the largest process id that Linux gives
-    JobLedger(job_document(target.connect(), "ingest-1", Retry(clock=no_waiting(clock)))).open(JOB, gone)
+    JobLedger(job_document(target.connect(), "ingest-1", Retry(clock=no_waiting(clock))), RECORDS).open(JOB, gone)
     assert json.loads(shown("ingest-1", "--json")[1])["state"] == "interrupted"
 
 
 def test_the_pace_of_a_resumed_run_is_that_of_the_process_that_runs_it_now(ledger, target, clock, shown):
     clock.seconds = 3_600
-    again = JobLedger(job_document(target.connect(), "ingest-1", Retry(clock=no_waiting(clock))))
+    again = JobLedger(job_document(target.connect(), "ingest-1", Retry(clock=no_waiting(clock))), RECORDS)
     again.open(JOB, Owner(pid=os.getppid()))
     assert json.loads(shown("ingest-1", "--json")[1])["records_per_s"] is None
     clock.seconds = 3_602
-    again.batches.complete(BatchOutcome("b-2", "in.jsonl", 50, 50, bytes_read=1_000), 1)
+    again.batches.complete(outcome("b-2", "in.jsonl", 50, 50, bytes_read=1_000), 1)
     job = json.loads(shown("ingest-1", "--json")[1])
     assert (job["records_per_s"], job["progress"], job["left_s"]) == (25.0, 0.75, 2.0)
 
 
 def test_where_the_size_of_the_input_is_not_known_counts_and_rate_are_shown(target, clock, shown):
-    ledger = JobLedger(job_document(target.connect(), "ingest-2", Retry(clock=no_waiting(clock))))
+    ledger = JobLedger(job_document(target.connect(), "ingest-2", Retry(clock=no_waiting(clock))), RECORDS)
     ledger.open(JobDescription("ingest", "ingest-2", {}, "input", "spec"), Owner("another-host", 1))
     clock.seconds = 2
-    ledger.batches.complete(BatchOutcome("b-0", "in.jsonl.gz", 10, 10, bytes_read=70), 1)
+    ledger.batches.complete(outcome("b-0", "in.jsonl.gz", 10, 10, bytes_read=70), 1)
     cells = rows(shown("ingest-2")[1])
     assert (cells["progress"], cells["left"], cells["throughput"], cells["read"]) == ("–", "–", "5 records/s", "10")
 
@@ -183,9 +184,9 @@ def test_a_job_that_failed_shows_why(ledger, shown):
 
 
 def test_a_job_that_completed_has_no_time_left(ledger, target, clock, shown):
-    ledger.batches.complete(BatchOutcome("b-2", "in.jsonl", 100, 100, bytes_read=1_990), 1)
+    ledger.batches.complete(outcome("b-2", "in.jsonl", 100, 100, bytes_read=1_990), 1)
     clock.seconds = 20
-    ledger.finish(COMPLETED, None, read_totals(job_document(target.connect(), "ingest-1")).as_fields())
+    ledger.finish(COMPLETED, None, read_totals(job_document(target.connect(), "ingest-1"), RECORDS).as_fields())
     clock.seconds = 9_000
     cells = rows(shown("ingest-1")[1])
     assert "left" not in cells
@@ -198,11 +199,11 @@ def test_a_job_that_completed_has_no_time_left(ledger, target, clock, shown):
 def test_without_an_id_recent_jobs_are_listed_newest_first(ledger, target, clock, shown):
     for n in range(2, 24):
         clock.seconds = 100 * n
-        later = JobLedger(job_document(target.connect(), f"ingest-{n}", Retry(clock=no_waiting(clock))))
+        later = JobLedger(job_document(target.connect(), f"ingest-{n}", Retry(clock=no_waiting(clock))), RECORDS)
         later.open(JobDescription("ingest", f"ingest-{n}", {}, "input", "spec"), Owner("another-host", 1))
-        later.batches.complete(BatchOutcome("b-0", "in.jsonl", n, n), 1)
+        later.batches.complete(outcome("b-0", "in.jsonl", n, n), 1)
         clock.seconds += 7
-        later.finish(COMPLETED, None, read_totals(job_document(target.connect(), f"ingest-{n}")).as_fields())
+        later.finish(COMPLETED, None, read_totals(job_document(target.connect(), f"ingest-{n}"), RECORDS).as_fields())
     _, printed, _ = shown()
     listed = rows(printed)
     assert list(listed) == [f"ingest-{n}" for n in range(23, 3, -1)]
@@ -231,7 +232,7 @@ def test_following_shows_every_change_until_the_job_ends_and_ends_like_it(ledger
         waited.append(seconds)
         if len(waited) == 2:
             clock.seconds = 20
-            ledger.batches.complete(BatchOutcome("b-2", "in.jsonl", 100, 100, bytes_read=1_000), 1)
+            ledger.batches.complete(outcome("b-2", "in.jsonl", 100, 100, bytes_read=1_000), 1)
         if len(waited) == 3:
             ledger.finish(FAILED, "the table is gone", {})
 

@@ -14,6 +14,7 @@ from tests.stand_ins import comes_true
 from tests.support.launchable import LAUNCHABLE, PROJECT, REGION, Place
 from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED, RUNNING, job_document, read_job
 from transforms.ledger.runs import JobLedger
+from transforms.outcomes import RECORDS
 
 pytestmark = pytest.mark.emulator
 
@@ -77,7 +78,7 @@ def job(place):
 
 def close_as_the_last_step_does(place):
     """What the graph's own CompleteJob writes down, on a worker."""
-    ledger = JobLedger(job_document(place.target.connect(), JOB_ID))
+    ledger = JobLedger(job_document(place.target.connect(), JOB_ID), RECORDS)
     assert ledger.adopt(job(place).attempt)
     ledger.finish(COMPLETED, None, {"batches": 0, "dead_letters": [], "newest_ids": []})
 

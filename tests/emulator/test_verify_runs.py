@@ -91,7 +91,7 @@ def test_an_interrupted_run_goes_on_with_its_ranges_and_reports_every_difference
         write("what a process that was killed has left")
     interrupted(target, job_id, "range-00002")
     again = verify(tmp_path, target, *stores)
-    assert "3 batches are done" in capsys.readouterr().err
+    assert "3 ranges are done" in capsys.readouterr().err
     assert (again.kinds, again.counts, again.summary["batches"]) == (wrong, (40, 36, 0, 4), 4)
 
 
@@ -123,10 +123,10 @@ def test_a_run_that_is_stopped_finishes_no_range_half_and_goes_on_later(target, 
 
     exit_code, summary = run(Stopping(entries))
     assert (exit_code, summary.state) == (130, "interrupted")
-    assert summary.batches in (0, 1, 2, 3)  # ranges come in any order
+    assert summary.totals.batches in (0, 1, 2, 3)  # ranges come in any order
     assert not (tmp_path / "report.jsonl").exists()
     exit_code, summary = run(MemoryStore(entries))
-    assert (exit_code, summary.batches, summary.read, summary.unchanged) == (3, 4, 40, 36)
+    assert (exit_code, summary.totals.batches, summary.totals["documents"], summary.totals["equal"]) == (3, 4, 40, 36)
     keys = [json.loads(line)["key"] for line in (tmp_path / "report.jsonl").read_text().splitlines()]
     assert keys == ["00", "10", "20", "30"]
 

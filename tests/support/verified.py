@@ -33,7 +33,7 @@ class Verified:
     @property
     def counts(self) -> tuple[int, int, int, int]:
         """Documents: all, equal, changed meanwhile, different."""
-        return tuple(self.summary.get(name) for name in ("read", "unchanged", "superseded", "dead_letters"))  # type: ignore[return-value]
+        return tuple(self.summary.get(name) for name in ("documents", "equal", "changed", "differences"))  # type: ignore[return-value]
 
 
 def verify(folder: Path, target: FirestoreTarget, left: str, right: str, *flags: str) -> Verified:

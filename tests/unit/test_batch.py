@@ -4,8 +4,9 @@ import pickle
 
 import pytest
 
-from transforms.batch import Batch, BatchOutcome, DeadLetter, Record
+from transforms.batch import Batch, DeadLetter, Record
 from transforms.errors import AccountingError, RecordError
+from transforms.outcomes import BatchOutcome
 from transforms.upsert.entries import Written
 
 
@@ -37,8 +38,8 @@ def test_each_step_adds_to_what_left_the_batch_before():
 def test_an_outcome_counts_dead_letters_by_step_and_code():
     done = batch(4).then([Written("k", Record(0, {}), {}, {}, None)], [letter("A"), letter("A"), letter("B", "X")])
     outcome = BatchOutcome.of(done)
-    assert outcome.dead_letters == {("A", "CODE"): 2, ("B", "X"): 1}
-    assert (outcome.read, outcome.written) == (4, 1)
+    assert outcome.kinds["dead_letters"] == {("A", "CODE"): 2, ("B", "X"): 1}
+    assert (outcome.counts["read"], outcome.counts["written"], outcome.counts["dead_letter_count"]) == (4, 1, 3)
 
 
 def test_a_dead_letter_keeps_the_raw_line_where_there_is_one():

@@ -20,12 +20,13 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.typehints.decorators import no_annotations
 
-from transforms.batch import Batch, BatchOutcome, DeadLetter, Record
+from transforms.batch import Batch, DeadLetter, Record
 from transforms.dead_letters.folder import DeadLetterFolder, ReplayRun
 from transforms.dead_letters.lines import Origin, StoredDeadLetter, record_of, still_dead
 from transforms.errors import RecordError
 from transforms.firestore.tagged_json import iso
 from transforms.inputs.files import line_numbers
+from transforms.outcomes import BatchOutcome
 from transforms.retry import SYSTEM_CLOCK, Clock
 from transforms.runtime.batch_coder import register_batches
 from transforms.runtime.stopping import is_asked_to_stop

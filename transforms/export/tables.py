@@ -28,6 +28,7 @@ from transforms.firestore.query import Query
 from transforms.firestore.reader import count, read
 from transforms.ledger.jobs import job_document
 from transforms.ledger.totals import read_totals
+from transforms.outcomes import RECORDS
 from transforms.retry import Retry
 
 
@@ -108,17 +109,17 @@ class ConcludeExport:
         """
         target, firestore = self.target, self.target.database.connect()
         client = target.table.client()
-        totals = read_totals(job_document(firestore, self.job_id, self.retry))
+        totals = read_totals(job_document(firestore, self.job_id, self.retry), RECORDS)
         counts = [count(firestore, each, target.read_time, self.retry) for each in self.queries]
         found = sum(counts)
         beforehand = sum(each if self.sampled is None else min(each, self.sampled) for each in counts)
         results: dict[str, Any] = {"firestore_documents": found, "documents_read": found + beforehand}
-        if self.compares and found != totals.read:
+        if self.compares and found != totals["read"]:
             raise JobError(
-                f"Firestore has {found:,} documents as of {target.read_time.isoformat()}, but {totals.read:,} were "
+                f"Firestore has {found:,} documents as of {target.read_time.isoformat()}, but {totals['read']:,} were "
                 "read; nothing was merged. Start again with --restart"
             )
-        staged = totals.read if target.names_all else totals.written
+        staged = totals["read"] if target.names_all else totals["written"]
         results |= self._merge(client, staged)
         for name, table in (("rows_latest", target.flat), ("changelog_latest", target.changelog)):
             if table:

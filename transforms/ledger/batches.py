@@ -1,7 +1,7 @@
 """The batches of a run: each is written down when it begins and, last of all, when it is done. Plain Python.
 
     pipeline_jobs/{job_id}/batches/{batch_id}
-        state, attempt, source, first, last, counts by outcome, started_at, completed_at, error, ids, expire_at
+        state, attempt, source, first, last, the job's counters, started_at, completed_at, error, ids, expire_at
 
     processing ──complete──▶ completed
         └──── give_up ─────▶ error
@@ -17,25 +17,14 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
-from transforms.batch import BatchOutcome
+from transforms.counters import Counters
 from transforms.firestore import messages
 from transforms.firestore.committer import AtomicGroup, Committer
 from transforms.firestore.query import Query
 from transforms.ledger.document import KEPT, LedgerDocument
+from transforms.outcomes import BatchOutcome
 
 PROCESSING, COMPLETED, ERROR = "processing", "completed", "error"
-
-COUNTS = (
-    "read",
-    "written",
-    "unchanged",
-    "superseded",
-    "dead_letter_count",
-    "retries",
-    "overflowed",
-    "repaired",
-    "bytes_read",
-)
 
 _BATCHES = "batches"
 
@@ -43,11 +32,15 @@ _BATCHES = "batches"
 class Batches:
     """The batches below a job's document.
 
+    Args:
+      job: the document.
+      counters: what the job counts.
+
     Raises (every method): JobError for credentials, permission or database; TransientError after bounded retries.
     """
 
-    def __init__(self, job: LedgerDocument):
-        self._job = job
+    def __init__(self, job: LedgerDocument, counters: Counters):
+        self._job, self._counters = job, counters
 
     @property
     def query(self) -> Query:
@@ -61,36 +54,26 @@ class Batches:
           fields: where it comes from.
         """
         now = self._job.now()
-        zeros = dict.fromkeys(COUNTS, 0)
+        zeros = dict.fromkeys(self._counters.names, 0)
         state = {"state": PROCESSING, "attempt": attempt, "started_at": now, "completed_at": None, "error": None}
         self._of(batch_id).write({**zeros, **state, **fields, "expire_at": now + KEPT})
 
     def complete(self, outcome: BatchOutcome, attempt: int) -> None:
         """Writes down that a batch is done."""
         now = self._job.now()
-        reasons = [{"step": step, "code": code, "count": n} for (step, code), n in sorted(outcome.dead_letters.items())]
-        fields = {
+        fields: dict[str, Any] = {
             "state": COMPLETED,
             "attempt": attempt,
             "source": outcome.source,
-            "read": outcome.read,
-            "written": outcome.written,
-            "unchanged": outcome.unchanged,
-            "superseded": outcome.superseded,
-            "dead_letter_count": sum(outcome.dead_letters.values()),
-            "dead_letters": reasons,
-            "has_dead_letters": bool(reasons),
-            "retries": outcome.retries,
-            "overflowed": outcome.overflowed,
-            "overflowed_by": [{"field": name, "count": n} for name, n in sorted(outcome.overflowed_by.items())],
-            "has_overflow": bool(outcome.overflowed_by),
-            "repaired": outcome.repaired,
-            "bytes_read": outcome.bytes_read,
+            **self._counters.counts_in(outcome.counts),
             "ids": list(outcome.ids),
             "completed_at": now,
             "error": None,
             "expire_at": now + KEPT,
         }
+        for each in self._counters.breakdowns:
+            kinds = outcome.kinds.get(each.field, {})
+            fields |= {each.field: each.listed(kinds), each.flag: bool(kinds)}
         self._of(outcome.batch_id).write(fields, keeps_others=True)
 
     def give_up(self, error: str) -> None:

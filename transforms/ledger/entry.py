@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from transforms.counters import Counters
 from transforms.firestore.target import FirestoreTarget
 from transforms.ledger.document import LedgerDocument
 from transforms.ledger.jobs import job_document
+from transforms.outcomes import RECORDS
 from transforms.retry import Retry
 
 
@@ -20,6 +22,7 @@ class LedgerEntry:
       attempt: which run, counted from 1.
       retry: of every request.
       unattended: as in `Opening`.
+      counters: what the job counts.
     """
 
     target: FirestoreTarget
@@ -27,6 +30,7 @@ class LedgerEntry:
     attempt: int
     retry: Retry
     unattended: bool = False
+    counters: Counters = RECORDS
 
     def connect(self) -> LedgerDocument:
         """The job's document, for use in a worker."""

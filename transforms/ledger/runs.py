@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from transforms.counters import Counters
 from transforms.errors import UsageError
 from transforms.ledger.batches import COMPLETED as BATCH_COMPLETED
 from transforms.ledger.batches import Batches
@@ -78,6 +79,7 @@ class JobLedger:
 
     Args:
       document: the job's.
+      counters: what the job counts.
 
     Attributes:
       batches: of the job.
@@ -86,8 +88,8 @@ class JobLedger:
     job; TransientError after bounded retries.
     """
 
-    def __init__(self, document: LedgerDocument):
-        self._document, self.batches = document, Batches(document)
+    def __init__(self, document: LedgerDocument, counters: Counters):
+        self._document, self.batches = document, Batches(document, counters)
         lost = f"job {document.id} was taken over or removed by another process; this one stops"
         self._guarded = GuardedDocument(document, lost)
         self._owned: dict[str, Any] = {}

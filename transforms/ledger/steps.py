@@ -17,13 +17,14 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.typehints.decorators import no_annotations
 
-from transforms.batch import Batch, BatchOutcome
+from transforms.batch import Batch
 from transforms.ledger.batches import Batches
 from transforms.ledger.entry import LedgerEntry
 from transforms.ledger.jobs import COMPLETED
 from transforms.ledger.results import read_results, write_results
 from transforms.ledger.runs import JobLedger
 from transforms.ledger.totals import read_totals
+from transforms.outcomes import BatchOutcome
 from transforms.runtime.metrics import count_batch
 from transforms.runtime.stopping import is_asked_to_stop
 
@@ -130,9 +131,9 @@ class _ConcludeFn(beam.DoFn):
         if not results and (results := self.conclude()):
             write_results(job, attempt, results)
         self.clean_up()
-        ledger = JobLedger(job)
+        ledger = JobLedger(job, self.entry.counters)
         if self.entry.unattended and ledger.adopt(attempt):
-            ledger.finish(COMPLETED, None, read_totals(job).as_fields())
+            ledger.finish(COMPLETED, None, read_totals(job, self.entry.counters).as_fields())
         _LOG.info("job %s, attempt %d: every batch is done", self.entry.job_id, attempt)
         yield results
 
@@ -142,7 +143,7 @@ class _BeginFn(beam.DoFn):
     entry: LedgerEntry
 
     def setup(self) -> None:
-        self._batches = Batches(self.entry.connect())
+        self._batches = Batches(self.entry.connect(), self.entry.counters)
 
     @no_annotations  # type: ignore[untyped-decorator]
     def process(self, element: Batch[T]) -> Iterator[Batch[T]]:
@@ -165,21 +166,14 @@ class _RecordFn(beam.DoFn):
     entry: LedgerEntry
 
     def setup(self) -> None:
-        self._batches = Batches(self.entry.connect())
+        self._batches = Batches(self.entry.connect(), self.entry.counters)
 
     def process(self, element: BatchOutcome) -> Iterator[BatchOutcome]:
         self._batches.complete(element, self.entry.attempt)
-        _LOG.debug(
-            "job %s, batch %s: %d read, %d written, %d unchanged, %d superseded, %d dead letters",
-            self.entry.job_id,
-            element.batch_id,
-            element.read,
-            element.written,
-            element.unchanged,
-            element.superseded,
-            sum(element.dead_letters.values()),
-        )
-        count_batch(element)
+        counters = self.entry.counters
+        counted = (f"{element.counts.get(each.name, 0)} {each.label}" for each in (counters.total, *counters.parts))
+        _LOG.debug("job %s, batch %s: %s", self.entry.job_id, element.batch_id, ", ".join(counted))
+        count_batch(element, counters)
         yield element
 
 

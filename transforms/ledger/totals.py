@@ -1,26 +1,25 @@
-"""What became of all records of a job so far, computed from the batches of its ledger. Plain Python.
+"""What a job has counted so far, computed from the batches of its ledger. Plain Python.
 
-Counts are summed by Firestore itself, in aggregation queries of at most five aggregations, so that reading them costs
-the same for ten batches as for ten thousand. Where the index for that is missing, the batches are read one by one.
+Counters are summed by Firestore itself, in aggregation queries, so that reading them costs the same for ten batches as
+for ten thousand. Where the index for that is missing, the batches are read and added one by one.
 """
 
 from __future__ import annotations
 
+import collections
 import datetime
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from transforms.counters import BYTES_READ, Counter, Counters, Kinds
 from transforms.firestore.query import Query
 from transforms.firestore.reader import CannotAggregateError, count, sums
-from transforms.ledger.batches import COMPLETED, COUNTS, ERROR, PROCESSING, Batches
+from transforms.ledger.batches import COMPLETED, ERROR, PROCESSING, Batches
 from transforms.ledger.document import LedgerDocument
 
 _EPOCH = datetime.datetime.fromtimestamp(0, datetime.timezone.utc)
 _NEWEST_IDS = 5
-# How many fields that overflowed are kept with the job: those that did most.
-_MOST_FIELDS = 200
 # How many batches tell the pace: enough to be steady, few enough to be read every second.
 _RECENT_BATCHES = 20
 
@@ -35,135 +34,162 @@ class Completion(NamedTuple):
 
 @dataclass
 class Totals:
-    """Sums over the batches of a run: in records, but for `retries` (requests), `overflowed` (values) and `bytes_read`.
+    """Sums over the batches of a run.
 
-    `batches` are completed, `processing` in flight, `failed` given up; `recent` are those completed last, newest first.
+    Attributes:
+      counters: what is counted.
+      batches, processing, failed: batches that are completed, in flight, given up.
+      counts: by name of the counter.
+      kinds: breakdowns by `Breakdown.field`.
+      first_completed_at: when the first batch was completed.
+      newest_ids: documents written last.
+      recent: the batches completed last, newest first.
     """
 
+    counters: Counters
     batches: int = 0
     processing: int = 0
     failed: int = 0
-    read: int = 0
-    written: int = 0
-    unchanged: int = 0
-    superseded: int = 0
-    dead_letter_count: int = 0
-    retries: int = 0
-    overflowed: int = 0
-    repaired: int = 0
-    bytes_read: int = 0
-    dead_letters: Counter[tuple[str, str]] = field(default_factory=Counter)
-    overflowed_by: Counter[str] = field(default_factory=Counter)
+    counts: collections.Counter[str] = field(default_factory=collections.Counter)
+    kinds: dict[str, collections.Counter[tuple[str, ...]]] = field(default_factory=dict)
     first_completed_at: datetime.datetime | None = None
     newest_ids: tuple[str, ...] = ()
     recent: tuple[Completion, ...] = ()
 
+    def __post_init__(self) -> None:
+        for breakdown in self.counters.breakdowns:
+            self.kinds.setdefault(breakdown.field, collections.Counter())
+
+    def __getitem__(self, name: str) -> int:
+        """The sum of a counter."""
+        return self.counts[name]
+
+    @property
+    def total(self) -> int:
+        """The sum that the parts make up."""
+        return self[self.counters.total.name]
+
+    @property
+    def unwanted(self) -> int:
+        """The part that nobody wants any of."""
+        return self[self.counters.unwanted.name]
+
+    def kinds_of(self, counter: Counter) -> Kinds:
+        """What a counter is broken down by, the most frequent kinds first."""
+        return dict(self.kinds[counter.breakdown.field].most_common()) if counter.breakdown else {}
+
     @property
     def adds_up(self) -> bool:
-        """Whether every record read is accounted for exactly once, and every dead letter has its reason."""
-        accounted = self.written + self.unchanged + self.superseded + self.dead_letter_count
-        return self.read == accounted and self.dead_letter_count == sum(self.dead_letters.values())
+        """Whether the parts make up the whole, and the kinds of a part the part."""
+        parts = self.counters.parts
+        is_whole = self.total == sum(self[part.name] for part in parts)
+        broken_down = (part for part in parts if part.breakdown)
+        return is_whole and all(self[part.name] == sum(self.kinds_of(part).values()) for part in broken_down)
 
     @classmethod
-    def of(cls, fields: Mapping[str, Any]) -> Totals:
-        """From what `as_fields` made of them.
-
-        >>> totals = Totals(read=1, dead_letter_count=1, dead_letters=Counter({("ReadBatches", "INVALID_JSON"): 1}))
-        >>> Totals.of(totals.as_fields()) == totals
-        True
-        """
-        reasons = {(reason["step"], reason["code"]): reason["count"] for reason in fields["dead_letters"]}
-        by_field = {each["field"]: each["count"] for each in fields.get("overflowed_by", ())}
-        counted = {"dead_letters": Counter(reasons), "overflowed_by": Counter(by_field)}
-        return cls(**{**fields, **counted, "newest_ids": tuple(fields["newest_ids"])})
+    def of(cls, counters: Counters, fields: Mapping[str, Any]) -> Totals:
+        """From what `as_fields` made of them."""
+        totals = cls(
+            counters,
+            fields["batches"],
+            fields["processing"],
+            fields["failed"],
+            counts=collections.Counter(counters.counts_in(fields)),
+            first_completed_at=fields["first_completed_at"],
+            newest_ids=tuple(fields["newest_ids"]),
+        )
+        totals.add_kinds(fields)
+        return totals
 
     def as_fields(self) -> dict[str, Any]:
         """As the job's document keeps them."""
-        reasons = [{"step": step, "code": code, "count": n} for (step, code), n in sorted(self.dead_letters.items())]
-        most = self.overflowed_by.most_common(_MOST_FIELDS)
-        by_field = [{"field": name, "count": n} for name, n in sorted(most)]
-        counted = {"dead_letters": reasons, "overflowed_by": by_field}
-        fields = {**asdict(self), **counted, "newest_ids": list(self.newest_ids)}
-        del fields["recent"]
-        return fields
+        return {
+            "batches": self.batches,
+            "processing": self.processing,
+            "failed": self.failed,
+            **{name: self[name] for name in self.counters.names},
+            **{each.field: each.listed(self.kinds[each.field]) for each in self.counters.breakdowns},
+            "first_completed_at": self.first_completed_at,
+            "newest_ids": list(self.newest_ids),
+        }
+
+    def add(self, batch: Mapping[str, Any]) -> None:
+        """Adds the fields of one more batch, but for what only the newest batches say."""
+        self.batches += batch["state"] == COMPLETED
+        self.processing += batch["state"] == PROCESSING
+        self.failed += batch["state"] == ERROR
+        self.counts.update(self.counters.counts_in(batch))
+        self.add_kinds(batch)
+
+    def add_kinds(self, fields: Mapping[str, Any]) -> None:
+        """Adds the breakdowns of a document."""
+        for breakdown in self.counters.breakdowns:
+            for kind, n in breakdown.found_in(fields):
+                self.kinds[breakdown.field][kind] += n
+
+    def add_newest(self, newest: Sequence[Mapping[str, Any]]) -> None:
+        """Adds what only the batches completed last say; newest first."""
+        total = self.counters.total.name
+        self.newest_ids = tuple(key for batch in newest for key in batch.get("ids", ()))[:_NEWEST_IDS]
+        self.recent = tuple(
+            Completion(batch["completed_at"], self.counters.counts_in(batch)[total], batch.get(BYTES_READ, 0))
+            for batch in newest[:_RECENT_BATCHES]
+        )
 
 
-def read_totals(job: LedgerDocument) -> Totals:
+def read_totals(job: LedgerDocument, counters: Counters) -> Totals:
     """The totals of the job's current run.
 
     Raises:
       JobError: credentials, permission or database.
       TransientError: no answer after bounded retries.
     """
-    batches = Batches(job).query
+    batches = Batches(job, counters).query
     try:
-        totals = _summed(job, batches)
+        totals = _summed(job, batches, counters)
     except CannotAggregateError:
-        return add_up(each.fields for each in job.documents(batches))
-    if totals.dead_letter_count:
-        for each in job.documents(batches.where("has_dead_letters", "==", True)):
-            _add_reasons(totals, each.fields)
-    if totals.overflowed:
-        for each in job.documents(batches.where("has_overflow", "==", True)):
-            _add_overflow(totals, each.fields)
+        return add_up(counters, (each.fields for each in job.documents(batches)))
+    for counter in counters.all:
+        for flag in counter.breakdown.flags if counter.breakdown and totals[counter.name] else ():
+            for each in job.documents(batches.where(flag, "==", True)):
+                totals.add_kinds(each.fields)
     completed = batches.where("completed_at", ">", _EPOCH)  # others have no time of completion
     for each in job.documents(completed.order_by("completed_at").limit(1)):
         totals.first_completed_at = each.fields["completed_at"]
     newest = completed.order_by("completed_at", descending=True).limit(_RECENT_BATCHES)
-    _add_newest(totals, [each.fields for each in job.documents(newest)])
+    totals.add_newest([each.fields for each in job.documents(newest)])
     return totals
 
 
-def add_up(batches: Iterable[Mapping[str, Any]]) -> Totals:
-    """The totals of decoded batch documents.
+def add_up(counters: Counters, batches: Iterable[Mapping[str, Any]]) -> Totals:
+    """The totals of the fields of batches.
 
+    >>> from transforms.outcomes import RECORDS
     >>> batch = {"state": "completed", "read": 3, "written": 2, "dead_letter_count": 1,
     ...          "dead_letters": [{"step": "FlattenRecords", "code": "MISSING_FIELD", "count": 1}]}
-    >>> totals = add_up([batch, batch])
-    >>> totals.batches, totals.read, totals.dead_letters, totals.adds_up
+    >>> totals = add_up(RECORDS, [batch, batch])
+    >>> totals.batches, totals["read"], totals.kinds["dead_letters"], totals.adds_up
     (2, 6, Counter({('FlattenRecords', 'MISSING_FIELD'): 2}), True)
     """
-    totals = Totals()
+    totals = Totals(counters)
     completed = []
     for batch in batches:
-        totals.batches += batch["state"] == COMPLETED
-        totals.processing += batch["state"] == PROCESSING
-        totals.failed += batch["state"] == ERROR
-        for name in COUNTS:
-            setattr(totals, name, getattr(totals, name) + batch.get(name, 0))
-        _add_reasons(totals, batch)
-        _add_overflow(totals, batch)
+        totals.add(batch)
         if batch.get("completed_at"):
             completed.append(batch)
     completed.sort(key=lambda batch: batch["completed_at"])
     if completed:
         totals.first_completed_at = completed[0]["completed_at"]
-    _add_newest(totals, completed[::-1])
+    totals.add_newest(completed[::-1])
     return totals
 
 
-def _summed(job: LedgerDocument, batches: Query) -> Totals:
-    states = {"batches": COMPLETED, "processing": PROCESSING, "failed": ERROR}
-    in_state = {
-        name: count(job.client, batches.where("state", "==", state), retry=job.retry) for name, state in states.items()
-    }
-    return Totals(**in_state, **sums(job.client, batches, COUNTS, retry=job.retry))  # type: ignore[arg-type]
+def _summed(job: LedgerDocument, batches: Query, counters: Counters) -> Totals:
+    def in_state(state: str) -> int:
+        return count(job.client, batches.where("state", "==", state), retry=job.retry)
 
-
-def _add_reasons(totals: Totals, batch: Mapping[str, Any]) -> None:
-    for reason in batch.get("dead_letters", ()):
-        totals.dead_letters[reason["step"], reason["code"]] += reason["count"]
-
-
-def _add_overflow(totals: Totals, batch: Mapping[str, Any]) -> None:
-    for each in batch.get("overflowed_by", ()):
-        totals.overflowed_by[each["field"]] += each["count"]
-
-
-def _add_newest(totals: Totals, newest: Sequence[Mapping[str, Any]]) -> None:
-    """Adds what only the batches completed last tell; newest first."""
-    totals.newest_ids = tuple(key for batch in newest for key in batch.get("ids", ()))[:_NEWEST_IDS]
-    totals.recent = tuple(
-        Completion(batch["completed_at"], batch.get("read", 0), batch.get("bytes_read", 0))
-        for batch in newest[:_RECENT_BATCHES]
-    )
+    summed = sums(job.client, batches, counters.names, retry=job.retry)
+    # In a query of their own: fields are summed over the documents that have all of them.
+    summed |= sums(job.client, batches, counters.former_names, retry=job.retry)
+    counts = collections.Counter(counters.counts_in(summed))
+    return Totals(counters, in_state(COMPLETED), in_state(PROCESSING), in_state(ERROR), counts)

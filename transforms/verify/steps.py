@@ -3,8 +3,7 @@
     plan ─▶ PlanRanges ─▶ Reshuffle ─▶ CompareRanges ─▶ BatchOutcome ─▶ RecordOutcomes ─▶ CompleteJob
             ranges, kept               one range        ledger's words   ledger            report of all ranges
 
-A range is a batch of the ledger: its documents are the records read, those that are equal are unchanged, those set
-aside because they changed meanwhile are superseded, and differences stand where dead letters stand elsewhere, by kind.
+A range is a batch of the ledger, with counters of its own: `counters.py`.
 """
 
 import json
@@ -14,17 +13,17 @@ from dataclasses import dataclass
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
 
-from transforms.batch import BatchOutcome
+from transforms.counters import BYTES_READ
 from transforms.firestore.read_time import JOB_START, fix_read_time
 from transforms.firestore.target import FirestoreTarget
 from transforms.ledger.batches import Batches
 from transforms.ledger.entry import LedgerEntry
+from transforms.outcomes import BatchOutcome
 from transforms.runtime.stopping import PassedOver, is_asked_to_stop
 from transforms.verify.comparison import Comparison, StoppedError
 from transforms.verify.entries import Store
 from transforms.verify.parts import Parts, RangePiece
 
-STEP = "CompareRanges"
 _SHOWN_KEYS = 10
 
 
@@ -108,7 +107,7 @@ class _CompareFn(beam.DoFn):
         self._sides, self._parts, self._entry = sides, parts, entry
 
     def setup(self) -> None:
-        self._batches = Batches(self._entry.connect())
+        self._batches = Batches(self._entry.connect(), self._entry.counters)
 
     def process(self, element: RangePiece) -> Iterator[BatchOutcome]:
         batch_id = element.batch_id
@@ -135,13 +134,15 @@ class _CompareFn(beam.DoFn):
         yield BatchOutcome(
             batch_id,
             source,
-            found.documents,
-            written=0,
-            unchanged=found.equal,
-            superseded=found.changed,
-            dead_letters={(STEP, kind): n for kind, n in found.differing.items()},
-            ids=tuple(keys),
-            bytes_read=found.bytes_scanned,
+            {
+                "documents": found.documents,
+                "equal": found.equal,
+                "differences": sum(found.differing.values()),
+                "changed": found.changed,
+                BYTES_READ: found.bytes_scanned,
+            },
+            {"differences_by": {(kind,): n for kind, n in found.differing.items()}},
+            tuple(keys),
         )
 
 

@@ -14,7 +14,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from tests.support.clocks import no_waiting
 from tests.support.scripted_storage_write import ScriptedStorageWrite
 from tests.support.scripted_storage_write import row_errors as storage_row_errors
-from transforms.batch import Batch, BatchOutcome, DeadLetter, Record
+from transforms.batch import Batch, DeadLetter, Record
 from transforms.bigquery.methods import FILE_LOADS, INSERT_ROWS, STORAGE_WRITE
 from transforms.bigquery.row_writer import RowWriter
 from transforms.bigquery.rows import json_columns, loadable
@@ -22,6 +22,7 @@ from transforms.bigquery.schema import Column
 from transforms.bigquery.target import BigQueryTarget
 from transforms.bigquery.write import WriteRows
 from transforms.errors import JobError
+from transforms.outcomes import BatchOutcome
 from transforms.records.table import meta_columns
 from transforms.retry import Retry
 from transforms.upsert.entries import Written
@@ -214,7 +215,8 @@ def test_the_transform_inserts_every_batch_of_a_pipeline(service: Any, refused_r
         outcomes = (
             outcomes
             | "Outcomes" >> beam.Map(BatchOutcome.of)
-            | "Counts" >> beam.Map(lambda outcome: (outcome.batch_id, outcome.written, dict(outcome.dead_letters)))
+            | "Counts"
+            >> beam.Map(lambda each: (each.batch_id, each.counts["written"], dict(each.kinds["dead_letters"])))
         )
         earlier = {("FlattenRecords", "MISSING_FIELD"): 1}
         assert_that(

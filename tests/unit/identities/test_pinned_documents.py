@@ -8,9 +8,10 @@ import pytest
 
 from pipeline.__main__ import main
 from tests.support.clocks import no_waiting
+from tests.support.counted import outcome
 from tests.support.identities import NOON, as_json, documents_after, files_below, pinned
 from tests.support.stored import stored_document
-from transforms.batch import BatchOutcome, DeadLetter, Record
+from transforms.batch import DeadLetter, Record
 from transforms.dead_letters.folder import DeadLetterFolder, ReplayRun
 from transforms.dead_letters.lines import Origin
 from transforms.export.streams import StreamLedger
@@ -23,6 +24,7 @@ from transforms.ledger.owners import Owner
 from transforms.ledger.read_times import read_time_of_run
 from transforms.ledger.results import write_results
 from transforms.ledger.runs import JobDescription, JobLedger
+from transforms.outcomes import RECORDS
 from transforms.records.canonical import canonical
 from transforms.retry import Retry
 from transforms.testing import PROJECT, ScriptedFirestore
@@ -140,7 +142,7 @@ def test_a_pair_is_written_with_the_same_meta_and_the_same_bytes(name):
 # The ledger.
 
 DESCRIPTION = JobDescription("ingest", "ingest-1", {"input": ["a"], "job_id": None}, "of the input", "of the spec", 123)
-OUTCOME = BatchOutcome(
+OUTCOME = outcome(
     batch_id="b-0",
     source="in.jsonl",
     read=9,
@@ -164,7 +166,7 @@ def server():
 
 
 def ledger_of(server):
-    return JobLedger(job_document(server.target.connect(), "ingest-1", RETRY))
+    return JobLedger(job_document(server.target.connect(), "ingest-1", RETRY), RECORDS)
 
 
 def kept(before):

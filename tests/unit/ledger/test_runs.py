@@ -12,6 +12,7 @@ from transforms.errors import JobError, TransientError, UsageError
 from transforms.ledger.jobs import job_document
 from transforms.ledger.owners import Owner
 from transforms.ledger.runs import JobDescription, JobLedger
+from transforms.outcomes import RECORDS
 from transforms.retry import Retry
 from transforms.testing import ScriptedFirestore, always, applied_then, status
 
@@ -22,7 +23,9 @@ CONTENTION = status("ABORTED", "Too much contention on these documents. Please t
 
 
 def ledger_of(server, now=time.time):
-    return JobLedger(job_document(server.target.connect(), "ingest-1", replace(AT_ONCE, clock=no_waiting(now))))
+    return JobLedger(
+        job_document(server.target.connect(), "ingest-1", replace(AT_ONCE, clock=no_waiting(now))), RECORDS
+    )
 
 
 def opened(server, owner=None, now=time.time, **how):

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.batch import BatchOutcome
+from tests.support.counted import outcome, record_totals
 from transforms.errors import JobError, TransientError
-from transforms.ledger.batches import COUNTS
 from transforms.ledger.jobs import job_document
 from transforms.ledger.runs import JobLedger
 from transforms.ledger.totals import Totals, add_up, read_totals
+from transforms.outcomes import RECORDS
 from transforms.retry import Retry
 from transforms.testing import ScriptedFirestore, always, status
 
@@ -23,29 +23,30 @@ DOWN = status("UNAVAILABLE", "the service is down")
 
 
 def write_batches(target):
-    ledger = JobLedger(job_document(target.connect(), "ingest-1", AT_ONCE))
+    ledger = JobLedger(job_document(target.connect(), "ingest-1", AT_ONCE), RECORDS)
     invalid = {("ReadBatches", "INVALID_JSON"): 2}
-    ledger.batches.complete(BatchOutcome("b-0", "a", 10, 8, dead_letters=invalid, bytes_read=70, ids=("x",)), 1)
-    ledger.batches.complete(BatchOutcome("b-1", "a", 5, 5), 1)
+    ledger.batches.complete(outcome("b-0", "a", 10, 8, dead_letters=invalid, bytes_read=70, ids=("x",)), 1)
+    ledger.batches.complete(outcome("b-1", "a", 5, 5), 1)
     ledger.batches.begin("b-2", 1, {"source": "a"})
 
 
 def assert_all_is_counted(totals):
-    assert (totals.batches, totals.processing, totals.read, totals.written, totals.bytes_read) == (2, 1, 15, 13, 70)
-    assert totals.dead_letters == {("ReadBatches", "INVALID_JSON"): 2}
+    assert (totals.batches, totals.processing) == (2, 1)
+    assert [totals[name] for name in ("read", "written", "bytes_read")] == [15, 13, 70]
+    assert totals.kinds["dead_letters"] == {("ReadBatches", "INVALID_JSON"): 2}
     assert totals.adds_up
 
 
 def test_where_firestore_does_not_know_aggregations_the_batches_are_read_one_by_one():
     with ScriptedFirestore(scripts={"RunAggregationQuery": always(status("UNIMPLEMENTED"))}) as server:
         write_batches(server.target)
-        assert_all_is_counted(read_totals(job_document(server.target.connect(), "ingest-1", AT_ONCE)))
+        assert_all_is_counted(read_totals(job_document(server.target.connect(), "ingest-1", AT_ONCE), RECORDS))
 
 
 def test_where_the_index_for_aggregations_is_missing_the_batches_are_read_one_by_one():
     with ScriptedFirestore(scripts={"RunAggregationQuery": always(NO_INDEX)}) as server:
         write_batches(server.target)
-        assert_all_is_counted(read_totals(job_document(server.target.connect(), "ingest-1", AT_ONCE)))
+        assert_all_is_counted(read_totals(job_document(server.target.connect(), "ingest-1", AT_ONCE), RECORDS))
     assert (len(server.requests("RunAggregationQuery")), len(server.requests("RunQuery"))) == (1, 1)
 
 
@@ -60,24 +61,24 @@ def test_what_is_no_missing_index_is_raised(refusal, error, message):
     with ScriptedFirestore(scripts={"RunAggregationQuery": always(refusal)}) as server:
         write_batches(server.target)
         with pytest.raises(error, match=message):
-            read_totals(job_document(server.target.connect(), "ingest-1", AT_ONCE))
+            read_totals(job_document(server.target.connect(), "ingest-1", AT_ONCE), RECORDS)
 
 
-counts = st.fixed_dictionaries({name: st.integers(0, 100) for name in COUNTS})
+counts = st.fixed_dictionaries({name: st.integers(0, 100) for name in RECORDS.names})
 states = st.sampled_from(["completed", "processing", "error"])
 
 
 @given(st.lists(st.tuples(states, counts)))
 def test_every_count_of_every_batch_is_added(batches):
-    totals = add_up({"state": state, **numbers} for state, numbers in batches)
+    totals = add_up(RECORDS, ({"state": state, **numbers} for state, numbers in batches))
     by_state = Counter(state for state, _ in batches)
     assert (totals.batches, totals.processing, totals.failed) == (
         by_state["completed"],
         by_state["processing"],
         by_state["error"],
     )
-    assert {name: getattr(totals, name) for name in COUNTS} == {
-        name: sum(numbers[name] for _, numbers in batches) for name in COUNTS
+    assert {name: totals[name] for name in RECORDS.names} == {
+        name: sum(numbers[name] for _, numbers in batches) for name in RECORDS.names
     }
 
 
@@ -93,7 +94,7 @@ def test_of_many_batches_the_newest_tell_ids_and_pace():
         }
         for n in range(30)
     ]
-    totals = add_up(batches[::2] + batches[1::2])
+    totals = add_up(RECORDS, batches[::2] + batches[1::2])
     assert totals.first_completed_at == start
     assert totals.newest_ids == ("29-a", "29-b", "28-a", "28-b", "27-a")
     assert [completion.read for completion in totals.recent] == list(range(29, 9, -1))
@@ -102,11 +103,11 @@ def test_of_many_batches_the_newest_tell_ids_and_pace():
 @pytest.mark.parametrize(
     ("totals", "adds_up"),
     [
-        (Totals(), True),
-        (Totals(read=3, written=1, unchanged=1, superseded=1), True),
-        (Totals(read=3, written=1, unchanged=1), False),
-        (Totals(read=1, dead_letter_count=1, dead_letters=Counter({("A", "B"): 1})), True),
-        (Totals(read=1, dead_letter_count=1), False),
+        (record_totals(), True),
+        (record_totals(read=3, written=1, unchanged=1, superseded=1), True),
+        (record_totals(read=3, written=1, unchanged=1), False),
+        (record_totals(read=1, dead_letter_count=1, dead_letters=Counter({("A", "B"): 1})), True),
+        (record_totals(read=1, dead_letter_count=1), False),
     ],
 )
 def test_totals_add_up_if_every_record_and_every_reason_is_counted_once(totals, adds_up):
@@ -116,15 +117,15 @@ def test_totals_add_up_if_every_record_and_every_reason_is_counted_once(totals, 
 def test_what_the_job_s_document_keeps_gives_the_same_totals_back():
     moment = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
     reasons = Counter({("A", "B"): 1, ("A", "C"): 2})
-    totals = Totals(
+    totals = record_totals(
         2, 1, 1, read=9, dead_letter_count=3, dead_letters=reasons, first_completed_at=moment, newest_ids=("x",)
     )
-    assert Totals.of(totals.as_fields()) == totals
+    assert Totals.of(RECORDS, totals.as_fields()) == totals
 
 
 def test_a_job_keeps_the_fields_that_overflowed_most_and_the_number_of_all():
     counts = Counter({f"f{n:04d}": 1 for n in range(5000)}) + Counter({"f4999": 7})
-    fields = Totals(overflowed=5007, overflowed_by=counts).as_fields()
+    fields = record_totals(overflowed=5007, overflowed_by=counts).as_fields()
     assert fields["overflowed"] == 5007
     assert len(fields["overflowed_by"]) == 200
     assert {"field": "f4999", "count": 8} in fields["overflowed_by"]

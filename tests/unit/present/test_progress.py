@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 
 from pipeline.present.progress import Pace, pace, progress_line, show_progress
+from tests.support.counted import record_totals
 from transforms.errors import JobError, TransientError
-from transforms.ledger.totals import Completion, Totals
+from transforms.ledger.totals import Completion
 
 STARTED_AT = 1_700_000_000.0
 
@@ -38,7 +39,7 @@ class Script:
             raise self.failure
         done = int(self.time_s) * 100
         recent = (Completion(moment(self.time_s), done, done * 10),)
-        return Totals(batches=1, read=done, written=done, bytes_read=done * 10, recent=recent)
+        return record_totals(batches=1, read=done, written=done, bytes_read=done * 10, recent=recent)
 
     def beat(self):
         self.heartbeats += 1
@@ -122,9 +123,9 @@ def completions(*seconds, read=10, n_bytes=100):
 @pytest.mark.parametrize(
     ("totals", "bytes_total", "since", "until", "expected"),
     [
-        pytest.param(Totals(), 1_000, 0, 5, Pace(None, 0.0, None), id="nothing is done yet"),
+        pytest.param(record_totals(), 1_000, 0, 5, Pace(None, 0.0, None), id="nothing is done yet"),
         pytest.param(
-            Totals(batches=2, bytes_read=200, recent=completions(1, 2)),
+            record_totals(batches=2, bytes_read=200, recent=completions(1, 2)),
             1_000,
             0,
             2,
@@ -132,7 +133,7 @@ def completions(*seconds, read=10, n_bytes=100):
             id="all of it",
         ),
         pytest.param(
-            Totals(batches=9, bytes_read=900, recent=completions(6, 7, 8)),
+            record_totals(batches=9, bytes_read=900, recent=completions(6, 7, 8)),
             1_000,
             0,
             8,
@@ -140,7 +141,7 @@ def completions(*seconds, read=10, n_bytes=100):
             id="newest",
         ),
         pytest.param(
-            Totals(batches=3, bytes_read=300, recent=completions(1, 2, 102)),
+            record_totals(batches=3, bytes_read=300, recent=completions(1, 2, 102)),
             600,
             100,
             102,
@@ -148,13 +149,23 @@ def completions(*seconds, read=10, n_bytes=100):
             id="resumed",
         ),
         pytest.param(
-            Totals(batches=1, bytes_read=100, recent=completions(1)), 1_000, 100, 102, Pace(None, 0.1, None), id="idle"
+            record_totals(batches=1, bytes_read=100, recent=completions(1)),
+            1_000,
+            100,
+            102,
+            Pace(None, 0.1, None),
+            id="idle",
         ),
         pytest.param(
-            Totals(batches=2, bytes_read=200, recent=completions(1, 2)), 1_000, 0, 20, Pace(1.0, 0.2, 80.0), id="stalls"
+            record_totals(batches=2, bytes_read=200, recent=completions(1, 2)),
+            1_000,
+            0,
+            20,
+            Pace(1.0, 0.2, 80.0),
+            id="stalls",
         ),
         pytest.param(
-            Totals(batches=2, bytes_read=200, recent=completions(1, 2)),
+            record_totals(batches=2, bytes_read=200, recent=completions(1, 2)),
             None,
             0,
             2,
@@ -162,10 +173,20 @@ def completions(*seconds, read=10, n_bytes=100):
             id="no total",
         ),
         pytest.param(
-            Totals(batches=2, bytes_read=200, recent=completions(1, 2)), 150, 0, 2, Pace(10.0, None, None), id="packed"
+            record_totals(batches=2, bytes_read=200, recent=completions(1, 2)),
+            150,
+            0,
+            2,
+            Pace(10.0, None, None),
+            id="packed",
         ),
         pytest.param(
-            Totals(batches=1, recent=completions(1, n_bytes=0)), 150, 0, 2, Pace(5.0, 0.0, None), id="no bytes told"
+            record_totals(batches=1, recent=completions(1, n_bytes=0)),
+            150,
+            0,
+            2,
+            Pace(5.0, 0.0, None),
+            id="no bytes told",
         ),
     ],
 )
@@ -176,5 +197,5 @@ def test_the_pace_is_that_of_the_newest_batches_of_the_process_that_runs_the_job
 
 
 def test_what_is_not_known_is_left_out():
-    assert progress_line(Totals(), Pace()) == "0 batches, 0 records, 0 dead letters, 0 retries"
-    assert progress_line(Totals(), Pace(share=0.004)) == "0 batches, 0 records, 0 dead letters, 0 retries, 0 %"
+    assert progress_line(record_totals(), Pace()) == "0 batches, 0 records, 0 dead letters, 0 retries"
+    assert progress_line(record_totals(), Pace(share=0.004)) == "0 batches, 0 records, 0 dead letters, 0 retries, 0 %"

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from pipeline.present.summary import Reason, Summary
+from pipeline.present.summary import Summary
 from pipeline.present.summary_file import save
 from pipeline.present.terminal import show
+from tests.support.counted import record_totals
 from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED
-from transforms.ledger.totals import Totals
 
 STARTED_AT = 1_700_000_000.0
 
@@ -21,7 +21,7 @@ STARTED_AT = 1_700_000_000.0
 def totals(written=8, dead=2, **more):
     reasons = more.pop("dead_letters", Counter({("FlattenRecords", "MISSING_FIELD"): dead}))
     settings = {"batches": 1, "read": written + dead, "written": written, **more}
-    return Totals(dead_letters=reasons, dead_letter_count=sum(reasons.values()), **settings)
+    return record_totals(dead_letters=reasons, dead_letter_count=sum(reasons.values()), **settings)
 
 
 def summary(state=COMPLETED, of=None, error=None):
@@ -49,14 +49,16 @@ def test_a_run_completes_only_if_every_record_is_accounted_for_exactly_once(read
 def test_accounts_that_do_not_add_up_are_told_with_the_numbers():
     of = totals(read=12, written=7, unchanged=1, superseded=1, dead=2)
     assert summary(of=of).error == (
-        "12 records were read but 9 are stored and 2 are dead letters: the accounts do not add up; "
-        "please report this with the summary"
+        "12 records were read, but there are 7 written, 1 unchanged, 1 superseded, 2 dead letters: the counters do not "
+        "add up; please report this with the summary"
     )
 
 
 def test_dead_letters_without_a_reason_do_not_add_up():
-    of = Totals(read=3, written=1, dead_letter_count=2, dead_letters=Counter({("UpsertPairs", "TOO_DEEP"): 1}))
+    of = record_totals(read=3, written=1, dead_letter_count=2, dead_letters=Counter({("UpsertPairs", "TOO_DEEP"): 1}))
     assert (summary(of=of).state, summary(of=of).exit_code(1)) == (FAILED, 1)
+    assert "3 records were read, but there are 1 written" in summary(of=of).error
+    assert "2 dead letters; 2 dead letters have 1 reasons" in summary(of=of).error
 
 
 def test_results_are_shown_but_for_those_that_only_the_next_run_needs():
@@ -89,7 +91,7 @@ def test_the_exit_code_tells_a_scheduler_how_it_ended(state, ratio, code):
 
 
 def test_nothing_read_is_no_reason_to_fail():
-    assert summary(of=Totals()).exit_code(max_dead_letter_ratio=0) == 0
+    assert summary(of=record_totals()).exit_code(max_dead_letter_ratio=0) == 0
 
 
 def test_the_json_has_exactly_these_keys_in_this_order():
@@ -119,7 +121,10 @@ def test_the_json_has_exactly_these_keys_in_this_order():
 def test_dead_letters_are_broken_down_most_frequent_first_and_corrected_ones_left_out():
     reasons = Counter({("A", "RARE"): 1, ("B", "OFTEN"): 5, ("C", "CORRECTED"): 0})
     of = totals(read=14, written=8, dead_letters=reasons)
-    assert summary(of=of).dead_letters_by == (Reason("B", "OFTEN", 5), Reason("A", "RARE", 1))
+    assert json.loads(summary(of=of).as_json())["dead_letters_by"] == [
+        {"step": "B", "code": "OFTEN", "count": 5},
+        {"step": "A", "code": "RARE", "count": 1},
+    ]
 
 
 def test_a_run_that_went_on_has_no_first_result_of_its_predecessor():
@@ -140,7 +145,7 @@ def test_the_table_shows_job_state_and_every_number():
 
 
 def test_a_long_job_id_stays_on_one_line():
-    long = Summary.of("backfill-20260101-000000-abcdef", COMPLETED, Totals(), STARTED_AT, STARTED_AT)
+    long = Summary.of("backfill-20260101-000000-abcdef", COMPLETED, record_totals(), STARTED_AT, STARTED_AT)
     assert "backfill-20260101-000000-abcdef: completed" in shown(long)
 
 

@@ -1,0 +1,56 @@
+"""What a job has counted, for programs and for people: functions of its totals and of what its counters declare."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+from pipeline.present.tables import Row, dim
+from transforms.counters import Breakdown, Counter, Kinds
+from transforms.ledger.totals import Totals
+
+
+def summed_as_json(totals: Totals) -> dict[str, Any]:
+    """The sum and its parts, each with its kinds behind it."""
+    found: dict[str, Any] = {}
+    for counter in (totals.counters.total, *totals.counters.parts):
+        found[counter.key] = totals[counter.name]
+        if counter.breakdown:
+            found[f"{counter.key}_by"] = kinds_as_json(counter.breakdown, totals.kinds_of(counter))
+    return found
+
+
+def aside_as_json(totals: Totals) -> dict[str, int]:
+    """The counters beside the sum."""
+    return {counter.key: totals[counter.name] for counter in totals.counters.aside}
+
+
+def aside_kinds_as_json(totals: Totals) -> dict[str, Any]:
+    """Their kinds."""
+    return {
+        f"{counter.key}_by": kinds_as_json(counter.breakdown, totals.kinds_of(counter))
+        for counter in totals.counters.aside
+        if counter.breakdown
+    }
+
+
+def kinds_as_json(breakdown: Breakdown, kinds: Kinds) -> Any:
+    """Numbers by kind, if one word names it; else a list.
+
+    >>> kinds_as_json(Breakdown("overflowed_by", "has_overflow", ("field",)), {("tags",): 2})
+    {'tags': 2}
+    >>> kinds_as_json(Breakdown("dead_letters", "has_dead_letters", ("step", "code")), {("UpsertPairs", "ABORTED"): 2})
+    [{'step': 'UpsertPairs', 'code': 'ABORTED', 'count': 2}]
+    """
+    present = {kind: n for kind, n in kinds.items() if n}
+    if len(breakdown.keys) == 1:
+        return {name: n for (name,), n in present.items()}
+    return [{**dict(zip(breakdown.keys, kind, strict=True)), "count": n} for kind, n in present.items()]
+
+
+def kinds_rows(totals: Totals, counter: Counter, at_most: int | None = None) -> Iterator[Row]:
+    """A row per kind, the most frequent ones first."""
+    for kind, n in itertools.islice(totals.kinds_of(counter).items(), at_most):
+        if n:
+            yield dim(f"  {': '.join(kind)}", f"{n:,}")

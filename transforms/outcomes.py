@@ -1,0 +1,98 @@
+"""What became of a batch, as the ledger keeps it; and what is counted of batches of records. Plain, picklable."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from transforms.batch import Batch
+from transforms.counters import BYTES_READ, Breakdown, Counter, Counters, Kinds, Role
+
+# How many written ids an outcome names: enough to look one up, few enough for a ledger.
+_SHOWN_IDS = 10
+
+# What a job counts whose element is a batch of records.
+RECORDS = Counters(
+    "batches",
+    (
+        Counter("read", "taken from the input", role=Role.TOTAL, metric="records_read"),
+        Counter(
+            "written",
+            "stored: acknowledged by Firestore, and by BigQuery where rows are inserted batch by batch",
+            role=Role.PART,
+            metric="records_written",
+        ),
+        Counter(
+            "unchanged",
+            "whose documents already held the same content",
+            role=Role.PART,
+            metric="records_unchanged",
+        ),
+        Counter("superseded", "replaced by a later record of the same id", role=Role.PART, metric="records_superseded"),
+        Counter(
+            "dead_letter_count",
+            "that could not be stored, kept as dead letters, by step and reason",
+            role=Role.PART,
+            key="dead_letters",
+            metric="dead_letters",
+            is_watched=True,
+            breakdown=Breakdown("dead_letters", "has_dead_letters", ("step", "code")),
+        ),
+        Counter(
+            "retries",
+            "sent again after a transient failure",
+            unit="requests",
+            metric="requests_retried",
+            is_watched=True,
+        ),
+        Counter(
+            "overflowed",
+            "that did not fit their column and went to `_overflow`, by field",
+            unit="values",
+            breakdown=Breakdown("overflowed_by", "has_overflow", ("field",), max_kinds=200),
+        ),
+        Counter("repaired", "written because their two documents were not of one content; a part of those written"),
+        Counter(BYTES_READ, "of the input, where its reader counts them", unit="bytes"),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOutcome:
+    """What became of one batch, by its job's counters.
+
+    Attributes:
+      batch_id, source: as in `Batch`.
+      counts: by name of the counter; 0 where there is none.
+      kinds: breakdowns by `Breakdown.field`.
+      ids: of the first few documents written.
+    """
+
+    batch_id: str
+    source: str
+    counts: Mapping[str, int]
+    kinds: Mapping[str, Kinds] = field(default_factory=dict)
+    ids: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, batch: Batch[Any]) -> BatchOutcome:
+        """The outcome of a batch whose last step is done, by the counters of `RECORDS`."""
+        new = [entry for entry in batch.entries if not entry.unchanged]
+        counts = {
+            "read": batch.read,
+            "written": len(new),
+            "unchanged": batch.unchanged + len(batch.entries) - len(new),
+            "superseded": batch.superseded,
+            "dead_letter_count": len(batch.dead_letters),
+            "retries": batch.retries,
+            "overflowed": batch.overflowed,
+            "repaired": batch.repaired,
+            "bytes_read": batch.bytes_read,
+        }
+        kinds: dict[str, Kinds] = {
+            "dead_letters": collections.Counter((each.step, each.code) for each in batch.dead_letters),
+            "overflowed_by": {(name,): n for name, n in batch.overflowed_by.items()},
+        }
+        return cls(batch.batch_id, batch.source, counts, kinds, tuple(entry.key for entry in new[:_SHOWN_IDS]))
