@@ -8,6 +8,7 @@ Guarantee: whatever the record holds, `read` returns a clean value or None; only
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,8 +20,18 @@ from transforms.records.derive import Derivation
 from transforms.records.histories import EntryForm
 from transforms.records.numerics import number
 from transforms.records.paths import AnyPath, ListPath, Path
+from transforms.records.texts import is_placeholder
 
 _SCALAR = (str, int, float)
+
+
+class Unplaced(enum.Enum):
+    """What stands for a value that is there and cannot be made sense of; no cleaner makes anything of it."""
+
+    UNPLACED = enum.auto()
+
+
+UNPLACED = Unplaced.UNPLACED
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +92,12 @@ class Source:
         if self.match is not None:
             found = self.match.search(value) if isinstance(value, str) else None
             value = found[1] if found else None
-        if self.entry is not None:
-            value = self.entry.part(value, self.take)
-        if self.scale is not None:
+        if self.entry is not None and value is not None:
+            part = self.entry.part(value, self.take)
+            value = part if part is not None or not says_something(value) else UNPLACED
+        if self.scale is not None and value is not None:
             unscaled = number(value)
-            value = None if unscaled is None else unscaled * self.scale
+            value = unscaled * self.scale if unscaled is not None else UNPLACED if says_something(value) else None
         return value
 
 
@@ -123,7 +135,8 @@ class Field:
 
     def read(self, record: Mapping[str, Any]) -> Any:
         """The first clean value of the sources, or None."""
-        return first_clean(self.sources, record)
+        found = first_clean(self.sources, record)
+        return None if found is UNPLACED else found
 
     def checked(self, value: Any) -> Any:
         """The value, or None where it is to be absent.
@@ -161,11 +174,28 @@ class Field:
 
 
 def first_clean(sources: Iterable[Source], record: Mapping[str, Any]) -> Any:
-    """The first clean value of these sources, or None."""
+    """The first clean value of these sources; else UNPLACED if there was something, None if there was nothing."""
+    result = None
     for source in sources:
         found = source.find(record)
         if found is not None:
             value = source.clean(found)
             if value is not None:
                 return value
-    return None
+            if result is None and says_something(found):
+                result = UNPLACED
+    return result
+
+
+def says_something(value: Any) -> bool:
+    """False for blanks and placeholders, and for lists and maps of nothing else.
+
+    >>> says_something("9,99"), says_something("n/a"), says_something(["", None]), says_something(float("nan"))
+    (True, False, False, False)
+    """
+    if isinstance(value, str):
+        return not is_placeholder(value)
+    if isinstance(value, dict | list | tuple):
+        members = value.values() if isinstance(value, dict) else value
+        return any(bool(each) if isinstance(each, dict | list | tuple) else says_something(each) for each in members)
+    return value is not None and value == value  # NaN stands for nothing

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transforms.errors import RecordError
-from transforms.records.fields import Field, first_clean
+from transforms.records.fields import UNPLACED, Field, first_clean
 from transforms.records.keys import check_id, id_of
 from transforms.records.paths import AnyPath, Path
 from transforms.records.shapes import Shapes
+from transforms.records.tally import FieldTally
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,16 +129,23 @@ class RecordSpec:
             )
         return check_id(found, self.key.name)
 
-    def flatten(self, value: Mapping[str, Any], key: str) -> dict[str, Any]:
+    def flatten(self, value: Mapping[str, Any], key: str, tally: FieldTally | None = None) -> dict[str, Any]:
         """The flat fields of a record; what is missing is absent.
+
+        Args:
+          tally: counts which fields had a value, and which something that no cleaner could place.
 
         Raises:
           RecordError: MISSING_FIELD, OUT_OF_RANGE or NOT_IN_ENUM.
         """
         record = self.unwrapped(value) if self.unwrap or type(value) is not dict else value
         flat: dict[str, Any] = {self.key.name: key}
+        uncleaned: list[str] = []
         for plain, sources in self._shapes.of(record):
             found = first_clean(sources, record)
+            if found is UNPLACED:
+                uncleaned.append(plain.name)
+                found = None
             if plain.is_checked:
                 found = plain.checked(found)
             if found is not None:
@@ -146,6 +154,10 @@ class RecordSpec:
             made = derived.checked(derived.derive.compute(flat)) if derived.derive else None
             if made is not None:
                 flat[derived.name] = made
+        if tally is not None:
+            tally.records += 1
+            tally.with_value += flat
+            tally.uncleaned += uncleaned
         return flat
 
     def unwrapped(self, value: Mapping[str, Any]) -> dict[str, Any]:

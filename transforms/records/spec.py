@@ -2,7 +2,8 @@
 
 spec = load_spec(text, "profiles.yaml")          # or pipeline.specs.read_spec("profiles")
 key = spec.key_of(record, fallback_id=None)      # RecordError: MISSING_ID, INVALID_ID
-flat = spec.flatten(record, key)                 # RecordError: MISSING_FIELD, OUT_OF_RANGE, NOT_IN_ENUM
+flat = spec.flatten(record, key, tally)          # RecordError: MISSING_FIELD, OUT_OF_RANGE, NOT_IN_ENUM
+tally.counts()                                   # per field: records with a value, and with one that cannot be placed
 """
 
 from transforms.records.cleaners import FieldType as FieldType
@@ -13,3 +14,5 @@ from transforms.records.model import BigQueryOptions as BigQueryOptions
 from transforms.records.model import IndexField as IndexField
 from transforms.records.model import Key as Key
 from transforms.records.model import RecordSpec as RecordSpec
+from transforms.records.tally import FieldCount as FieldCount
+from transforms.records.tally import FieldTally as FieldTally
