@@ -22,7 +22,7 @@ from apache_beam.pvalue import PBegin, PCollection
 
 from pipeline.jobs.export_checks import check_column_names, check_combinations, conditioned, looking_back, moment_of
 from pipeline.jobs.export_flags import ALL, FULL, INCREMENTAL, NAME, USAGE, Config
-from pipeline.present.outcome import present_records
+from pipeline.jobs.outcome import present_records
 from pipeline.run.job import Job, JobPlan, derived_job_id, digest
 from pipeline.specs import read_spec
 from transforms.batch import Batch

@@ -24,8 +24,8 @@ from apache_beam.pvalue import PBegin, PCollection
 
 from pipeline.jobs import ingest_flags
 from pipeline.jobs.destination import destination
+from pipeline.jobs.outcome import present_records
 from pipeline.jobs.replay_flags import ALL, NAME, USAGE, Config
-from pipeline.present.outcome import present_records
 from pipeline.run.job import Job, JobPlan, derived_job_id, digest
 from pipeline.run.job_config import RecordsConfig
 from transforms.batch import input_id_of

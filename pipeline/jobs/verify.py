@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from pipeline.jobs.outcome import show_summary
 from pipeline.jobs.verify_flags import NAME, START, USAGE, Config
-from pipeline.present.outcome import show_summary
 from pipeline.present.summary import EXIT_OK, Summary
 from pipeline.present.summary_file import check_path
 from pipeline.present.terminal import Console, say, show
