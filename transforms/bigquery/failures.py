@@ -31,6 +31,11 @@ NETWORK_ERRORS = (
 
 _MAX_TEXT = 500  # an answer that is no JSON may be a whole HTML page
 
+# https://cloud.google.com/bigquery/docs/error-messages: reasons that are no fault of the row or of the job.
+TRANSIENT_REASONS = frozenset(
+    {"stopped", "timeout", "backendError", "internalError", "rateLimitExceeded", "quotaExceeded"}
+)
+
 # Two statements that change one table at once: BigQuery takes one of them, and says 400 to the other.
 _RACE = "due to concurrent update"
 
@@ -54,10 +59,10 @@ class Failure(NamedTuple):
     @property
     def advice(self) -> str:
         """What it said, and what to do about it."""
-        return f"{self.text}. To fix it: {_ADVICE.get(self.code, _ADVICE['NOT_FOUND'])}"
+        return f"{self.text}. To fix it: {ADVICE.get(self.code, ADVICE['NOT_FOUND'])}"
 
 
-_ADVICE = {
+ADVICE = {
     "UNAUTHENTICATED": _LOGIN,
     "PERMISSION_DENIED": "grant roles/bigquery.dataEditor on the dataset and roles/bigquery.jobUser on the project "
     "to the account that runs the job",
@@ -137,9 +142,12 @@ def without_values(message: str) -> str:
     "Could not parse '…' as a timestamp. Required format is YYYY-MM-DD"
     >>> without_values('Malformed JSON at byte 0 of input: invalid literal.  Input: "Ada"')
     'Malformed JSON at byte 0 of input: invalid literal.'
+    >>> without_values("Couldn't parse 'Ada's' as a timestamp")
+    "Couldn't parse '…' as a timestamp"
     """
     kept = re.split(r"(?<=\(bad value\)): |\s+Input: |\s*[Vv]alue: ", message, maxsplit=1)[0]
-    return re.sub(r"'[^']*'", "'…'", re.sub(r'"[^"]*"', '"…"', kept)).strip()
+    # A quote within a word is an apostrophe.
+    return re.sub(r"(?s)(?<!\w)'.*?'(?!\w)", "'…'", re.sub(r'"[^"]*"', '"…"', kept)).strip()
 
 
 def _told(error: GoogleAPICallError) -> str:

@@ -16,10 +16,12 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.internal.http_client import get_new_http
 from apache_beam.io.gcp.bigquery import BigQueryDisposition, WriteToBigQuery
+from apache_beam.io.gcp.bigquery_tools import BigQueryWrapper
 from apache_beam.io.gcp.internal.clients.bigquery import BigqueryV2
-from apache_beam.options.pipeline_options import GoogleCloudOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.pvalue import AsSingleton, PCollection
 
+from transforms.bigquery.load_jobs import failed
 from transforms.bigquery.schema import Column
 from transforms.bigquery.senders import check_temp_location
 from transforms.bigquery.target import BigQueryTarget
@@ -29,7 +31,7 @@ class LoadRows(beam.PTransform[PCollection[dict[str, Any]], PCollection[str]]):
     """Appends rows to an existing table.
 
     In: rows as load jobs want them, see `rows.loadable`. Out: the ids of load jobs. Delivery: at least once. Parallel:
-    files. Fails: one bad row fails the job.
+    files. Fails: one bad row fails the job, with a JobError that names file and column.
 
     Args:
       target: the table; `ensure_table` has made it.
@@ -59,7 +61,7 @@ class LoadRows(beam.PTransform[PCollection[dict[str, Any]], PCollection[str]]):
             create_disposition=BigQueryDisposition.CREATE_NEVER,
             write_disposition=BigQueryDisposition.WRITE_APPEND,
             custom_gcs_temp_location=temp_location,
-            test_client=EmulatorClient(self.target) if self.target.emulator else None,
+            test_client=LoadJobClient(self.target),
         )
         load_jobs: PCollection[str] = loaded.destination_load_jobid_pairs | "NameLoadJob" >> beam.MapTuple(_job_id)
         return load_jobs
@@ -71,27 +73,27 @@ class LoadRows(beam.PTransform[PCollection[dict[str, Any]], PCollection[str]]):
         return {"schema": partial(_schema_of, beam_schema(self.columns))}
 
 
-class EmulatorClient:
-    """Beam's client of BigQuery for an emulator, of which Beam itself knows nothing.
+class LoadJobClient:
+    """Beam's client of BigQuery, which knows emulators and says why a job failed; Beam itself does neither.
 
     Picklable, as it connects when it is first used in a worker.
 
     Args:
-      target: whose `emulator` to use.
+      target: the table that is loaded.
     """
 
-    test_clock = staticmethod(time.time)  # Beam asks a test client for the time
+    test_clock = staticmethod(time.time)  # Beam asks a client that is handed to it for the time
 
     def __init__(self, target: BigQueryTarget):
-        if target.emulator is None:
-            raise ValueError(f"target {target.id} has no emulator; leave test_client out")
         self._target = target
 
-    def __reduce__(self) -> "tuple[type[EmulatorClient], tuple[BigQueryTarget]]":
-        return EmulatorClient, (self._target,)
+    def __reduce__(self) -> "tuple[type[LoadJobClient], tuple[BigQueryTarget]]":
+        return LoadJobClient, (self._target,)
 
     @cached_property
     def _apitools(self) -> Any:
+        if self._target.emulator is None:
+            return BigQueryWrapper.from_pipeline_options(PipelineOptions()).client
         return BigqueryV2(
             url=f"{self._target.emulator}/bigquery/v2/",
             get_credentials=False,
@@ -104,12 +106,33 @@ class EmulatorClient:
         return self._apitools.datasets
 
     @property
-    def jobs(self) -> Any:
-        return self._apitools.jobs
+    def jobs(self) -> "_Jobs":
+        return _Jobs(self._apitools.jobs, self._target.id)
 
     @property
     def tables(self) -> Any:
         return self._apitools.tables
+
+
+class _Jobs:
+    """The methods of jobs that Beam calls while it loads files."""
+
+    def __init__(self, jobs: Any, table: str):
+        self._jobs, self._table = jobs, table
+        self.Insert = jobs.Insert
+
+    def Get(self, request: Any) -> Any:  # noqa: N802  # apitools' name
+        """Raises JobError or TransientError for a job that failed, of which Beam would show the reason only."""
+        job = self._jobs.Get(request)
+        if job.status.state == "DONE" and job.status.errorResult:
+            errors = [_error(error) for error in job.status.errors]
+            raise failed(request.jobId, self._table, _error(job.status.errorResult), errors)
+        return job
+
+
+def _error(error: Any) -> dict[str, str | None]:
+    """An apitools ErrorProto."""
+    return {"reason": error.reason, "location": error.location, "message": error.message}
 
 
 def beam_schema(columns: Sequence[Column]) -> dict[str, list[dict[str, Any]]]:

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 from google.api_core.exceptions import GoogleAPICallError
 
-from transforms.bigquery.failures import NETWORK_ERRORS, Failure, failure_of, without_values
+from transforms.bigquery.failures import NETWORK_ERRORS, TRANSIENT_REASONS, Failure, failure_of, without_values
 from transforms.bigquery.insert_all import ENVELOPE_BYTES, InsertAll, entry
 from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import JobError, Kind, TransientError
@@ -33,11 +33,6 @@ from transforms.retry import Retry
 # https://cloud.google.com/bigquery/quotas#streaming_inserts: 10 MB a request and a row, 500 rows recommended.
 MAX_ROWS = 500
 MAX_REQUEST_BYTES = 9 * 2**20
-
-# https://cloud.google.com/bigquery/docs/error-messages: what is no fault of the row.
-_TRANSIENT_REASONS = frozenset(
-    {"stopped", "timeout", "backendError", "internalError", "rateLimitExceeded", "quotaExceeded"}
-)
 
 # A column that `ensure_table` has just added stays unknown to the streaming back end for some minutes.
 _UNKNOWN_COLUMN = "UNKNOWN_COLUMN"
@@ -228,7 +223,7 @@ def _sort_out(call: _Call, indices: Sequence[int], errors: Sequence[Any]) -> dic
         reason = error.get("reason") or "unknown"
         unknown_column = _UNKNOWN_COLUMN_MESSAGE in error.get("message", "").lower()
         code = _UNKNOWN_COLUMN if unknown_column else upper_snake(reason)
-        if unknown_column or reason in _TRANSIENT_REASONS:
+        if unknown_column or reason in TRANSIENT_REASONS:
             again[index] = Failure(200, code, _row_message(error), Kind.TRANSIENT)
         else:
             call.reject(index, code, _row_message(error))
@@ -238,7 +233,7 @@ def _sort_out(call: _Call, indices: Sequence[int], errors: Sequence[Any]) -> dic
 
 def _telling(errors: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
     """The error that says most: one about the row rather than one about its neighbours."""
-    about_the_row = [error for error in errors if error.get("reason") not in _TRANSIENT_REASONS]
+    about_the_row = [error for error in errors if error.get("reason") not in TRANSIENT_REASONS]
     return (about_the_row or list(errors) or [{}])[0]
 
 

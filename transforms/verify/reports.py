@@ -9,19 +9,15 @@ Doing it again changes nothing: the file is replaced as a whole, and a load job 
 import datetime
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from google.api_core.exceptions import Conflict
-from google.cloud import bigquery
-
-from transforms.bigquery.failures import RETRY, ask
+from transforms.bigquery.failures import RETRY
+from transforms.bigquery.load_jobs import LoadJobSender
 from transforms.bigquery.schema import Column, TableOptions
 from transforms.bigquery.tables import ensure_table
 from transforms.bigquery.target import BigQueryTarget
-from transforms.errors import JobError
 from transforms.firestore.tagged_json import iso
 from transforms.retry import Retry
 from transforms.verify.differences import KINDS
@@ -45,9 +41,6 @@ REPORT_COLUMNS = (
 REPORT_OPTIONS = TableOptions("reported_at", "DAY", ("job_id",))
 # Bytes of rows in a load job: what a worker has in memory.
 _MAX_JOB_BYTES = 8 * 1024 * 1024
-_TIMEOUT_S = 600.0
-# Jobs for the same rows, should one after the other fail.
-_MAX_JOBS = 100
 
 
 @dataclass(frozen=True)
@@ -95,31 +88,10 @@ class Report:
     def _load(self, table: BigQueryTarget, differing: Mapping[str, int]) -> None:
         if not differing:
             return
-        client = table.client()
-        doing = f"loading the report into BigQuery {table.id}"
+        sender = LoadJobSender(table, REPORT_COLUMNS, retry=self.retry)
         of_run = {"job_id": self.parts.job_id, "attempt": self.parts.attempt, "reported_at": iso(self.reported_at)}
         for number, rows in enumerate(_packed({**of_run, **json.loads(line)} for line in self.parts.lines())):
-            name = _job_name(table, self.parts, number)
-            ask(partial(_load_once, client, table, rows, name), doing, self.retry)
-
-
-def _load_once(client: bigquery.Client, table: BigQueryTarget, rows: Sequence[dict[str, Any]], name: str) -> None:
-    schema = [bigquery.SchemaField(column.name, column.legacy_type, column.mode) for column in REPORT_COLUMNS]
-    config = bigquery.LoadJobConfig(schema=schema, write_disposition="WRITE_APPEND")
-    for number in range(_MAX_JOBS):
-        job_id = f"{name}_{number}"
-        try:
-            job: Any = client.load_table_from_json(
-                rows, table.id, job_id=job_id, job_config=config, num_retries=0, timeout=_TIMEOUT_S
-            )
-        except Conflict:  # an earlier attempt has begun it
-            dataset = client.get_dataset(f"{table.project}.{table.dataset}")
-            job = client.get_job(job_id, location=dataset.location)
-            if job.error_result:  # it has loaded nothing, and its name cannot be used again
-                continue
-        job.result(timeout=_TIMEOUT_S)
-        return
-    raise JobError(f"{_MAX_JOBS} load jobs of the report failed, {name}_0 the first; look at them in BigQuery")
+            sender.send(_job_name(table, self.parts, number), rows)
 
 
 def _packed(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

@@ -18,6 +18,7 @@ from transforms.bigquery.rows import json_columns, loadable
 from transforms.bigquery.schema import Column, TableOptions
 from transforms.bigquery.tables import ensure_table
 from transforms.bigquery.target import BigQueryTarget
+from transforms.errors import JobError
 from transforms.upsert.rows import RowEncoder
 
 pytestmark = pytest.mark.emulator
@@ -119,3 +120,16 @@ def test_a_missing_table_fails_the_job_and_is_not_made(
                 | "LoadRows" >> LoadRows(target, people_columns, temp_location=temp_location)
             )
     assert target.table not in [table.table_id for table in target.client().list_tables(target.dataset)]
+
+
+def test_a_row_that_does_not_fit_fails_the_job_with_the_message_of_bigquery_and_the_file(
+    people: BigQueryTarget, people_columns: tuple[Column, ...], temp_location: str
+) -> None:
+    why = rf"load job \S+ into table {people.id} failed: file {temp_location}/\S+: JSON table .* errors: 1\. To fix "
+    with pytest.raises(JobError, match=why):
+        with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+            _ = (
+                pipeline
+                | "Rows" >> beam.Create([{"id": "x"}, {"id": "y", "age": "eight"}])
+                | "LoadRows" >> LoadRows(people, people_columns, temp_location=temp_location)
+            )

@@ -4,7 +4,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
-from transforms.bigquery.files import EmulatorClient, LoadRows, beam_schema
+from transforms.bigquery.files import LoadRows, beam_schema
 from transforms.bigquery.schema import Column
 from transforms.bigquery.senders import check_temp_location
 from transforms.bigquery.target import BigQueryTarget
@@ -37,8 +37,3 @@ def test_beam_gets_the_schema_in_the_names_of_load_jobs() -> None:
             {"name": "ok", "type": "BOOLEAN", "mode": "NULLABLE"},
         ]
     }
-
-
-def test_an_emulator_client_needs_an_emulator() -> None:
-    with pytest.raises(ValueError, match=r"target demo-x\.d\.t has no emulator; leave test_client out"):
-        EmulatorClient(TARGET)
