@@ -66,6 +66,7 @@ class DeadLetter:
       position, line: as in `Record`.
       retryable: the record itself is fine; the same record may land later.
       attempts: how often it was tried, replays included.
+      unread_bytes: of records behind it that nobody has seen, where it is the file that cannot be read on.
     """
 
     step: str
@@ -77,6 +78,7 @@ class DeadLetter:
     line: int | None = None
     retryable: bool = False
     attempts: int = 1
+    unread_bytes: int = 0
 
     @classmethod
     def of(cls, step: str, record: Record, error: RecordError, record_id: str | None = None) -> DeadLetter:

@@ -83,6 +83,7 @@ class Counter:
       is_watched: whether it is shown while a job runs.
       breakdown: what it is broken down by, if it is. A part of the sum has kinds that add up to it.
       formerly: field of documents of earlier versions, added to this one.
+      beside: flag of a breakdown: only documents that have it keep this number, where it is not 0. For what is rare.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Counter:
     is_watched: bool = False
     breakdown: Breakdown | None = None
     formerly: str = ""
+    beside: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", self.key or self.name)
@@ -143,8 +145,13 @@ class Counters:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The fields of ledger documents."""
-        return tuple(counter.name for counter in self.all)
+        """The fields that every ledger document has."""
+        return tuple(counter.name for counter in self.all if not counter.beside)
+
+    @property
+    def rare(self) -> tuple[Counter, ...]:
+        """Those that few documents have."""
+        return tuple(counter for counter in self.all if counter.beside)
 
     @property
     def former_names(self) -> tuple[str, ...]:
@@ -159,6 +166,11 @@ class Counters:
     def counts_in(self, fields: Mapping[str, Any]) -> dict[str, int]:
         """The numbers that a document has; 0 for one that it lacks."""
         return {each.name: fields.get(each.name, 0) + fields.get(each.formerly, 0) for each in self.all}
+
+    def kept(self, counts: Mapping[str, int]) -> dict[str, int]:
+        """The numbers as a document keeps them."""
+        found = self.counts_in(counts)
+        return {each.name: found[each.name] for each in self.all if found[each.name] or not each.beside}
 
     def as_markdown(self) -> str:
         """For the documentation."""

@@ -54,6 +54,12 @@ RECORDS = Counters(
             breakdown=Breakdown("overflowed_by", "has_overflow", ("field",), max_kinds=200),
         ),
         Counter("repaired", "written because their two documents were not of one content; a part of those written"),
+        Counter(
+            "unread_bytes",
+            "of files that could not be read to their end",
+            unit="bytes",
+            beside="has_dead_letters",
+        ),
         Counter(BYTES_READ, "of the input, where its reader counts them", unit="bytes"),
     ),
 )
@@ -89,6 +95,7 @@ class BatchOutcome:
             "retries": batch.retries,
             "overflowed": batch.overflowed,
             "repaired": batch.repaired,
+            "unread_bytes": sum(dead_letter.unread_bytes for dead_letter in batch.dead_letters),
             "bytes_read": batch.bytes_read,
         }
         kinds: dict[str, Kinds] = {

@@ -23,7 +23,12 @@ def summed_as_json(totals: Totals) -> dict[str, Any]:
 
 def aside_as_json(totals: Totals) -> dict[str, int]:
     """The counters beside the sum."""
-    return {counter.key: totals[counter.name] for counter in totals.counters.aside}
+    return {counter.key: totals[counter.name] for counter in shown_aside(totals)}
+
+
+def shown_aside(totals: Totals) -> list[Counter]:
+    """The counters beside the sum, but for those that are rare and 0."""
+    return [counter for counter in totals.counters.aside if totals[counter.name] or not counter.beside]
 
 
 def aside_kinds_as_json(totals: Totals) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.present.counts import aside_as_json, aside_kinds_as_json, kinds_rows, summed_as_json
+from pipeline.present.counts import aside_as_json, aside_kinds_as_json, kinds_rows, shown_aside, summed_as_json
 from pipeline.present.tables import Column, Row, Table
 from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED
 from transforms.ledger.totals import Totals
@@ -92,7 +92,7 @@ class Summary:
         for counter in (counters.total, *counters.parts):
             counted += ((counter.key, f"{totals[counter.name]:,}"), *kinds_rows(totals, counter))
         work: list[Row] = [(counters.batches, f"{totals.batches:,}")]
-        for counter in counters.aside:
+        for counter in shown_aside(totals):
             work += ((counter.key, f"{totals[counter.name]:,}"), *kinds_rows(totals, counter, _SHOWN_KINDS))
         results = tuple(
             (name, _shown(result)) for name, result in sorted(self.results.items()) if not name.startswith("_")

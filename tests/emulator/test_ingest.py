@@ -174,6 +174,9 @@ for _ in range(25):
         ),
         pytest.param(b'{"candidate_id": "a", "_meta": 1}\n', 0, [(1, "RESERVED_FIELD")], id="a _meta of its own"),
         pytest.param(b"candidate_id,name\na,Ada\nb,Bo,x\n", 1, [(3, "WRONG_COLUMN_COUNT")], id="CSV columns"),
+        pytest.param(
+            b'candidate_id,name\na,Ada\nb,"Bo\n' + b"c,Cy\n" * 2000, 1, [(3, "UNREADABLE_FILE")], id="CSV quote"
+        ),
         pytest.param(gzip.compress(b'{"candidate_id": "a"}\n' * 1)[:-6], None, None, id="broken gzip"),
         pytest.param(b"PAR1 this is not Parquet", 0, [(None, "UNREADABLE_FILE")], id="not Parquet"),
     ],
@@ -190,6 +193,7 @@ def test_bad_input_is_a_dead_letter_or_lands_and_the_job_goes_on(tmp_path, targe
         assert (len(run.full), run.reasons) == (written, reasons)
     summary = run.summary
     assert summary["read"] == summary["written"] + summary["superseded"] + summary["dead_letters"]
+    assert ("unread_bytes" in summary) == (unread and reasons is not None)  # nothing stands behind the gzip's end
 
 
 def test_a_fifty_megabyte_line_is_one_dead_letter_and_its_neighbours_land(tmp_path, target):

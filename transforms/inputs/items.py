@@ -71,10 +71,12 @@ def unreadable(position: int, damage: DamagedError) -> DeadLetter:
     return DeadLetter(
         STEP,
         "UNREADABLE_FILE",
-        f"the file cannot be read on: {damage.why}; what stands before that was read, repair the file to get the rest",
+        f"the file cannot be read on: {damage.why}; what stands before that was read, {damage.unread:,} bytes were "
+        "not, repair the file to get them",
         damage.partial[:KEPT_BYTES] or None,
         position=position,
         line=damage.line,
+        unread_bytes=damage.unread,
     )
 
 

@@ -51,7 +51,8 @@ def split_lines(stream: Stream, start: int, stop: int | None, max_line_bytes: in
         try:
             block = stream.read(BLOCK_BYTES)
         except DamagedError as damage:
-            raise DamagedError(damage.why, damage.offset, b"".join(held), number) from damage
+            cut_off = 0 if skipping else length
+            raise DamagedError(damage.why, damage.offset, b"".join(held), number, damage.unread + cut_off) from damage
         if not block:
             break
         if position == 0 and not length and block.startswith(BYTE_ORDER_MARK):

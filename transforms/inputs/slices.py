@@ -174,7 +174,7 @@ def _reader(piece: Slice, options: ReadOptions) -> Iterator[Reader]:
 
 def _reader_of(piece: Slice, stored: BinaryIO, options: ReadOptions) -> Reader:
     if piece.format == "unreadable":
-        return _Unreadable(piece.problem)
+        return _Unreadable(piece.problem, piece.file.size)
     if piece.format == "parquet":
         last_group = piece.stop if piece.stop is not None else len(row_groups(stored))
         return ParquetRows(stored, piece.start, last_group, options.batch_size, options.max_batch_bytes)
@@ -218,11 +218,11 @@ def _dead_letter(error: RecordError, item: Item, reader: Reader) -> DeadLetter:
 class _Unreadable:
     """A file that no format fits: exactly one dead letter."""
 
-    def __init__(self, problem: str):
-        self._problem = problem
+    def __init__(self, problem: str, size: int):
+        self._problem, self._size = problem, size
 
     def scan(self) -> Iterator[Item | DeadLetter]:
-        yield unreadable(0, DamagedError(self._problem, 0))
+        yield unreadable(0, DamagedError(self._problem, 0, unread=self._size))
 
     def record(self, item: Item) -> Record:
         raise AssertionError(f"an unreadable file has no record {item.position}")

@@ -26,10 +26,11 @@ class DamagedError(Exception):
       offset: where reading ended, in decompressed bytes.
       partial: the beginning of the record the damage cut off.
       line: the line that record began in, if known.
+      unread: bytes of records that nobody has seen: decompressed ones, as far as the file can be decompressed.
     """
 
-    def __init__(self, why: str, offset: int, partial: bytes = b"", line: int | None = None):
-        self.why, self.offset, self.partial, self.line = why, offset, partial, line
+    def __init__(self, why: str, offset: int, partial: bytes = b"", line: int | None = None, unread: int = 0):
+        self.why, self.offset, self.partial, self.line, self.unread = why, offset, partial, line, unread
         super().__init__(why)
 
 
@@ -38,6 +39,9 @@ class Stream(Protocol):
 
     def read(self, size: int, /) -> bytes:
         """Up to `size` further bytes; b"" at the end. Raises DamagedError."""
+
+    def pass_over(self) -> int:
+        """Goes to the end, damaged or not; returns how many bytes were left."""
 
 
 class PlainStream:
@@ -52,6 +56,38 @@ class PlainStream:
             return self._stored.read(size)
         except OSError as error:
             raise JobError(f"reading input {self._path} failed ({error}); run the same command again") from error
+
+    def pass_over(self) -> int:
+        """As `Stream.pass_over`."""
+        try:
+            at = self._stored.tell()
+            return self._stored.seek(0, io.SEEK_END) - at
+        except OSError as error:
+            raise JobError(f"reading input {self._path} failed ({error}); run the same command again") from error
+
+
+class CountedStream:
+    """A stream that knows how far it has been read.
+
+    Attributes:
+      offset: bytes read so far.
+    """
+
+    def __init__(self, stream: Stream):
+        self._stream = stream
+        self.offset = 0
+
+    def read(self, size: int, /) -> bytes:
+        """As `Stream.read`."""
+        block = self._stream.read(size)
+        self.offset += len(block)
+        return block
+
+    def pass_over(self) -> int:
+        """As `Stream.pass_over`."""
+        left = self._stream.pass_over()
+        self.offset += left
+        return left
 
 
 class GunzipStream:
@@ -88,6 +124,16 @@ class GunzipStream:
                 self._offset += len(data)
                 return data
 
+    def pass_over(self) -> int:
+        """As `Stream.pass_over`. Behind damage, the compressed bytes are counted."""
+        before = self._offset
+        try:
+            while self.read(BLOCK_BYTES):
+                pass
+        except DamagedError as damage:
+            return self._offset - before + damage.unread
+        return self._offset - before
+
     def _some(self, size: int) -> bytes:
         before = self._inflate.copy()
         try:
@@ -100,19 +146,21 @@ class GunzipStream:
     def _up_to_damage(self, inflate: zlib._Decompress) -> bytes:
         """zlib gives nothing of a call that fails; going on byte by byte finds all that stands before the damage."""
         found = bytearray()
+        good = 0
         try:
-            for byte in self._input:
+            for good, byte in enumerate(self._input):  # noqa: B007  # where the loop ends is what counts
                 found += inflate.decompress(bytes((byte,)))
         except zlib.error as error:
-            damage = self._damaged("the gzip data is damaged", len(found))
+            damage = self._damaged("the gzip data is damaged", len(found), len(self._input) - good)
             if not found:
                 raise damage from error
         self._input = b""
         return bytes(found)
 
-    def _damaged(self, why: str, found: int = 0) -> DamagedError:
+    def _damaged(self, why: str, found: int = 0, undecoded: int = 0) -> DamagedError:
         offset = self._offset + found
-        self._damage = DamagedError(f"{why}, after {offset} decompressed bytes", offset)
+        unread = undecoded + self._compressed.pass_over()
+        self._damage = DamagedError(f"{why}, after {offset} decompressed bytes", offset, unread=unread)
         return self._damage
 
 

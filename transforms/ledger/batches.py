@@ -65,7 +65,7 @@ class Batches:
             "state": COMPLETED,
             "attempt": attempt,
             "source": outcome.source,
-            **self._counters.counts_in(outcome.counts),
+            **self._counters.kept(outcome.counts),
             "ids": list(outcome.ids),
             "completed_at": now,
             "error": None,

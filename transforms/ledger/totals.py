@@ -107,7 +107,7 @@ class Totals:
             "batches": self.batches,
             "processing": self.processing,
             "failed": self.failed,
-            **{name: self[name] for name in self.counters.names},
+            **self.counters.kept(self.counts),
             **{each.field: each.listed(self.kinds[each.field]) for each in self.counters.breakdowns},
             "first_completed_at": self.first_completed_at,
             "newest_ids": list(self.newest_ids),
@@ -126,6 +126,12 @@ class Totals:
         for breakdown in self.counters.breakdowns:
             for kind, n in breakdown.found_in(fields):
                 self.kinds[breakdown.field][kind] += n
+
+    def add_rare(self, fields: Mapping[str, Any], flag: str) -> None:
+        """Adds the counters that only documents with a flag have."""
+        for counter in self.counters.rare:
+            if counter.beside == flag:
+                self.counts[counter.name] += fields.get(counter.name, 0)
 
     def add_newest(self, newest: Sequence[Mapping[str, Any]]) -> None:
         """Adds what only the batches completed last say; newest first."""
@@ -153,6 +159,7 @@ def read_totals(job: LedgerDocument, counters: Counters) -> Totals:
         for flag in counter.breakdown.flags if counter.breakdown and totals[counter.name] else ():
             for each in job.documents(batches.where(flag, "==", True)):
                 totals.add_kinds(each.fields)
+                totals.add_rare(each.fields, flag)
     completed = batches.where("completed_at", ">", _EPOCH)  # others have no time of completion
     for each in job.documents(completed.order_by("completed_at").limit(1)):
         totals.first_completed_at = each.fields["completed_at"]

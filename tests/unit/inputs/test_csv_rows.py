@@ -1,5 +1,7 @@
 import gzip
 
+import pytest
+
 from tests.unit.inputs.conftest import Read
 
 
@@ -28,13 +30,29 @@ def test_a_row_with_a_wrong_column_count_is_a_dead_letter_that_is_a_csv_of_its_o
     assert [letter.original for letter in found.dead_letters] == [b"id,name\n2\n", b"id,name\n3,Grace,secret\n"]
 
 
-def test_a_header_that_names_a_column_twice_or_not_at_all_is_one_dead_letter(read: Read) -> None:
-    (letter,) = read(b"id,,id\n1,2,3\n4,5,6\n", input_format="csv").dead_letters
-    assert letter.code == "INVALID_CSV_HEADER"
-    assert letter.message == (
+def test_a_header_that_names_a_column_twice_or_not_at_all_makes_every_row_a_dead_letter(read: Read) -> None:
+    found = read(b"id,,id\n1,2,3\n\n4,5,6\n", input_format="csv")
+    assert (found.values, found.codes) == ([], ["INVALID_CSV_HEADER"] * 2)
+    assert {letter.message for letter in found.dead_letters} == {
         "the header row has an empty name in column 2 and a repeated name in column 3; name every column once"
-    )
-    assert (letter.original, letter.line) == (b"id,,id\n", 1)
+    }
+    assert [(letter.original, letter.position, letter.line) for letter in found.dead_letters] == [
+        (b"id,,id\n1,2,3\n", 0, 2),
+        (b"id,,id\n4,5,6\n", 1, 4),
+    ]
+
+
+def test_a_header_that_is_wrong_and_alone_is_one_dead_letter(read: Read) -> None:
+    (letter,) = read(b"id,,id\n", input_format="csv").dead_letters
+    assert (letter.code, letter.original, letter.position) == ("INVALID_CSV_HEADER", b"id,,id\n", 0)
+
+
+@pytest.mark.parametrize("header", [b'"id,name', b'"id"x,name', b"x" * 300 + b",name"], ids=["open", "text", "long"])
+def test_a_row_never_takes_the_place_of_a_header_that_cannot_be_read(read: Read, header: bytes) -> None:
+    content = header + b"\n1,Ada\n2,Grace\n"
+    found = read(content, input_format="csv", max_record_bytes=200)
+    (letter,) = found.dead_letters
+    assert (found.values, letter.code, letter.unread_bytes) == ([], "UNREADABLE_FILE", len(content))
 
 
 def test_a_row_that_is_not_utf8_is_one_dead_letter_with_its_own_bytes(read: Read) -> None:
@@ -52,13 +70,62 @@ def test_a_row_with_quotes_gone_wrong_is_one_dead_letter(read: Read) -> None:
     assert (letter.code, letter.original, letter.line) == ("INVALID_CSV", b'id,name\n1,"Ada"x\n', 2)
 
 
-def test_a_quote_that_is_never_closed_loses_nothing(read: Read) -> None:
-    content = b'id,name\n1,Ada\n2,"Grace\n' + b"3,Alan\n" * 1000
-    at_the_end = read(content)
-    assert (at_the_end.values, at_the_end.codes) == ([{"id": "1", "name": "Ada"}], ["INVALID_CSV"])
-    beyond_limit = read(content, max_record_bytes=2000)
-    assert (beyond_limit.values, beyond_limit.codes) == ([{"id": "1", "name": "Ada"}], ["UNREADABLE_FILE"])
-    assert "the row that begins at line 3 has a quote that is not closed" in beyond_limit.dead_letters[0].message
+@pytest.mark.parametrize("delimiter", [b",", b";", b"\t", b"|"])
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("limit", [2000, 2**24], ids=["beyond the limit", "to the end"])
+def test_a_quote_that_is_never_closed_makes_the_rest_unreadable(
+    read: Read, delimiter: bytes, compressed: bool, limit: int
+) -> None:
+    before, after = b'\xef\xbb\xbfid,name\n1,Ada\n2,"Gr\xc3\xa4ce, x"\n', b'3,"Grace\n' + b"4,Alan\n" * 1000
+    before, after = (part.replace(b",", delimiter) for part in (before, after))
+    content = before + after
+    found = read(gzip.compress(content) if compressed else content, name="a.csv", max_record_bytes=limit)
+    assert [value["id"] for value in found.values] == ["1", "2"]
+    (letter,) = found.dead_letters
+    assert (letter.code, letter.line, letter.position) == ("UNREADABLE_FILE", 4, 2)
+    assert letter.unread_bytes == len(after)
+    assert "the row that begins at line 4 has a quote that is not closed" in letter.message
+    assert f"{len(after):,} bytes were not" in letter.message
+    assert isinstance(letter.original, bytes)
+    assert after.startswith(letter.original)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b'4,"Alan",x\n5,Edsger,y\n',
+        b'"4","Alan","x"\n5,Edsger,y\n',
+        b'4,", Alan",x\n5,Edsger,y\n',
+        b'4,Alan,"x"\n5,Edsger,y\n',
+        b"4,Alan,x\n" * 9 + b'5,"",x\n6,Edsger,y\n',
+        b'4,6" pipe,x\n5,Edsger,y\n',
+        b"",
+    ],
+    ids=["quoted cell", "all quoted", "delimiter first", "last cell", "empty cell", "inch", "last row"],
+)
+def test_a_quote_that_only_the_next_quote_closes_swallows_no_row(read: Read, rest: bytes) -> None:
+    after = b'3,"Grace,x\n' + rest
+    found = read(b"id,name,note\n1,Ada,x\n" + after, name="a.csv")
+    assert found.values == [{"id": "1", "name": "Ada", "note": "x"}]
+    assert (found.codes, [letter.unread_bytes for letter in found.dead_letters]) == (["UNREADABLE_FILE"], [len(after)])
+
+
+def test_rows_of_several_lines_may_hold_what_looks_like_a_quote_not_closed(read: Read) -> None:
+    content = b'id,a,b\n1,6" pipe,"two\nlines"\n2,"two,\nlines,",x\n3,"say ""hi"",\n",\n4,"x\ny",6" pipe\n'
+    assert read(content).values == [
+        {"id": "1", "a": '6" pipe', "b": "two\nlines"},
+        {"id": "2", "a": "two,\nlines,", "b": "x"},
+        {"id": "3", "a": 'say "hi",\n'},
+        {"id": "4", "a": "x\ny", "b": '6" pipe'},
+    ]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.txt", "a"])
+@pytest.mark.parametrize("delimiter", [b",", b";", b"\t", b"|"])
+def test_the_delimiter_is_found_behind_a_quote_that_is_never_closed(read: Read, name: str, delimiter: bytes) -> None:
+    content = b'id,name\n1,"Ada\n2,Grace\n3,Alan\n4,Edsger\n'.replace(b",", delimiter)
+    assert read(content, name=name).codes == ["UNREADABLE_FILE"]
+    assert read(content.replace(b'"', b""), name=name).codes == []
 
 
 def test_a_row_beyond_the_limit_is_a_dead_letter_and_the_others_are_read(read: Read) -> None:

@@ -43,6 +43,22 @@ def test_where_firestore_does_not_know_aggregations_the_batches_are_read_one_by_
         assert_all_is_counted(read_totals(job_document(server.target.connect(), "ingest-1", AT_ONCE), RECORDS))
 
 
+@pytest.mark.parametrize("scripts", [{}, {"RunAggregationQuery": always(NO_INDEX)}], ids=["summed", "one by one"])
+def test_what_few_batches_have_is_added_up_from_those_alone(scripts):
+    with ScriptedFirestore(scripts=scripts) as server:
+        write_batches(server.target)
+        batches = JobLedger(job_document(server.target.connect(), "ingest-1", AT_ONCE), RECORDS).batches
+        unreadable = {("ReadBatches", "UNREADABLE_FILE"): 1}
+        batches.complete(outcome("b-3", "b", 1, 0, dead_letters=unreadable, unread_bytes=17), 1)
+        batches.complete(outcome("b-4", "c", 1, 0, dead_letters=unreadable, unread_bytes=5), 1)
+        totals = read_totals(job_document(server.target.connect(), "ingest-1", AT_ONCE), RECORDS)
+        assert (totals["unread_bytes"], totals["read"], totals.adds_up) == (22, 17, True)
+        kept = [f"pipeline_jobs/ingest-1/batches/b-{n}" for n in (0, 1, 3)]
+        assert [server.documents[path].fields.get("unread_bytes") for path in kept] == [None, None, 17]
+    assert Totals.of(RECORDS, totals.as_fields())["unread_bytes"] == 22
+    assert "unread_bytes" not in record_totals().as_fields()
+
+
 def test_where_the_index_for_aggregations_is_missing_the_batches_are_read_one_by_one():
     with ScriptedFirestore(scripts={"RunAggregationQuery": always(NO_INDEX)}) as server:
         write_batches(server.target)

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import re
 from collections import Counter
 
 import pytest
@@ -116,6 +117,13 @@ def test_the_json_has_exactly_these_keys_in_this_order():
         ("overflowed_by", {}),
         ("results", {}),
     ]
+
+
+def test_bytes_that_nobody_has_seen_are_shown_where_there_are_any():
+    assert "unread_bytes" not in shown(summary(of=totals()))
+    unread = summary(of=totals(unread_bytes=12_345))
+    assert re.search(r"unread_bytes\W+12,345", shown(unread))
+    assert json.loads(unread.as_json())["unread_bytes"] == 12_345
 
 
 def test_dead_letters_are_broken_down_most_frequent_first_and_corrected_ones_left_out():

@@ -2,6 +2,13 @@
 
 The delimiter is one of , ; | and tab, found in the header and the rows after it. A row with another number of cells
 than the header is one dead letter that shows both, a small CSV of its own, fit to be repaired and read again.
+
+| what is wrong                  | what becomes of it                                                                  |
+|--------------------------------|-------------------------------------------------------------------------------------|
+| the names of the columns       | every row is a dead letter                                                          |
+| a row, within its line         | the row is a dead letter                                                            |
+| a quote that is never closed   | where its row would end is anybody's guess: the file is unreadable from that row on |
+| the header row cannot be read  | the file is unreadable                                                              |
 """
 
 from __future__ import annotations
@@ -9,17 +16,18 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from transforms.batch import DeadLetter, Record
 from transforms.errors import RecordError
 from transforms.inputs.items import KEPT_BYTES, STEP, Item, unreadable
-from transforms.inputs.lines import Line, split_lines
-from transforms.inputs.streams import DamagedError, Stream
+from transforms.inputs.lines import split_lines
+from transforms.inputs.streams import CountedStream, DamagedError, Stream
 
 DELIMITERS = (",", ";", "\t", "|")
 _ROWS_COMPARED = 20
+_NOT_CLOSED = "the row that begins at line {line} has a quote that is not closed, or stands within a cell"
 
 
 @dataclass(slots=True)
@@ -41,42 +49,58 @@ class CsvRows:
     def scan(self) -> Iterator[Item | DeadLetter]:
         """As `Reader.scan`."""
         csv.field_size_limit(max(csv.field_size_limit(), self.max_record_bytes))
-        lines = _Lines(split_lines(self.stream, 0, None, self.max_record_bytes), self.max_record_bytes)
-        rows = csv.reader(lines, delimiter=self.delimiter, strict=True)
+        lines = _Lines(CountedStream(self.stream), self.max_record_bytes)
         ordinal = 0
         try:
-            while True:
-                lines.begin_row()
-                try:
-                    row = next(rows)
-                except StopIteration:
-                    return
-                except csv.Error as error:
-                    yield self._row_dead_letter(ordinal, lines, "INVALID_CSV", f"the row is not valid CSV: {error}")
-                    ordinal += 1
-                    continue
-                if lines.too_long:
-                    yield self._row_dead_letter(
-                        ordinal,
-                        lines,
-                        "RECORD_TOO_LARGE",
-                        f"the row has {lines.row_bytes} bytes, more than max_record_bytes={self.max_record_bytes}; "
-                        f"its first bytes are kept here, it begins at line {lines.row_line}",
-                    )
-                    ordinal += 1
-                elif not row:
-                    continue
-                elif not self._header:
-                    problem = _header_problem(row)
-                    if problem:
-                        yield self._row_dead_letter(0, lines, "INVALID_CSV_HEADER", problem)
-                        return
-                    self._header, self._header_text = row, lines.row_text()
+            problem = self._read_header(lines)
+            for row in self._rows(lines):
+                if isinstance(row, RecordError):
+                    yield self._row_dead_letter(ordinal, lines, row)
+                elif problem:
+                    yield self._row_dead_letter(ordinal, lines, problem)
                 else:
                     yield Item(ordinal, lines.row_line, lines.row_bytes, (row, lines.row_text()))
-                    ordinal += 1
+                ordinal += 1
+            if problem and not ordinal:
+                lines.begin_row()
+                yield self._row_dead_letter(0, lines, problem)
         except DamagedError as damage:
             yield unreadable(ordinal, damage)
+
+    def _read_header(self, lines: _Lines) -> RecordError | None:
+        """Reads the first row that is not blank; returns what is wrong with its names."""
+        for row in self._rows(lines):
+            if isinstance(row, RecordError):
+                raise lines.damaged(f"the header row at line {lines.row_line} cannot be read: {row.message}")
+            self._header, self._header_text = row, lines.row_text()
+            problem = _header_problem(row)
+            return RecordError("INVALID_CSV_HEADER", problem) if problem else None
+        return None
+
+    def _rows(self, lines: _Lines) -> Iterator[list[str] | RecordError]:
+        """The rows that are not blank, or what is wrong with them. Raises DamagedError."""
+        rows = csv.reader(lines, delimiter=self.delimiter, strict=True)
+        while True:
+            lines.begin_row()
+            try:
+                row = next(rows)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                if lines.has_ended or lines.n_lines > 1:
+                    raise lines.damaged(_NOT_CLOSED.format(line=lines.row_line)) from error
+                yield RecordError("INVALID_CSV", f"the row is not valid CSV: {error}")
+                continue
+            if lines.n_lines > 1 and _has_swallowed_rows(row, lines.row_text(), self.delimiter):
+                raise lines.damaged(_NOT_CLOSED.format(line=lines.row_line))
+            if lines.too_long:
+                yield RecordError(
+                    "RECORD_TOO_LARGE",
+                    f"the row has {lines.row_bytes} bytes, more than max_record_bytes={self.max_record_bytes}; "
+                    f"its first bytes are kept here, it begins at line {lines.row_line}",
+                )
+            elif row:
+                yield row
 
     def record(self, item: Item) -> Record:
         """As `Reader.record`. Raises RecordError: WRONG_COLUMN_COUNT, NOT_UTF8."""
@@ -96,43 +120,68 @@ class CsvRows:
         """As `Reader.original`: the header and the row, a CSV of its own."""
         return _encoded(self._header_text + item.content[1])
 
-    def _row_dead_letter(self, ordinal: int, lines: _Lines, code: str, message: str) -> DeadLetter:
+    def _row_dead_letter(self, ordinal: int, lines: _Lines, error: RecordError) -> DeadLetter:
         original = _encoded(self._header_text + lines.row_text())[:KEPT_BYTES]
-        return DeadLetter(STEP, code, message, original, position=ordinal, line=lines.row_line)
+        return DeadLetter(STEP, error.code, error.message, original, position=ordinal, line=lines.row_line)
 
 
 class _Lines:
-    """Feeds csv.reader with lines and remembers those of the row it is at."""
+    """Feeds csv.reader with lines and remembers those of the row it is at.
 
-    def __init__(self, lines: Iterator[Line], max_row_bytes: int):
-        self._lines = lines
+    Attributes:
+      row_line: in which line the row begins.
+      row_bytes: of the row so far.
+      n_lines: of the row so far.
+      too_long: a line of the row is longer than allowed, and is not in its text.
+      has_ended: there are no further lines.
+    """
+
+    def __init__(self, stream: CountedStream, max_row_bytes: int):
+        self._stream = stream
+        self._lines = split_lines(stream, 0, None, max_row_bytes)
         self._max_row_bytes = max_row_bytes
+        self.has_ended = False
+        self.begin_row()
+
+    def begin_row(self) -> None:
         self._row: list[str] = []
-        self.row_bytes = 0
+        self._row_start = 0
+        self.row_bytes = self.n_lines = 0
         self.row_line: int | None = None
         self.too_long = False
 
-    def begin_row(self) -> None:
-        self._row, self.row_bytes, self.row_line, self.too_long = [], 0, None, False
-
     def row_text(self) -> str:
         return "".join(self._row)
+
+    def damaged(self, why: str) -> DamagedError:
+        """The file is unreadable from the row on that it is at."""
+        self._stream.pass_over()
+        unread = self._stream.offset - self._row_start
+        partial = _encoded(self.row_text())[:KEPT_BYTES]
+        return DamagedError(why, self._row_start, partial, self.row_line, unread)
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        line = next(self._lines)
-        self.row_line = self.row_line or line.number
+        try:
+            line = next(self._lines)
+        except StopIteration:
+            self.has_ended = True
+            raise
+        except DamagedError as damage:
+            partial, line_number = _encoded(self.row_text()) + damage.partial, self.row_line or damage.line
+            unread = self.row_bytes + damage.unread
+            raise DamagedError(damage.why, damage.offset, partial, line_number, unread) from damage
+        if not self.n_lines:
+            self._row_start, self.row_line = line.position, line.number
+        self.n_lines += 1
         self.row_bytes += line.length + 1
         text = line.raw.decode("utf-8", "surrogateescape") + "\n"
         if self._row and self.row_bytes > self._max_row_bytes:
-            raise DamagedError(
+            raise self.damaged(
                 f"the row that begins at line {self.row_line} has a quote that is not closed within "
-                f"max_record_bytes={self._max_row_bytes}",
-                line.position,
-                _encoded(self.row_text())[:KEPT_BYTES],
-                self.row_line,
+                f"max_record_bytes={self._max_row_bytes}"
             )
         self._row.append(text)
         if line.length > self._max_row_bytes:
@@ -144,21 +193,41 @@ class _Lines:
 def sniff_delimiter(head: str) -> str | None:
     """The delimiter that gives the header and the rows after it the same number of cells, at least two.
 
+    A quote that is not closed makes one row of many; then the lines are compared.
+
     >>> sniff_delimiter('id;name\\n1;"Lovelace, Ada"\\n'), sniff_delimiter("just a sentence")
     (';', None)
     """
+    return _most_alike([io.StringIO(head)]) or _most_alike([[line] for line in head.splitlines()])
+
+
+def _most_alike(texts: Sequence[Iterable[str]]) -> str | None:
     best, best_score = None, (0, 0)
     for delimiter in DELIMITERS:
+        every = itertools.chain.from_iterable(csv.reader(text, delimiter=delimiter) for text in texts)
         try:
-            rows = list(itertools.islice(csv.reader(io.StringIO(head), delimiter=delimiter), _ROWS_COMPARED))
+            rows = [row for row in itertools.islice(every, _ROWS_COMPARED) if row]
         except csv.Error:
             continue
-        rows = [row for row in rows if row]
         columns = len(rows[0]) if rows else 0
         alike = sum(len(row) == columns for row in rows)
         if columns > 1 and alike * 2 > len(rows) and (alike, columns) > best_score:
             best, best_score = delimiter, (alike, columns)
     return best
+
+
+def _has_swallowed_rows(row: list[str], text: str, delimiter: str) -> bool:
+    """Whether a quote that is not closed ran on to the next one, where that begins a cell of another row.
+
+    Then the quote that was to open that cell has closed this one, right behind a delimiter or at the start of a line,
+    and the one that was to close it is left over.
+
+    >>> _has_swallowed_rows(["1", "Ada\\n2,", 'x"'], '1,"Ada\\n2,",x"\\n', ",")
+    True
+    >>> _has_swallowed_rows(["1", "Ada\\nLovelace", '6" pipe'], '1,"Ada\\nLovelace",6" pipe\\n', ",")
+    False
+    """
+    return text.count('"') % 2 == 1 and any("\n" in cell and cell.endswith((delimiter, "\n")) for cell in row)
 
 
 def _header_problem(header: list[str]) -> str | None:

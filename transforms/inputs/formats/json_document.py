@@ -19,7 +19,7 @@ from transforms.batch import DeadLetter, Record
 from transforms.inputs.formats.json_values import parse_object
 from transforms.inputs.items import Item, too_large, unreadable
 from transforms.inputs.lines import BYTE_ORDER_MARK
-from transforms.inputs.streams import BLOCK_BYTES, DamagedError, Stream
+from transforms.inputs.streams import BLOCK_BYTES, CountedStream, DamagedError, Stream
 from transforms.models.results import unwrapped
 
 _NOT_SPACE = re.compile(rb"[^ \t\r\n]")
@@ -78,7 +78,7 @@ class _Scanner:
     """Walks a JSON document without recursion and without keeping what it passes."""
 
     def __init__(self, stream: Stream):
-        self._stream = stream
+        self._stream = CountedStream(stream)
         self._strings = _Structure()
         self._buffer = b""
         self._structure = b""  # the buffer without what stands in strings
@@ -92,7 +92,7 @@ class _Scanner:
     def descend(self, name: str, path: str) -> None:
         """Goes into the member `name` of the object that begins here."""
         if self._peek() != b"{":
-            raise self._damaged(f"records_path={path} leads nowhere, {name!r} is not looked up in an object")
+            raise self._without_records(f"records_path={path} leads nowhere, {name!r} is not looked up in an object")
         self._at += 1
         passed: list[str] = []
         while self._peek() != b"}":
@@ -104,7 +104,7 @@ class _Scanner:
             if self._peek() == b",":
                 self._at += 1
         shown = ", ".join(passed[:_KEYS_SHOWN]) + (", …" if len(passed) > _KEYS_SHOWN else "")
-        raise self._damaged(f"records_path={path} leads nowhere, there is no {name!r} among: {shown}")
+        raise self._without_records(f"records_path={path} leads nowhere, there is no {name!r} among: {shown}")
 
     def ascend(self) -> None:
         """Passes the members that are left of the object around."""
@@ -183,13 +183,13 @@ class _Scanner:
             try:
                 more = self._more()
             except DamagedError as damage:
-                raise DamagedError(damage.why, damage.offset, bytes(kept), line) from damage
+                unread = self._stream.offset - offset + damage.unread
+                raise DamagedError(damage.why, damage.offset, bytes(kept), line, unread) from damage
             if not more:
                 if passing.is_scalar:
                     break
-                raise DamagedError(
-                    f"the JSON document breaks off in the value that begins at byte {offset}", offset, bytes(kept), line
-                )
+                why = f"the JSON document breaks off in the value that begins at byte {offset}"
+                raise DamagedError(why, offset, bytes(kept), line, self._stream.offset - offset)
         return bytes(kept), self._offset + self._at - offset, offset, line
 
     def _more(self) -> bool:
@@ -208,12 +208,19 @@ class _Scanner:
         self._counted_to = self._at
         return self._line
 
+    def _without_records(self, what: str) -> DamagedError:
+        damage = self._damaged(what)
+        damage.unread = self._stream.offset
+        return damage
+
     def _damaged(self, what: str) -> DamagedError:
         offset = self._offset + self._at
         line = self._line_here()
         rest = self._buffer[self._at : self._at + _MAX_KEY_BYTES]
         where = f"at byte {offset}" if rest else "at its end"
-        return DamagedError(f"the JSON document is damaged {where}: {what}", offset, rest, line)
+        self._stream.pass_over()
+        unread = self._stream.offset - offset
+        return DamagedError(f"the JSON document is damaged {where}: {what}", offset, rest, line, unread)
 
 
 class _Structure:

@@ -14,7 +14,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -50,9 +51,11 @@ class ParquetRows:
     def scan(self) -> Iterator[Item | DeadLetter]:
         """As `Reader.scan`."""
         ordinal = 0
+        groups: list[pq.RowGroupMetaData] = []
         try:
             file = pq.ParquetFile(self.stored)
-            ordinal = sum(file.metadata.row_group(group).num_rows for group in range(self.first_group))
+            groups = [file.metadata.row_group(group) for group in range(self.last_group)]
+            ordinal = sum(group.num_rows for group in groups[: self.first_group])
             for batch in self._decoded(file):
                 rows = _Rows(batch)
                 size = batch.nbytes // max(1, batch.num_rows)
@@ -60,7 +63,8 @@ class ParquetRows:
                     yield Item(ordinal, ordinal + 1, size, (rows, at))
                     ordinal += 1
         except (pa.ArrowException, OSError) as error:
-            yield unreadable(ordinal, DamagedError(f"the Parquet data is damaged ({_first_line(error)})", 0))
+            why = f"the Parquet data is damaged ({_first_line(error)})"
+            yield unreadable(ordinal, DamagedError(why, 0, unread=_bytes_from(ordinal, groups)))
 
     def _decoded(self, file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
         """Row group by row group: decoding several together would lose those before a damaged one."""
@@ -132,6 +136,12 @@ def row_groups(stored: BinaryIO) -> list[int]:
     except (pa.ArrowException, OSError) as error:
         raise DamagedError(f"it is not a readable Parquet file ({_first_line(error)})", 0) from error
     return [metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups)]
+
+
+def _bytes_from(ordinal: int, groups: Sequence[pq.RowGroupMetaData]) -> int:
+    """Uncompressed bytes of the row groups that hold this row and those after it."""
+    ends = itertools.accumulate(group.num_rows for group in groups)
+    return sum(group.total_byte_size for group, end in zip(groups, ends, strict=True) if end > ordinal)
 
 
 def _values(column: pa.Array) -> list[Any]:
