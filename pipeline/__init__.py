@@ -65,6 +65,9 @@ COMMANDS = {
         "pipeline.commands.doctor", "check credentials, database, table and emulators; say how to fix what is missing"
     ),
     "indexes": CommandEntry("pipeline.commands.indexes", "print the firestore.indexes.json of a record spec"),
+    "preview": CommandEntry(
+        "pipeline.commands.preview", "show what a record spec makes of the first records, and which paths it missed"
+    ),
     "schema": CommandEntry(
         "pipeline.commands.schema", "print the documentation of a record spec: collections, fields, types"
     ),

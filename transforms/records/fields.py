@@ -46,7 +46,7 @@ class Source:
       entry: the text lists entries of this form, and of the present one only the part `take` counts.
       missing: texts (case-folded) and numbers that stand for nothing in this place.
       scale: what a number is multiplied by before it is cleaned.
-      find: gives what a record has here, before it is cleaned; None: nothing.
+      find: gives what a record has here, adapted but not cleaned; None: nothing.
     """
 
     paths: tuple[AnyPath, ...]
@@ -70,9 +70,12 @@ class Source:
         heads = {path.steps[0] if isinstance(path, Path | ListPath) else None for path in self.paths}
         return frozenset(head for head in heads if isinstance(head, str)) if None not in heads else None
 
+    def raw(self, record: Mapping[str, Any]) -> Any:
+        """What a record has here, untouched; None: nothing."""
+        return self.paths[0].read(record) if len(self.paths) == 1 else self._joined(record)
+
     def _find(self, record: Mapping[str, Any]) -> Any:
-        value = self.paths[0].read(record) if len(self.paths) == 1 else self._joined(record)
-        return self._adapted(value)
+        return self._adapted(self.raw(record))
 
     def _joined(self, record: Mapping[str, Any]) -> list[Any] | None:
         joined: list[Any] = []

@@ -1,0 +1,131 @@
+"""firebeam preview: shows what a spec makes of the first records of files, before any job runs.
+
+    the first records ─▶ which path gave each value, what was changed or left out, and the two documents
+    the first 1,000   ─▶ in how many each field had a value; for fields that never had one, paths that look alike
+
+Needs no cloud, no emulator and, for local files, no Beam.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from pipeline.commands.indexes import SpecConfig
+from pipeline.present.preview import counted, document, explained, never_filled
+from pipeline.present.terminal import Console, say, show, standard_output
+from pipeline.run.flags import Usage, option, parse_only
+from pipeline.specs import read_spec
+from transforms.batch import DeadLetter, Record
+from transforms.errors import RecordError, UsageError
+from transforms.inputs.files import match_inputs
+from transforms.inputs.slices import ReadOptions, plan_slices, read_slice
+from transforms.records.explain import explain
+from transforms.records.nearest import paths_of
+from transforms.records.spec import FieldTally, RecordSpec
+
+_COUNTED = 1_000  # records
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(SpecConfig):
+    """The flags of preview."""
+
+    input: tuple[str, ...] = option(
+        group="Input",
+        metavar="PATTERN",
+        help="files to read: local or gs://, globs; repeat it or separate with commas",
+    )
+    input_format: str = option(
+        "auto",
+        group="Input",
+        choices=("auto", "jsonl", "json", "csv", "parquet"),
+        help="format of the files; auto looks at their content",
+    )
+    records_path: str | None = option(
+        None, group="Input", metavar="PATH", help="path to the records within a JSON object, such as data.items"
+    )
+    records: int = option(
+        3, group="Records", minimum=0, maximum=_COUNTED, help="how many records to show; more are counted"
+    )
+
+
+USAGE = Usage(
+    "preview",
+    Config,
+    about="""\
+Shows what a record spec makes of the first records: which path gave each value, what cleaners changed or could not
+place, the two documents, and how often each field had a value. Writes nothing; needs no cloud and no emulator.""",
+    example="  firebeam preview --spec=./people.yaml --input=people.jsonl --records=1",
+)
+
+
+@dataclass
+class _Preview:
+    """What is known of the records read so far."""
+
+    spec: RecordSpec
+    tally: FieldTally = field(default_factory=FieldTally)
+    paths: dict[str, None] = field(default_factory=dict)
+    unfit: dict[str, int] = field(default_factory=dict)
+
+    def take(self, record: Record, console: Console | None) -> None:
+        """Counts what a record has; shows it in full, if there is somewhere to."""
+        explanations = explain(self.spec, record.value)
+        key, flat, problem = None, {}, ""
+        try:
+            key = self.spec.key_of(record.value, record.fallback_id)
+            flat = self.spec.flatten(record.value, key)
+        except RecordError as error:
+            problem = str(error)
+            self.unfit[error.code] = self.unfit.get(error.code, 0) + 1
+        self.tally.records += 1
+        self.tally.with_value += flat or [each.field.name for each in explanations if each.value is not None]
+        self.tally.uncleaned += [each.field.name for each in explanations if each.is_uncleaned]
+        self.paths.update(dict.fromkeys(paths_of(record.value)))
+        if console is not None:
+            where = f"line {record.line}" if record.line is not None else f"position {record.position}"
+            show(console, explained(f"{where}: {problem or key}", explanations, flat, self.spec))
+        if console is not None and not problem:
+            for collection, value in ((self.spec.full_collection, record.value), (self.spec.flat_collection, flat)):
+                say(console, f"{collection}/{key}", "bold")
+                say(console, document(value))
+
+    def summarise(self, console: Console) -> None:
+        """What holds for all records."""
+        show(console, counted(self.spec, self.tally))
+        for code, number in self.unfit.items():
+            say(console, f"dead letters: {code} {number:,}", "yellow")
+        table = never_filled(self.spec, self.tally, self.paths)
+        if table:
+            show(console, table)
+
+
+def main(arguments: Sequence[str], console: Console) -> int:
+    """Prints to standard output; reads no more than the first 1,000 records."""
+    config = parse_only(USAGE, arguments)
+    if any(pattern.startswith("firestore://") for pattern in config.input):
+        raise UsageError("preview reads files; export some documents first, or run ingest with --spec on a few")
+    preview, output = _Preview(read_spec(config.spec)), standard_output()
+    reading = ReadOptions(batch_size=100, input_format=config.input_format, records_path=config.records_path)
+    found = 0
+    for found, record in enumerate(islice(_records(config.input, reading), _COUNTED), 1):
+        if isinstance(record, DeadLetter):
+            preview.unfit[record.code] = preview.unfit.get(record.code, 0) + 1
+            if found <= config.records:
+                say(output, f"dead letter: {record.code}: {record.message}", "red")
+            continue
+        preview.take(record, output if found <= config.records else None)
+    if not found:
+        raise UsageError(f"--input {', '.join(config.input)} holds no records")
+    preview.summarise(output)
+    return 0
+
+
+def _records(patterns: Sequence[str], reading: ReadOptions) -> Iterator[Record | DeadLetter]:
+    for file in match_inputs(patterns):
+        for piece in plan_slices(file, reading):
+            for batch in read_slice(piece, reading):
+                found: list[Record | DeadLetter] = [*batch.entries, *batch.dead_letters]
+                yield from sorted(found, key=lambda each: each.position or 0)
