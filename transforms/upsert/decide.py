@@ -1,6 +1,6 @@
 """What is to be done with the records of a batch: from entries and what is stored to writes and verdicts.
 
-    Batch[Keyed] ──compare──▶ Batch[Compared]   without those that are unchanged or superseded
+    Batch[Keyed] ──compare──▶ Batch[Compared]   without those whose documents hold their content
                                   │
                                   ▼
                              Batch[Flat] ──decide──▶ Decision ─┬─ writes: pairs with their `_meta`
@@ -8,6 +8,8 @@
                       entries of a conflict ─┘                 └─ unfit: records that cannot be written, and why
 
 Pure functions: they read no service and no clock. Every record is judged once for each time that the database was read.
+A record counts as superseded only if it could be written, so that a run finds the dead letters of the run before it,
+whatever has been stored meanwhile.
 """
 
 import datetime
@@ -25,7 +27,8 @@ from transforms.upsert.pairs import meta_of, pair
 from transforms.upsert.stored import NOTHING, StoredDocument, StoredPair
 from transforms.upsert.versions import Candidate, RunIdentity, Verdict, judge
 
-_GO_ON = frozenset({Verdict.WRITE, Verdict.LANDED, Verdict.ROW_MISSING})
+# Other content is stored, and stays. Nobody knows yet whether the record itself could be written.
+_PASSED_OVER = frozenset({Verdict.SUPERSEDED, Verdict.UNCHANGED})
 
 
 class PairWrite(NamedTuple):
@@ -53,7 +56,7 @@ class Decision(NamedTuple):
 
 
 def compare(batch: Batch[Keyed], stored: Mapping[str, StoredPair], mode: str, run: RunIdentity) -> Batch[Compared]:
-    """The batch without the records that are unchanged or superseded by what is stored.
+    """The batch without the records whose documents hold their content; every other one is judged.
 
     Args:
       batch: the last record of an id is the one that counts.
@@ -62,21 +65,18 @@ def compare(batch: Batch[Keyed], stored: Mapping[str, StoredPair], mode: str, ru
       run: who writes.
     """
     entries: list[Compared] = []
-    left: Counter[Verdict] = Counter()
-    unchanged: set[str] = set()  # ids whose documents already hold what the last record of the batch says
+    unchanged: Counter[str] = Counter()  # by id
     for entry in reversed(batch.entries):
         found = stored.get(entry.key, NOTHING)
         verdict = judge(_candidate(entry, batch), found, mode, run)
-        if verdict is Verdict.UNCHANGED:
-            unchanged.add(entry.key)
-        elif verdict is Verdict.WRITE and entry.key in unchanged:
-            verdict = Verdict.SUPERSEDED
-        if verdict in _GO_ON:
-            entries.append(Compared(*entry, found, verdict))
-        else:
-            left[verdict] += 1
+        if verdict is Verdict.UNCHANGED and found.holds(entry.content_hash):
+            unchanged[entry.key] += 1
+            continue
+        if verdict is Verdict.WRITE and entry.key in unchanged:
+            verdict = Verdict.SUPERSEDED  # the last record of its id is stored already
+        entries.append(Compared(*entry, found, verdict))
     entries.reverse()
-    return batch.then(entries, unchanged=left[Verdict.UNCHANGED], superseded=left[Verdict.SUPERSEDED])
+    return batch.then(entries, unchanged=unchanged.total())
 
 
 def set_aside_older(
@@ -120,20 +120,24 @@ def decide(batch: Batch[Flat], layout: PairLayout, run: RunIdentity, now: dateti
     decision = Decision([], [], [])
     decided: set[str] = set()
     for entry in reversed(batch.entries):
-        write = _write(entry, batch, layout, run, now) if entry.verdict is Verdict.WRITE else None
-        if write and count[entry.key] > 1:
-            try:  # a record that cannot be written replaces none
+        write = _write(entry, batch, layout, run, now)
+        passed_over = entry.verdict in _PASSED_OVER
+        if passed_over or (entry.verdict is Verdict.WRITE and count[entry.key] > 1):
+            try:  # a record that cannot be written replaces none, and is a dead letter whatever replaces it
                 write = write._replace(group=pair(entry, write.meta, layout))
             except RecordError as error:
                 decision.unfit.append((entry, error))
                 continue
-        if entry.key in decided:
+        if passed_over:
+            decision.resolved.append((entry, entry.verdict))
+        elif entry.key in decided:
             decision.resolved.append((entry, Verdict.SUPERSEDED))
-        elif write:
+        elif entry.verdict is Verdict.WRITE:
             decision.writes.append(write)
         else:
             decision.resolved.append((entry, entry.verdict))
-        decided.add(entry.key)
+        if not passed_over:
+            decided.add(entry.key)
     for part in decision:
         part.reverse()
     return decision

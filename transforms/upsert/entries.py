@@ -29,7 +29,7 @@ class Keyed(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """A keyed record that is not known to be stored already, what is stored under its id, and what that means."""
+    """A keyed record that is not known to be stored with its row, what is stored under its id, and what that means."""
 
     key: str
     record: Record

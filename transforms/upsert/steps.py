@@ -54,11 +54,12 @@ class IdentifyRecords(beam.PTransform[PCollection[Batch[Record]], PCollection[Ba
 
 @dataclass
 class CompareVersions(beam.PTransform[PCollection[Batch[Keyed]], PCollection[Batch[Compared]]]):
-    """Sets aside the records that need not be written.
+    """Sets aside the records whose documents already hold their content, and judges the others.
 
     In: batches of keyed records. Out: the same batches; entries are the records to write, those that this batch has
-    already written in this run, and those whose row is missing. Calls: one BatchGetDocuments per batch, `_meta` only;
-    none in the mode overwrite. Fails: TransientError fails the bundle, JobError the job.
+    already written in this run, those whose row is missing, and those that what is stored supersedes, of which
+    nobody knows yet whether they could be written. Calls: one BatchGetDocuments per batch, `_meta` only; none in the
+    mode overwrite. Fails: TransientError fails the bundle, JobError the job.
     """
 
     layout: PairLayout

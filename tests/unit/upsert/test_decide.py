@@ -124,10 +124,13 @@ def test_records_that_are_stored_already_leave_the_batch_and_are_counted():
 
 
 def test_a_record_is_superseded_by_a_later_one_whose_content_is_stored_already():
-    compared = compare(
-        batch_of([keyed("a", 0, "earlier"), keyed("a", 1, "last")]), {"a": pair_stored("last")}, VERSIONED, RUN
-    )
-    assert (compared.entries, compared.unchanged, compared.superseded) == ((), 1, 1)
+    stored = pair_stored("last")
+    compared = compare(batch_of([keyed("a", 0, "earlier"), keyed("a", 1, "last")]), {"a": stored}, VERSIONED, RUN)
+    assert [(entry.record.position, entry.verdict) for entry in compared.entries] == [(0, Verdict.SUPERSEDED)]
+    assert compared.unchanged == 1
+    decision = decide(batch_of([flat("a", 0, stored, Verdict.SUPERSEDED)]), LAYOUT, RUN, NOW)
+    assert [verdict for _, verdict in decision.resolved] == [Verdict.SUPERSEDED]
+    assert (decision.writes, decision.unfit) == ([], [])
 
 
 def document(job_id="other", batch_id="other-0-0", seconds=0):
