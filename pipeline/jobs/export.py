@@ -26,7 +26,6 @@ from pipeline.jobs.outcome import present_records
 from pipeline.run.job import Job, JobPlan, derived_job_id, digest
 from pipeline.specs import read_spec
 from transforms.batch import Batch
-from transforms.bigquery.document_columns import JSON
 from transforms.bigquery.methods import FILE_LOADS, INSERT_ROWS, TYPED_METHODS
 from transforms.bigquery.senders import check_temp_location
 from transforms.bigquery.storage_target import StorageTarget
@@ -36,6 +35,7 @@ from transforms.bigquery.write import WriteRows
 from transforms.dead_letters.folder import DeadLetterFolder
 from transforms.dead_letters.steps import StoreDeadLetters
 from transforms.errors import JobError
+from transforms.export.columns import JSON
 from transforms.export.entries import Exported
 from transforms.export.options import CHANGELOG
 from transforms.export.rows import rows_of_documents

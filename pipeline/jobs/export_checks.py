@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.jobs.export_flags import ALL, INCREMENTAL, Config
-from transforms.bigquery.document_columns import fixed_columns
 from transforms.bigquery.schema import check_names
 from transforms.errors import UsageError
+from transforms.export.columns import fixed_columns
 from transforms.export.options import CHANGELOG, FLAT, IGNORE, MARK, MERGE, REPLACE
 from transforms.firestore.collection_patterns import CollectionPattern, all_parameters
 from transforms.firestore.conditions import parse_condition

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from pipeline.run.flags import Usage, option
 from pipeline.run.job_config import RecordsConfig
-from transforms.bigquery.document_columns import JSON, NESTED
 from transforms.bigquery.methods import METHODS
+from transforms.export.columns import JSON, NESTED
 from transforms.export.options import DELETES, FLAT, IGNORE, LAYOUTS, MERGE, WRITES
 from transforms.firestore.ranges import MAX_RANGES
 

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from tests.support.export import COMPLETION, own, people
-from transforms.bigquery.document_columns import JSON
+from transforms.export.columns import JSON
 from transforms.export.options import APPEND, FLAT, IGNORE, MERGE
 from transforms.export.tables import provide
 from transforms.export.target import ExportTarget

@@ -15,8 +15,8 @@ import pytest
 from pipeline.__main__ import main
 from pipeline.emulators.start import BigQueryEmulator
 from tests.support.faulty_firestore import FaultyFirestore, Incoming
-from transforms.bigquery.document_columns import fixed_columns
 from transforms.bigquery.target import BigQueryTarget
+from transforms.export.columns import fixed_columns
 from transforms.firestore import messages
 from transforms.firestore.client import RpcError
 from transforms.firestore.committer import AtomicGroup, Committer

@@ -6,13 +6,13 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from transforms.bigquery.document_columns import document_columns, fixed_columns
-from transforms.bigquery.document_rows import DocumentRows
 from transforms.bigquery.inserter import RowInserter
 from transforms.bigquery.schema import Column
-from transforms.bigquery.shapes import Shape, observe
 from transforms.bigquery.tables import ensure_table
 from transforms.bigquery.target import BigQueryTarget
+from transforms.export.columns import document_columns, fixed_columns
+from transforms.export.document_rows import DocumentRows
+from transforms.export.shapes import Shape, observe
 from transforms.export.target import ROW_OPTIONS
 from transforms.firestore.documents import Document
 from transforms.firestore.query import Query

@@ -5,7 +5,7 @@
 
 BigQuery takes the name of a job only once, so a batch that is sent again finds the job that was begun before and has
 its rows once. This is for a few large batches, as a table may have 1,500 load jobs per day; many small ones go through
-`files.py`.
+`load.py`.
 """
 
 from __future__ import annotations

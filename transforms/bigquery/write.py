@@ -16,7 +16,7 @@ from apache_beam.pvalue import AsSingleton, PCollection, TaggedOutput
 from apache_beam.typehints.decorators import no_annotations
 
 from transforms.batch import Batch
-from transforms.bigquery.files import LoadRows
+from transforms.bigquery.load import LoadRows
 from transforms.bigquery.methods import FILE_LOADS
 from transforms.bigquery.row_writer import RowsPlan, RowWriter
 from transforms.runtime.background import Background

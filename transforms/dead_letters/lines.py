@@ -36,9 +36,9 @@ from transforms.batch import DeadLetter, Record
 from transforms.errors import RecordError
 from transforms.firestore.tagged_json import from_tagged_json, to_tagged_json
 from transforms.inputs.formats.csv_rows import DELIMITERS, CsvRows, sniff_delimiter
-from transforms.inputs.formats.json_values import parse_object
 from transforms.inputs.items import STEP, Item
 from transforms.inputs.streams import PlainStream
+from transforms.json_values import parse_object
 from transforms.models.results import unwrapped
 
 Fields = Mapping[str, Any]

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from transforms.batch import DeadLetter
-from transforms.bigquery.changelog import CHANGELOG_COLUMNS, ChangelogRows
-from transforms.bigquery.document_columns import DOCUMENT_NAME
-from transforms.bigquery.document_rows import DocumentRows
 from transforms.bigquery.methods import STORAGE_WRITE_EXACTLY_ONCE
 from transforms.bigquery.row_writer import RowsPlan, RowTable
 from transforms.bigquery.rows import Row
 from transforms.bigquery.schema import Column
+from transforms.export.changelog import CHANGELOG_COLUMNS, ChangelogRows
+from transforms.export.columns import DOCUMENT_NAME
+from transforms.export.document_rows import DocumentRows
 from transforms.export.entries import Exported
 from transforms.export.streams import StreamLedger
 from transforms.export.target import ExportTarget

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from transforms.bigquery.changelog import DELETE
-from transforms.bigquery.document_columns import DELETED_AT, DOCUMENT_ID, DOCUMENT_NAME
 from transforms.bigquery.schema import UPDATE_TIME, Column
 from transforms.bigquery.target import BigQueryTarget
+from transforms.export.changelog import DELETE
+from transforms.export.columns import DELETED_AT, DOCUMENT_ID, DOCUMENT_NAME
 from transforms.export.options import IGNORE, MARK
 
 # A row of a staging table that only names a document has no extracted_at.

@@ -14,8 +14,8 @@ from apache_beam.pvalue import AsSingleton, PCollection
 
 from transforms.batch import Batch
 from transforms.bigquery.schema import Column
-from transforms.bigquery.shapes import Shape, merge, observe
 from transforms.export.entries import Exported
+from transforms.export.shapes import Shape, merge, observe
 from transforms.export.tables import held_versions, provide
 from transforms.export.target import ExportTarget
 from transforms.firestore.collection_patterns import CollectionPattern

@@ -12,15 +12,15 @@ from typing import Any
 
 from google.cloud import bigquery
 
-from transforms.bigquery.changelog import changelog_columns
-from transforms.bigquery.document_columns import document_columns, fixed_columns, misfits, renames
 from transforms.bigquery.queries import drop, execute, query
 from transforms.bigquery.schema import Column
-from transforms.bigquery.shapes import Shape
 from transforms.bigquery.tables import ensure_latest, ensure_table, existing_columns
 from transforms.errors import JobError
 from transforms.export import statements
+from transforms.export.changelog import changelog_columns
+from transforms.export.columns import document_columns, fixed_columns, misfits, renames
 from transforms.export.options import APPEND, IGNORE, REPLACE
+from transforms.export.shapes import Shape
 from transforms.export.target import ROW_OPTIONS, STAGING_KEPT, STAGING_OPTIONS, ExportTarget
 from transforms.firestore import field_paths
 from transforms.firestore.client import FirestoreClient

@@ -10,9 +10,9 @@ import datetime
 import hashlib
 from dataclasses import dataclass, replace
 
-from transforms.bigquery.document_columns import fixed_columns
 from transforms.bigquery.schema import UPDATE_TIME, Column, TableOptions
 from transforms.bigquery.target import BigQueryTarget
+from transforms.export.columns import fixed_columns
 from transforms.export.options import APPEND, CHANGELOG, FLAT, IGNORE
 from transforms.firestore.collection_patterns import CollectionPattern, all_parameters
 from transforms.firestore.target import FirestoreTarget
@@ -35,7 +35,7 @@ class ExportTarget:
       layout, write: see `options.py`.
       deletes: what becomes of rows whose documents are gone: MARK sets deleted_at, or appends a DELETE to a changelog;
         REMOVE takes them out; IGNORE does not look, which is all that is possible unless every document is read.
-      nested: what becomes of maps; see `document_columns.py`.
+      nested: what becomes of maps; see `columns.py`.
       spec: gives the columns instead of the documents.
       imported: whether changelog rows say IMPORT.
       run_id: of this run of the job, for its staging table.

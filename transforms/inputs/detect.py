@@ -23,9 +23,9 @@ from typing import Literal, NamedTuple, get_args
 from transforms.errors import RecordError
 from transforms.inputs.formats.csv_rows import sniff_delimiter
 from transforms.inputs.formats.json_document import first_line_ends_inside
-from transforms.inputs.formats.json_values import parse_json
 from transforms.inputs.formats.parquet_rows import MAGIC
 from transforms.inputs.lines import BYTE_ORDER_MARK
+from transforms.json_values import parse_json
 
 Format = Literal["jsonl", "json", "csv", "parquet", "unreadable"]
 InputFormat = Literal["auto", "jsonl", "json", "csv", "parquet"]

@@ -17,7 +17,7 @@ from typing import Any
 import json_repair
 
 from transforms.errors import RecordError
-from transforms.inputs.formats.json_values import parse_json_text
+from transforms.json_values import parse_json_text
 
 # Repairing takes time that grows faster than the text, and what is longer than this fits no document anyway.
 MAX_REPAIRED_CHARS = 1024 * 1024

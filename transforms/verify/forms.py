@@ -20,11 +20,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from transforms.bigquery.cells import json_text
-from transforms.bigquery.changelog import ChangelogRows
-from transforms.bigquery.document_columns import field_of, fixed_columns
-from transforms.bigquery.document_rows import DocumentRows
 from transforms.bigquery.schema import OVERFLOW, Column
 from transforms.errors import RecordError
+from transforms.export.changelog import ChangelogRows
+from transforms.export.columns import field_of, fixed_columns
+from transforms.export.document_rows import DocumentRows
 from transforms.firestore import field_paths
 from transforms.firestore.documents import Document
 from transforms.firestore.values import GeoPoint, field_path

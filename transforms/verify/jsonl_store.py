@@ -26,9 +26,9 @@ from transforms.firestore.ranges import Bound, NameRange, ranges_between
 from transforms.firestore.tagged_json import from_tagged_json
 from transforms.firestore.values import encode_fields
 from transforms.inputs.files import InputFile, check_unchanged, open_input
-from transforms.inputs.formats.json_values import parse_object
 from transforms.inputs.lines import Line, split_lines
 from transforms.inputs.streams import DamagedError, PlainStream, gunzip_if_compressed
+from transforms.json_values import parse_object
 from transforms.verify.entries import Entry
 from transforms.verify.forms import Form
 

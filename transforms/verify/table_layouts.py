@@ -16,14 +16,14 @@ from typing import Any, NamedTuple
 
 from google.api_core.exceptions import NotFound
 
-from transforms.bigquery.changelog import DELETE
-from transforms.bigquery.document_columns import DELETED_AT, DOCUMENT_ID, DOCUMENT_NAME
 from transforms.bigquery.failures import ask
 from transforms.bigquery.queries import query
 from transforms.bigquery.schema import UPDATE_TIME, Column
 from transforms.bigquery.tables import existing_columns
 from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import UsageError
+from transforms.export.changelog import DELETE
+from transforms.export.columns import DELETED_AT, DOCUMENT_ID, DOCUMENT_NAME
 from transforms.records.table import META_PREFIX, PROFILE
 from transforms.verify.bigquery_store import BigQueryStore, RowVersions
 from transforms.verify.forms import RecordForm, TableForm, TypedForm, change_data_of, profile_of

@@ -12,8 +12,8 @@ from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.combiners import Count
 
 from pipeline.emulators.start import BigQueryEmulator
-from transforms.bigquery.files import LoadRows
 from transforms.bigquery.inserter import RowInserter
+from transforms.bigquery.load import LoadRows
 from transforms.bigquery.rows import json_columns, loadable
 from transforms.bigquery.schema import Column, TableOptions
 from transforms.bigquery.tables import ensure_table

@@ -12,9 +12,9 @@ from pipeline.__main__ import main
 from tests.support.exported import columns_of, documents_of, insert, make_table, name_of, rows_of
 from tests.support.ingest import ingest, profile
 from tests.support.verified import every_type, put, verify
-from transforms.bigquery.changelog import CHANGELOG_COLUMNS, ChangelogRows
 from transforms.bigquery.schema import Column
 from transforms.bigquery.target import BigQueryTarget
+from transforms.export.changelog import CHANGELOG_COLUMNS, ChangelogRows
 from transforms.firestore.query import Query
 from transforms.firestore.target import FirestoreTarget
 from transforms.verify.parts import Parts

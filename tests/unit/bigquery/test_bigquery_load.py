@@ -4,7 +4,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
-from transforms.bigquery.files import LoadRows, beam_schema
+from transforms.bigquery.load import LoadRows, beam_schema
 from transforms.bigquery.schema import Column
 from transforms.bigquery.senders import check_temp_location
 from transforms.bigquery.target import BigQueryTarget

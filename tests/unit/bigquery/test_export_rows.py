@@ -6,10 +6,10 @@ import json
 import pytest
 
 from transforms.batch import Batch
-from transforms.bigquery.document_columns import fixed_columns
 from transforms.bigquery.methods import FILE_LOADS, INSERT_ROWS
 from transforms.bigquery.row_writer import RowWriter
 from transforms.bigquery.schema import Column
+from transforms.export.columns import fixed_columns
 from transforms.export.entries import Exported
 from transforms.export.options import APPEND, BOTH, CHANGELOG, FLAT, IGNORE, MARK, MERGE
 from transforms.export.rows import rows_of_documents

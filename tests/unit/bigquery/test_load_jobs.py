@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from apache_beam.io.gcp.internal.clients.bigquery import BigqueryJobsGetRequest
 
-from transforms.bigquery.files import LoadJobClient
+from transforms.bigquery.load import LoadJobClient
 from transforms.bigquery.load_jobs import failed
 from transforms.errors import JobError, TransientError
 

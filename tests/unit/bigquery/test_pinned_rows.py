@@ -10,12 +10,12 @@ import pytest
 from pipeline.specs import read_spec
 from tests.support.identities import NOON, columns_as_json, pinned
 from transforms.batch import Batch, Record
-from transforms.bigquery.changelog import CHANGELOG_COLUMNS, event_id
-from transforms.bigquery.document_columns import fixed_columns, legal_name
 from transforms.bigquery.methods import INSERT_ROWS
 from transforms.bigquery.row_writer import RowWriter
 from transforms.bigquery.rows import insert_id
 from transforms.bigquery.target import BigQueryTarget
+from transforms.export.changelog import CHANGELOG_COLUMNS, event_id
+from transforms.export.columns import fixed_columns, legal_name
 from transforms.export.entries import Exported
 from transforms.export.options import APPEND, BOTH, FLAT, MARK, MERGE
 from transforms.export.rows import rows_of_documents

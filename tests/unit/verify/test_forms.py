@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from tests.support.any_documents import records, values
 from transforms.bigquery.cells import json_text
-from transforms.bigquery.document_columns import document_columns, fixed_columns
-from transforms.bigquery.document_rows import DocumentRows
 from transforms.bigquery.schema import Column
-from transforms.bigquery.shapes import observe
+from transforms.export.columns import document_columns, fixed_columns
+from transforms.export.document_rows import DocumentRows
+from transforms.export.shapes import observe
 from transforms.firestore import messages
 from transforms.firestore.documents import Document
 from transforms.firestore.values import encode_fields

@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from transforms.batch import DeadLetter, Record
-from transforms.inputs.formats.json_values import parse_object
 from transforms.inputs.items import Item, too_large, unreadable
 from transforms.inputs.lines import BYTE_ORDER_MARK
 from transforms.inputs.streams import BLOCK_BYTES, CountedStream, DamagedError, Stream
+from transforms.json_values import parse_object
 from transforms.models.results import unwrapped
 
 _NOT_SPACE = re.compile(rb"[^ \t\r\n]")

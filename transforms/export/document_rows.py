@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transforms.bigquery.cells import MISFIT, Converter, converter, json_text, writable
-from transforms.bigquery.document_columns import DOCUMENT_ID, DOCUMENT_NAME, field_of, fixed_columns
 from transforms.bigquery.rows import Row
 from transforms.bigquery.schema import OVERFLOW, UPDATE_TIME, Column
+from transforms.export.columns import DOCUMENT_ID, DOCUMENT_NAME, field_of, fixed_columns
 from transforms.firestore import field_paths
 from transforms.firestore.documents import Document
 

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.any_documents import records as some_documents
-from transforms.bigquery import shapes
 from transforms.bigquery.cells import writable
-from transforms.bigquery.document_columns import (
+from transforms.bigquery.schema import Column, check_names, schema_difference
+from transforms.bigquery.storage_rows import RowMessage
+from transforms.export import shapes
+from transforms.export.columns import (
     FLATTEN,
     JSON,
     RECORD,
@@ -23,10 +25,8 @@ from transforms.bigquery.document_columns import (
     misfits,
     renames,
 )
-from transforms.bigquery.document_rows import DocumentRows
-from transforms.bigquery.schema import Column, check_names, schema_difference
-from transforms.bigquery.shapes import Shape, merge, observe
-from transforms.bigquery.storage_rows import RowMessage
+from transforms.export.document_rows import DocumentRows
+from transforms.export.shapes import Shape, merge, observe
 from transforms.firestore import messages
 from transforms.firestore.documents import Document
 from transforms.firestore.values import GeoPoint, Reference, Vector, encode_fields

@@ -27,9 +27,9 @@ from dataclasses import replace
 from typing import Any
 
 from transforms.bigquery.cells import converter, json_text
-from transforms.bigquery.document_columns import DOCUMENT_ID, DOCUMENT_NAME
 from transforms.bigquery.rows import Row, insert_id
 from transforms.bigquery.schema import UPDATE_TIME, Column
+from transforms.export.columns import DOCUMENT_ID, DOCUMENT_NAME
 from transforms.firestore.documents import Document
 from transforms.firestore.values import GeoPoint, Reference, Vector
 

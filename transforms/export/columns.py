@@ -26,10 +26,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import NamedTuple
 
-from transforms.bigquery import shapes
 from transforms.bigquery.schema import OVERFLOW, RESERVED_PREFIXES, UPDATE_TIME, Column
-from transforms.bigquery.shapes import Shape
 from transforms.errors import RecordError
+from transforms.export import shapes
+from transforms.export.shapes import Shape
 from transforms.firestore import field_paths
 
 JSON, RECORD, FLATTEN = "json", "record", "flatten"

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from transforms.bigquery.changelog import CHANGELOG_COLUMNS, ChangelogRows, event_id
+from transforms.export.changelog import CHANGELOG_COLUMNS, ChangelogRows, event_id
 from transforms.firestore import messages
 from transforms.firestore.documents import Document
 from transforms.firestore.values import GeoPoint, Reference, Vector, encode_fields
