@@ -61,7 +61,7 @@ def forms(*fields, **more):
     return {name: column.form for name, column in columns_of(*fields, **more).items()}
 
 
-def row(columns, **fields):
+def row(columns, /, **fields):
     made = DocumentRows((*FIXED, *columns), read_time=MOMENT).row(document(**fields))
     own = {name: cell for name, cell in made.cells.items() if name not in {column.name for column in FIXED}}
     return own, orjson.loads(made.cells.get("_overflow", "{}")), made.overflowed
