@@ -3,7 +3,7 @@
     target = BigQueryTarget.parse("acme:people.candidates", services)
     columns = table_columns(spec)
     ensure_table(target, columns, table_options(spec, columns))
-    ensure_latest_view(target, "candidate_id")
+    ensure_latest_view(target, latest_rows(target, "candidate_id"))
 
 `ensure_table` and `ensure_latest_view` do nothing when done again; two jobs may do them at once. A dataset is made only
 when a location is given, because its location can never be changed afterwards.
@@ -29,17 +29,6 @@ from transforms.retry import Retry
 _RPC: dict[str, Any] = {"retry": None, "timeout": 60.0}
 # How often a change is tried again when somebody else changes the table at the same time.
 _MAX_RACES = 5
-
-# Which of several rows of one id and one update_time is shown: the last one written. So many columns decide that the
-# view gives the same row every time.
-_TIE_BREAK = (
-    "_meta_version",
-    "_meta_updated_at",
-    "_meta_position",
-    "_meta_job_id",
-    "_meta_batch_id",
-    "_meta_content_hash",
-)
 
 
 class Ensured(NamedTuple):
@@ -82,30 +71,14 @@ def ensure_table(
 
 
 def ensure_latest_view(
-    target: BigQueryTarget,
-    key: str,
-    *,
-    tie_break: Sequence[str] = _TIE_BREAK,
-    client: bigquery.Client | None = None,
-    retry: Retry = RETRY,
+    target: BigQueryTarget, query: str, *, client: bigquery.Client | None = None, retry: Retry = RETRY
 ) -> BigQueryTarget:
-    """Makes the `<table>_latest` view, or brings it up to date; returns where it is.
-
-    Args:
-      key: column of the id.
-      tie_break: columns that decide between rows of equal `update_time`; the highest wins.
+    """Makes the `<table>_latest` view of a query on the table, or brings it up to date; returns where it is.
 
     Raises:
       JobError: there is a table of that name, or access is refused.
       TransientError: BigQuery does not answer.
     """
-    return ensure_latest(target, latest_query(target, key, tie_break), client=client, retry=retry)
-
-
-def ensure_latest(
-    target: BigQueryTarget, query: str, *, client: bigquery.Client | None = None, retry: Retry = RETRY
-) -> BigQueryTarget:
-    """As `ensure_latest_view`, by a query of one's own on the table."""
     connected = client or target.client()
     ask(lambda: _ensure_view_once(connected, target, query), f"BigQuery view {target.latest.id}", retry)
     return target.latest
@@ -130,23 +103,6 @@ def existing_columns(
             return ()
 
     return ask(look, f"BigQuery table {target.id}", retry)
-
-
-def latest_query(target: BigQueryTarget, key: str, tie_break: Sequence[str] = _TIE_BREAK) -> str:
-    """One row an id, that of the newest `update_time`.
-
-    >>> print(latest_query(BigQueryTarget("acme-prod", "people", "candidates"), "candidate_id", ["_meta_version"]))
-    SELECT *
-    FROM `acme-prod.people.candidates`
-    WHERE TRUE
-    QUALIFY ROW_NUMBER() OVER (PARTITION BY `candidate_id` ORDER BY `update_time` DESC, `_meta_version` DESC) = 1
-    """
-    order = ", ".join(f"`{name}` DESC" for name in ("update_time", *tie_break))
-    # Some versions of the engine take QUALIFY only behind WHERE, GROUP BY or HAVING.
-    return (
-        f"SELECT *\nFROM `{target.id}`\nWHERE TRUE\n"
-        f"QUALIFY ROW_NUMBER() OVER (PARTITION BY `{key}` ORDER BY {order}) = 1"
-    )
 
 
 def _ensure_once(

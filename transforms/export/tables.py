@@ -14,7 +14,7 @@ from google.cloud import bigquery
 
 from transforms.bigquery.queries import drop, execute, query
 from transforms.bigquery.schema import Column
-from transforms.bigquery.tables import ensure_latest, ensure_table, existing_columns
+from transforms.bigquery.tables import ensure_latest_view, ensure_table, existing_columns
 from transforms.errors import JobError
 from transforms.export import statements
 from transforms.export.changelog import changelog_columns
@@ -50,11 +50,11 @@ def provide(target: ExportTarget, shapes: Mapping[str, Shape]) -> tuple[Column, 
             )
         columns = document_columns(shapes, target.nested, target.fixed, present)
         ensure_table(target.flat, columns, ROW_OPTIONS, client=client)
-        ensure_latest(target.flat, statements.latest_rows(target.flat), client=client)
+        ensure_latest_view(target.flat, statements.latest_rows(target.flat), client=client)
     if target.changelog:
         wanted = changelog_columns(existing_columns(target.changelog, client=client))
         ensure_table(target.changelog, wanted, ROW_OPTIONS, client=client)
-        ensure_latest(target.changelog, statements.latest_changes(target.changelog), client=client)
+        ensure_latest_view(target.changelog, statements.latest_changes(target.changelog), client=client)
     if target.staging:
         # Some of its rows only name a document.
         staged = tuple(

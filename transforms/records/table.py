@@ -16,11 +16,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from transforms.bigquery.schema import OVERFLOW, UPDATE_TIME, Column, TableOptions, check_names, check_options
+from transforms.bigquery.target import BigQueryTarget
 from transforms.records.cleaners import FieldType
 from transforms.records.model import RecordSpec
 
 META_PREFIX = "_meta_"
 PROFILE = "profile"
+
+# Which of several rows of one id and one update_time is shown: the last one written. So many columns decide that the
+# view gives the same row every time.
+_TIE_BREAK = (
+    "_meta_version",
+    "_meta_updated_at",
+    "_meta_position",
+    "_meta_job_id",
+    "_meta_batch_id",
+    "_meta_content_hash",
+)
 
 _COLUMN_TYPES = {
     FieldType.STRING: ("STRING", "NULLABLE"),
@@ -84,3 +96,20 @@ def table_options(spec: RecordSpec, columns: Sequence[Column]) -> TableOptions:
     )
     check_options(options, columns)
     return options
+
+
+def latest_rows(table: BigQueryTarget, key: str) -> str:
+    """The query for one row per id, that of the newest `update_time`.
+
+    >>> print(latest_rows(BigQueryTarget("acme-prod", "people", "candidates"), "candidate_id"))  # doctest: +ELLIPSIS
+    SELECT *
+    FROM `acme-prod.people.candidates`
+    WHERE TRUE
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY `candidate_id` ORDER BY `update_time` DESC, `_meta_version` DESC, ...) = 1
+    """
+    order = ", ".join(f"`{name}` DESC" for name in ("update_time", *_TIE_BREAK))
+    # Some versions of the engine take QUALIFY only behind WHERE, GROUP BY or HAVING.
+    return (
+        f"SELECT *\nFROM `{table.id}`\nWHERE TRUE\n"
+        f"QUALIFY ROW_NUMBER() OVER (PARTITION BY `{key}` ORDER BY {order}) = 1"
+    )

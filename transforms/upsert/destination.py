@@ -8,7 +8,7 @@ from transforms.bigquery.row_writer import RowsPlan
 from transforms.bigquery.tables import ensure_latest_view, ensure_table
 from transforms.firestore.packing import RequestLimits
 from transforms.records.spec import RecordSpec
-from transforms.records.table import table_columns, table_options
+from transforms.records.table import latest_rows, table_columns, table_options
 from transforms.retry import Retry
 from transforms.upsert.entries import Written
 from transforms.upsert.layout import PairLayout
@@ -46,4 +46,4 @@ def provide_table(to: Destination) -> None:
     columns = table_columns(to.spec)
     for table in to.rows.tables:
         ensure_table(table.target, columns, table_options(to.spec, columns))
-        ensure_latest_view(table.target, to.spec.key.name)
+        ensure_latest_view(table.target, latest_rows(table.target, to.spec.key.name))

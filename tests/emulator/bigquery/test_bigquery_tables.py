@@ -12,6 +12,7 @@ from transforms.bigquery.schema import Column, TableOptions
 from transforms.bigquery.tables import Ensured, ensure_latest_view, ensure_table
 from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import JobError, TransientError
+from transforms.records.table import latest_rows
 from transforms.retry import Retry
 from transforms.upsert.rows import RowEncoder
 
@@ -103,10 +104,12 @@ def test_two_jobs_may_add_columns_at_once(
 def test_two_jobs_may_bring_the_view_up_to_date_at_once(
     people: BigQueryTarget, people_columns: tuple[Column, ...], layout: TableOptions
 ) -> None:
-    ensure_latest_view(people, "id")
+    ensure_latest_view(people, latest_rows(people, "id"))
     ensure_table(people, (*people_columns, Column("team", "STRING")), layout)
-    client: Any = RacedClient(people.client(), "update_table", lambda: ensure_latest_view(people, "id"))
-    view = ensure_latest_view(people, "id", client=client)
+    client: Any = RacedClient(
+        people.client(), "update_table", lambda: ensure_latest_view(people, latest_rows(people, "id"))
+    )
+    view = ensure_latest_view(people, latest_rows(people, "id"), client=client)
     assert "team" in [field.name for field in people.client().get_table(view.id).schema]
 
 
@@ -132,7 +135,7 @@ def test_a_missing_dataset_is_made_where_a_location_is_given(
 def test_a_view_cannot_take_rows(
     people: BigQueryTarget, people_columns: tuple[Column, ...], layout: TableOptions
 ) -> None:
-    view = ensure_latest_view(people, "id")
+    view = ensure_latest_view(people, latest_rows(people, "id"))
     with pytest.raises(JobError, match=f"BigQuery {view.id} is a view; rows need a table: choose another name"):
         ensure_table(view, people_columns, layout)
 
@@ -161,7 +164,7 @@ def test_the_latest_view_has_one_row_an_id_that_of_the_newest_update_time(
         encoder.row({"id": "bob", "age": 5}, {"version": 1}, MOMENT),
     ]
     RowInserter(people).insert([row.cells for row in rows], [str(n) for n in range(len(rows))])
-    view = ensure_latest_view(people, "id")
+    view = ensure_latest_view(people, latest_rows(people, "id"))
     assert view.id == f"{people.id}_latest"
     assert [(row["id"], row["age"]) for row in rows_of(view)] == [("ada", 2), ("bob", 5)]
 
@@ -172,7 +175,7 @@ def test_equal_update_times_are_decided_the_same_way_every_time(
     encoder = RowEncoder(people_columns)
     rows = [encoder.row({"id": "ada"}, {"version": 1, "batch_id": f"b{n}"}, MOMENT).cells for n in range(5)]
     inserter = RowInserter(people)
-    view = ensure_latest_view(people, "id")
+    view = ensure_latest_view(people, latest_rows(people, "id"))
     for turn in (rows[2:4], rows[4:], rows[:2], rows):
         inserter.insert(turn, [f"{id(turn)}-{n}" for n in range(len(turn))])
     assert [row["_meta_batch_id"] for row in rows_of(view)] == ["b4"]
@@ -181,12 +184,12 @@ def test_equal_update_times_are_decided_the_same_way_every_time(
 def test_the_latest_view_is_left_alone_when_up_to_date_and_follows_added_columns(
     people: BigQueryTarget, people_columns: tuple[Column, ...], layout: TableOptions, rows_of: Callable[..., Any]
 ) -> None:
-    view = ensure_latest_view(people, "id")
+    view = ensure_latest_view(people, latest_rows(people, "id"))
     before = people.client().get_table(view.id).etag
-    assert ensure_latest_view(people, "id") == view
+    assert ensure_latest_view(people, latest_rows(people, "id")) == view
     assert people.client().get_table(view.id).etag == before
     ensure_table(people, (*people_columns, Column("team", "STRING")), layout)
-    ensure_latest_view(people, "id")
+    ensure_latest_view(people, latest_rows(people, "id"))
     RowInserter(people).insert([{"id": "ada", "team": "red"}], ["1"])
     assert rows_of(view) == [{"id": "ada", "team": "red"}]
     assert "team" in [field.name for field in people.client().get_table(view.id).schema]
@@ -197,9 +200,9 @@ def test_a_table_in_the_views_place_is_not_overwritten(
 ) -> None:
     ensure_table(people.latest, people_columns, layout)
     with pytest.raises(JobError, match=f"BigQuery {people.latest.id} is no view: rename or drop it"):
-        ensure_latest_view(people, "id")
+        ensure_latest_view(people, latest_rows(people, "id"))
 
 
 def test_a_view_of_a_missing_table_is_an_error(target: BigQueryTarget) -> None:
     with pytest.raises(JobError, match=f"BigQuery view {target.latest.id}: "):
-        ensure_latest_view(target, "id")
+        ensure_latest_view(target, latest_rows(target, "id"))

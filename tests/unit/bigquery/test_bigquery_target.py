@@ -4,7 +4,6 @@ import pickle
 
 import pytest
 
-from transforms.bigquery.tables import latest_query
 from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import UsageError
 from transforms.services import Services
@@ -56,12 +55,3 @@ def test_the_emulator_is_captured_at_launch_and_travels_with_the_target(host: st
 @pytest.mark.parametrize("environ", [{}, {"BIGQUERY_EMULATOR_HOST": ""}])
 def test_without_an_emulator_the_service_is_meant(environ: dict[str, str]) -> None:
     assert BigQueryTarget.parse("acme-prod:d.t", Services.of(environ)).emulator is None
-
-
-def test_the_latest_view_breaks_ties_by_all_that_tells_rows_apart() -> None:
-    assert latest_query(BigQueryTarget("p", "d", "t"), "id") == (
-        "SELECT *\nFROM `p.d.t`\nWHERE TRUE\n"
-        "QUALIFY ROW_NUMBER() OVER (PARTITION BY `id` ORDER BY `update_time` DESC, `_meta_version` DESC, "
-        "`_meta_updated_at` DESC, `_meta_position` DESC, `_meta_job_id` DESC, `_meta_batch_id` DESC, "
-        "`_meta_content_hash` DESC) = 1"
-    )

@@ -1,0 +1,13 @@
+"""The table of a record spec: its view."""
+
+from transforms.bigquery.target import BigQueryTarget
+from transforms.records.table import latest_rows
+
+
+def test_the_latest_view_breaks_ties_by_all_that_tells_rows_apart() -> None:
+    assert latest_rows(BigQueryTarget("p", "d", "t"), "id") == (
+        "SELECT *\nFROM `p.d.t`\nWHERE TRUE\n"
+        "QUALIFY ROW_NUMBER() OVER (PARTITION BY `id` ORDER BY `update_time` DESC, `_meta_version` DESC, "
+        "`_meta_updated_at` DESC, `_meta_position` DESC, `_meta_job_id` DESC, `_meta_batch_id` DESC, "
+        "`_meta_content_hash` DESC) = 1"
+    )
