@@ -40,10 +40,11 @@ from pipeline.locations import firestore_target
 from pipeline.present.tables import Cell, Column, Table, Tone
 from pipeline.present.terminal import Console, show
 from pipeline.run.flags import Usage, option, parse_only
+from pipeline.run.service_flags import AccountFlags
 from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import FirebeamError, TransientError
 from transforms.firestore.names import DEFAULT_DATABASE
-from transforms.services import BIGQUERY_EMULATOR, EMULATOR_VARIABLES, FIRESTORE_EMULATOR, STORAGE_EMULATOR, Services
+from transforms.services import BIGQUERY_EMULATOR, EMULATOR_VARIABLES, FIRESTORE_EMULATOR, STORAGE_EMULATOR
 
 _PATIENCE_S = 10.0
 # A check sends up to three requests, one after the other; the fourth share is for connecting.
@@ -54,14 +55,10 @@ _NETWORK = "Check network, proxy and firewall, then try again"
 _ADVICE_ON_SILENCE = {"credentials": SIGN_IN}
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(AccountFlags):
     """The flags of doctor."""
 
-    project: str | None = option(
-        None, group="Firestore", metavar="PROJECT", help="Google Cloud project; default: GOOGLE_CLOUD_PROJECT"
-    )
-    database: str = option(DEFAULT_DATABASE, group="Firestore", metavar="DATABASE", help="Firestore database")
     bigquery_table: str | None = option(
         None, group="BigQuery", metavar="PROJECT:DATASET.TABLE", help="table to write to; default: not checked"
     )
@@ -131,7 +128,7 @@ def diagnose(
     """
     checks: list[Check] = []
     timeout_s = patience_s / _SHARES
-    services = Services.of(environ)
+    services = config.services(environ)
 
     def look(
         name: str, probe: Callable[[], str], after: Sequence[Check] = (), otherwise: Verdict = Verdict.FIX
@@ -151,11 +148,11 @@ def diagnose(
     }
     emulated = frozenset(ways)
     if not emulated.issuperset(needed):
-        credentials = look("credentials", find_account)
+        credentials = look("credentials", partial(find_account, config.impersonate_service_account))
         ways |= {service: credentials for service in needed if service not in ways}
 
     project = look("project", lambda: firestore_target(config.project, DEFAULT_DATABASE, services).project)
-    firestore = partial(firestore_target, config.project, config.database, services)
+    firestore = partial(config.firestore, services)
     database = look("database", lambda: open_database(firestore(), timeout_s), [project, ways[FIRESTORE_EMULATOR]])
     look("read and write", lambda: use_database(firestore(), timeout_s), [database])
     if config.bigquery_table:
@@ -163,7 +160,8 @@ def diagnose(
         dataset = look("BigQuery dataset", lambda: open_dataset(table(), timeout_s), [ways[BIGQUERY_EMULATOR]])
         look("BigQuery table", lambda: use_table(table(), timeout_s), [dataset])
     if config.dead_letters:
-        look("dead letters", partial(use_folder, config.dead_letters), [ways[STORAGE_EMULATOR]] if in_cloud else [])
+        folder = partial(use_folder, config.dead_letters, config.impersonate_service_account)
+        look("dead letters", folder, [ways[STORAGE_EMULATOR]] if in_cloud else [])
 
     if FIRESTORE_EMULATOR not in emulated:
         jar = look("Firestore emulator", lambda: str(find_firestore_jar(environ)), otherwise=Verdict.HINT)

@@ -16,7 +16,6 @@ import urllib.parse
 from dataclasses import replace
 from typing import Any
 
-import google.auth
 import google.auth.transport.requests
 from google.api_core.exceptions import NotFound
 from google.auth.exceptions import GoogleAuthError
@@ -25,6 +24,7 @@ from google.cloud import bigquery
 from transforms.bigquery.failures import ask
 from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import FirebeamError, JobError, TransientError
+from transforms.files import is_local
 from transforms.firestore import messages
 from transforms.firestore.client import RpcError
 from transforms.firestore.committer import AtomicGroup, CommitLimits, Committer, Refused
@@ -32,17 +32,18 @@ from transforms.firestore.fetch import fetch_all
 from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.values import decode_fields, serialised_fields
 from transforms.retry import Retry
+from transforms.services import Credentials
 
 PROBE_COLLECTION = "pipeline_doctor"
 PROBE_TABLE_PREFIX = "firebeam_doctor_"
 SIGN_IN = "Sign in: gcloud auth application-default login, or name a key file in GOOGLE_APPLICATION_CREDENTIALS"
 
+_LET_IMPERSONATE = "to act as {}, your account needs roles/iam.serviceAccountTokenCreator on it"
 _ONCE = Retry(max_attempts=1)
 _PROBE = {"purpose": "written by firebeam doctor, which deletes it again"}
 _PROBE_TABLE_LIFETIME = datetime.timedelta(hours=1)
 # What a job does with a table that exists: looks at it, adds columns, inserts rows.
 _TABLE_PERMISSIONS = ("bigquery.tables.get", "bigquery.tables.update", "bigquery.tables.updateData")
-_SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
 
 def reach(variable: str, address: str, timeout_s: float) -> str:
@@ -62,15 +63,16 @@ def reach(variable: str, address: str, timeout_s: float) -> str:
     return f"{address} answers"
 
 
-def find_account() -> str:
-    """Finds the default credentials and, unless they hold a valid token, gets one for them."""
+def find_account(impersonated: str | None = None) -> str:
+    """Finds the credentials of the account to impersonate, or one's own, and a valid token for them."""
     try:
-        credentials, _ = google.auth.default(scopes=_SCOPES)
+        credentials = Credentials(impersonated)()
         if not credentials.valid:
             credentials.refresh(google.auth.transport.requests.Request())
     except GoogleAuthError as error:
         # Not the whole of it: what follows the first argument is the server's answer as it came.
-        raise JobError(f"{str(error.args[0]).rstrip('.')}. {SIGN_IN}") from error
+        advice = f"{SIGN_IN}; {_LET_IMPERSONATE.format(impersonated)}" if impersonated else SIGN_IN
+        raise JobError(f"{str(error.args[0]).rstrip('.')}. {advice}") from error
     email = getattr(credentials, "service_account_email", None)
     return f"service account {email}" if email else "an account signed in with gcloud"
 
@@ -136,10 +138,15 @@ def use_table(target: BigQueryTarget, timeout_s: float) -> str:
     return ask(try_out, f"BigQuery table {target.id}", _ONCE)
 
 
-def use_folder(folder: str) -> str:
-    """Writes an empty file there and deletes it."""
-    from transforms.dead_letters.folder import DeadLetterFolder  # it imports Beam, which takes seconds
+def use_folder(folder: str, account: str | None = None) -> str:
+    """Writes an empty file there and deletes it, as an account to impersonate or one's own."""
+    from transforms.dead_letters.folder import DeadLetterFolder
 
+    if not is_local(folder):  # Beam takes seconds to import
+        from apache_beam.io.filesystems import FileSystems
+        from apache_beam.options.pipeline_options import PipelineOptions
+
+        FileSystems.set_options(PipelineOptions([f"--impersonate_service_account={account}"] if account else []))
     DeadLetterFolder(folder).check_writable()
     return f"{folder} can be written"
 

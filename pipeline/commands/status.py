@@ -18,28 +18,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline import JOBS
-from pipeline.locations import firestore_target
 from pipeline.present.progress import live_line, progress_line
 from pipeline.present.status import Status, recent_table
 from pipeline.present.summary import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from pipeline.present.terminal import Console, say, show, standard_output
 from pipeline.run.flags import Usage, option, parse, refuse_unknown
+from pipeline.run.service_flags import AccountFlags
 from transforms.counters import Counters
 from transforms.errors import UsageError
 from transforms.firestore.client import FirestoreClient
-from transforms.firestore.names import DEFAULT_DATABASE
 from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED, RUNNING, Job, job_document, read_job, recent_jobs
 from transforms.ledger.totals import Totals, read_totals
 from transforms.outcomes import RECORDS
-from transforms.services import Services
 
 _SHOWN_JOBS = 20
 _POLL_INTERVAL_S = 2.0
 _EXIT_CODES = {COMPLETED: EXIT_OK, FAILED: EXIT_FAILED, INTERRUPTED: EXIT_INTERRUPTED}
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(AccountFlags):
     """The flags of status."""
 
     job_id: str | None = option(
@@ -47,10 +45,6 @@ class Config:
     )
     follow: bool = option(False, group="Job", help="show it again and again until it ends")
     json: bool = option(False, group="Job", help="print JSON; with --follow one object per line")
-    project: str | None = option(
-        None, group="Firestore", metavar="PROJECT", help="Google Cloud project; default: GOOGLE_CLOUD_PROJECT"
-    )
-    database: str = option(DEFAULT_DATABASE, group="Firestore", metavar="DATABASE", help="Firestore database")
 
 
 USAGE = Usage(
@@ -77,7 +71,7 @@ def main(
       UsageError: there is no such job, or an argument is wrong.
     """
     config = _config(arguments)
-    client = firestore_target(config.project, config.database, Services.of()).connect()
+    client = config.firestore(config.services()).connect()
     if config.job_id is None:
         _print_recent(client, config, now)
         return EXIT_OK

@@ -10,41 +10,17 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
-from pipeline.locations import firestore_target
 from pipeline.run.flags import option
+from pipeline.run.service_flags import DatabaseFlags
 from transforms.counters import Counters
 from transforms.errors import RecordError, UsageError
-from transforms.firestore.names import DATABASE_ID, DEFAULT_DATABASE, check_document_id
+from transforms.firestore.names import check_document_id
 from transforms.firestore.target import FirestoreTarget
 from transforms.outcomes import RECORDS
 from transforms.retry import Retry
 from transforms.services import Services
 
 _OF_ONE_COMMAND = frozenset({"restart", "take_over", "wait"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class DatabaseFlags:
-    """Which database."""
-
-    project: str | None = option(
-        None,
-        group="Firestore",
-        metavar="PROJECT",
-        help="Google Cloud project; default: GOOGLE_CLOUD_PROJECT",
-        in_templates=False,  # the service passes the one it runs the job in
-    )
-    database: str = option(
-        DEFAULT_DATABASE,
-        group="Firestore",
-        metavar="DATABASE",
-        help="Firestore database",
-        pattern=DATABASE_ID,
-    )
-
-    def firestore(self, services: Services) -> FirestoreTarget:
-        """The database. Raises UsageError if it is not named well."""
-        return firestore_target(self.project, self.database, services)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from apache_beam.io.filesystems import FileSystems
+
 from pipeline import JOBS
 from pipeline.present.summary import EXIT_OK, Summary
 from pipeline.present.summary_file import check_path, save
@@ -38,6 +40,7 @@ def start(
       JobError: Dataflow did not take the job.
     """
     options = beam_options(job.usage, config, rest)
+    FileSystems.set_options(options)  # or files are looked for as another account than the pipeline's
     refuse_cloud_with_emulators(options, environ)
     in_cloud = on_dataflow(options)
     if in_cloud:

@@ -9,6 +9,7 @@ import pytest
 from google.auth.exceptions import DefaultCredentialsError
 from google.oauth2.credentials import Credentials as Token
 
+from transforms.bigquery.load import LoadJobClient
 from transforms.bigquery.storage_target import StorageTarget
 from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import JobError
@@ -87,7 +88,7 @@ def test_credentials_that_are_missing_are_missed_only_when_they_are_used(monkeyp
 def ways_to_connect(services):
     table = BigQueryTarget.parse("acme:d.t", services)
     storage, database = StorageTarget.of(table, services), FirestoreTarget.of(services, "demo-ways")
-    return [table.client, table.session, storage.connect, database.connect]
+    return [table.client, table.session, lambda: LoadJobClient(table).tables, storage.connect, database.connect]
 
 
 def test_every_client_of_google_cloud_is_the_account_s():

@@ -17,7 +17,6 @@ from google.api_core.exceptions import from_http_response
 
 from transforms.bigquery.target import BigQueryTarget
 
-_SERVICE = "https://bigquery.googleapis.com"
 _START, _END = b'{"skipInvalidRows":true,"ignoreUnknownValues":false,"rows":[', b"]}"
 
 # What a request takes beside its rows.
@@ -45,7 +44,7 @@ class InsertAll:
     def __init__(self, target: BigQueryTarget):
         self._target = target
         table = f"projects/{target.project}/datasets/{target.dataset}/tables/{target.table}"
-        self._url = f"{target.emulator or _SERVICE}/bigquery/v2/{table}/insertAll"
+        self._url = f"{target.url}/bigquery/v2/{table}/insertAll"
         self._session: Any = None
 
     def send(self, entries: Sequence[bytes], timeout_s: float) -> list[Any]:

@@ -16,10 +16,10 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.internal.http_client import get_new_http
 from apache_beam.io.gcp.bigquery import BigQueryDisposition, WriteToBigQuery
-from apache_beam.io.gcp.bigquery_tools import BigQueryWrapper
 from apache_beam.io.gcp.internal.clients.bigquery import BigqueryV2
-from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions
 from apache_beam.pvalue import AsSingleton, PCollection
+from google_auth_httplib2 import AuthorizedHttp
 
 from transforms.bigquery.load_jobs import failed
 from transforms.bigquery.schema import Column
@@ -74,7 +74,7 @@ class LoadRows(beam.PTransform[PCollection[dict[str, Any]], PCollection[str]]):
 
 
 class LoadJobClient:
-    """Beam's client of BigQuery, which knows emulators and says why a job failed; Beam itself does neither.
+    """Beam's client of BigQuery, which knows emulators and accounts and says why a job failed; Beam itself does none.
 
     Picklable, as it connects when it is first used in a worker.
 
@@ -92,12 +92,10 @@ class LoadJobClient:
 
     @cached_property
     def _apitools(self) -> Any:
-        if self._target.emulator is None:
-            return BigQueryWrapper.from_pipeline_options(PipelineOptions()).client
         return BigqueryV2(
-            url=f"{self._target.emulator}/bigquery/v2/",
-            get_credentials=False,
-            http=get_new_http(),
+            url=f"{self._target.url}/bigquery/v2/",
+            get_credentials=False,  # the connection has them
+            http=AuthorizedHttp(self._target.google_credentials(), http=get_new_http()),
             response_encoding="utf8",
         )
 

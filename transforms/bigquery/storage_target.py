@@ -22,7 +22,7 @@ import grpc
 from google.api_core.gapic_v1 import routing_header
 from google.cloud.bigquery_storage_v1 import types
 
-from transforms.bigquery.failures import Failure, credentials_of
+from transforms.bigquery.failures import Failure
 from transforms.bigquery.storage_failures import Meaning, Refusal, refusal_of_call
 from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import Kind, UsageError
@@ -108,7 +108,7 @@ class StorageTarget:
         if self.grpc_host:
             return StorageClient(self, grpc.insecure_channel(self.grpc_host, options=_CHANNEL_OPTIONS))
         channel = google.auth.transport.grpc.secure_authorized_channel(
-            credentials_of(self.table.credentials),
+            self.table.google_credentials(),
             google.auth.transport.requests.Request(),
             _HOST,
             options=_CHANNEL_OPTIONS,

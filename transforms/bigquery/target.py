@@ -57,6 +57,11 @@ class BigQueryTarget:
         return cls(match["project"], match["dataset"], match["table"], services.bigquery_emulator, services.credentials)
 
     @property
+    def url(self) -> str:
+        """Of the service."""
+        return self.emulator or "https://bigquery.googleapis.com"
+
+    @property
     def id(self) -> str:
         """As the client library names it."""
         return f"{self.project}.{self.dataset}.{self.table}"
@@ -75,15 +80,16 @@ class BigQueryTarget:
         from google.cloud import bigquery  # the library takes as long as a command's help may
 
         options = {"api_endpoint": self.emulator} if self.emulator else None
-        return bigquery.Client(project=self.project, credentials=self._found_credentials(), client_options=options)
+        return bigquery.Client(project=self.project, credentials=self.google_credentials(), client_options=options)
 
     def session(self) -> AuthorizedSession:
         """For requests that the client library has no call for, or a slow one. Credentials and errors as `client`."""
         from google.auth.transport.requests import AuthorizedSession
 
-        return AuthorizedSession(self._found_credentials())
+        return AuthorizedSession(self.google_credentials())
 
-    def _found_credentials(self) -> Any:
+    def google_credentials(self) -> Any:
+        """What google.auth calls credentials: an emulator's are nobody's. Raises as `client`."""
         from google.auth.credentials import AnonymousCredentials
 
         from transforms.bigquery.failures import credentials_of

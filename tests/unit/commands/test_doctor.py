@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 import time
+from functools import partial
 
 import pytest
 
@@ -205,6 +206,14 @@ def test_credentials_that_cannot_be_used_say_why_and_how_to_sign_in(tmp_path, mo
     assert check.verdict is Verdict.FIX
     assert problem in check.detail
     assert "gcloud auth application-default login" in check.detail
+
+
+def test_an_account_that_cannot_be_acted_as_says_which_role_is_missing(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")  # no token is to be had
+    check = checked("credentials", partial(find_account, "robot@acme.iam.gserviceaccount.com"))
+    assert check.verdict is Verdict.FIX
+    assert "roles/iam.serviceAccountTokenCreator" in check.detail
+    assert "to act as robot@acme.iam.gserviceaccount.com" in check.detail
 
 
 def test_no_line_shows_a_secret(tmp_path, monkeypatch):
