@@ -139,7 +139,7 @@ class Batch(Generic[T]):
         repaired: int = 0,
         overflowed_by: Mapping[str, int] | None = None,
     ) -> Batch[U]:
-        """The batch after a step: `entries` go on, the others are added to those that left the batch before.
+        """The batch after a step: `entries` continue, the others are added to those that left the batch before.
 
         Raises:
           AccountingError: the step lost a record or counted one twice.
@@ -165,7 +165,7 @@ class BatchResult(Generic[T]):
     """Collects what becomes of the entries of a batch in one step, until `closed` hands the batch on.
 
     Attributes:
-      entries: those that go on.
+      entries: those that continue.
       dead_letters, superseded, unchanged, retries, overflowed, repaired, overflowed_by: as in `Batch`, of this step.
     """
 

@@ -46,7 +46,7 @@ class SpecError(UsageError):
 
 
 class RecordError(FirebeamError):
-    """One record cannot be stored; whoever catches it makes a permanent dead letter of it.
+    """One record cannot be stored; the step that catches it makes a permanent dead letter of it.
 
     Args:
       code: UPPER_SNAKE reason, stable, fit for grouping: `MISSING_ID`, `INVALID_ARGUMENT`, …

@@ -27,7 +27,7 @@ class MemoryStore:
         self.n_read = 0
         self._chance, self._before_refetch = random.Random(seed), before_refetch
 
-    def as_of(self, moment: datetime.datetime) -> MemoryStore:
+    def as_of(self, read_time: datetime.datetime) -> MemoryStore:
         return self
 
     def ranges(self, max_ranges: int) -> list[NameRange]:

@@ -14,7 +14,7 @@
 Names, types and the JSON of `data` are the extension's (its change tracker's `schema.ts` and `serializeData`), so that
 views made for its tables read this one: a timestamp is {"_seconds", "_nanoseconds"}, a geopoint {"_latitude",
 "_longitude"}, a reference its path. What the extension drops or spoils is kept: bytes as base64, NaN and the infinities
-as text. Its `timestamp` of an IMPORT is the epoch; here it is the moment of the change, so several exports have an
+as text. Its `timestamp` of an IMPORT is the epoch; here it is the time of the change, so several exports have an
 order.
 """
 
@@ -95,9 +95,9 @@ class ChangelogRows:
         return Row(cells, ())
 
 
-def event_id(name: str, moment: datetime.datetime | None) -> str:
+def event_id(name: str, time: datetime.datetime | None) -> str:
     """The id of the event that made a document what it was at its update_time."""
-    return insert_id(name, "" if moment is None else moment.isoformat())
+    return insert_id(name, "" if time is None else time.isoformat())
 
 
 def _of_the_extension(value: Any) -> Any:

@@ -220,7 +220,7 @@ def _leaves(
 ) -> Iterator[tuple[tuple[str, ...], Shape]]:
     """The fields that are to have a column each, by path.
 
-    A map keeps the column that it has, and one whose members have columns goes on with those, whatever `nested` says.
+    A map keeps the column that it has, and one whose members have columns keeps those, whatever `nested` says.
 
     Args:
       columns: of the fields that have one already.

@@ -57,7 +57,7 @@ class DocumentRows:
     Args:
       columns: of the table.
       parameters: the names of path parameters; see `CollectionPattern`.
-      read_time: the moment as of which documents are read.
+      read_time: of all documents.
       extracted_at: when.
       typed: typed cells instead of JSON cells; see `cells.py`.
     """
@@ -76,9 +76,9 @@ class DocumentRows:
         for column in writable(columns):
             if column.name not in fixed:
                 _add_place(self._places, field_of(column) or (column.name,), column, typed)
-        self._moment = converter(Column(UPDATE_TIME, "TIMESTAMP"), typed=typed)
-        moments = {"read_time": read_time, "extracted_at": extracted_at}
-        self._of_run = {name: self._moment(moment) for name, moment in moments.items() if moment is not None}
+        self._time = converter(Column(UPDATE_TIME, "TIMESTAMP"), typed=typed)
+        times = {"read_time": read_time, "extracted_at": extracted_at}
+        self._of_run = {name: self._time(time) for name, time in times.items() if time is not None}
 
     def row(
         self,
@@ -96,8 +96,8 @@ class DocumentRows:
             DOCUMENT_ID: document.id,
             DOCUMENT_NAME: document.name,
             **(parameters or {}),
-            "create_time": self._moment(document.create_time),
-            UPDATE_TIME: self._moment(document.update_time),
+            "create_time": self._time(document.create_time),
+            UPDATE_TIME: self._time(document.update_time),
             **self._of_run,
         }
         overflow: dict[str, Any] = {}

@@ -44,8 +44,8 @@ def latest_changes(table: BigQueryTarget) -> str:
 def merge(table: BigQueryTarget, staging: BigQueryTarget, columns: Sequence[Column], deletes: str) -> str:
     """Merges staged rows. Parameters: @scope and, unless deletes are ignored, @read_time.
 
-    A run that read an earlier moment than another one before it must not undo what that one found out: a row is gone
-    only if the moment knows its version, and a row marked as gone comes back only as it was read later.
+    A run with an earlier read time than another one before it must not undo what that one found: a row is gone only if
+    its version is not later than the read time, and a row marked as gone comes back only if it was read later.
     """
     names = [column.name for column in columns]
     updated = ", ".join(f"`{name}` = s.`{name}`" for name in names if name != DOCUMENT_NAME)

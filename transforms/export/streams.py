@@ -7,7 +7,7 @@ Rows stand at offsets, so a stream is right for just these rows in this order. A
 may have fewer, because the table holds some by then; the others go to a stream of their own.
 
 A stream's document is replaced only in the state in which it was last seen: two workers that do the same batch cannot
-both go on.
+both continue.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class StreamLedger:
     """The streams of one table in one run.
 
     Attributes:
-      purpose: tells the tables of a run apart.
+      purpose: distinguishes the tables of a run.
     """
 
     entry: LedgerEntry

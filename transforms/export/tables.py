@@ -87,7 +87,7 @@ class ConcludeExport:
       queries: what was read, pattern by pattern.
       compares: whether the number of documents that Firestore has must be the number read.
       sampled: how many documents of each query were read beforehand, and billed; None for all of them.
-      cursor_field: by which the next run goes on; None for none.
+      cursor_field: by which the next run continues; None for none.
       cursors_of: what the cursors are good for; kept beside them.
       retry: of every request to Firestore, and of counting rows that were just streamed.
     """
@@ -139,14 +139,14 @@ class ConcludeExport:
         target, staging = self.target, self.target.staging
         if staging is None:
             return {}
-        there = settled(lambda: _number(client, statements.count_staged(staging)), staged, self.retry)
+        there = counted(lambda: _number(client, statements.count_staged(staging)), staged, self.retry)
         if there != staged:
             raise JobError(
                 f"BigQuery table {staging.id} names {there:,} documents instead of {staged:,}; nothing was merged. "
                 "Start again in a few minutes; if that does not help, with --restart"
             )
         done = {}
-        moment = {"read_time": target.read_time}
+        read_time = {"read_time": target.read_time}
         if target.flat and target.write != APPEND:
             columns = existing_columns(staging, client=client)
             check_structs(columns, existing_columns(target.flat, client=client))
@@ -154,11 +154,11 @@ class ConcludeExport:
                 statement, parameters = statements.replace(target.flat, staging, columns), {}
             else:
                 statement = statements.merge(target.flat, staging, columns, target.deletes)
-                parameters = {} if target.deletes == IGNORE else {**self._scope(), **moment}
+                parameters = {} if target.deletes == IGNORE else {**self._scope(), **read_time}
             done["rows_changed"] = execute(client, statement, parameters).affected
         if target.changelog and target.deletes != IGNORE:
             statement = statements.log_deletes(target.changelog, staging)
-            done["deletes_logged"] = execute(client, statement, {**self._scope(), **moment}).affected
+            done["deletes_logged"] = execute(client, statement, {**self._scope(), **read_time}).affected
         return done
 
     def _scope(self) -> dict[str, str]:
@@ -167,8 +167,8 @@ class ConcludeExport:
     def _cursors(self, firestore: FirestoreClient, field: str) -> dict[str, Any]:
         """Where the next run begins: at the greatest value that each pattern's cursor field has.
 
-        A time to come, of a writer whose clock is wrong, would hide all that is written until then: the moment of this
-        run takes its place. Firestore compares values of one type only, so where a field has several there is no
+        A time in the future, from a writer whose clock is wrong, would hide all that is written until then: the run's
+        read time takes its place. Firestore compares values of one type only, so where a field has several there is no
         cursor, and the next run reads everything.
         """
         found = {}
@@ -211,7 +211,7 @@ def check_structs(staged: Iterable[Column], wanted: Iterable[Column]) -> None:
             )
 
 
-def settled(
+def counted(
     count_rows: Callable[[], int],
     expected: int,
     retry: Retry,
@@ -219,7 +219,7 @@ def settled(
     """The number of rows, counted again for a while as long as some are missing: queries may see streamed rows late.
 
     >>> answers = iter([7, 9, 10])
-    >>> settled(lambda: next(answers), 10, Retry(initial_s=0))
+    >>> counted(lambda: next(answers), 10, Retry(initial_s=0))
     10
     """
     attempts = retry.attempts()

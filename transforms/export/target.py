@@ -39,7 +39,7 @@ class ExportTarget:
       spec: gives the columns instead of the documents.
       imported: whether changelog rows say IMPORT.
       run_id: of this run of the job, for its staging table.
-      read_time: the moment as of which documents are read.
+      read_time: of all documents.
     """
 
     database: FirestoreTarget
@@ -78,7 +78,7 @@ class ExportTarget:
 
     @property
     def names_all(self) -> bool:
-        """Whether the staging table names every document that was read, so that missing ones can be told."""
+        """Whether the staging table names every document that was read, so that missing ones can be found."""
         return self.deletes != IGNORE
 
     @property

@@ -13,7 +13,7 @@ Plain Python, no Beam. One engine for both RPCs: a `Sender` knows how Commit or 
 
 Promises: every group put in comes out exactly once; what was acknowledged is not sent again; groups that share a
 document are sent in the order given, the later one when the earlier one is resolved; at most `max_in_flight` requests
-are unsettled. An attempt that waits for its time delays nothing but itself.
+are unresolved. An attempt that waits for its time delays nothing but itself.
 """
 
 from __future__ import annotations

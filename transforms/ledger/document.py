@@ -1,4 +1,4 @@
-"""One document of the ledger, and those below it. Plain Python, for whoever has a client.
+"""One document of the ledger, and those below it. Plain Python, for every holder of a client.
 
     job = LedgerDocument(client, "pipeline_jobs/ingest-1", retry)
     job.read()                                            # None if there is none

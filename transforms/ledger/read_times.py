@@ -1,4 +1,4 @@
-"""The time that a run reads Firestore at, by Firestore's own clock. Plain Python, for whoever has a client.
+"""The time that a run reads Firestore at, by Firestore's own clock. Plain Python, for every holder of a client.
 
     pipeline_jobs/{job_id}/moments/{attempt}
         attempt, expire_at; its create_time is the read time

@@ -1,4 +1,4 @@
-"""What a run found out at its end, beside the counts of its batches. Plain Python, for whoever has a client.
+"""What a run found out at its end, beside the counts of its batches. Plain Python, for every holder of a client.
 
     pipeline_jobs/{job_id}/results/{attempt}
         whatever the job's last step says: rows on both sides, where the next run begins, …, attempt, expire_at

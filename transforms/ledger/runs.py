@@ -1,4 +1,4 @@
-"""The runs of a job: how one begins, who keeps it, how it ends. Plain Python, for whoever has a client.
+"""The runs of a job: how one begins, who keeps it, how it ends. Plain Python, for every holder of a client.
 
     JobDescription ──▶ JobLedger.open(…, Owner()) ──▶ Opening
      what is asked       what is stored                which attempt, which batches are completed
@@ -38,7 +38,7 @@ class JobDescription:
       parameters: its flags; no secrets.
       input_fingerprint: of all input and of how it is read.
       spec_fingerprint: of the record spec.
-      bytes_total: of all input; None where a batch does not tell its share of it.
+      bytes_total: of all input; None where batches do not know their share of it.
     """
 
     job: str
@@ -75,7 +75,7 @@ def _nothing(before: Job | None) -> Mapping[str, Any]:
 
 
 class JobLedger:
-    """The document of one job, as whoever runs it writes it.
+    """The document of one job, as its owner writes it.
 
     Args:
       document: the job's.
@@ -190,7 +190,7 @@ class JobLedger:
         )
 
     def _update(self, changed: Mapping[str, Any]) -> None:
-        # With the owner, so that a write of this process is told from the same one of another.
+        # With the owner, so that a write of this process differs from the same one of another.
         self._guarded.write({**self._owned, **changed}, keeps_others=True)
 
 

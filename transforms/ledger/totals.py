@@ -20,7 +20,7 @@ from transforms.ledger.document import LedgerDocument
 
 _EPOCH = datetime.datetime.fromtimestamp(0, datetime.timezone.utc)
 _NEWEST_IDS = 5
-# How many batches tell the pace: enough to be steady, few enough to be read every second.
+# How many batches give the rate: enough to be steady, few enough to be read every second.
 _RECENT_BATCHES = 20
 
 

@@ -1,4 +1,4 @@
-"""What a step does to its elements, one behind: the last element's act goes on while the next element is made ready.
+"""What a step does to its elements, one behind: the last element's act runs while the next element is made ready.
 
     element 1 ──make ready──▶ act ────────────▶ out
     element 2                 ──make ready──▶ act ────────────▶ out        at most one act at a time, in their order

@@ -31,12 +31,12 @@ class BatchCoder(Coder):
 
     def estimate_size(self, value: Batch[Any]) -> int:
         """Bytes, roughly."""
-        entries, letters = value.entries, value.dead_letters
-        sample = entries[0] if entries else letters[0] if letters else None
-        return len(pickle.dumps(sample, pickle.HIGHEST_PROTOCOL)) * (len(entries) + len(letters))
+        entries, dead_letters = value.entries, value.dead_letters
+        sample = entries[0] if entries else dead_letters[0] if dead_letters else None
+        return len(pickle.dumps(sample, pickle.HIGHEST_PROTOCOL)) * (len(entries) + len(dead_letters))
 
     def is_deterministic(self) -> bool:
-        """No: equal batches may be pickled differently, so they are no keys."""
+        """No: equal batches may be pickled differently, so they cannot be keys."""
         return False
 
 

@@ -42,7 +42,7 @@ class RowVersions:
     Attributes:
       key: the column that names the document.
       name: the column of which each value is one document: `key`, or one that says more.
-      prefix: what all values of `key` begin with and is no part of the key.
+      prefix: what all values of `key` begin with; it is not part of the key.
       update_time: SQL of the version; empty where every row counts.
       newest: SQL of what decides which row is the newest; the highest wins.
       is_deleted: SQL condition under which the row says that there is no document; empty for none.
@@ -75,7 +75,7 @@ class BigQueryStore:
     bytes_scanned: int = 0
     _client: bigquery.Client | None = field(default=None, repr=False)
 
-    def as_of(self, moment: datetime.datetime) -> BigQueryStore:
+    def as_of(self, read_time: datetime.datetime) -> BigQueryStore:
         """As `Store`; the newest state is read, because tables are loaded with the past of other stores."""
         return self
 

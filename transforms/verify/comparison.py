@@ -69,7 +69,7 @@ class Comparison:
     Args:
       left, right: the stores.
       since: when the run began; documents changed later do not count. None where that does not matter.
-      max_keys: how many keys of a range are compared one by one, a side.
+      max_keys: maximum number of keys per range and side that are compared one by one.
       is_to_stop: asked before every range that a range is cut into.
     """
 
@@ -121,7 +121,7 @@ class Comparison:
             self.found.read_right += sum(map(len, rights.values()))
             for key in some:
                 before = left.get(key, _NOTHING), right.get(key, _NOTHING)
-                yield from self._settled(key, before, lefts.get(key, []), rights.get(key, []))
+                yield from self._resolved(key, before, lefts.get(key, []), rights.get(key, []))
 
     def _refetched(self, store: Store, keys: Sequence[str]) -> dict[str, list[Entry]]:
         found: dict[str, list[Entry]] = {}
@@ -129,7 +129,7 @@ class Comparison:
             found.setdefault(entry.key, []).append(entry)
         return found
 
-    def _settled(
+    def _resolved(
         self, key: str, before: tuple[Seen, Seen], left: list[Entry], right: list[Entry]
     ) -> Iterator[Difference]:
         now = _seen(left), _seen(right)

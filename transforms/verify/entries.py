@@ -1,6 +1,6 @@
 """What verify needs of a store, and what a store gives. Plain Python.
 
-    as_of(moment)    ──▶ the same store, whose past is read, if it keeps one
+    as_of(read_time) ──▶ the same store at that time, if it keeps its past
     ranges(n)        ──▶ key ranges that together are all keys, to be compared apart
     entries(range)   ──▶ every document of a range, in any order, as the run began
     refetch(keys)    ──▶ these documents as they are now
@@ -47,15 +47,15 @@ class Entry:
 class Store(Protocol):
     """One side of a comparison. Picklable until it is first used; for one thread.
 
-    Every method raises JobError for what a retry cannot mend, TransientError after bounded retries.
+    Every method raises JobError for what fails at every retry, TransientError after bounded retries.
     """
 
     @property
     def bytes_scanned(self) -> int:
         """Bytes that this object has made the store read and that cost by their number; 0 where others count."""
 
-    def as_of(self, moment: datetime.datetime) -> Store:
-        """The same store, whose `ranges` and `entries` show this moment if the store keeps its past."""
+    def as_of(self, read_time: datetime.datetime) -> Store:
+        """The same store, whose `ranges` and `entries` show it at this time if it keeps its past."""
 
     def ranges(self, max_ranges: int) -> list[NameRange]:
         """Disjoint ranges that together are all keys; may be fewer."""

@@ -1,7 +1,7 @@
 """Firestore as one side of a comparison. Plain Python.
 
 A collection's keys are the ids of its documents, or their paths; those of a collection group are always paths. Ranges
-are read as of one moment, so that all of them belong together; `refetch` reads what is there now.
+are read at one read time, so that all of them belong together; `refetch` reads what is there now.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class FirestoreStore:
       query: which documents.
       by_path: whether keys are paths rather than ids.
       form: what of a document is compared.
-      reads_past: whether a moment that is asked for is read; else the newest state is.
-      read_time: the moment to read at; None for the newest state.
+      reads_past: whether a read time that is asked for is used; else the newest state is read.
+      read_time: None for the newest state.
       retry: of every request.
       documents_per_range: how many documents are worth a range where the database cannot say how to cut.
     """
@@ -55,9 +55,9 @@ class FirestoreStore:
                 "have the same; match by path"
             )
 
-    def as_of(self, moment: datetime.datetime) -> FirestoreStore:
+    def as_of(self, read_time: datetime.datetime) -> FirestoreStore:
         """As `Store`."""
-        return replace(self, read_time=moment) if self.reads_past else self
+        return replace(self, read_time=read_time) if self.reads_past else self
 
     def ranges(self, max_ranges: int) -> list[NameRange]:
         """As `Store`."""

@@ -89,7 +89,7 @@ class RecordForm:
         return self._content(json.loads(self._to_json(document)))
 
     def of_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
-        """As `TableForm`; text that is no JSON is content, too, which no document has."""
+        """As `TableForm`; text that is not JSON is content too; no document has it."""
         record = row[self.columns[0]]
         if isinstance(record, str):
             try:
@@ -210,8 +210,8 @@ def _parsed(path: str) -> tuple[str, ...]:
 
 
 def _timestamp(cell: Any) -> datetime.datetime:
-    moment = datetime.datetime.fromisoformat(cell) if isinstance(cell, str) else cell
-    return moment.astimezone(datetime.timezone.utc)
+    time = datetime.datetime.fromisoformat(cell) if isinstance(cell, str) else cell
+    return time.astimezone(datetime.timezone.utc)
 
 
 def _point(cell: str) -> Any:

@@ -64,7 +64,9 @@ class Naming:
         if not self.by_path:
             return path.rpartition("/")[2]
         if path.count("/") % 2 == 0:
-            raise RecordError("INVALID_ID", f"{NAME} is no path of a document, which has an even number of segments")
+            raise RecordError(
+                "INVALID_ID", f"{NAME} is not the path of a document, which has an even number of segments"
+            )
         return path
 
 
@@ -123,7 +125,7 @@ class JsonlStore:
     bytes_scanned: int = 0
     _last: _Last | None = field(default=None, repr=False)
 
-    def as_of(self, moment: datetime.datetime) -> JsonlStore:
+    def as_of(self, read_time: datetime.datetime) -> JsonlStore:
         """As `Store`; files have no past, and a file that changes stops the job."""
         return self
 
@@ -164,7 +166,7 @@ class JsonlStore:
             encode_fields(fields, message.fields)
         except (RecordError, ValueError, TypeError, AttributeError) as error:
             reason = error if isinstance(error, RecordError) else "a value tagged with $ is not what its tag says"
-            raise JobError(f"{_where(file, line)} is no document: {reason}; correct it and start again") from None
+            raise JobError(f"{_where(file, line)} is not a document: {reason}; correct it and start again") from None
         return Entry(key, self.form.of_document(Document(message)))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -196,7 +198,7 @@ def read_index(files: Iterable[InputFile], naming: Naming) -> JsonlIndex:
     """Reads all lines once.
 
     Raises:
-      UsageError: a line is no JSON object or has no key; names file and line.
+      UsageError: a line is not a JSON object or has no key; names file and line.
       JobError: a file cannot be read.
     """
     blocks: list[Block] = []
@@ -228,7 +230,7 @@ def _block(file: InputFile, start: int, stop: int | None, keys: list[str]) -> Bl
 
 
 def _parsed(block: Block, refused: type[Exception] = JobError) -> Iterator[tuple[Line, dict[str, Any]]]:
-    """The lines of a block as they are parsed; blank ones are passed over. Raises `refused` for one that is no JSON."""
+    """The lines of a block as they are parsed; blank ones are skipped. Raises `refused` for one that is not JSON."""
     with open_input(block.file) as stored:
         stream = gunzip_if_compressed(stored, block.file.path)
         start = 0  # of packed content no later place can be found but by unpacking all before it
@@ -244,7 +246,7 @@ def _parsed(block: Block, refused: type[Exception] = JobError) -> Iterator[tuple
                 if line.raw.strip():
                     yield line, dict(parse_object(line.raw))
         except RecordError as error:
-            raise refused(f"{_where(block.file, line)} is no document: {error.message}") from None
+            raise refused(f"{_where(block.file, line)} is not a document: {error.message}") from None
         except DamagedError as damage:
             raise refused(f"{block.file.path} cannot be read to its end: {damage.why}") from None
     check_unchanged(block.file)

@@ -69,7 +69,7 @@ def _above(path: str) -> list[Interval]:
     for segment in path.split(_SEPARATOR):
         if numeric_id(segment) is not None:  # before every other id, and before greater numbers of any text
             found.append(_beginning_with(before))
-        elif len(before) + len(segment) < len(path):  # what goes on with a byte below "/" is another, greater segment
+        elif len(before) + len(segment) < len(path):  # what continues with a byte below "/" is another, greater segment
             found.append(Interval(before + segment, before + segment + _SEPARATOR))
         before += segment + _SEPARATOR
     return found

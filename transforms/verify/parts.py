@@ -1,6 +1,6 @@
 """What a run leaves about its ranges: one file for the plan, one for every range, then one report of all.
 
-    FOLDER/differences/{job_id}/{attempt}/plan.json            the moment and the ranges, the same for a resumed run
+    FOLDER/differences/{job_id}/{attempt}/plan.json            read time and ranges, the same for a resumed run
                                           range-00000.jsonl    a line a difference
                                           range-00000.json     how many documents were found to be what
                                           …
@@ -31,12 +31,12 @@ class RangePiece:
 
     Attributes:
       batch_id: names it in the ledger and on disk.
-      moment: as of which stores that keep their past are read.
+      read_time: of stores that keep their past.
     """
 
     batch_id: str
     span: NameRange
-    moment: datetime.datetime
+    read_time: datetime.datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +58,14 @@ class Parts:
             return None
         with _opened(self._path("plan.json")) as file:
             plan = json.load(file)
-        moment = datetime.datetime.fromisoformat(plan["moment"].removesuffix("Z") + "+00:00")
+        read_time = datetime.datetime.fromisoformat(plan["moment"].removesuffix("Z") + "+00:00")
         spans = [NameRange(_bound(span["start"]), _bound(span["end"])) for span in plan["ranges"]]
-        return [RangePiece(f"range-{number:05d}", span, moment) for number, span in enumerate(spans)]
+        return [RangePiece(f"range-{number:05d}", span, read_time) for number, span in enumerate(spans)]
 
-    def write_plan(self, moment: datetime.datetime, spans: list[NameRange]) -> None:
+    def write_plan(self, read_time: datetime.datetime, spans: list[NameRange]) -> None:
         """Keeps the ranges of a run."""
         ranges = [{"start": span.start and asdict(span.start), "end": span.end and asdict(span.end)} for span in spans]
-        content = json.dumps({"moment": iso(moment), "ranges": ranges}, ensure_ascii=True)
+        content = json.dumps({"moment": iso(read_time), "ranges": ranges}, ensure_ascii=True)
         self._write("plan.json", content)
 
     @contextmanager

@@ -34,8 +34,8 @@ class Sides:
     Attributes:
       left, right: the stores.
       clock: the database whose time says when the run began.
-      max_ranges: into how many the keys are cut at the most.
-      max_keys: how many keys of a range are compared one by one, a side.
+      max_ranges: maximum number of ranges.
+      max_keys: maximum number of keys per range and side that are compared one by one.
       plans_right: whether the right store says where to cut; else the left one does.
       show_values: whether the report shows the values that differ.
     """
@@ -68,7 +68,7 @@ class PlanRanges(beam.PTransform[PBegin, PCollection[RangePiece]]):
 
 
 class CompareRanges(beam.PTransform[PCollection[RangePiece], PCollection[BatchOutcome]]):
-    """Compares ranges; what differs is in the range's own file before its outcome goes on.
+    """Compares ranges; what differs is in the range's own file before its outcome is handed on.
 
     In: `RangePiece`. Out: `BatchOutcome`. Delivery: a range that is compared again replaces its file. Parallel: ranges.
     Fails: TransientError fails the bundle, JobError the job.
@@ -92,11 +92,11 @@ class _PlanFn(beam.DoFn):
         pieces = self._parts.read_plan()
         if pieces is None:
             sides = self._sides
-            moment = fix_read_time(sides.clock.connect(), JOB_START)
-            if moment is None:
-                raise ValueError("the database has told no time")
-            planner = (sides.right if sides.plans_right else sides.left).as_of(moment)
-            self._parts.write_plan(moment, planner.ranges(sides.max_ranges))
+            read_time = fix_read_time(sides.clock.connect(), JOB_START)
+            if read_time is None:
+                raise ValueError("the database answered without a read time")
+            planner = (sides.right if sides.plans_right else sides.left).as_of(read_time)
+            self._parts.write_plan(read_time, planner.ranges(sides.max_ranges))
             pieces = self._parts.read_plan() or []
         yield from (piece for piece in pieces if piece.batch_id not in self._completed)
 
@@ -116,9 +116,9 @@ class _CompareFn(beam.DoFn):
         source = span_text(element)
         self._batches.begin(batch_id, self._entry.attempt, {"source": source})
         sides = self._sides
-        left, right = sides.left.as_of(element.moment), sides.right.as_of(element.moment)
+        left, right = sides.left.as_of(element.read_time), sides.right.as_of(element.read_time)
         before = left.bytes_scanned + right.bytes_scanned
-        comparison = Comparison(left, right, element.moment, sides.max_keys, is_asked_to_stop)
+        comparison = Comparison(left, right, element.read_time, sides.max_keys, is_asked_to_stop)
         keys: list[str] = []
         try:
             with self._parts.written(batch_id) as write:

@@ -90,12 +90,12 @@ def test_of_sorted_files_a_range_reads_only_the_blocks_it_lies_in(tmp_path):
 @pytest.mark.parametrize(
     ("naming", "line", "message"),
     [
-        (BY_ID, "{", "a.jsonl, line 2 is no document: the record is not valid JSON at column"),
-        (BY_ID, "[1]\n", "a.jsonl, line 2 is no document: a record is a JSON object, but this one is an array"),
+        (BY_ID, "{", "a.jsonl, line 2 is not a document: the record is not valid JSON at column"),
+        (BY_ID, "[1]\n", "a.jsonl, line 2 is not a document: a record is a JSON object, but this one is an array"),
         (BY_ID, {"name": "x"}, "a.jsonl, line 2: the document has no __name__ and no text in id; pass --id_field"),
         (BY_ID, {"id": 7}, "a.jsonl, line 2: the document has no __name__ and no text in id"),
         (BY_PATH, {"id": "ada"}, "a.jsonl, line 2: the document has no __name__, the document's path"),
-        (BY_PATH, {"__name__": "ada"}, "a.jsonl, line 2: __name__ is no path of a document"),
+        (BY_PATH, {"__name__": "ada"}, "a.jsonl, line 2: __name__ is not the path of a document"),
     ],
 )
 def test_a_line_that_is_no_document_is_refused_with_file_and_line(tmp_path, naming, line, message):

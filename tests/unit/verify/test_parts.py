@@ -16,7 +16,7 @@ def test_a_plan_comes_back_as_it_was_kept(tmp_path):
     assert parts.read_plan() is None
     parts.write_plan(MOMENT, spans)
     pieces = parts.read_plan()
-    assert [(piece.span, piece.moment) for piece in pieces] == [(span, MOMENT) for span in spans]
+    assert [(piece.span, piece.read_time) for piece in pieces] == [(span, MOMENT) for span in spans]
     assert [piece.batch_id for piece in pieces] == [f"range-{n:05d}" for n in range(4)]
     assert Parts(str(tmp_path), "job", 2).read_plan() is None
 
