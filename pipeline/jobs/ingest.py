@@ -128,7 +128,7 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     """Draws the graph of a run."""
     ledger, opening = plan.ledger, plan.run
     rows_known = opening.kept[ROWS_KNOWN] if plan.to.rows else ALL_ROWS
-    run = RunIdentity(plan.job_id, opening.started_at, plan.sources.ids(plan.read_time), rows_known)
+    run = RunIdentity(plan.job_id, opening.attempt, opening.started_at, plan.sources.ids(plan.read_time), rows_known)
     batches = plan.sources.read(pipeline, plan.read_time, opening.completed) | "BeginBatch" >> BeginBatch(ledger)
     written = write_records(compare_records(batches, plan.to, run), plan.to, run)
     outcomes = (

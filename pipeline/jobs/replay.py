@@ -38,6 +38,7 @@ from transforms.files import is_local
 from transforms.firestore.client import FirestoreClient
 from transforms.firestore.tagged_json import iso
 from transforms.ledger.batches import Batches
+from transforms.ledger.jobs import Job as LedgerJob
 from transforms.ledger.jobs import finish_times, job_document, read_job
 from transforms.ledger.runs import JobDescription
 from transforms.ledger.steps import BeginBatch, CompleteBatch, CompleteJob
@@ -58,12 +59,14 @@ class Replayed:
 
     Attributes:
       job_id: of the job.
+      attempt: the job's last run; 0 if the ledger has forgotten it.
       to: where its records go.
       input_ids: fingerprints of the sources it read.
       batches: those that have dead letters.
     """
 
     job_id: str
+    attempt: int
     to: Destination
     input_ids: frozenset[str]
     batches: tuple[str, ...]
@@ -138,10 +141,10 @@ class _ReplayDeadLetters(beam.PTransform[PBegin, PCollection[str]]):
 
     def expand(self, begin: PBegin) -> PCollection[str]:
         job, plan, ledger = self.job, self.plan, self.plan.ledger
-        # A document that this job wrote from this batch is the dead letter's own, whenever that was: its row may be
-        # missing. One that somebody else wrote before, to the same effect, tells nothing of the row.
+        # A document that this run of the job wrote from this batch is the dead letter's own: its row may be missing.
+        # One that somebody else wrote before, to the same effect, tells nothing of the row.
         rows_known = NO_ROWS if job.to.rows else ALL_ROWS
-        identity = RunIdentity(job.job_id, _EPOCH, job.input_ids, rows_known, never_overwrites_newer=True)
+        identity = RunIdentity(job.job_id, job.attempt, _EPOCH, job.input_ids, rows_known, never_overwrites_newer=True)
         run = ReplayRun(plan.job_id, iso(plan.run.started_at), plan.config.max_attempts)
         batch_ids = [batch_id for batch_id in job.batches if batch_id not in plan.run.completed]
         batches = (
@@ -173,13 +176,15 @@ def _replayed(
     config: Config, services: Services, client: FirestoreClient, job_id: str, batches: Sequence[DeadBatch]
 ) -> Replayed:
     own = tuple(batch.batch_id for batch in batches if batch.job_id == job_id)
-    to = destination(_config_of(config, job_id, _parameters(config, client, job_id)), services, failed_before=True)
+    job = _job(config, client, job_id)
+    config_of_job = _config_of(config, job_id, job.parameters if job else {})
+    to = destination(config_of_job, services, failed_before=True)
     batch_ids = Batches(job_document(client, job_id, config.retry), config.counters).ids()
-    return Replayed(job_id, to, frozenset(map(input_id_of, [*batch_ids, *own])), own)
+    return Replayed(job_id, job.attempt if job else 0, to, frozenset(map(input_id_of, [*batch_ids, *own])), own)
 
 
-def _parameters(config: Config, client: FirestoreClient, job_id: str) -> Mapping[str, Any]:
-    """The flags the job ran with."""
+def _job(config: Config, client: FirestoreClient, job_id: str) -> LedgerJob | None:
+    """The job as the ledger has it; None if that has forgotten it and its flags are given here."""
     job = read_job(job_document(client, job_id, config.retry))
     if job is None and config.spec is None:
         raise UsageError(
@@ -189,7 +194,7 @@ def _parameters(config: Config, client: FirestoreClient, job_id: str) -> Mapping
         )
     if job is not None and job.job != ingest_flags.NAME:
         raise UsageError(f"job {job_id} was {job.job}; only dead letters of {ingest_flags.NAME} can be replayed")
-    return job.parameters if job else {}
+    return job
 
 
 def _config_of(config: Config, job_id: str, parameters: Mapping[str, Any]) -> ingest_flags.Config:

@@ -10,11 +10,11 @@ from transforms.firestore.target import FirestoreTarget
 
 COUNTS = ("read", "written", "unchanged", "superseded", "dead_letters", "batches", "repaired")
 
-_OF_ONE_RUN = frozenset({"created_at", "updated_at", "job_id"})
+_OF_ONE_RUN = frozenset({"created_at", "updated_at", "job_id", "attempt"})
 
 
 class EndState(NamedTuple):
-    """Both collections, with everything but times and job id of `_meta`; the dead letters; the counts."""
+    """Both collections, with everything but times, job id and attempt of `_meta`; the dead letters; the counts."""
 
     full: dict[str, dict[str, Any]]
     flat: dict[str, dict[str, Any]]
@@ -37,7 +37,7 @@ def end_state(run: Ingested) -> EndState:
 
 
 def documents(target: FirestoreTarget) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
-    """Both collections, without times and job ids."""
+    """Both collections, without times, job ids and attempts."""
     full, flat = (read_collection(target, name) for name in ("enriched_profiles", "candidates"))
     return _comparable(full), _comparable(flat)
 

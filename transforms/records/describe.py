@@ -26,6 +26,7 @@ META_FIELDS = (
     ("position", "integer", "where in the source the record starts: byte offset or ordinal; the last one wins"),
     ("job_id", "string", "job that wrote the document; its ledger is `pipeline_jobs/{job_id}`"),
     ("batch_id", "string", "batch that wrote the document"),
+    ("attempt", "integer", "run of the job that wrote the document, counted from 1; 0 if nobody knows"),
 )
 
 

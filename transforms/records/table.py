@@ -79,6 +79,7 @@ def meta_columns() -> tuple[Column, ...]:
         Column("_meta_position", "INT64", description="where in the source the record starts"),
         Column("_meta_job_id", "STRING", description="job that wrote the row"),
         Column("_meta_batch_id", "STRING", description="batch that wrote the row"),
+        Column("_meta_attempt", "INT64", description="run of the job that wrote the row, counted from 1"),
     )
 
 

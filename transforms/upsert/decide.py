@@ -173,7 +173,7 @@ def decide_again(
 
 
 def _write(entry: Flat, batch: Batch[Flat], layout: PairLayout, run: RunIdentity, now: datetime.datetime) -> PairWrite:
-    return PairWrite(entry, meta_of(entry, _candidate(entry, batch), layout, run.job_id, now))
+    return PairWrite(entry, meta_of(entry, _candidate(entry, batch), layout, run, now))
 
 
 def _candidate(entry: Keyed | Flat, batch: Batch[Any]) -> Candidate:

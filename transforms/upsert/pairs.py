@@ -13,6 +13,7 @@ Both documents carry the same `_meta`:
     updated_at       when it was written last
     source, position where the record was read, so that the last of several with one id can win
     job_id, batch_id who wrote it
+    attempt          which run of the job that was, counted from 1; 0 if the ledger has forgotten it
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ from transforms.upsert.entries import Flat
 from transforms.upsert.layout import META_FIELD, PairLayout
 from transforms.upsert.modes import MERGE, OVERWRITE
 from transforms.upsert.stored import NOTHING, StoredDocument
-from transforms.upsert.versions import Candidate, created_at, next_version
+from transforms.upsert.versions import Candidate, RunIdentity, created_at, next_version
 
 _VERSIONS = "versions"
 
 
 def meta_of(
-    entry: Flat, candidate: Candidate, layout: PairLayout, job_id: str, now: datetime.datetime
+    entry: Flat, candidate: Candidate, layout: PairLayout, run: RunIdentity, now: datetime.datetime
 ) -> dict[str, Any]:
     """The `_meta` of both documents of a record. Overwriting does not read, so every pair is new to it."""
     stored = NOTHING if layout.mode == OVERWRITE else entry.stored
@@ -47,8 +48,9 @@ def meta_of(
         "updated_at": now,
         "source": candidate.source,
         "position": candidate.position,
-        "job_id": job_id,
+        "job_id": run.job_id,
         "batch_id": candidate.batch_id,
+        "attempt": run.attempt,
     }
 
 

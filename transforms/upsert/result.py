@@ -92,4 +92,5 @@ def _meta_of_stored(stored: StoredDocument, schema_version: int) -> dict[str, An
         "position": stored.position,
         "job_id": stored.job_id,
         "batch_id": stored.batch_id,
+        "attempt": stored.attempt,
     }

@@ -83,6 +83,11 @@ class StoredDocument:
         """Of the batch that wrote it."""
         return str(self._member("batch_id").string_value)
 
+    @property
+    def attempt(self) -> int:
+        """Which run of that job wrote it; 0 if nobody knows, as of documents of earlier versions."""
+        return int(self._member("attempt").integer_value)
+
     def _member(self, name: str) -> Any:
         """A member of `_meta`; protobuf gives an empty value for what is not there."""
         return self._document.fields[META_FIELD].map_value.fields[name]

@@ -45,7 +45,9 @@ class RunIdentity:
 
     Attributes:
       job_id: of the job.
-      started_at: when this run of the job began; a resumed run keeps it.
+      attempt: which run of the job it is, counted from 1; 0 where nobody knows. A resumed run keeps it.
+      started_at: when that run began; no document is earlier that it wrote. A ledger that has forgotten the job counts
+        its attempts from 1 again.
       input_ids: the fingerprints of all sources of the run, with which their batch ids begin.
       rows_known: which unchanged records have their rows; ALL_ROWS where there is no table.
       never_overwrites_newer: whether a document that somebody else writes meanwhile stays as it is: the records are
@@ -53,6 +55,7 @@ class RunIdentity:
     """
 
     job_id: str
+    attempt: int
     started_at: datetime.datetime
     input_ids: Collection[str] = frozenset()
     rows_known: str = ALL_ROWS
@@ -75,7 +78,7 @@ class Candidate(NamedTuple):
 def judge(candidate: Candidate, stored: StoredPair, mode: str, run: RunIdentity) -> Verdict:
     """What is to be done with a record, given what is stored under its id.
 
-    >>> run = RunIdentity("job", datetime.datetime.now(datetime.timezone.utc))
+    >>> run = RunIdentity("job", 1, datetime.datetime.now(datetime.timezone.utc))
     >>> judge(Candidate("1f", "a.jsonl", 0, "b-0-0"), StoredPair(), "versioned", run).name
     'WRITE'
     """
@@ -111,6 +114,7 @@ def _wrote(document: StoredDocument, candidate: Candidate, run: RunIdentity) -> 
     return (
         document.job_id == run.job_id
         and document.batch_id == candidate.batch_id
+        and document.attempt in (run.attempt, 0)
         and document.updated_at is not None
         and document.updated_at >= run.started_at
     )

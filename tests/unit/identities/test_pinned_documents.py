@@ -35,7 +35,7 @@ from transforms.upsert.pairs import meta_of, pair
 from transforms.upsert.records import content_hash
 from transforms.upsert.rows_known import ROWS_KNOWN, rows_known_after
 from transforms.upsert.stored import NOTHING, StoredPair
-from transforms.upsert.versions import Candidate, Verdict
+from transforms.upsert.versions import Candidate, RunIdentity, Verdict
 from transforms.verify.comparison import Compared
 from transforms.verify.differences import Difference
 from transforms.verify.entries import Entry
@@ -134,7 +134,8 @@ def test_a_pair_is_written_with_the_same_meta_and_the_same_bytes(name):
     layout = PairLayout(FirestoreTarget("acme-prod"), "people_raw", "people", 3, mode, keep_versions)
     content = encoded_fields(RECORD.value)
     entry = Flat("ada", RECORD, "hash-1", stored, Verdict.WRITE, content, {"name": "Ada", "age": 36})
-    meta = meta_of(entry, Candidate("hash-1", "in.jsonl", 17, "0123456789ab-00000-00000"), layout, "ingest-1", LATER)
+    candidate = Candidate("hash-1", "in.jsonl", 17, "0123456789ab-00000-00000")
+    meta = meta_of(entry, candidate, layout, RunIdentity("ingest-1", 2, NOON), LATER)
     writes = [hashlib.sha256(write).hexdigest() for write in pair(entry, meta, layout).writes]
     assert {"_meta": as_json(meta), "writes": writes} == pinned("pairs")[name]
 

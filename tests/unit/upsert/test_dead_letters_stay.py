@@ -46,7 +46,7 @@ VALUES = {
 def run(server, batches, day, mode=VERSIONED):
     """The batches of one source through the steps of a run that begins on a day."""
     started_at = NOON + datetime.timedelta(days=day)
-    identity = RunIdentity("ingest-1", started_at, frozenset({"aaa"}))
+    identity = RunIdentity("ingest-1", day + 1, started_at, frozenset({"aaa"}))
     layout = PairLayout(server.target, SPEC.full_collection, SPEC.flat_collection, SPEC.schema_version, mode)
     retry = Retry(3, 0, 0, clock=no_waiting(started_at.timestamp))
     client = server.target.connect()
@@ -130,7 +130,7 @@ def test_what_is_stored_already_is_not_flattened_again():
     with ScriptedFirestore() as server:
         run(server, batches, 0)
         keyed = identify(batches[0], SPEC)
-        identity = RunIdentity("ingest-1", NOON + datetime.timedelta(days=1), frozenset({"aaa"}))
+        identity = RunIdentity("ingest-1", 2, NOON + datetime.timedelta(days=1), frozenset({"aaa"}))
         layout = PairLayout(server.target, SPEC.full_collection, SPEC.flat_collection, SPEC.schema_version)
         stored = read_stored(server.target.connect(), layout, ["a", "b"], Retry(1))
         compared = compare(keyed, stored, VERSIONED, identity)

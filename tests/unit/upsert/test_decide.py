@@ -21,7 +21,7 @@ from transforms.upsert.versions import RunIdentity, Verdict
 
 FAILED_AT = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
-RUN = RunIdentity("ingest-1", NOW, frozenset({"b"}))
+RUN = RunIdentity("ingest-1", 1, NOW, frozenset({"b"}))
 LAYOUT = PairLayout(FirestoreTarget(PROJECT), "profiles", "candidates", schema_version=3)
 MIB = 1024 * 1024
 
@@ -100,7 +100,7 @@ def test_a_record_that_needs_no_write_is_resolved_as_it_was_judged():
     [(False, ["a", "b"], []), (True, ["b"], [("a", Verdict.SUPERSEDED)])],
 )
 def test_after_a_conflict_a_replay_leaves_what_somebody_else_has_written(never_overwrites_newer, writes, resolved):
-    run = RunIdentity("ingest-1", NOW, never_overwrites_newer=never_overwrites_newer)
+    run = RunIdentity("ingest-1", 1, NOW, never_overwrites_newer=never_overwrites_newer)
     entries = [flat("a", 0), flat("b", 1)]
     decision = decide_again(entries, {"a": pair_stored("theirs")}, batch_of(entries), LAYOUT, run, NOW)
     assert [write.entry.key for write in decision.writes] == writes

@@ -23,7 +23,7 @@ from transforms.upsert.versions import Candidate, RunIdentity, Verdict
 
 MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
 TARGET = FirestoreTarget(PROJECT)
-RUN = RunIdentity("ingest-1", MOMENT)
+RUN = RunIdentity("ingest-1", 1, MOMENT)
 MIB = 1024 * 1024
 
 
@@ -46,7 +46,7 @@ def flat(key, position=0, value=None, flat_fields=None, raw=None):
 
 def meta(entry, mode=VERSIONED):
     candidate = Candidate(entry.content_hash, "in.jsonl", entry.record.position, "b-0")
-    return meta_of(entry, candidate, layout(mode), RUN.job_id, MOMENT)
+    return meta_of(entry, candidate, layout(mode), RUN, MOMENT)
 
 
 def write(server, *entries, mode=VERSIONED, unchanged=0, **limits):
@@ -95,6 +95,7 @@ def test_meta_says_what_wrote_a_document_from_where_and_when():
         "position": 7,
         "job_id": "ingest-1",
         "batch_id": "b-0",
+        "attempt": 1,
     }
 
 

@@ -25,7 +25,7 @@ from transforms.upsert.upserter import Upserter
 from transforms.upsert.versions import Candidate, RunIdentity, Verdict, judge
 
 MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
-RUN = RunIdentity("ingest-1", MOMENT, frozenset({"b"}))
+RUN = RunIdentity("ingest-1", 1, MOMENT, frozenset({"b"}))
 DOCUMENTS = FirestoreTarget(PROJECT).document_name("")
 COLLECTIONS = ("profiles", "candidates")
 CONFLICT = status("FAILED_PRECONDITION", "the stored version does not match the required base version")

@@ -18,7 +18,7 @@ from transforms.upsert.versions import (
 
 T0 = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 DAY = datetime.timedelta(days=1)
-RUN = RunIdentity("job", T0, frozenset({"aaa", "bbb"}))
+RUN = RunIdentity("job", 2, T0, frozenset({"aaa", "bbb"}))
 MINE = Candidate("hash", "b.jsonl", 100, "bbb-0-0")
 
 
@@ -63,6 +63,24 @@ def both(**stored):
         # … but a file of that name with another content is another input
         (both(source="b.jsonl", position=101, batch_id="ccc-0-9"), VERSIONED, Verdict.WRITE),
         # the batch is being done again
+        (
+            both(content_hash="hash", job_id="job", batch_id="bbb-0-0", attempt=2, updated_at=T0),
+            VERSIONED,
+            Verdict.LANDED,
+        ),
+        # … in the run after the one that wrote it, although that one's clock was ahead
+        (
+            both(content_hash="hash", job_id="job", batch_id="bbb-0-0", attempt=1, updated_at=T0 + DAY),
+            VERSIONED,
+            Verdict.UNCHANGED,
+        ),
+        # … and the ledger had forgotten the job, whose attempts count from 1 again
+        (
+            both(content_hash="hash", job_id="job", batch_id="bbb-0-0", attempt=2, updated_at=T0 - DAY),
+            VERSIONED,
+            Verdict.UNCHANGED,
+        ),
+        # … and an earlier version wrote it, which did not say in which run
         (both(content_hash="hash", job_id="job", batch_id="bbb-0-0", updated_at=T0), VERSIONED, Verdict.LANDED),
         (
             both(content_hash="hash", job_id="job", batch_id="bbb-0-0", updated_at=T0 - DAY),
