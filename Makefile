@@ -26,7 +26,7 @@ demo: $(INSTALLED)  ## run ingest on samples/profiles.jsonl against local emulat
 	@$(BIN)/python -m pipeline demo
 
 test: check  ## everything that must hold: check, unit tests, tests on the real emulators
-	$(BIN)/pytest -m "not soak" -n $(TEST_PROCESSES) --dist loadfile
+	$(BIN)/pytest -m "not soak" -n $(TEST_PROCESSES) --dist loadfile --durations=10
 
 check: $(INSTALLED)  ## lint, format and types
 	$(BIN)/ruff check .
