@@ -4,7 +4,7 @@
              ├─ PlanRanges ─▶ CompareRanges                                                   ├─▶ CompleteJob ─▶ report
     --right ─┘  key ranges    └─ they differ: smaller ranges, then keys, then read again ─────┘
 
-A range of keys is a batch of the ledger, so an interrupted run goes on behind the ranges that are done, and the report
+A range of keys is a batch of the ledger, so an interrupted run resumes after the ranges that are done, and the report
 has every difference once. Nothing collects all documents: a worker keeps the keys and hashes of one range.
 """
 

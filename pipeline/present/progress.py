@@ -150,9 +150,9 @@ def show_progress(
 
 @contextlib.contextmanager
 def live_line(console: Console) -> Iterator[Callable[[str, float | None], None]]:
-    """A bar with a line of text behind it, which go away in the end; nothing where the console is no terminal.
+    """A bar with a line of text behind it, which disappear at the end; nothing where the console is not a terminal.
 
-    Yields a function that is told the line and which share is done, if that is known.
+    Yields a function of the line and of the share that is done, if that is known.
     """
     if not console.is_terminal:
         yield lambda line, share: None

@@ -1,4 +1,4 @@
-"""A job as it is at one moment: what `firebeam status` shows of it, as plain data."""
+"""A job as it is at one time: what `firebeam status` shows of it, as plain data."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from transforms.ledger.totals import Totals
 
 @dataclass(frozen=True)
 class Status:
-    """A job as it is at one moment."""
+    """A job as it is at one time."""
 
     job: Job
     totals: Totals
-    moment: datetime.datetime
+    at: datetime.datetime
     project: str
 
     @property
     def state(self) -> str:
         """Its state, as whoever looks now has to take it."""
-        return self.job.state_at(self.moment, self._last_completed_at)
+        return self.job.state_at(self.at, self._last_completed_at)
 
     @property
     def last_seen_at(self) -> datetime.datetime:
@@ -42,17 +42,17 @@ class Status:
     @property
     def elapsed_s(self) -> float:
         """How long the run took so far: up to its end, or up to when its owner was last seen."""
-        end = self.moment if self.state == RUNNING else self.job.finished_at or self.last_seen_at
+        end = self.at if self.state == RUNNING else self.job.finished_at or self.last_seen_at
         return max(0.0, (end - self.job.started_at).total_seconds())
 
     @property
     def pace(self) -> Pace:
         """How fast it goes; of a run that has ended, how fast it went."""
         if self.state == RUNNING:
-            return pace(self.totals, self.job.bytes_total, self.job.owned_since, self.moment)
+            return pace(self.totals, self.job.bytes_total, self.job.owned_since, self.at)
         if self.state == COMPLETED:
             return Pace(self.totals.total / self.elapsed_s if self.elapsed_s else None, share=1.0)
-        return Pace(share=pace(self.totals, self.job.bytes_total, self.moment, self.moment).share)
+        return Pace(share=pace(self.totals, self.job.bytes_total, self.at, self.at).share)
 
     def as_dict(self) -> dict[str, Any]:
         """For a program; times are ISO 8601 in UTC."""
@@ -144,5 +144,5 @@ def _counted(totals: Totals, counter: Counter, heading: str) -> str:
     return number if counter.label == heading else f"{number} {counter.label}"
 
 
-def _shown(moment: datetime.datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+def _shown(time: datetime.datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"

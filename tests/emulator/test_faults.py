@@ -1,4 +1,4 @@
-"""A service that fails now and then changes nothing but the time a run takes; one that fails for good loses nothing."""
+"""A service that fails now and then changes nothing but the time a run takes; one that fails permanently loses nothing."""
 
 import time
 

@@ -361,7 +361,7 @@ def faulty(target, emulator, *schedule, **settings):
     "faults",
     [
         pytest.param([Fault(How.UNACKNOWLEDGED, code) for code in AMBIGUOUS], id="applied, but an error"),
-        pytest.param([Fault(How.REFUSED, code) for code in RETRYABLE], id="refused in passing"),
+        pytest.param([Fault(How.REFUSED, code) for code in RETRYABLE], id="refused transiently"),
         pytest.param([Fault(How.CUT_LATE), Fault(How.CUT)], id="a cut connection"),
     ],
 )

@@ -265,7 +265,7 @@ def _bool(value: Any) -> Any:
 
 
 def _timestamp(value: Any) -> Any:
-    """A naive datetime has no moment, so it does not fit."""
+    """A naive datetime names no point in time, so it does not fit."""
     return value if isinstance(value, datetime.datetime) and _utc_text_of(value) is not MISFIT else MISFIT
 
 
@@ -279,9 +279,9 @@ def _utc_text_of(value: Any) -> Any:
 
 
 @functools.lru_cache(maxsize=256)  # the documents of one Commit share their times, and formatting one takes 3 µs
-def _utc_text(moment: datetime.datetime) -> Any:
+def _utc_text(time: datetime.datetime) -> Any:
     try:
-        return moment.astimezone(datetime.timezone.utc).isoformat(timespec="microseconds")
+        return time.astimezone(datetime.timezone.utc).isoformat(timespec="microseconds")
     except OverflowError:  # in UTC it lies outside the years 1 to 9999
         return MISFIT
 

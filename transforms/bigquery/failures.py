@@ -29,9 +29,9 @@ NETWORK_ERRORS = (
     concurrent.futures.TimeoutError,
 )
 
-_MAX_TEXT = 500  # an answer that is no JSON may be a whole HTML page
+_MAX_TEXT = 500  # an answer that is not JSON may be a whole HTML page
 
-# https://cloud.google.com/bigquery/docs/error-messages: reasons that are no fault of the row or of the job.
+# https://cloud.google.com/bigquery/docs/error-messages: reasons for which neither the row nor the job is at fault.
 TRANSIENT_REASONS = frozenset(
     {"stopped", "timeout", "backendError", "internalError", "rateLimitExceeded", "quotaExceeded"}
 )
@@ -158,5 +158,5 @@ def _told(error: GoogleAPICallError) -> str:
     'Not found: Table p:d.t'
     """
     method, _, rest = str(error.message).partition(" ")
-    told = rest.partition(": ")[2] if method in ("GET", "POST", "PATCH", "PUT", "DELETE") else str(error.message)
-    return told.strip().rstrip(".")[:_MAX_TEXT] or f"HTTP {int(error.code or 0)}"
+    said = rest.partition(": ")[2] if method in ("GET", "POST", "PATCH", "PUT", "DELETE") else str(error.message)
+    return said.strip().rstrip(".")[:_MAX_TEXT] or f"HTTP {int(error.code or 0)}"

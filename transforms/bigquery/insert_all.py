@@ -30,7 +30,7 @@ def entry(row: Mapping[str, Any], insert_id: str) -> bytes:
     b'{"insertId":"id-1","json":{"name":"Ada"}},'
 
     Raises:
-      TypeError: a cell is no JSON, which is a fault of whoever made it.
+      TypeError: a cell is not JSON, which is an error of the code that made it.
     """
     return b'{"insertId":%b,"json":%b},' % (orjson.dumps(insert_id), orjson.dumps(row))
 

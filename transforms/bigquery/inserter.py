@@ -114,7 +114,7 @@ class RowInserter:
           insert_ids: one a row, deterministic; the same id is the same row.
 
         Raises:
-          TypeError: a cell is no JSON.
+          TypeError: a cell is not JSON.
           TransientError: the service did not answer well in the attempts allowed.
           JobError: no row can succeed before somebody fixes what the message says.
         """
@@ -217,9 +217,9 @@ class _Call:
 def _sort_out(call: _Call, indices: Sequence[int], errors: Sequence[Any]) -> dict[int, Failure]:
     """Books the rows of one answered request; returns those to send again, with the reason."""
     again: dict[int, Failure] = {}
-    for told in errors:
-        index = indices[told["index"]]
-        error = _telling(told["errors"])
+    for refused in errors:
+        index = indices[refused["index"]]
+        error = _decisive(refused["errors"])
         reason = error.get("reason") or "unknown"
         unknown_column = _UNKNOWN_COLUMN_MESSAGE in error.get("message", "").lower()
         code = _UNKNOWN_COLUMN if unknown_column else upper_snake(reason)
@@ -231,7 +231,7 @@ def _sort_out(call: _Call, indices: Sequence[int], errors: Sequence[Any]) -> dic
     return again
 
 
-def _telling(errors: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
+def _decisive(errors: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
     """The error that says most: one about the row rather than one about its neighbours."""
     about_the_row = [error for error in errors if error.get("reason") not in TRANSIENT_REASONS]
     return (about_the_row or list(errors) or [{}])[0]

@@ -113,7 +113,7 @@ class RowWriter(Generic[E]):
         for maker, sender in self._tables:
             self._write_table(batch, maker, sender, result, dead)
         result.entries = [entry for index, entry in enumerate(batch.entries) if index not in dead]
-        result.dead_letters = [letter for _, letter in sorted(dead.items())]
+        result.dead_letters = [dead_letter for _, dead_letter in sorted(dead.items())]
         return result.closed()
 
     def collected(self) -> dict[str, list[dict[str, Any]]]:

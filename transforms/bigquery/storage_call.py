@@ -44,14 +44,14 @@ class AppendCall:
         return self.exact.acknowledged + sum(map(len, self.in_flight)) if self.exact else None
 
     def accept(self, request: list[int]) -> None:
-        """Books rows that BigQuery has acknowledged."""
+        """Records rows that BigQuery has acknowledged."""
         self.accepted += len(request)
         self.troubles.clear()
         if self.exact:
             self.exact.acknowledged += len(request)
 
     def reject(self, row: Rejected) -> None:
-        """Books a row that will never be written."""
+        """Records a row that will never be written."""
         self.rejected[row.index] = row
         if self.exact:
             self.exact.position.rejected[row.index] = row
@@ -64,8 +64,8 @@ class AppendCall:
         self.rejected.update(blamed)
         return [index for index in request if index not in blamed]
 
-    def settle(self, written: int) -> None:
-        """Books the first rows of the queue, which turned out to be written; rejects the others that are blamed."""
+    def resolve(self, written: int) -> None:
+        """Accepts the first rows of the queue, which turned out to be written; rejects the others that are blamed."""
         waiting = [index for request in self.queue for index in request]
         self.accepted += written
         done = set(waiting[:written])

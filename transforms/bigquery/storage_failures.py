@@ -37,16 +37,16 @@ _FIX_KEY = "give BigQuery's service account the role roles/cloudkms.cryptoKeyEnc
 class Meaning(enum.Enum):
     """What to do about a refusal."""
 
-    LATER = "the service failed in passing"
+    LATER = "the service failed transiently"
     NO_TABLE = "the table is missing, or too new to be known"
     NO_COLUMN = "a column is missing, or too new to be known"
     OFFSET = "the stream ends elsewhere, or has been ended"
-    STREAM_GONE = "there is no such stream any more"
+    STREAM_GONE = "the stream does not exist any more"
     CONTENT = "something in the request is wrong, or it is too large"
     JOB = "no request can succeed"
 
 
-class Refusal(Exception):  # noqa: N818  # told apart by what it means
+class Refusal(Exception):  # noqa: N818  # its `meaning` says what it is
     """A request, or the call that carried it, was refused.
 
     Attributes:

@@ -112,7 +112,7 @@ class RowMessage:
 
 
 def _describe(message: Any, columns: Sequence[Column]) -> _Conversions:
-    """Gives `message`, a DescriptorProto, a field for each column; returns the conversions of its values."""
+    """Gives `message`, a DescriptorProto, one field per column; returns the conversions of its values."""
     taken = {column.name for column in columns}
     conversions: list[tuple[str, str, _Convert]] = []
     for number, column in enumerate(columns, 1):
@@ -185,15 +185,15 @@ def _converted(cells: Mapping[str, Any], conversions: _Conversions) -> dict[str,
     return values
 
 
-def _microseconds(moment: Any) -> int:
-    """Since 1970; negative before. A naive datetime raises TypeError, as it has no moment.
+def _microseconds(time: Any) -> int:
+    """Since 1970; negative before. A naive datetime raises TypeError, as it names no point in time.
 
     >>> _microseconds(datetime.datetime(1969, 12, 31, 23, 59, 59, 999999, datetime.timezone.utc)), _microseconds(5)
     (-1, 5)
     """
-    if type(moment) is int:
-        return moment
-    microseconds: int = (moment - _EPOCH) // _MICROSECOND
+    if type(time) is int:
+        return time
+    microseconds: int = (time - _EPOCH) // _MICROSECOND
     return microseconds
 
 

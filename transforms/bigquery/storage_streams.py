@@ -1,6 +1,6 @@
 """Where the rows of one batch stand in streams of the Storage Write API, as text that a ledger keeps. No Beam.
 
-BigQuery takes an append at an offset only if the stream ends just there, so rows can be told apart by where they stand:
+BigQuery takes an append at an offset only if the stream ends just there, so rows can be identified by where they stand:
 
     rows of the batch    0  1  2  3  4  5  6  7          row 2 is rejected
     good rows            0  1     2  3  4  5  6

@@ -30,7 +30,7 @@ from transforms.services import BIGQUERY_EMULATOR, BIGQUERY_GRPC_EMULATOR, Servi
 
 # https://cloud.google.com/bigquery/quotas#write-api-limits: 10 MB a request.
 _MAX_REQUEST_BYTES = 9 * 2**20
-# What a gRPC server takes unless told otherwise is 4 MiB.
+# What a gRPC server takes unless configured otherwise is 4 MiB.
 _MAX_EMULATOR_REQUEST_BYTES = 4 * 2**20 - 2**16
 
 _HOST = "bigquerystorage.googleapis.com:443"
@@ -143,7 +143,7 @@ class StorageClient:
         return name
 
     def finalize_stream(self, name: str, timeout_s: float) -> int:
-        """Ends a stream for good; how many rows it has. Raises Refusal."""
+        """Ends a stream permanently; how many rows it has. Raises Refusal."""
         request = FinalizeWriteStreamRequest(name=name)
         count: int = self._unary(self._finalize_write_stream, request, "name", name, timeout_s).row_count
         return count

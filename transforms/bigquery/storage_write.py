@@ -14,8 +14,8 @@ nothing is known about the rows, and the batch is to be done again:
 - on the table's default stream, the fast way, a request without an answer is sent again and may then be there twice;
 - in a stream of the batch's own every row is there once, however often the batch is done. Rows stand at offsets that
   BigQuery checks. Whenever the end of the stream is in doubt (an answer lost, an offset taken, a row rejected) the
-  stream is ended for good, which says how many rows it has and shuts out every other worker, and the rest goes to a new
-  one. For that, the caller keeps the batch's stream in its ledger:
+  stream is ended permanently, which says how many rows it has and shuts out every other worker; the rest goes to a
+  new one. For that, the caller keeps the batch's stream in its ledger:
 
     stream = ledger.stream_of(batch) or writer.begin_stream()
     ledger.keep(batch, stream)
@@ -294,7 +294,7 @@ class StorageWriter:
         call.queue.extendleft(reversed(again))
 
     def _move_on(self, call: AppendCall, exact: BatchStream) -> None:
-        """Ends the stream, books the rows that it turns out to have, and goes on in a new one."""
+        """Ends the stream, records the rows that it turns out to have, and continues in a new one."""
         name = exact.position.name
         count = self._patiently(lambda client: client.finalize_stream(name, self._timeout_s))
         waiting = sum(map(len, call.queue))
@@ -306,7 +306,7 @@ class StorageWriter:
                 "are not the same or not in the same order as before. Delete the batch's rows from the table and its "
                 "stream from the ledger, then start again"
             )
-        call.settle(unheard)
+        call.resolve(unheard)
         exact.acknowledged = 0
         exact.position.written += count
         if call.queue:
@@ -350,7 +350,7 @@ class StorageWriter:
         failure = refusal.failure
         if refusal.meaning is Meaning.STREAM_GONE:
             return JobError(
-                f"BigQuery has no longer the stream in which this batch was begun ({failure.text}), so nobody can tell "
+                f"BigQuery no longer has the stream in which this batch was begun ({failure.text}), so nobody can tell "
                 f"which of its rows are in table {self._target.table.id}. Delete them from the table and the stream "
                 "from the ledger, then start again"
             )

@@ -149,7 +149,7 @@ def _ensure_view_once(client: bigquery.Client, target: BigQueryTarget, query: st
         client.create_table(view, exists_ok=True, **_RPC)
         return
     if present.table_type != "VIEW":
-        raise JobError(f"BigQuery {target.latest.id} is no view: rename or drop it, or choose another table")
+        raise JobError(f"BigQuery {target.latest.id} is not a view: rename or drop it, or choose another table")
     base = client.get_table(target.id, **_RPC)
     # A view keeps the columns that `SELECT *` meant when it was saved.
     if present.view_query != query or len(present.schema) != len(base.schema):

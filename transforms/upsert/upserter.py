@@ -133,7 +133,7 @@ class Upserter:
 
 
 def _rounds(pairs_per_commit: int) -> Iterator[int]:
-    """How many pairs a Commit may hold, round by round, while conflicts go on.
+    """How many pairs a Commit may hold, round by round, while conflicts continue.
 
     >>> list(_rounds(10))
     [10, 10, 10, 5, 2, 1, 1, 1, 1, 1]

@@ -199,7 +199,7 @@ def test_a_table_in_the_views_place_is_not_overwritten(
     people: BigQueryTarget, people_columns: tuple[Column, ...], layout: TableOptions
 ) -> None:
     ensure_table(people.latest, people_columns, layout)
-    with pytest.raises(JobError, match=f"BigQuery {people.latest.id} is no view: rename or drop it"):
+    with pytest.raises(JobError, match=f"BigQuery {people.latest.id} is not a view: rename or drop it"):
         ensure_latest_view(people, latest_rows(people, "id"))
 
 

@@ -232,7 +232,7 @@ def test_a_stream_that_is_gone_stops_the_job_with_what_to_do(
 ) -> None:
     service.script = [answer]
     with pytest.raises(
-        JobError, match=r"has no longer the stream .*Delete them from the table and the stream from the l"
+        JobError, match=r"no longer has the stream .*Delete them from the table and the stream from the l"
     ):
         batch.do("ab")
 
