@@ -20,6 +20,7 @@ setup(
         "google-cloud-bigquery>=3.25,<4",
         "google-cloud-bigquery-storage>=2.26,<3",
         "google-cloud-firestore>=2.34,<3",
+        "google-re2>=1.1,<2",
         "googleapis-common-protos>=1.63,<2",
         "grpcio>=1.67,<2",
         "jmespath>=1,<2",

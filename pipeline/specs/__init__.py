@@ -12,8 +12,8 @@ from importlib import resources
 from transforms import files
 from transforms.errors import SpecError, UsageError
 from transforms.records.spec import RecordSpec, load_spec
+from transforms.records.yaml_nodes import MAX_BYTES
 
-_MAX_SPEC_BYTES = 4 * 1024 * 1024
 _SHIPPED_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -55,13 +55,13 @@ def _read_text(path: str) -> str:
     shipped = f"shipped specs are {', '.join(shipped_specs())}"
     try:
         with files.open_file(path) as file:
-            content = file.read(_MAX_SPEC_BYTES + 1)
+            content = file.read(MAX_BYTES + 1)
     except Exception as error:  # every file system of Beam's has exceptions of its own
         raise SpecError(
             path, None, "", f"cannot be read ({type(error).__name__}); check the path; {shipped}"
         ) from error
-    if len(content) > _MAX_SPEC_BYTES:
-        raise SpecError(path, None, "", f"must not exceed {_MAX_SPEC_BYTES:,} bytes; is it a record spec?")
+    if len(content) > MAX_BYTES:
+        raise SpecError(path, None, "", f"must not exceed {MAX_BYTES:,} bytes; is it a record spec?")
     try:
         return str(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -72,8 +72,18 @@ def _read_text(path: str) -> str:
 def _beside(spec_path: str, file: str) -> str:
     """The path of a file that a spec names.
 
+    Raises:
+      SpecError: the spec came from elsewhere and names a file of this computer, or of another kind of place.
+
     >>> _beside("gs://bucket/specs/mine.yaml", "aliases.yaml"), _beside("mine.yaml", "gs://other/aliases.yaml")
     ('gs://bucket/specs/aliases.yaml', 'gs://other/aliases.yaml')
+    >>> _beside("gs://bucket/specs/mine.yaml", "/etc/passwd")
+    Traceback (most recent call last):
+    transforms.errors.SpecError: /etc/passwd: is not beside it: a spec from gs:// can name files of gs:// only
     """
     absolute = "://" in file or posixpath.isabs(file)
-    return file if absolute else posixpath.join(posixpath.dirname(spec_path), file)
+    path = file if absolute else posixpath.join(posixpath.dirname(spec_path), file)
+    scheme, separator, _ = spec_path.partition("://")
+    if separator and not path.startswith(scheme + separator):
+        raise SpecError(file, None, "", f"is not beside it: a spec from {scheme}:// can name files of {scheme}:// only")
+    return path

@@ -189,7 +189,7 @@ def _place(source: Source, field: Field) -> str:
     text = " + ".join(f"`{path.text}`" for path in source.paths)
     notes = []
     if source.match is not None:
-        notes.append(f"what `{source.match.pattern}` keeps".replace("\n", "\\n"))
+        notes.append(f"what `{source.match.text}` keeps".replace("\n", "\\n"))
     if source.entry is not None:
         notes.append(f"{source.take} of the present entry, where entries are `{source.entry.text}`")
     if source.missing:

@@ -9,7 +9,6 @@ Guarantee: whatever the record holds, `read` returns a clean value or None; only
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +19,7 @@ from transforms.records.derive import Derivation
 from transforms.records.histories import EntryForm
 from transforms.records.numerics import number
 from transforms.records.paths import AnyPath, ListPath, Path
+from transforms.records.patterns import Pattern
 from transforms.records.texts import is_placeholder
 
 _SCALAR = (str, int, float)
@@ -52,7 +52,7 @@ class Source:
     paths: tuple[AnyPath, ...]
     clean: Callable[[Any], Any] = field(compare=False, repr=False)  # its name below stands for it
     cleaner: str
-    match: re.Pattern[str] | None = None
+    match: Pattern | None = None
     entry: EntryForm | None = None
     take: str = ""
     missing: frozenset[str | float] = frozenset()
@@ -93,8 +93,7 @@ class Source:
             if folded in self.missing:
                 return None
         if self.match is not None:
-            found = self.match.search(value) if isinstance(value, str) else None
-            value = found[1] if found else None
+            value = self.match.first_group(value) if isinstance(value, str) else None
         if self.entry is not None and value is not None:
             part = self.entry.part(value, self.take)
             value = part if part is not None or not says_something(value) else UNPLACED

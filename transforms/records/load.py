@@ -36,6 +36,8 @@ _TOP_KEYS = (
 )  # fmt: skip
 _REQUIRED_TOP_KEYS = ("name", "schema_version", "key", "full_collection", "flat_collection", "fields")
 _KEY_KEYS = ("name", "from", "template", "description")
+# Of the ledger, which knows no other documents there, and of `firebeam doctor`, which deletes its own.
+OWN_COLLECTIONS = frozenset({"pipeline_jobs", "pipeline_streams", "pipeline_migrations", "pipeline_doctor"})
 _TEMPLATE_PART = re.compile(r"\{([^{}]*)\}")
 
 # What no stored value depends on is no part of the fingerprint: changing it must not rewrite every document.
@@ -166,6 +168,8 @@ def _fingerprint(root: YamlNode, fields: Iterable[Field], table: SkillTable) -> 
 
 def _collection(node: YamlNode) -> str:
     name = node.text()
+    if name in OWN_COLLECTIONS:
+        node.fail(f"{name!r} is a collection that Firebeam keeps for itself; choose another")
     if (problem := id_problem(name)) is not None:
         node.fail(f"a collection id {problem}")
     return name

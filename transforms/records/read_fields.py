@@ -19,6 +19,7 @@ from transforms.records.derive import Band, Derivation, Join, Keywords, parse_ba
 from transforms.records.fields import Field, Source
 from transforms.records.histories import EntryForm
 from transforms.records.paths import AnyPath, compile_expression, compile_path
+from transforms.records.patterns import Pattern
 from transforms.records.texts import MAX_KEYWORDS
 from transforms.records.yaml_nodes import YamlNode, did_you_mean
 
@@ -97,7 +98,7 @@ def _read_source(node: YamlNode, kind: FieldType, usual: Cleaner, cleaners: Mapp
         tuple(paths),
         cleaner.clean,
         cleaner.name,
-        match=_pattern(found["match"]) if "match" in found else None,
+        match=_checked(found["match"], Pattern) if "match" in found else None,
         entry=entry,
         take=take,
         missing=frozenset(_stand_in(entry) for entry in found["missing"].one_or_more())
@@ -158,16 +159,6 @@ def _cleaner(node: YamlNode, kind: FieldType, cleaners: Mapping[str, Cleaner]) -
         fitting = ", ".join(other.name for other in cleaners.values() if other.type is kind)
         node.fail(f"{name} makes a {cleaners[name].type.value}, but type says {kind.value}; for that use {fitting}")
     return cleaners[name]
-
-
-def _pattern(node: YamlNode) -> re.Pattern[str]:
-    try:
-        pattern = re.compile(node.text())
-    except re.error as error:
-        node.fail(f"is no regular expression: {error}")
-    if pattern.groups < 1:
-        node.fail("must put what to keep in parentheses, such as '^- .* : (.+)$'")
-    return pattern
 
 
 def _stand_in(node: YamlNode) -> str | float:

@@ -42,8 +42,18 @@ def read_skill_table(top: Mapping[str, YamlNode], read_file: Callable[[str], str
             text = read_file(path)
         except SpecError as error:
             node.fail(f"{path} {error.problem}")
-        table = _extended(table, parse_yaml(text, path))
+        table = _extended_by_file(table, text, path)
     return _extended(table, top["skill_aliases"]) if "skill_aliases" in top else table
+
+
+def _extended_by_file(table: SkillTable, text: str, path: str) -> SkillTable:
+    """What is wrong is said without a word of the file's: a spec may name a file that its author may not read."""
+    try:
+        return _extended(table, parse_yaml(text, path))
+    except SpecError as error:
+        raise SpecError(
+            path, error.line, "", "is no list of skills; write SKILL: [OTHER NAME, OTHER NAME], each name for one skill"
+        ) from None
 
 
 def _extended(table: SkillTable, node: YamlNode) -> SkillTable:

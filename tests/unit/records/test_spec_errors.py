@@ -2,7 +2,10 @@
 
 import pytest
 
+from pipeline.commands.probes import PROBE_COLLECTION
 from transforms.errors import SpecError
+from transforms.ledger.jobs import JOBS
+from transforms.records.load import OWN_COLLECTIONS
 from transforms.records.spec import load_spec
 
 GOOD = """\
@@ -78,7 +81,8 @@ def test_the_example_loads():
         ("from: age}", "from: 'jmespath: a[?'}", "7:fields.age.from: 'a[?' is no JMESPath expression: Invalid jmespath "
          "expression: Incomplete expression: \"a[?\" ^; see https://jmespath.org"),
         ("from: age}", "from: [{path: a, match: '('}]}",
-         "7:fields.age.from[0].match: is no regular expression: missing ), unterminated subpattern at position 0"),
+         "7:fields.age.from[0].match: is no regular expression of RE2: missing ): (; it has neither "
+         "backreferences nor look-around"),
         ("from: age}", "from: [{path: a, match: 'a'}]}",
          "7:fields.age.from[0].match: must put what to keep in parentheses, such as '^- .* : (.+)$'"),
         ("from: tags}", "from: [{path: a, entry: '{a} : {b}'}]}",
@@ -191,10 +195,23 @@ def test_a_mistake_in_what_builds_on_fields_is_named_too(addition, message):
         ("a: [1\nb: 2\n", "people.yaml:2: is not valid YAML: expected ',' or ']', but got ':'"),
         ("a: 1\n---\nb: 2\n", "people.yaml:2: is not valid YAML: but found another document"),
         ("a: \x07\n", "people.yaml:1: is not valid YAML: it holds a character that YAML forbids"),
-        ("[" * 2000, "people.yaml: is nested too deeply to be a record spec"),
+        ("[" * 200_000, "people.yaml:1: is nested more than 32 levels deep"),
+        ("a: &a 1\n" + "b: [*a, *a, *a]\n" * 400, "people.yaml:335: has more than 1,000 references"),
+        ("# " + "x" * 262_144, "people.yaml: must not exceed 262,144 bytes; is it a record spec?"),
         ("a: &a [*a]\n", "people.yaml:1: stands for more than 100,000 values; does a reference contain itself?"),
     ],
-    ids=["empty", "comment", "list", "broken", "two documents", "control character", "deep", "recursive"],
+    ids=[
+        "empty",
+        "comment",
+        "list",
+        "broken",
+        "two documents",
+        "control character",
+        "deep",
+        "references",
+        "large",
+        "recursive",
+    ],
 )
 def test_what_is_no_spec_at_all_is_refused(text, message):
     assert problem_of(text) == message
@@ -214,3 +231,38 @@ def test_an_alias_file_that_cannot_be_read_is_named_where_the_spec_names_it():
     with pytest.raises(SpecError) as caught:
         load_spec(f"{GOOD}skill_alias_files: [more.yaml]\n", "people.yaml", unreadable)
     assert str(caught.value) == "people.yaml:11:skill_alias_files[0]: more.yaml cannot be read"
+
+
+@pytest.mark.parametrize("collection", ["pipeline_jobs", "pipeline_streams", "pipeline_migrations", "pipeline_doctor"])
+@pytest.mark.parametrize("key", ["full_collection: people_full", "flat_collection: people"])
+def test_a_collection_of_firebeam_itself_is_refused(collection, key):
+    name = key.partition(":")[0]
+    line = 3 if name == "full_collection" else 4
+    assert problem_of(GOOD.replace(f"{key}\n", f"{name}: {collection}\n")) == (
+        f"people.yaml:{line}:{name}: {collection!r} is a collection that Firebeam keeps for itself; choose another"
+    )
+
+
+def test_every_collection_that_firebeam_writes_is_among_them():
+    assert {JOBS, PROBE_COLLECTION} < OWN_COLLECTIONS
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1\n", 1),
+        ("API_KEY=hunter2\n", 1),
+        ("password: hunter2\n", 1),
+        ("a: [b]\npassword: {is: hunter2}\n", 2),
+        ("JavaScript: [hunter2]\nMocha: [hunter2]\n", 2),
+        ("hunter2: [*hunter2]\n", 1),
+        ("[hunter2\n", 2),
+        ("!hunter2 a: [b]\n", 1),
+    ],
+)
+def test_what_is_wrong_with_an_alias_file_is_said_without_a_word_of_it(text, line):
+    with pytest.raises(SpecError) as caught:
+        load_spec(f"{GOOD}skill_alias_files: [secret.yaml]\n", "people.yaml", lambda path: text)
+    assert str(caught.value) == (
+        f"secret.yaml:{line}: is no list of skills; write SKILL: [OTHER NAME, OTHER NAME], each name for one skill"
+    )

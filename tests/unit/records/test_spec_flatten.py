@@ -3,6 +3,7 @@
 import json
 import math
 import pickle
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -117,6 +118,19 @@ def test_records_of_more_shapes_than_anybody_counts_are_read_alike():
         assert spec.flatten({name: name}, "k") == {"thing_id": "k", "f": name}
     assert pickle.loads(pickle.dumps(spec)).flatten({"n7": "x"}, "k") == {"thing_id": "k", "f": "x"}
     assert len(pickle.dumps(spec)) == len(pickle.dumps(spec_of(f"f: {{type: string, from: [{', '.join(names)}]}}")))
+
+
+@pytest.mark.parametrize("pattern", ["^((a+)+)+$", "(a|aa)+$", "^(([a-z])+.)+[A-Z]([a-z])+$", "(.*a){12}"])
+def test_no_text_makes_a_pattern_take_long(pattern):
+    started = time.process_time()
+    flat(f"f: {{type: string, from: [{{path: a, match: '{pattern}'}}]}}", {"a": "a" * 100_000 + "!"})
+    assert time.process_time() - started < 5
+
+
+def test_a_pattern_survives_pickling_and_text_that_no_document_can_hold():
+    spec = pickle.loads(pickle.dumps(spec_of("f: {type: string, from: [{path: a, match: '^(.*?) : '}]}")))
+    assert spec.flatten({"a": "Vela : Head"}, "k") == {"thing_id": "k", "f": "Vela"}
+    assert spec.flatten({"a": "\ud83d : Head"}, "k") == {"thing_id": "k"}
 
 
 def test_a_required_field_without_value_fails_the_record():

@@ -1,9 +1,11 @@
 """The specs that come with Firebeam, and how a spec is found."""
 
 import datetime
+import io
 import pickle
 
 import pytest
+from apache_beam.io.localfilesystem import LocalFileSystem
 
 from pipeline.specs import read_spec, shipped_specs
 from transforms.errors import RecordError, SpecError, UsageError
@@ -196,3 +198,34 @@ def test_a_missing_alias_file_is_named_where_the_spec_names_it(tmp_path):
     (tmp_path / "mine.yaml").write_text(f"{MINE}skill_alias_files: [none.yaml]\n", "utf-8")
     with pytest.raises(SpecError, match=r"mine\.yaml:7:skill_alias_files\[0\]: .*none\.yaml"):
         read_spec(str(tmp_path / "mine.yaml"))
+
+
+SHELF: dict[str, str] = {}
+
+
+class _Shelf(LocalFileSystem):
+    """A file system that is not local; its files stand above."""
+
+    @classmethod
+    def scheme(cls):
+        return "shelf"
+
+    def open(self, path, mime_type="text/plain", compression_type="auto"):
+        return io.BytesIO(SHELF[path].encode())
+
+
+@pytest.mark.parametrize("file", ["/etc/passwd", "s3://bucket/aliases.yaml", "file:///etc/passwd"])
+def test_a_spec_from_elsewhere_names_no_file_of_this_computer(file):
+    SHELF["shelf://a/mine.yaml"] = f"{MINE}skill_alias_files: ['{file}']\n"
+    with pytest.raises(SpecError) as caught:
+        read_spec("shelf://a/mine.yaml")
+    rule = "is not beside it: a spec from shelf:// can name files of shelf:// only"
+    assert str(caught.value) == f"shelf://a/mine.yaml:7:skill_alias_files[0]: {file} {rule}"
+
+
+def test_a_spec_from_elsewhere_names_files_that_are_there_too():
+    SHELF["shelf://a/mine.yaml"] = f"{MINE}skill_alias_files: [more.yaml, shelf://b/c.yaml]\n"
+    SHELF["shelf://a/more.yaml"] = "Acme Flow: [aflow]\n"
+    SHELF["shelf://b/c.yaml"] = "Acme Glow: [aglow]\n"
+    flat = read_spec("shelf://a/mine.yaml").flatten({"s": ["AFlow", "aglow"]}, "k")
+    assert flat == {"id_": "k", "skills": ["Acme Flow", "Acme Glow"]}
