@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from collections.abc import Sequence
 
 from pipeline import COMMANDS, JOBS
+from pipeline.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
 from pipeline.present.tables import Cell, Column, Row, Table, Tone
 from pipeline.present.terminal import Console, say, say_error, show, standard_output
 from pipeline.run.launch import launch
@@ -22,11 +24,15 @@ _SILENCED = (
     "apache_beam.runners.dataflow.internal.apiclient",
 )
 
+# Imports make many objects and no garbage. To look for it as often as by default takes a tenth of a command's time.
+_GARBAGE_THRESHOLD = 20_000
+
 _HELP = frozenset({"-h", "--help", "help"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one job or command and returns its exit code; every error is one sentence, without traceback."""
+    gc.set_threshold(_GARBAGE_THRESHOLD)
     arguments = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     for name in _SILENCED:
@@ -34,18 +40,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(stderr=True)
     if not arguments or arguments[0] in _HELP:
         _print_contents(standard_output())
-        return 0
+        return EXIT_OK
     name, *rest = arguments
     try:
         return _run(name, rest, console)
     except UsageError as error:
         say_error(console, str(error))
-        return 2
+        return EXIT_USAGE
     except FirebeamError as error:
         say_error(console, str(error))
-        return 1
+        return EXIT_FAILED
     except KeyboardInterrupt:
-        return 130
+        return EXIT_INTERRUPTED
 
 
 def _run(name: str, arguments: Sequence[str], console: Console) -> int:

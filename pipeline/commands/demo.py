@@ -20,20 +20,16 @@ from typing import Any
 
 from pipeline import JOBS
 from pipeline.emulators.start import BigQueryEmulator, EmulatorMissingError, bigquery_emulator, firestore_emulator
-from pipeline.present.summary import EXIT_INTERRUPTED
+from pipeline.exit_codes import EXIT_INTERRUPTED
 from pipeline.present.tables import Column, Table
 from pipeline.present.terminal import Console, say, show
 from pipeline.run.flags import Usage, option, parse_only
 from pipeline.run.launch import launch
 from transforms.bigquery.target import BigQueryTarget
-from transforms.firestore import messages
-from transforms.firestore.fetch import fetch_all
 from transforms.firestore.target import FirestoreTarget
-from transforms.firestore.values import decode_fields
 
 PROJECT = "demo-firebeam"
 _SHOWN_CANDIDATES = 5
-_QUERY_TIMEOUT_S = 60.0
 
 _SKILLS_BY_SENIORITY = """
 SELECT seniority_level, skill, COUNT(*) AS candidates
@@ -116,14 +112,12 @@ def emulators(console: Console) -> Iterator[BigQueryEmulator | None]:
 
 def candidates_table(target: FirestoreTarget) -> Table:
     """The first candidates by id, as Firestore has them."""
-    query = messages.StructuredQuery()
-    query.from_.add(collection_id="candidates")
-    query.limit.value = _SHOWN_CANDIDATES
-    client = target.connect()
-    answers = fetch_all(client, lambda: client.run_query(f"{target.name}/documents", query, _QUERY_TIMEOUT_S))
-    documents = [decode_fields(answer.document.fields) for answer in answers if answer.HasField("document")]
+    from transforms.firestore.query import Query  # they import the client, for which nobody waits who asks for help
+    from transforms.firestore.reader import read
+
+    documents = read(target.connect(), Query("candidates").limit(_SHOWN_CANDIDATES))
     names = ("candidate_id", "current_role", "years_experience", "seniority_level", "primary_skills")
-    rows = tuple(tuple(_shown(fields.get(name)) for name in names) for fields in documents)
+    rows = tuple(tuple(_shown(document.fields.get(name)) for name in names) for document in documents)
     title = f"{_SHOWN_CANDIDATES} documents of candidates/, read from Firestore"
     return Table(title, tuple(map(Column, names)), (rows,))
 

@@ -25,16 +25,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from pipeline.commands.probes import (
-    SIGN_IN,
-    find_account,
-    open_database,
-    open_dataset,
-    reach,
-    use_database,
-    use_folder,
-    use_table,
-)
+from pipeline.commands.probes import SIGN_IN, find_account, reach, use_folder
 from pipeline.emulators.machine import find_firestore_jar, find_java, find_python
 from pipeline.locations import firestore_target
 from pipeline.present.tables import Cell, Column, Table, Tone
@@ -126,6 +117,9 @@ def diagnose(
       announce: gets the name of every check before it begins.
       patience_s: how long one check may take.
     """
+    # Imported here, because it imports the client, for which nobody waits who asks for help.
+    from pipeline.commands.firestore_probes import open_database, use_database
+
     checks: list[Check] = []
     timeout_s = patience_s / _SHARES
     services = config.services(environ)
@@ -156,6 +150,8 @@ def diagnose(
     database = look("database", lambda: open_database(firestore(), timeout_s), [project, ways[FIRESTORE_EMULATOR]])
     look("read and write", lambda: use_database(firestore(), timeout_s), [database])
     if config.bigquery_table:
+        from pipeline.commands.bigquery_probes import open_dataset, use_table
+
         table = partial(BigQueryTarget.parse, config.bigquery_table, services)
         dataset = look("BigQuery dataset", lambda: open_dataset(table(), timeout_s), [ways[BIGQUERY_EMULATOR]])
         look("BigQuery table", lambda: use_table(table(), timeout_s), [dataset])

@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import datetime
 import json
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pipeline import JOBS
+from pipeline.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from pipeline.present.progress import live_line, progress_line
 from pipeline.present.status import Status, recent_table
-from pipeline.present.summary import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from pipeline.present.terminal import Console, say, show, standard_output
 from pipeline.run.flags import Usage, option, parse, refuse_unknown
 from pipeline.run.service_flags import AccountFlags
@@ -30,6 +29,7 @@ from transforms.firestore.client import FirestoreClient
 from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED, RUNNING, Job, job_document, read_job, recent_jobs
 from transforms.ledger.totals import Totals, read_totals
 from transforms.outcomes import RECORDS
+from transforms.retry import SYSTEM_CLOCK, Clock
 
 _SHOWN_JOBS = 20
 _POLL_INTERVAL_S = 2.0
@@ -59,12 +59,7 @@ that the job ends with: 0 completed, 1 failed, 130 interrupted.""",
 )
 
 
-def main(
-    arguments: Sequence[str],
-    console: Console,
-    now: Callable[[], float] = time.time,
-    sleep: Callable[[float], None] = time.sleep,
-) -> int:
+def main(arguments: Sequence[str], console: Console, clock: Clock = SYSTEM_CLOCK) -> int:
     """Prints to standard output.
 
     Raises:
@@ -73,11 +68,11 @@ def main(
     config = _config(arguments)
     client = config.firestore(config.services()).connect()
     if config.job_id is None:
-        _print_recent(client, config, now)
+        _print_recent(client, config, clock)
         return EXIT_OK
-    status = _status(client, config.job_id, now)
+    status = _status(client, config.job_id, clock)
     if config.follow:
-        status = _follow(client, status, config, console, now, sleep)
+        status = _follow(client, status, config, console, clock)
     if config.json:
         print(json.dumps(status.as_dict(), indent=None if config.follow else 2))  # noqa: T201
     else:
@@ -98,14 +93,14 @@ def _config(arguments: Sequence[str]) -> Config:
     return replace(config, job_id=named[0]) if named else config
 
 
-def _status(client: FirestoreClient, job_id: str, now: Callable[[], float]) -> Status:
+def _status(client: FirestoreClient, job_id: str, clock: Clock) -> Status:
     job = read_job(job_document(client, job_id))
     if job is None:
         raise UsageError(
             f"there is no job {job_id} in {client.target.name}; `firebeam status` without an id lists recent ones, "
             "--project and --database say where to look"
         )
-    return Status(job, read_totals(job_document(client, job_id), _counters(job)), _moment(now), client.target.project)
+    return Status(job, read_totals(job_document(client, job_id), _counters(job)), _moment(clock), client.target.project)
 
 
 def _counters(job: Job) -> Counters:
@@ -118,8 +113,7 @@ def _follow(
     status: Status,
     config: Config,
     console: Console,
-    now: Callable[[], float],
-    sleep: Callable[[float], None],
+    clock: Clock,
 ) -> Status:
     """Shows a job until it has ended; returns its last status."""
     last = ""
@@ -132,12 +126,12 @@ def _follow(
             elif not console.is_terminal and line != last:
                 say(console, line)
                 last = line
-            sleep(_POLL_INTERVAL_S)
-            status = _status(client, status.job.job_id, now)
+            clock.sleep(_POLL_INTERVAL_S)
+            status = _status(client, status.job.job_id, clock)
     return status
 
 
-def _print_recent(client: FirestoreClient, config: Config, now: Callable[[], float]) -> None:
+def _print_recent(client: FirestoreClient, config: Config, clock: Clock) -> None:
     statuses = [
         # A job that has ended has stored its totals; to read them again takes several queries.
         Status(
@@ -145,7 +139,7 @@ def _print_recent(client: FirestoreClient, config: Config, now: Callable[[], flo
             Totals.of(_counters(job), job.totals)
             if job.totals
             else read_totals(job_document(client, job.job_id), _counters(job)),
-            _moment(now),
+            _moment(clock),
             client.target.project,
         )
         for job in recent_jobs(client, _SHOWN_JOBS)
@@ -159,5 +153,5 @@ def _print_recent(client: FirestoreClient, config: Config, now: Callable[[], flo
     show(standard_output(), recent_table(client.target.name, statuses))
 
 
-def _moment(now: Callable[[], float]) -> datetime.datetime:
-    return datetime.datetime.fromtimestamp(now(), datetime.timezone.utc)
+def _moment(clock: Clock) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(clock.now(), datetime.timezone.utc)

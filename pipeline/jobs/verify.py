@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from pipeline.exit_codes import EXIT_DIFFERENT, EXIT_OK
 from pipeline.jobs.outcome import show_summary
 from pipeline.jobs.verify_flags import NAME, START, USAGE, Config
-from pipeline.present.summary import EXIT_OK, Summary
+from pipeline.present.summary import Summary
 from pipeline.present.summary_file import check_path
 from pipeline.present.terminal import Console, say, show
 from pipeline.present.verify_report import SHOWN, counts_table, differences_table
@@ -32,8 +33,6 @@ from transforms.verify.ignored import Ignored
 from transforms.verify.parts import Parts
 from transforms.verify.reports import Report
 from transforms.verify.steps import CompareRanges, PlanRanges, Sides
-
-EXIT_DIFFERENT = 3
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,14 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
-
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn
 
 from pipeline.present.terminal import Console, say
 from transforms.counters import BYTES_READ
 from transforms.errors import TransientError
 from transforms.ledger.totals import Totals
+from transforms.retry import SYSTEM_CLOCK, Clock
 
 _POLL_INTERVAL_S = 1.0
 # Reading the ledger takes longer the more batches there are; it shall take at most this share of the time.
@@ -114,7 +111,7 @@ def show_progress(
     beat: Callable[[], None],
     console: Console,
     bytes_total: int | None = None,
-    now: Callable[[], float] = time.time,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> None:
     """Returns when `running` has ended.
 
@@ -122,11 +119,12 @@ def show_progress(
       running: what to wait for.
       totals: reads the ledger.
       beat: called about once a second; may raise to end the wait. A ledger that cannot be reached does not end it: the
-        run itself will tell whether that matters.
+        run itself will show whether that matters.
       console: where to show it.
       bytes_total: of all input, if known.
-      now: seconds since the epoch.
+      clock: what time it is.
     """
+    now = clock.now
     started_at = printed_at = now()
     due_at, line, at = started_at, "", Pace()
     with live_line(console) as show:
@@ -157,6 +155,9 @@ def live_line(console: Console) -> Iterator[Callable[[str, float | None], None]]
     if not console.is_terminal:
         yield lambda line, share: None
         return
+    from rich.markup import escape  # where there is nothing to draw, nobody waits for it
+    from rich.progress import BarColumn, Progress, TextColumn
+
     with Progress(BarColumn(_BAR_WIDTH), TextColumn("{task.description}"), console=console, transient=True) as bar:
         task = bar.add_task("starting …", total=None)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_TOO_MANY_DEAD_LETTERS
 from pipeline.present.counts import aside_as_json, aside_kinds_as_json, kinds_rows, shown_aside, summed_as_json
 from pipeline.present.tables import Column, Row, Table
 from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED
@@ -16,12 +17,6 @@ UNREADABLE_FILE = "UNREADABLE_FILE"
 
 # Fields whose values overflowed, in the table; the JSON has all of them.
 _SHOWN_KINDS = 10
-
-EXIT_OK = 0
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-EXIT_TOO_MANY_DEAD_LETTERS = 4
-EXIT_INTERRUPTED = 130
 
 
 @dataclass(frozen=True)

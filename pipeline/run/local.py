@@ -20,8 +20,9 @@ import apache_beam as beam
 import psutil
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from pipeline.exit_codes import EXIT_INTERRUPTED
 from pipeline.present.progress import show_progress
-from pipeline.present.summary import EXIT_INTERRUPTED, Summary
+from pipeline.present.summary import Summary
 from pipeline.present.terminal import Console, say
 from pipeline.run.job import C, Job, P
 from pipeline.run.listening import Work, signals_call
@@ -45,7 +46,6 @@ def run(job: Job[C, P], plan: P, options: PipelineOptions, console: Console, com
     Raises:
       UsageError: somebody else runs the job, or it is unfinished and its input has changed.
     """
-    started_at = time.time()
     ledger = RunLedger(plan)
     plan = ledger.open(Owner(), console)
     state, error = FAILED, None
@@ -58,7 +58,7 @@ def run(job: Job[C, P], plan: P, options: PipelineOptions, console: Console, com
     except Exception as failure:  # whatever ended the run, the user learns what became of the records
         error = explain(failure)
         _LOG.debug("job %s failed", plan.job_id, exc_info=True)
-    return ledger.close(state, error, started_at)
+    return ledger.close(state, error)
 
 
 class Running:

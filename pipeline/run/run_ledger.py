@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Generic
 
 from pipeline.present.summary import Summary
 from pipeline.present.terminal import Console, say
+from pipeline.run.job import P
 from transforms.errors import FirebeamError
 from transforms.ledger.jobs import COMPLETED, FAILED, read_job
 from transforms.ledger.owners import HEARTBEAT_INTERVAL_S, Owner
@@ -15,18 +16,18 @@ from transforms.ledger.runs import JobLedger, Opening
 from transforms.ledger.totals import Totals, read_totals
 
 
-class RunLedger:
+class RunLedger(Generic[P]):
     """One run in the ledger, as its launcher sees it."""
 
-    def __init__(self, plan: Any):
+    def __init__(self, plan: P):
         self._plan, self._clock = plan, plan.retry.clock
         self._document, self._counters = plan.document(), plan.config.counters
         self._ledger = JobLedger(self._document, self._counters)
         self._last = Totals(self._counters)  # for when they cannot be read any more
         self._opening: Opening | None = None
-        self._beat_at = self._clock.monotonic()
+        self._beat_at, self._started_at = self._clock.monotonic(), self._clock.now()
 
-    def open(self, owner: Owner, console: Console) -> Any:
+    def open(self, owner: Owner, console: Console) -> P:
         """Takes the job for its owner; returns the plan of the run that begins or is resumed.
 
         A run in the cloud closes its ledger itself, because its launcher may be gone by then.
@@ -62,7 +63,7 @@ class RunLedger:
             self._beat_at = self._clock.monotonic()
             self._ledger.heartbeat()
 
-    def close(self, state: str, error: str | None, started_at: float) -> Summary:
+    def close(self, state: str, error: str | None = None) -> Summary:
         """Writes down how the run ended, unless it has done so itself: what its last step says is what holds."""
         plan = self._plan
         try:
@@ -72,12 +73,14 @@ class RunLedger:
             if state != COMPLETED:
                 self._ledger.give_up_batches(error or state)
             totals = self.totals()
-            summary = Summary.of(plan.job_id, state, totals, started_at, self._clock.now(), error, self._results())
+            summary = Summary.of(
+                plan.job_id, state, totals, self._started_at, self._clock.now(), error, self._results()
+            )
             if not is_closed:
                 self._ledger.finish(summary.state, summary.error, totals.as_fields())
         except FirebeamError as failure:
             error = f"{error or failure} (the counts are those last seen: the ledger could not be read any more)"
-            return Summary.of(plan.job_id, FAILED, self._last, started_at, self._clock.now(), error)
+            return Summary.of(plan.job_id, FAILED, self._last, self._started_at, self._clock.now(), error)
         return summary
 
     def _results(self) -> dict[str, Any]:

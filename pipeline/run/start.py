@@ -15,7 +15,8 @@ from collections.abc import Mapping, Sequence
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline import JOBS
-from pipeline.present.summary import EXIT_OK, Summary
+from pipeline.exit_codes import EXIT_OK
+from pipeline.present.summary import Summary
 from pipeline.present.summary_file import check_path, save
 from pipeline.present.terminal import Console, say
 from pipeline.run import local

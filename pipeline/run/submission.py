@@ -10,15 +10,15 @@ job is written down here; what goes wrong afterwards too, if somebody waits. A s
 from __future__ import annotations
 
 import shlex
-import time
 from types import FrameType
 from typing import NoReturn, Protocol, cast
 
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.runners.runner import PipelineState
 
+from pipeline.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
 from pipeline.present.progress import show_progress
-from pipeline.present.summary import EXIT_FAILED, EXIT_INTERRUPTED, Summary
+from pipeline.present.summary import Summary
 from pipeline.present.terminal import Console, say
 from pipeline.run.dataflow import CloudJob
 from pipeline.run.job import C, Job, JobPlan, P
@@ -71,11 +71,10 @@ def submit(job: Job[C, P], plan: P, options: PipelineOptions, console: Console) 
       KeyboardInterrupt: a signal before the service had the job; the ledger says so.
     """
     cloud = CloudJob.of(options)
-    started_at = time.time()
     ledger = RunLedger(plan)
     plan = ledger.open(cloud.owner, console)
     with signals_call(_interrupt):
-        result = _hand_over(job, plan, options, ledger, console, started_at)
+        result = _hand_over(job, plan, options, ledger, console)
         _say_where_it_is(result, cloud, plan, options, console)
         if not (plan.config.wait and result.has_job):
             return None
@@ -88,17 +87,15 @@ def submit(job: Job[C, P], plan: P, options: PipelineOptions, console: Console) 
             say(console, f"the job cannot be watched any more: {explain(failure)}")
             _say_it_keeps_running(console, cloud, result.job_id())
             raise WaitEnded(EXIT_FAILED) from failure
-    return ledger.close(state, error, started_at)
+    return ledger.close(state, error)
 
 
-def _hand_over(
-    job: Job[C, P], plan: P, options: PipelineOptions, ledger: RunLedger, console: Console, started_at: float
-) -> Submitted:
+def _hand_over(job: Job[C, P], plan: P, options: PipelineOptions, ledger: RunLedger[P], console: Console) -> Submitted:
     """Beam's result of a run that the service has taken; a run that it has not is closed."""
     try:
         return cast("Submitted", drawn(job, plan, options).run())
     except KeyboardInterrupt:
-        ledger.close(INTERRUPTED, None, started_at)
+        ledger.close(INTERRUPTED)
         say(
             console,
             "stopped while the job was being submitted; look in the console whether Dataflow already has "
@@ -107,7 +104,7 @@ def _hand_over(
         raise
     except Exception as failure:
         error = f"Dataflow did not get the job: {explain(failure)}"
-        ledger.close(FAILED, error, started_at)
+        ledger.close(FAILED, error)
         raise JobError(error) from failure
 
 
@@ -123,7 +120,7 @@ def _say_where_it_is(
     say(console, f"how far it is: {shlex.join(['firebeam', 'status', plan.job_id, *where])}")
 
 
-def _watch(result: Submitted, ledger: RunLedger, plan: JobPlan[JobConfig], console: Console) -> tuple[str, str | None]:
+def _watch(result: Submitted, ledger: RunLedger[P], plan: P, console: Console) -> tuple[str, str | None]:
     """Shows progress until the job has ended; returns how, and what ended it.
 
     Raises:

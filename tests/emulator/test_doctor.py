@@ -3,8 +3,9 @@
 import pytest
 from google.cloud import bigquery as client_library
 
+from pipeline.commands.bigquery_probes import PROBE_TABLE_PREFIX
 from pipeline.commands.doctor import Config, Verdict, diagnose
-from pipeline.commands.probes import PROBE_COLLECTION, PROBE_TABLE_PREFIX
+from pipeline.commands.firestore_probes import PROBE_COLLECTION
 from tests.support.documents import read_collection
 from transforms.firestore.target import FirestoreTarget
 

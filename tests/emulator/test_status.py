@@ -13,6 +13,7 @@ from pipeline.commands.status import main as status
 from tests.support.clocks import Clock, no_waiting
 from tests.support.counted import outcome
 from tests.support.ingest import ingest, profile
+from transforms import retry
 from transforms.errors import UsageError
 from transforms.ledger.jobs import COMPLETED, FAILED, job_document
 from transforms.ledger.owners import Owner
@@ -62,7 +63,7 @@ def shown(clock, capsys):
 
     def show(*arguments, sleep=lambda seconds: None):
         capsys.readouterr()
-        exit_code = status(arguments, Console(stderr=True), clock, sleep)
+        exit_code = status(arguments, Console(stderr=True), retry.Clock(now=clock, sleep=sleep))
         printed = capsys.readouterr()
         return exit_code, printed.out, printed.err
 

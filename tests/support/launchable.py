@@ -22,7 +22,7 @@ from google.cloud import bigquery, storage
 import pipeline.specs
 from pipeline.__main__ import main
 from pipeline.emulators.start import BUCKET
-from pipeline.jobs.verify import EXIT_DIFFERENT
+from pipeline.exit_codes import EXIT_DIFFERENT
 from tests.support.documents import read_collection
 from tests.support.ingest import profile
 from transforms.firestore import messages

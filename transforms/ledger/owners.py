@@ -11,8 +11,6 @@ import os
 import socket
 from dataclasses import dataclass, field
 
-import psutil
-
 HEARTBEAT_INTERVAL_S = 10.0
 STALE_AFTER_S = 60.0
 # A Dataflow job needs minutes to begin, retries for minutes when a service is away, and may load tables at its end.
@@ -53,6 +51,8 @@ class Owner:
         """Whether it was a process of this computer that has ended."""
         if self.host != socket.gethostname():
             return False
+        import psutil  # costs more than all the rest of a command that only looks
+
         try:
             return psutil.Process(self.pid).status() == psutil.STATUS_ZOMBIE  # nobody has asked for its exit code yet
         except psutil.NoSuchProcess:
@@ -63,7 +63,11 @@ class Owner:
     def had_this_number_before(self, since: datetime.datetime) -> bool:
         """Whether it was another process than this one, of the same computer and number, that owned a job since then:
         a container that is started again keeps its name, and its process the number."""
-        return self == Owner() and since.timestamp() < psutil.Process().create_time()
+        if self != Owner():
+            return False
+        import psutil
+
+        return since.timestamp() < psutil.Process().create_time()
 
     def __str__(self) -> str:
         if self.dataflow_job:

@@ -12,7 +12,8 @@ import pytest
 
 from pipeline.__main__ import main
 from pipeline.commands.doctor import Check, Config, Verdict, as_table, checked, diagnose, exit_code
-from pipeline.commands.probes import PROBE_COLLECTION, find_account, reach
+from pipeline.commands.firestore_probes import PROBE_COLLECTION
+from pipeline.commands.probes import find_account, reach
 from pipeline.present.terminal import Console, show
 from transforms.errors import JobError, TransientError
 from transforms.testing import PROJECT, RpcError, ScriptedFirestore, always, status

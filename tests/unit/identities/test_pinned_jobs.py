@@ -9,8 +9,14 @@ import pytest
 
 import transforms
 from pipeline import COMMANDS, JOBS
-from pipeline.jobs.verify import EXIT_DIFFERENT
-from pipeline.present.summary import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_TOO_MANY_DEAD_LETTERS, EXIT_USAGE
+from pipeline.exit_codes import (
+    EXIT_DIFFERENT,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_TOO_MANY_DEAD_LETTERS,
+    EXIT_USAGE,
+)
 from pipeline.run.flags import flags_of
 from pipeline.run.job import derived_job_id
 from pipeline.specs import read_spec, shipped_specs

@@ -10,6 +10,7 @@ from pipeline.present.progress import Pace, pace, progress_line, show_progress
 from tests.support.counted import record_totals
 from transforms.errors import JobError, TransientError
 from transforms.ledger.totals import Completion
+from transforms.retry import Clock
 
 STARTED_AT = 1_700_000_000.0
 
@@ -53,7 +54,7 @@ class Script:
 def show(script, bytes_total=None, **settings):
     out = io.StringIO()
     console = Console(file=out, width=200, **settings)
-    show_progress(script, script.totals, script.beat, console, bytes_total, script.now)
+    show_progress(script, script.totals, script.beat, console, bytes_total, Clock(now=script.now))
     return out.getvalue()
 
 

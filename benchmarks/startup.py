@@ -1,0 +1,96 @@
+"""`python -m benchmarks.startup`: what the command line costs before a job begins, beside the import of Beam.
+
+    command                    CPU s   of Beam's import
+    import apache_beam          2.98               1.00
+    firebeam ingest --help      0.17               0.06
+
+CPU time of the process from its start to its end, without those it starts, as doctor starts Java to ask its version;
+the least of several runs. Commands that ask a database ask a scripted one.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from pipeline import COMMANDS, JOBS
+from pipeline.present.tables import Column, Table
+from pipeline.present.terminal import show, standard_output
+from transforms.testing import PROJECT, ScriptedFirestore
+
+MAX_SHARE = 1 / 5  # of Beam's import, of every command but demo
+
+_RUNS = 3
+_BEAM = "import apache_beam"
+_FIREBEAM = """
+import sys
+from pipeline.__main__ import main
+try:
+    main(sys.argv[1:])
+except SystemExit:
+    pass
+"""
+_COST = """
+import sys, time
+sys.stderr.write(f"\\n{time.process_time()}")
+"""
+_NOTHING: Mapping[str, str] = {}
+_COMMAND_LINES = [
+    *([name, "--help"] for name in (*JOBS, *COMMANDS)),
+    ["nonsense"],
+    ["ingest", "--input=a", "--batchsize=5"],
+    ["indexes"],
+    ["schema"],
+    ["templates"],
+    ["status", f"--project={PROJECT}"],
+    ["doctor", f"--project={PROJECT}"],
+]
+
+
+class Cost(NamedTuple):
+    """What one command cost.
+
+    Attributes:
+      cpu_s: CPU seconds, its own and the system's.
+      share: of what it costs to import Beam.
+    """
+
+    command: str
+    cpu_s: float
+    share: float
+
+
+def measured(runs: int = _RUNS) -> Iterator[Cost]:
+    """The cost of every command, that of Beam's import first."""
+    beam_s = min(_cpu_s(_BEAM) for _ in range(runs))
+    yield Cost(_BEAM, beam_s, 1.0)
+    with ScriptedFirestore() as server:
+        environ = {"FIRESTORE_EMULATOR_HOST": server.target.emulator_host or ""}
+        for arguments in ([], *_COMMAND_LINES):
+            cpu_s = min(_cpu_s(_FIREBEAM, arguments, environ) for _ in range(runs))
+            yield Cost(" ".join(["firebeam", *arguments]), cpu_s, cpu_s / beam_s)
+
+
+def as_table(costs: Iterator[Cost]) -> Table:
+    """For people."""
+    rows = tuple((cost.command, f"{cost.cpu_s:.2f}", f"{cost.share:.2f}") for cost in costs)
+    columns = (Column("command"), Column("CPU s", is_number=True), Column("of Beam's import", is_number=True))
+    return Table("the command line before a job begins", columns, (rows,))
+
+
+def _cpu_s(code: str, arguments: Sequence[str] = (), environ: Mapping[str, str] = _NOTHING) -> float:
+    done = subprocess.run(
+        [sys.executable, "-c", code + _COST, *arguments],
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(done.stderr.splitlines()[-1])
+
+
+if __name__ == "__main__":
+    show(standard_output(), as_table(measured()))
