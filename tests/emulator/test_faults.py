@@ -1,4 +1,4 @@
-"""A service that fails now and then changes nothing but the time a run takes; one that fails permanently loses nothing."""
+"""A service that fails now and then changes only the time that a run takes; one that stays away loses nothing."""
 
 import time
 
