@@ -83,7 +83,7 @@ def writable(columns: Iterable[Column]) -> tuple[Column, ...]:
 
 
 def json_text(value: Any, of_firestore: Converter | None = None) -> str:
-    """Any value as JSON that BigQuery takes; see the module for what stands for the unspeakable.
+    """Any value as JSON that BigQuery takes; see the module for what stands for values that JSON does not have.
 
     Args:
       of_firestore: what stands for a datetime, bytes, `Reference`, `GeoPoint` or `Vector`, if not what the module says.

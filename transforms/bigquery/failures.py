@@ -36,7 +36,7 @@ TRANSIENT_REASONS = frozenset(
     {"stopped", "timeout", "backendError", "internalError", "rateLimitExceeded", "quotaExceeded"}
 )
 
-# Two statements that change one table at once: BigQuery takes one of them, and says 400 to the other.
+# Two statements that change one table at once: BigQuery accepts one of them and answers the other with 400.
 _RACE = "due to concurrent update"
 
 _LOGIN = "run `gcloud auth application-default login`, or give the workers a service account"
@@ -91,8 +91,8 @@ def failure_of(error: Exception) -> Failure:
         if _RACE in str(error.message).lower():
             kind = Kind.TRANSIENT
         # A 404 of insertAll, of a table or of a dataset names what is missing; none of them is about a row.
-        return Failure(status, code, _told(error), Kind.JOB if code == "NOT_FOUND" else kind)
-    if isinstance(error, google.auth.exceptions.GoogleAuthError) and not _passing(error):
+        return Failure(status, code, _message_of(error), Kind.JOB if code == "NOT_FOUND" else kind)
+    if isinstance(error, google.auth.exceptions.GoogleAuthError) and not _is_transient(error):
         return Failure(0, "UNAUTHENTICATED", f"no usable credentials ({type(error).__name__})", Kind.JOB)
     return Failure(0, "UNAVAILABLE", f"no answer from BigQuery ({type(error).__name__})", Kind.TRANSIENT)
 
@@ -130,7 +130,7 @@ def credentials_of(find: Callable[[], Any]) -> Any:
         raise raised_for(error, "BigQuery") from error
 
 
-def _passing(error: google.auth.exceptions.GoogleAuthError) -> bool:
+def _is_transient(error: google.auth.exceptions.GoogleAuthError) -> bool:
     """True when the token server could not be reached, False when it refused."""
     return bool(error.retryable) or isinstance(error, google.auth.exceptions.TransportError)
 
@@ -150,11 +150,11 @@ def without_values(message: str) -> str:
     return re.sub(r"(?s)(?<!\w)'.*?'(?!\w)", "'…'", re.sub(r'"[^"]*"', '"…"', kept)).strip()
 
 
-def _told(error: GoogleAPICallError) -> str:
+def _message_of(error: GoogleAPICallError) -> str:
     """The service's message without the URL that the client library puts before it.
 
     >>> from google.api_core.exceptions import NotFound
-    >>> _told(NotFound("POST http://h/insertAll?prettyPrint=false: Not found: Table p:d.t"))
+    >>> _message_of(NotFound("POST http://h/insertAll?prettyPrint=false: Not found: Table p:d.t"))
     'Not found: Table p:d.t'
     """
     method, _, rest = str(error.message).partition(" ")

@@ -19,7 +19,7 @@ from transforms.bigquery.target import BigQueryTarget
 
 _START, _END = b'{"skipInvalidRows":true,"ignoreUnknownValues":false,"rows":[', b"]}"
 
-# What a request takes beside its rows.
+# Bytes of a request besides its rows.
 ENVELOPE_BYTES = len(_START) + len(_END)
 
 

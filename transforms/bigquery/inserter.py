@@ -30,7 +30,7 @@ from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import JobError, Kind, TransientError
 from transforms.retry import Retry
 
-# https://cloud.google.com/bigquery/quotas#streaming_inserts: 10 MB a request and a row, 500 rows recommended.
+# https://cloud.google.com/bigquery/quotas#streaming_inserts: 10 MB per request and per row, 500 rows recommended.
 MAX_ROWS = 500
 MAX_REQUEST_BYTES = 9 * 2**20
 
@@ -76,7 +76,7 @@ class RowInserter:
       target: the table.
       max_request_bytes: in [1,024, 10,000,000]; BigQuery's own limit is 10 MB.
       timeout_s: of one request.
-      retry: of a request or row that met a passing failure.
+      retry: of a request or row that failed transiently.
       missing_table_retry: of a table that is not found; the streaming back end learns of a new one with some delay.
       may_all_be_bad: the rows have failed before, so it says nothing of the table that all of them are refused again.
     """
@@ -111,7 +111,7 @@ class RowInserter:
 
         Args:
           rows: JSON-ready cells by column.
-          insert_ids: one a row, deterministic; the same id is the same row.
+          insert_ids: one per row, deterministic; the same id is the same row.
 
         Raises:
           TypeError: a cell is not JSON.
@@ -119,7 +119,7 @@ class RowInserter:
           JobError: no row can succeed before somebody fixes what the message says.
         """
         if len(rows) != len(insert_ids):
-            raise ValueError(f"one insert id a row is needed, got {len(insert_ids)} for {len(rows)} rows")
+            raise ValueError(f"one insert id per row is needed, got {len(insert_ids)} for {len(rows)} rows")
         call = _Call(list(map(entry, rows, insert_ids)))
         queue = deque(self._packed(call))
         while queue:
@@ -215,7 +215,7 @@ class _Call:
 
 
 def _sort_out(call: _Call, indices: Sequence[int], errors: Sequence[Any]) -> dict[int, Failure]:
-    """Books the rows of one answered request; returns those to send again, with the reason."""
+    """Records what became of the rows of one answered request; returns those to send again, with the reason."""
     again: dict[int, Failure] = {}
     for refused in errors:
         index = indices[refused["index"]]

@@ -1,6 +1,6 @@
 """Rows of typed cells as serialised protobuf messages, which is how the Storage Write API takes them. No Beam.
 
-    columns ──RowMessage──▶ descriptor, sent once a connection
+    columns ──RowMessage──▶ descriptor, sent once per connection
     cells   ──.serialised──▶ bytes of one row
 
 A cell is what Python calls the column's value: str (STRING, JSON text, GEOGRAPHY as WKT or GeoJSON, NUMERIC), int
@@ -57,7 +57,7 @@ _Conversions = tuple[tuple[str, str, _Convert], ...]
 
 
 class RowMessage:
-    """The protobuf message that has a field for every column; built once a worker.
+    """The protobuf message that has a field for every column; built once per worker.
 
     Args:
       columns: of the table, or some of them; STRUCT columns bring their `fields`.

@@ -28,7 +28,7 @@ from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import Kind, UsageError
 from transforms.services import BIGQUERY_EMULATOR, BIGQUERY_GRPC_EMULATOR, Services
 
-# https://cloud.google.com/bigquery/quotas#write-api-limits: 10 MB a request.
+# https://cloud.google.com/bigquery/quotas#write-api-limits: 10 MB per request.
 _MAX_REQUEST_BYTES = 9 * 2**20
 # What a gRPC server takes unless configured otherwise is 4 MiB.
 _MAX_EMULATOR_REQUEST_BYTES = 4 * 2**20 - 2**16

@@ -66,7 +66,7 @@ class StorageWriter:
       max_request_bytes: in [1,024, what the target takes], which is also the default.
       max_in_flight: requests sent before the first one's answer.
       timeout_s: of one request.
-      retry: of requests that met a passing failure, in a row.
+      retry: of requests that failed transiently, one after the other.
       lag_retry: of a table or column that the back end does not know: it learns of new ones with some delay.
     """
 
@@ -111,7 +111,7 @@ class StorageWriter:
           TransientError: the service did not answer well in the attempts allowed.
           JobError: somebody has to fix what the message says.
         """
-        return self._patiently(lambda client: client.create_stream(self._timeout_s))
+        return self._ask(lambda client: client.create_stream(self._timeout_s))
 
     def insert(
         self,
@@ -125,7 +125,7 @@ class StorageWriter:
 
         Args:
           rows: typed cells by column, see `storage_rows`.
-          insert_ids: one a row, as `RowInserter` has them; this API has offsets instead and does not send them.
+          insert_ids: one per row, as `RowInserter` has them; this API has offsets instead and does not send them.
           stream: what `begin_stream` returned or `keep` was given last for these rows; None: the default stream.
           keep: needed with `stream`; see the module.
 
@@ -134,7 +134,7 @@ class StorageWriter:
           JobError: no row can succeed before somebody fixes what the message says.
         """
         if len(rows) != len(insert_ids):
-            raise ValueError(f"one insert id a row is needed, got {len(insert_ids)} for {len(rows)} rows")
+            raise ValueError(f"one insert id per row is needed, got {len(insert_ids)} for {len(rows)} rows")
         if (stream is None) != (keep is None):
             raise ValueError("stream and keep are needed together: without keep nobody can do the batch again")
         call = AppendCall(rows, BatchStream(stream, keep) if stream is not None and keep is not None else None)
@@ -296,7 +296,7 @@ class StorageWriter:
     def _move_on(self, call: AppendCall, exact: BatchStream) -> None:
         """Ends the stream, records the rows that it turns out to have, and continues in a new one."""
         name = exact.position.name
-        count = self._patiently(lambda client: client.finalize_stream(name, self._timeout_s))
+        count = self._ask(lambda client: client.finalize_stream(name, self._timeout_s))
         waiting = sum(map(len, call.queue))
         unheard = count - exact.acknowledged
         if not 0 <= unheard <= waiting:
@@ -313,7 +313,7 @@ class StorageWriter:
             exact.position.name = self.begin_stream()
         exact.keep_changes()
 
-    def _patiently(self, request: Callable[[StorageClient], T]) -> T:
+    def _ask(self, request: Callable[[StorageClient], T]) -> T:
         troubles: Counter[Meaning] = Counter()
         while True:
             try:

@@ -75,20 +75,20 @@ class ChangelogRows:
 
     def __init__(self, imported: bool, *, typed: bool = False):
         self._imported = imported
-        self._moment = converter(Column(UPDATE_TIME, "TIMESTAMP"), typed=typed)
+        self._timestamp = converter(Column(UPDATE_TIME, "TIMESTAMP"), typed=typed)
 
     def row(self, document: Document, parameters: Mapping[str, str] | None = None) -> Row:
         """The row of a document's present state. Never raises for what a value is."""
         update_time = document.update_time
         changed = UPDATE if document.create_time != update_time else CREATE
         cells: dict[str, Any] = {
-            "timestamp": self._moment(update_time),
+            "timestamp": self._timestamp(update_time),
             "event_id": event_id(document.name, update_time),
             DOCUMENT_NAME: document.name,
             "operation": IMPORT if self._imported else changed,
             "data": json_text(document.fields, _of_the_extension),
             DOCUMENT_ID: document.id,
-            UPDATE_TIME: self._moment(update_time),
+            UPDATE_TIME: self._timestamp(update_time),
         }
         if parameters:
             cells["path_params"] = json_text(parameters)

@@ -9,7 +9,7 @@
     text and references                     STRING
     arrays of one kind of scalar            ARRAY<its type>
     vectors                                 ARRAY<FLOAT64>
-    maps                                    JSON, a STRUCT or a column a leaf, as `nested` says
+    maps                                    JSON, a STRUCT or a column per leaf, as `nested` says
     anything else: mixed kinds, nested or   JSON
     empty arrays, arrays with null
     nothing but null                        none

@@ -52,7 +52,7 @@ _NOWHERE = _Place()
 
 
 class DocumentRows:
-    """Makes the rows of documents for one table; built once a worker.
+    """Makes the rows of documents for one table; built once per worker.
 
     Args:
       columns: of the table.

@@ -68,7 +68,7 @@ def merge(table: BigQueryTarget, staging: BigQueryTarget, columns: Sequence[Colu
 
 
 def replace(table: BigQueryTarget, staging: BigQueryTarget, columns: Sequence[Column]) -> str:
-    """Puts the staged rows in the place of all there are."""
+    """Replaces all rows by the staged ones."""
     names = [column.name for column in columns]
     return (
         f"MERGE `{table.id}` AS t\nUSING (\n  SELECT *\n  FROM `{staging.id}`\n  WHERE {_IS_ROW}\n  QUALIFY {_NEWEST}\n"

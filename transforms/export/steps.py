@@ -126,7 +126,7 @@ class _ProvideFn(beam.DoFn):
 
 
 class DropHeld(beam.PTransform[PCollection[Batch[Exported]], PCollection[Batch[Exported]]]):
-    """Marks documents as unchanged whose update_time the table holds. One query a batch.
+    """Marks documents as unchanged whose update_time the table holds. One query per batch.
 
     Args:
       columns: what `ProvideTables` gives; the tables are there then.

@@ -54,7 +54,7 @@ class KeptStream:
         self._update_time = stored.update_time if stored else None
 
     def keep(self, text: str) -> None:
-        """Keeps another text in the place of the last one.
+        """Keeps another text in place of the last one.
 
         Raises:
           JobError: somebody else does the batch, or the ledger cannot be written.

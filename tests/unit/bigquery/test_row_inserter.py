@@ -59,7 +59,7 @@ def test_no_rows_need_no_request(inserter: RowInserter, service: Any) -> None:
 
 
 def test_rows_and_insert_ids_must_pair(inserter: RowInserter) -> None:
-    with pytest.raises(ValueError, match="one insert id a row is needed, got 1 for 2 rows"):
+    with pytest.raises(ValueError, match="one insert id per row is needed, got 1 for 2 rows"):
         inserter.insert([{}, {}], ["a"])
 
 

@@ -330,7 +330,7 @@ def test_every_row_has_an_id_and_a_stream_is_kept(
     service: ScriptedStorageWrite, writer_of: Callable[..., StorageWriter]
 ) -> None:
     writer = writer_of(service)
-    with pytest.raises(ValueError, match=r"^one insert id a row is needed, got 1 for 2 rows$"):
+    with pytest.raises(ValueError, match=r"^one insert id per row is needed, got 1 for 2 rows$"):
         writer.insert(rows("a", "b"), ["a"])
     with pytest.raises(ValueError, match=r"^stream and keep are needed together"):
         writer.insert(rows("a"), ["a"], stream="s")
