@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _URL = re.compile(r"\s*[A-Za-z][-A-Za-z0-9+.]*://")
 _TOKENS = re.compile(r"\*\*|[*?]|\[!?\]?[^\]]*\]|\[|[^*?\[]+")
 _WILD = re.compile(r"[*?\[]")
+_SHOWN_CHARACTERS = 200
 
 
 class FileStat(NamedTuple):
@@ -124,9 +125,22 @@ def replaced_file(path: str, mime_type: str) -> Iterator[BinaryIO]:
 
 
 def reason(error: Exception) -> str:
-    """What went wrong, without Beam's dict of exceptions around it."""
+    """What went wrong, without Beam's dict of exceptions around it, and without the path."""
     details = getattr(error, "exception_details", None)
-    return str(next(iter(details.values()))) if details else str(error) or type(error).__name__
+    if details:
+        return str(next(iter(details.values())))
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def shown(path: str) -> str:
+    """A path as a message shows it: on one line, and not longer than people read.
+
+    >>> shown("data/*.jsonl"), len(shown("a" * 5_000))
+    ('data/*.jsonl', 200)
+    """
+    line = path if path.isprintable() else repr(path)
+    half = _SHOWN_CHARACTERS // 2
+    return line if len(line) <= _SHOWN_CHARACTERS else f"{line[:half]}…{line[-half + 1 :]}"
 
 
 def _beam() -> type[FileSystems]:

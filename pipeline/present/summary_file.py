@@ -14,15 +14,17 @@ def check_path(path: str, flag: str = "summary") -> None:
     if not files.is_local(path):
         return
     target = Path(path)
-    is_new = not target.exists()
     try:
+        is_new = not target.exists()
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("ab"):
             pass
         if is_new:
             target.unlink()
     except OSError as error:
-        raise UsageError(f"cannot write --{flag}={path}: {error.strerror}; name a file that can be written") from error
+        raise UsageError(
+            f"cannot write --{flag}={files.shown(path)}: {error.strerror}; name a file that can be written"
+        ) from error
 
 
 def save(summary: Summary, path: str) -> None:

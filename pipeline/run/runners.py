@@ -44,6 +44,8 @@ def beam_options(usage: Usage[C], config: C, rest: Sequence[str]) -> PipelineOpt
         refuse_unknown(usage, unknown, beam_flags())
     shared = [f"--project={config.project}"] if config.project else []
     options = PipelineOptions([*rest, *shared])
+    if (workers := options.view_as(DirectOptions).direct_num_workers) < 0:
+        raise UsageError(f"--direct_num_workers must be at least 0, which means one per processor, got {workers}")
     standard = options.view_as(StandardOptions)
     if (standard.runner or "").rpartition(".")[2].lower() in _DATAFLOW_RUNNERS:
         standard.runner = DATAFLOW_RUNNER

@@ -75,6 +75,14 @@ def refused(capsys, firestore, *arguments):
         (["--input={folder}/in.jsonl,{folder}/none.jsonl"], "none.jsonl matches no file"),
         (["--input={folder}"], "is a directory; add /* to read the files in it"),
         (["--input={folder}/odd[/b].jsonl"], "odd[/b].jsonl matches no file"),
+        (["--input=/dev/zero"], "error: --input /dev/zero is a device, which may have no end"),
+        (["--input=" + "a" * 5_000], "error: cannot list --input aaaa"),
+        (["--input={folder}/in.jsonl", "--dead_letters=" + "a" * 5_000], "cannot write dead letters to aaaa"),
+        (["--input={folder}/in.jsonl", "--summary=" + "a" * 5_000], "cannot write --summary=aaaa"),
+        (
+            ["--input={folder}/in.jsonl", "--direct_num_workers=-5"],
+            "error: --direct_num_workers must be at least 0, which means one per processor, got -5",
+        ),
         (["--input={folder}/in.jsonl", "--batch_size=0"], "--batch_size must be at least 1, got 0"),
         (["--input={folder}/in.jsonl", "--batchsize=5"], "unknown argument --batchsize; did you mean --batch_size?"),
         (["--input={folder}/in.jsonl", "--spec=none"], "there is no spec called 'none'; shipped are"),
@@ -89,7 +97,7 @@ def refused(capsys, firestore, *arguments):
         ),
         (["--input={folder}/in.jsonl", "--runner=DataflowRunner"], "points at an emulator, which Dataflow cannot"),
     ],
-    ids=lambda value: " ".join(value).replace("{folder}/", "") if isinstance(value, list) else "",
+    ids=lambda value: " ".join(value).replace("{folder}/", "")[:80] if isinstance(value, list) else "",
 )
 def test_wrong_usage_ends_with_2_before_anything_is_started(capsys, firestore, source, flags, message):
     folder = source.parent
@@ -98,6 +106,7 @@ def test_wrong_usage_ends_with_2_before_anything_is_started(capsys, firestore, s
     told = refused(capsys, firestore, "ingest", *settings, *(flag.format(folder=folder) for flag in flags))
     assert message in told
     assert told.startswith("error: ")
+    assert told.count("\n") == 1
 
 
 def test_an_unknown_cleaner_is_refused_with_file_line_and_key(capsys, firestore, source):

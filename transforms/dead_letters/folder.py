@@ -95,8 +95,8 @@ class DeadLetterFolder:
             files.delete([probe])
         except (OSError, ValueError) as error:
             raise UsageError(
-                f"cannot write dead letters to {self.path}: {error}; pass --dead_letters=DIR, a folder or gs:// prefix "
-                "that this account may write to"
+                f"cannot write dead letters to {files.shown(self.path)}: {files.reason(error)}; pass "
+                "--dead_letters=DIR, a folder or gs:// prefix that this account may write to"
             ) from error
 
     def store(self, origin: Origin, dead_letters: Sequence[DeadLetter]) -> None:

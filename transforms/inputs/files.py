@@ -12,14 +12,15 @@ than going missing from it.
 
 import hashlib
 import os.path
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from transforms import files
 from transforms.errors import JobError, UsageError
-from transforms.files import FileStat, is_local
+from transforms.files import FileStat, is_local, shown
 from transforms.inputs.streams import BLOCK_BYTES
 
 # Twelve hex digits keep two of a million files apart with a probability of 0.998 (birthday bound over 48 bits); they
@@ -29,8 +30,22 @@ FINGERPRINT_DIGITS = 12
 # Files whose readers count the bytes they unpack, not those that are stored.
 _PACKED_SUFFIXES = (".gz", ".gzip", ".parquet", ".pq")
 
+_IRREGULAR = (
+    (stat.S_ISFIFO, "a pipe, which can be read only once"),
+    (stat.S_ISCHR, "a device, which may have no end"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
 # About a second of hashing.
 _MAX_HASHED_BYTES = 1024 * 1024 * 1024
+
+
+class Hash(Protocol):
+    """Something of hashlib that content is added to."""
+
+    def update(self, data: bytes, /) -> None:
+        """Adds content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,16 +151,16 @@ def line_numbers(path: str, positions: Iterable[int], limit_bytes: int = 256 * 1
 
 
 def _match(pattern: str) -> list[InputFile]:
-    if is_local(pattern) and Path(pattern).is_dir():
-        raise UsageError(_directory_message(pattern))
     try:
+        if is_local(pattern) and Path(pattern).is_dir():
+            raise UsageError(_directory_message(pattern))
         found = _list(pattern)
         if not found and _list(pattern.rstrip("/") + "/*"):
             raise UsageError(_directory_message(pattern))
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot list --input {pattern}: {files.reason(error)}") from error
+        raise UsageError(f"cannot list --input {shown(pattern)}: {files.reason(error)}") from error
     if not found:
-        raise UsageError(f"--input {pattern} matches no file; check the path, and put globs in quotes")
+        raise UsageError(f"--input {shown(pattern)} matches no file; check the path, and put globs in quotes")
     return found
 
 
@@ -164,20 +179,38 @@ def _input_file(found: FileStat) -> InputFile:
         fingerprint = hashlib.sha256(path.encode())
     except UnicodeEncodeError:  # it could not be kept as the source of a record
         raise UsageError(f"--input {path!r} has a name that is not UTF-8; rename the file") from None
+    if is_local(path):
+        _check_regular(path)
     if is_local(path) and size <= _MAX_HASHED_BYTES:
-        with _readable(path) as file:
-            while block := file.read(BLOCK_BYTES):
-                fingerprint.update(block)
+        _hash_content(path, size, fingerprint)
     else:
         fingerprint.update(f"\0{size}\0{modified_s}".encode())
     return InputFile(path, size, modified_s, fingerprint.hexdigest()[:FINGERPRINT_DIGITS])
 
 
-def _readable(path: str) -> BinaryIO:
+def _check_regular(path: str) -> None:
+    """Raises UsageError about what may have no end, or can be read only once: a worker opens a file more than once."""
+    mode = Path(path).stat().st_mode
+    if not stat.S_ISREG(mode):
+        kind = next((kind for is_kind, kind in _IRREGULAR if is_kind(mode)), "not a regular file")
+        raise UsageError(f"--input {shown(path)} is {kind}; write what it gives into a file, and name that")
+
+
+def _hash_content(path: str, size: int, into: Hash) -> None:
+    """Raises UsageError if a file cannot be read, or is not as long as the system says."""
+    length = 0
     try:
-        return Path(path).open("rb")
+        with Path(path).open("rb") as file:
+            while (block := file.read(BLOCK_BYTES)) and length <= size:
+                into.update(block)
+                length += len(block)
     except OSError as error:
-        raise UsageError(f"cannot read --input {path}: {error.strerror}") from error
+        raise UsageError(f"cannot read --input {shown(path)}: {error.strerror}") from error
+    if length != size:
+        raise UsageError(
+            f"--input {shown(path)} is not {size:,} bytes long, as the system says; something writes to it, or it is "
+            "not an ordinary file: copy it, and name the copy"
+        )
 
 
 def _identity(path: str) -> str:
@@ -185,4 +218,5 @@ def _identity(path: str) -> str:
 
 
 def _directory_message(pattern: str) -> str:
-    return f"--input {pattern} is a directory; add /* to read the files in it: '{pattern.rstrip('/')}/*'"
+    name = shown(pattern)
+    return f"--input {name} is a directory; add /* to read the files in it: '{name.rstrip('/')}/*'"

@@ -1,5 +1,7 @@
 import os
 import re
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,58 @@ def test_a_directory_is_a_usage_error_that_says_to_add_a_star(tmp_path: Path) ->
         UsageError, match=re.escape(f"is a directory; add /* to read the files in it: '{tmp_path}/results/*'")
     ):
         match_inputs([f"{tmp_path}/results"])
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Iterator[Path]:
+    """A folder with what is not a regular file."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "status").symlink_to("/proc/self/status")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.relpath(tmp_path / "socket"))
+        yield tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("pipe", "is a pipe, which can be read only once; write what it gives into a file, and name that"),
+        ("p*e", "pipe is a pipe"),
+        ("zero", "is a device, which may have no end"),
+        ("socket", "is a socket"),
+        ("status", "is not 0 bytes long, as the system says; something writes to it, or it is not an ordinary file"),
+        ("loop", "matches no file"),
+        ("gone", "matches no file"),
+    ],
+)
+def test_what_is_not_a_regular_file_is_refused_without_waiting_for_its_end(odd: Path, name: str, problem: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(problem)) as refused:
+        match_inputs([f"{odd}/{name}"])
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="Linux only")
+def test_a_file_that_opens_but_cannot_be_read_is_refused() -> None:
+    with pytest.raises(UsageError, match="cannot read --input /proc/self/mem: Input/output error"):
+        match_inputs(["/proc/self/mem"])
+
+
+def test_a_link_to_a_regular_file_is_one(tmp_path: Path) -> None:
+    _write(tmp_path, a="{}\n")
+    (tmp_path / "link").symlink_to(tmp_path / "a.jsonl")
+    (file,) = match_inputs([f"{tmp_path}/link"])
+    assert file.size == 3
+
+
+@pytest.mark.parametrize("path", ["a" * 5_000, "/tmp/" + "a/" * 5_000, "x" * 5_000 + "*", "a\nb\n" * 1_000, "a\0b"])
+def test_a_path_that_no_file_can_have_is_refused_in_one_line(path: str) -> None:
+    with pytest.raises(UsageError, match=r"^(cannot list )?--input .+") as refused:
+        match_inputs([path])
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 400
 
 
 def test_an_unknown_scheme_is_a_usage_error_that_names_the_pattern() -> None:
