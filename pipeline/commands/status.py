@@ -11,7 +11,6 @@ after half an hour without one it is shown as interrupted.
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,10 +25,11 @@ from pipeline.run.service_flags import AccountFlags
 from transforms.counters import Counters
 from transforms.errors import UsageError
 from transforms.firestore.client import FirestoreClient
+from transforms.ledger.document import LedgerDocument
 from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED, RUNNING, Job, job_document, read_job, recent_jobs
 from transforms.ledger.totals import Totals, read_totals
 from transforms.outcomes import RECORDS
-from transforms.retry import SYSTEM_CLOCK, Clock
+from transforms.retry import SYSTEM_CLOCK, Clock, Retry
 
 _SHOWN_JOBS = 20
 _POLL_INTERVAL_S = 2.0
@@ -66,13 +66,14 @@ def main(arguments: Sequence[str], console: Console, clock: Clock = SYSTEM_CLOCK
       UsageError: there is no such job, or an argument is wrong.
     """
     config = _config(arguments)
-    client = config.firestore(config.services()).connect()
+    client, retry = config.firestore(config.services()).connect(), Retry(clock=clock)
     if config.job_id is None:
-        _print_recent(client, config, clock)
+        _print_recent(client, retry, config)
         return EXIT_OK
-    status = _status(client, config.job_id, clock)
+    document = job_document(client, config.job_id, retry)
+    status = _status(document)
     if config.follow:
-        status = _follow(client, status, config, console, clock)
+        status = _follow(document, status, config, console)
     if config.json:
         print(json.dumps(status.as_dict(), indent=None if config.follow else 2))  # noqa: T201
     else:
@@ -93,14 +94,14 @@ def _config(arguments: Sequence[str]) -> Config:
     return replace(config, job_id=named[0]) if named else config
 
 
-def _status(client: FirestoreClient, job_id: str, clock: Clock) -> Status:
-    job = read_job(job_document(client, job_id))
+def _status(document: LedgerDocument) -> Status:
+    job, target = read_job(document), document.client.target
     if job is None:
         raise UsageError(
-            f"there is no job {job_id} in {client.target.name}; `firebeam status` without an id lists recent ones, "
+            f"there is no job {document.id} in {target.name}; `firebeam status` without an id lists recent ones, "
             "--project and --database say where to look"
         )
-    return Status(job, read_totals(job_document(client, job_id), _counters(job)), _moment(clock), client.target.project)
+    return Status(job, read_totals(document, _counters(job)), document.now(), target.project)
 
 
 def _counters(job: Job) -> Counters:
@@ -108,13 +109,7 @@ def _counters(job: Job) -> Counters:
     return JOBS[job.job].usage.config.counters if job.job in JOBS else RECORDS
 
 
-def _follow(
-    client: FirestoreClient,
-    status: Status,
-    config: Config,
-    console: Console,
-    clock: Clock,
-) -> Status:
+def _follow(document: LedgerDocument, status: Status, config: Config, console: Console) -> Status:
     """Shows a job until it has ended; returns its last status."""
     last = ""
     with live_line(console) as show_live:
@@ -126,24 +121,18 @@ def _follow(
             elif not console.is_terminal and line != last:
                 say(console, line)
                 last = line
-            clock.sleep(_POLL_INTERVAL_S)
-            status = _status(client, status.job.job_id, clock)
+            document.retry.clock.sleep(_POLL_INTERVAL_S)
+            status = _status(document)
     return status
 
 
-def _print_recent(client: FirestoreClient, config: Config, clock: Clock) -> None:
-    statuses = [
+def _print_recent(client: FirestoreClient, retry: Retry, config: Config) -> None:
+    statuses = []
+    for job in recent_jobs(client, _SHOWN_JOBS, retry):
+        document, counters = job_document(client, job.job_id, retry), _counters(job)
         # A job that has ended has stored its totals; to read them again takes several queries.
-        Status(
-            job,
-            Totals.of(_counters(job), job.totals)
-            if job.totals
-            else read_totals(job_document(client, job.job_id), _counters(job)),
-            _moment(clock),
-            client.target.project,
-        )
-        for job in recent_jobs(client, _SHOWN_JOBS)
-    ]
+        totals = Totals.of(counters, job.totals) if job.totals else read_totals(document, counters)
+        statuses.append(Status(job, totals, document.now(), client.target.project))
     if config.json:
         print(json.dumps([status.as_dict() for status in statuses], indent=2))  # noqa: T201
         return
@@ -151,7 +140,3 @@ def _print_recent(client: FirestoreClient, config: Config, clock: Clock) -> None
         say(standard_output(), f"no job has run in {client.target.name} yet")
         return
     show(standard_output(), recent_table(client.target.name, statuses))
-
-
-def _moment(clock: Clock) -> datetime.datetime:
-    return datetime.datetime.fromtimestamp(clock.now(), datetime.timezone.utc)

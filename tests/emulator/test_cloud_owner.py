@@ -1,4 +1,4 @@
-"""A job that Dataflow owns: completed batches are its signs of life, and half an hour without one is its end."""
+"""A job that Dataflow owns: seen alive when it completes a batch, taken to be dead after half an hour without one."""
 
 import datetime
 

@@ -193,7 +193,8 @@ def test_what_changed_under_an_unfinished_job_is_named_and_restart_starts_over(
     capsys.readouterr()
     assert ingest(tmp_path, target, *flags).exit_code == 2
     expected = (
-        f"error: job {before[0]} is unfinished, and {difference}; put it back to go on, or start over with --restart"
+        f"error: job {before[0]} is unfinished, and {difference}; put it back to resume the job, or start over with "
+        "--restart"
     )
     assert re.search(expected, capsys.readouterr().err)
     assert job_of(target) == before
