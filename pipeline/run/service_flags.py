@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.locations import firestore_target
 from pipeline.run.flags import option
 from transforms.firestore.names import DATABASE_ID, DEFAULT_DATABASE
-from transforms.firestore.target import FirestoreTarget
+from transforms.firestore.target import BATCH_HOST, ENDPOINT, HOST, FirestoreTarget
 from transforms.services import Credentials, Services
 
 
@@ -36,9 +36,17 @@ class DatabaseFlags:
         pattern=DATABASE_ID,
     )
 
+    firestore_endpoint: str | None = option(
+        None,
+        group="Firestore",
+        metavar="HOST",
+        help=f"address for all requests, such as nam5-{HOST}; default: {HOST}, and {BATCH_HOST} for bulk reads",
+        pattern=ENDPOINT,
+    )
+
     def firestore(self, services: Services) -> FirestoreTarget:
         """The database. Raises UsageError if it is not named well."""
-        return firestore_target(self.project, self.database, services)
+        return replace(firestore_target(self.project, self.database, services), endpoint=self.firestore_endpoint)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """The one factory of Firestore clients; it alone knows about hosts, channels and routing.
 
-    FirestoreTarget ──connect()──▶ FirestoreClient, one channel per process and target
+    FirestoreTarget ──connect()──▶ FirestoreClient, one or two channels per process and target
 
 `FirestoreTarget` is plain data: building it calls nothing. `FirestoreClient` sends raw protobuf messages and turns
 every failure into an `RpcError` of canonical code and text; it never retries, because the caller must know how
@@ -67,13 +67,20 @@ def client_of(target: FirestoreTarget) -> FirestoreClient:
     """
     with _lock:
         if target not in _clients:
-            _clients[target] = FirestoreClient(target, _channel(target))
+            _clients[target] = FirestoreClient(target, *_channels(target))
         return _clients[target]
 
 
-def _channel(target: FirestoreTarget) -> grpc.Channel:
+def _channels(target: FirestoreTarget) -> tuple[grpc.Channel, grpc.Channel]:
+    """To the address of the target, and to that of requests in bulk: the same channel for the same address."""
+    opened = _opener(target)
+    channel = opened(target.address)
+    return channel, channel if target.batch_address == target.address else opened(target.batch_address)
+
+
+def _opener(target: FirestoreTarget) -> Callable[[str], grpc.Channel]:
     if target.emulator_host:
-        return grpc.insecure_channel(target.emulator_host, options=_CHANNEL_OPTIONS)
+        return lambda address: grpc.insecure_channel(address, options=_CHANNEL_OPTIONS)
     import google.auth.exceptions
     import google.auth.transport.grpc
     import google.auth.transport.requests
@@ -83,37 +90,42 @@ def _channel(target: FirestoreTarget) -> grpc.Channel:
     except google.auth.exceptions.DefaultCredentialsError as error:
         raise JobError(f"{error} {SIGN_IN}") from None
     request = google.auth.transport.requests.Request()
-    return google.auth.transport.grpc.secure_authorized_channel(
-        credentials, request, f"{target.host}:443", options=_CHANNEL_OPTIONS
+    return lambda address: google.auth.transport.grpc.secure_authorized_channel(
+        credentials, request, address, options=_CHANNEL_OPTIONS
     )
 
 
 class FirestoreClient:
-    """The RPCs Firebeam uses, as raw protobuf. Thread-safe."""
+    """The RPCs Firebeam uses, as raw protobuf. Thread-safe.
 
-    def __init__(self, target: FirestoreTarget, channel: grpc.Channel):
+    Args:
+      channel: for RPCs that somebody may wait for, or that no other host is known to serve.
+      batch_channel: for RPCs in bulk, see `BATCH_HOST`.
+    """
+
+    def __init__(self, target: FirestoreTarget, channel: grpc.Channel, batch_channel: grpc.Channel):
         self.target = target
         self.breaker = CircuitBreaker(f"Firestore ({target.name})", target.max_outage_s)
         self._metadata = _metadata(target)
         self._commit = channel.unary_unary(
             _SERVICE + "Commit", request_serializer=None, response_deserializer=messages.CommitResponse.FromString
         )
-        self._batch_write = channel.unary_unary(
+        self._batch_write = batch_channel.unary_unary(
             _SERVICE + "BatchWrite",
             request_serializer=None,
             response_deserializer=messages.BatchWriteResponse.FromString,
         )
         self._batch_get = _stream(
-            channel, "BatchGetDocuments", messages.BatchGetDocumentsRequest, messages.BatchGetDocumentsResponse
+            batch_channel, "BatchGetDocuments", messages.BatchGetDocumentsRequest, messages.BatchGetDocumentsResponse
         )
-        self._run_query = _stream(channel, "RunQuery", messages.RunQueryRequest, messages.RunQueryResponse)
+        self._run_query = _stream(batch_channel, "RunQuery", messages.RunQueryRequest, messages.RunQueryResponse)
         self._aggregate = _stream(
             channel,
             "RunAggregationQuery",
             messages.RunAggregationQueryRequest,
             messages.RunAggregationQueryResponse,
         )
-        self._partition_query = channel.unary_unary(
+        self._partition_query = batch_channel.unary_unary(
             _SERVICE + "PartitionQuery",
             request_serializer=messages.PartitionQueryRequest.SerializeToString,
             response_deserializer=messages.PartitionQueryResponse.FromString,

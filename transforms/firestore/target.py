@@ -17,7 +17,14 @@ from transforms.services import APPLICATION_DEFAULT, SIGN_IN, Services
 if TYPE_CHECKING:
     from transforms.firestore.client import FirestoreClient, RpcError
 
-DEFAULT_HOST = "firestore.googleapis.com"
+HOST = "firestore.googleapis.com"
+# For work in bulk, apart from what users wait for. Beam's Java connector sends its six RPCs there, among them the four
+# that Firebeam has in common with it: RunQuery, PartitionQuery, BatchGetDocuments, BatchWrite. For Commit and
+# RunAggregationQuery no public source names another host than HOST.
+# https://github.com/apache/beam/blob/v2.77.0/sdks/java/io/google-cloud-platform/src/main/java/org/apache/beam/sdk/io/gcp/firestore/FirestoreStatefulComponentFactory.java
+BATCH_HOST = "batch-firestore.googleapis.com"
+_PORT = 443
+ENDPOINT = r"[A-Za-z0-9.-]+(:\d{1,5})?"
 MAX_REQUEST_BYTES = 10 * 1024 * 1024  # "Quotas and limits" in the Firestore documentation
 MAX_EMULATOR_REQUEST_BYTES = 4 * 1024 * 1024  # gRPC Java's default for a received message
 _DATABASE_ID = re.compile(DATABASE_ID)
@@ -32,7 +39,8 @@ class FirestoreTarget:
       database: database id.
       emulator_host: `host:port` of an emulator; captured when the job is launched, because workers have an environment
         of their own.
-      host: the service's address, overridden for private endpoints and tests.
+      endpoint: `host` or `host:port` of all requests, such as a regional or private endpoint; None for HOST, and
+        BATCH_HOST for what is known to be served there.
       credentials: called once per process, in the worker, never for an emulator; returns what google.auth calls
         credentials. Picklable, and equal to another that returns the same, because clients are shared by target.
       max_outage_s: how long the database may not answer any request of a process before the job stops, in seconds.
@@ -41,7 +49,7 @@ class FirestoreTarget:
     project: str
     database: str = DEFAULT_DATABASE
     emulator_host: str | None = None
-    host: str = DEFAULT_HOST
+    endpoint: str | None = None
     credentials: Callable[[], Any] = APPLICATION_DEFAULT
     max_outage_s: float = 300.0
 
@@ -52,6 +60,9 @@ class FirestoreTarget:
             raise UsageError(
                 f"database must be (default) or 4 to 63 lower-case letters, digits and hyphens, got {self.database!r}"
             )
+
+        if self.endpoint is not None and not re.fullmatch(ENDPOINT, self.endpoint):
+            raise UsageError(f"a Firestore endpoint must be HOST or HOST:PORT, such as {HOST}, got {self.endpoint!r}")
 
     @classmethod
     def of(cls, services: Services, project: str | None = None, database: str = DEFAULT_DATABASE) -> FirestoreTarget:
@@ -75,6 +86,16 @@ class FirestoreTarget:
         """The database's resource name: projects/P/databases/D."""
         return f"projects/{self.project}/databases/{self.database}"
 
+    @property
+    def address(self) -> str:
+        """Where requests go that somebody may wait for, or that no other host is known to serve."""
+        return self._address(HOST)
+
+    @property
+    def batch_address(self) -> str:
+        """Where requests in bulk go."""
+        return self._address(BATCH_HOST)
+
     def document_name(self, path: str) -> str:
         """The resource name of the document at `path`, such as `users/ada`."""
         return f"{self.name}/documents/{path}"
@@ -96,12 +117,20 @@ class FirestoreTarget:
 
         return client_of(self)
 
+    def _address(self, host: str) -> str:
+        if self.emulator_host:
+            return self.emulator_host
+        host = self.endpoint or host
+        return host if ":" in host else f"{host}:{_PORT}"
+
     def _advice(self, code: str) -> str:
         if code == "UNAUTHENTICATED":
             return SIGN_IN
         if code == "PERMISSION_DENIED":
+            of_region = f" {self.endpoint} may serve other locations only." if self.endpoint else ""
             return (
                 f"Grant the job's account roles/datastore.user on project {self.project}, and enable the Firestore API."
+                f"{of_region}"
             )
         if code == "NOT_FOUND":
             return (

@@ -7,11 +7,12 @@ import sys
 import threading
 from pathlib import Path
 
+import grpc
 import pytest
 
 from transforms.errors import UsageError
 from transforms.firestore import messages
-from transforms.firestore.client import RpcError
+from transforms.firestore.client import FirestoreClient, RpcError
 from transforms.firestore.target import MAX_EMULATOR_REQUEST_BYTES, MAX_REQUEST_BYTES, FirestoreTarget
 from transforms.testing import PROJECT, ScriptedFirestore, always, status
 
@@ -55,6 +56,61 @@ def test_a_commit_goes_to_its_own_database():
 def test_a_target_travels_to_a_worker_with_all_it_needs():
     target = FirestoreTarget("acme", "other-db", NOBODY, "private.googleapis.com")
     assert pickle.loads(pickle.dumps(target)) == target
+
+
+def test_requests_in_bulk_go_to_the_host_of_batch_workloads_and_others_to_the_service_s_own():
+    with ScriptedFirestore() as own, ScriptedFirestore() as batch:
+        channels = (grpc.insecure_channel(server.target.address) for server in (own, batch))
+        client = FirestoreClient(own.target, *channels)
+        client.commit([write(own.target)], 10).result()
+        client.batch_write([write(own.target)], 10).result()
+        list(client.batch_get([own.target.document_name("people/ada")], (), 10))
+        parent, query = f"{own.target.name}/documents", messages.StructuredQuery()
+        query.from_.add(collection_id="people", all_descendants=True)
+        list(client.run_query(parent, query, 10))
+        query.order_by.add().field.field_path = "__name__"
+        client.partition_query(
+            messages.PartitionQueryRequest(parent=parent, structured_query=query, partition_count=1), 10
+        )
+        aggregation = messages.StructuredAggregationQuery(structured_query=query)
+        aggregation.aggregations.add().count.SetInParent()
+        list(client.aggregate(parent, aggregation, 10))
+    assert [received.rpc for received in own.received] == ["Commit", "RunAggregationQuery"]
+    assert {received.rpc for received in batch.received} == {
+        "BatchWrite",
+        "BatchGetDocuments",
+        "RunQuery",
+        "PartitionQuery",
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "address", "batch_address"),
+    [
+        ({}, "firestore.googleapis.com:443", "batch-firestore.googleapis.com:443"),
+        ({"endpoint": "nam5-firestore.googleapis.com"}, *["nam5-firestore.googleapis.com:443"] * 2),
+        ({"endpoint": "10.0.0.7:8443"}, *["10.0.0.7:8443"] * 2),
+        ({"emulator_host": NOBODY}, NOBODY, NOBODY),
+        ({"emulator_host": NOBODY, "endpoint": "nam5-firestore.googleapis.com"}, NOBODY, NOBODY),
+    ],
+    ids=["default", "regional", "private", "emulator", "emulator first"],
+)
+def test_an_endpoint_is_for_all_requests_and_an_emulator_comes_first(settings, address, batch_address):
+    target = FirestoreTarget("acme", **settings)
+    assert (target.address, target.batch_address) == (address, batch_address)
+
+
+@pytest.mark.parametrize("endpoint", ["", "https://firestore.googleapis.com", "google.com/", "a:b", "a b"])
+def test_what_cannot_be_an_endpoint_is_refused(endpoint):
+    with pytest.raises(UsageError, match=r"^a Firestore endpoint must be HOST or HOST:PORT, such as firestore"):
+        FirestoreTarget("acme", endpoint=endpoint)
+
+
+def test_a_refusal_at_an_endpoint_says_that_it_may_be_of_another_location():
+    refused = RpcError("PERMISSION_DENIED", "no")
+    assert "location" not in str(FirestoreTarget("acme").job_error(refused))
+    regional = FirestoreTarget("acme", endpoint="nam5-firestore.googleapis.com")
+    assert str(regional.job_error(refused)).endswith(" nam5-firestore.googleapis.com may serve other locations only.")
 
 
 def test_there_is_one_client_a_process_and_target_whoever_asks():
