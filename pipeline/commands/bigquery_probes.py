@@ -32,7 +32,7 @@ def open_dataset(target: BigQueryTarget, timeout_s: float) -> str:
     client, dataset = target.client(), bigquery.DatasetReference(target.project, target.dataset)
     name = f"BigQuery dataset {target.project}:{target.dataset}"
     rpc: dict[str, Any] = {"retry": None, "timeout": timeout_s}
-    found = ask(lambda: client.get_dataset(dataset, **rpc), name, _ONCE)
+    found = ask(lambda: client.get_dataset(dataset, **rpc), name, target.breaker, _ONCE)
     return f"{target.project}:{target.dataset} in {found.location}"
 
 
@@ -58,4 +58,4 @@ def use_table(target: BigQueryTarget, timeout_s: float) -> str:
             )
         return f"{target.id} exists and takes rows"
 
-    return ask(try_out, f"BigQuery table {target.id}", _ONCE)
+    return ask(try_out, f"BigQuery table {target.id}", target.breaker, _ONCE)

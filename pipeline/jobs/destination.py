@@ -52,7 +52,7 @@ def destination(config: Config, services: Services, *, failed_before: bool = Fal
     )
     rows = None
     if config.bigquery_table is not None:
-        target = BigQueryTarget.parse(config.bigquery_table, services)
+        target = BigQueryTarget.parse(config.bigquery_table, services, config.max_outage_s)
         storage_host = StorageTarget.of(target, services).grpc_host if config.bigquery_method in TYPED_METHODS else None
         rows = _rows(target, config.bigquery_method, storage_host, spec, failed_before)
     return Destination(spec, layout, limits, rows, config.retry, config.max_writes_per_s)

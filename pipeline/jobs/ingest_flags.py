@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.locations import SOURCES_IN_CLOUD
 from pipeline.run.flags import Usage, option
 from pipeline.run.job_config import RecordsConfig
 from transforms.bigquery.methods import FILE_LOADS, INSERT_ROWS, STORAGE_WRITE
@@ -21,7 +20,7 @@ class Config(RecordsConfig):
         group="Input",
         metavar="PATTERN",
         help="files to read: local or gs://, globs; or firestore://COLLECTION; repeat it or separate with commas",
-        prefixes=SOURCES_IN_CLOUD,
+        prefixes=("gs://", "firestore://"),
     )
     input_format: str = option(
         "auto",

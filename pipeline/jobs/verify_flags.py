@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pipeline.locations import STORES, STORES_IN_CLOUD
 from pipeline.run.flags import Usage, option
 from pipeline.run.job_config import JobConfig
 from transforms.counters import Counters
-from transforms.files import GCS
 from transforms.verify.counters import DOCUMENTS
 from transforms.verify.matching import AUTO, ID, PATH
 
@@ -18,6 +16,7 @@ NAME = "verify"
 START, LATEST = "start", "latest"
 
 # Workers cannot read the launching computer's files.
+_IN_THE_CLOUD = ("firestore://", "bigquery:", "jsonl:gs://")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,14 +28,14 @@ class Config(JobConfig):
     left: str = option(
         group="Stores",
         metavar="STORE",
-        help=STORES,
-        prefixes=STORES_IN_CLOUD,
+        help="firestore://COLLECTION, firestore://**/GROUP, bigquery:PROJECT:DATASET.TABLE or jsonl:PATTERN",
+        prefixes=_IN_THE_CLOUD,
     )
     right: str = option(
         group="Stores",
         metavar="STORE",
         help="the store to compare it with, of any of these kinds",
-        prefixes=STORES_IN_CLOUD,
+        prefixes=_IN_THE_CLOUD,
     )
     match_by: str = option(
         AUTO,
@@ -86,7 +85,7 @@ class Config(JobConfig):
         group="Results",
         metavar="FILE",
         help="write the differences as JSON Lines",
-        prefixes=(GCS,),
+        prefixes=("gs://",),
         parameter="GCS_WRITE_FILE",
     )
     report_table: str | None = option(

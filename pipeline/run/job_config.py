@@ -14,7 +14,6 @@ from pipeline.run.flags import option
 from pipeline.run.service_flags import DatabaseFlags
 from transforms.counters import Counters
 from transforms.errors import RecordError, UsageError
-from transforms.files import GCS
 from transforms.firestore.names import check_document_id
 from transforms.firestore.target import FirestoreTarget
 from transforms.outcomes import RECORDS
@@ -35,7 +34,7 @@ class RequestFlags:
         300,
         group="Firestore",
         minimum=0,
-        help="the job stops after this many seconds without any answer from Firestore",
+        help="the job stops after this many seconds without any answer from Firestore, or from BigQuery",
     )
 
     @property
@@ -53,7 +52,7 @@ class DeadLetterFlags:
         group="Results",
         metavar="DIR",
         help="folder or gs:// prefix for records that cannot be stored",
-        prefixes=(GCS,),
+        prefixes=("gs://",),
         parameter="GCS_WRITE_FOLDER",
     )
 

@@ -15,6 +15,7 @@ import google.auth.exceptions
 import requests
 from google.api_core.exceptions import GoogleAPICallError
 
+from transforms.breaker import CircuitBreaker
 from transforms.errors import FirebeamError, JobError, Kind, TransientError, classify, code_of_http
 from transforms.retry import Retry
 
@@ -97,26 +98,44 @@ def failure_of(error: Exception) -> Failure:
     return Failure(0, "UNAVAILABLE", f"no answer from BigQuery ({type(error).__name__})", Kind.TRANSIENT)
 
 
-def ask(request: Callable[[], T], doing: str, retry: Retry = RETRY) -> T:
+def ask(request: Callable[[], T], doing: str, breaker: CircuitBreaker, retry: Retry = RETRY) -> T:
     """The result of `request`, sent again while BigQuery fails transiently.
 
     Args:
       doing: what the request is about; begins the message of an error.
+      breaker: of the service.
 
     Raises:
       TransientError: it failed too often.
       JobError: it failed permanently; says what to fix.
+      OutageError: nothing has succeeded for as long as the breaker allows.
     """
+
+    def send() -> T:
+        result = request()
+        breaker.succeeded()
+        return result
+
     return retry.call(
-        request,
+        send,
         catch=(GoogleAPICallError, *NETWORK_ERRORS),
-        meaning=lambda error, attempts: raised_for(error, doing),
+        meaning=lambda error, attempts: raised_for(error, doing, breaker),
+        is_outage=breaker.is_down,
     )
 
 
-def raised_for(error: Exception, doing: str) -> FirebeamError:
-    """The error to raise for a failed request that is not about single rows."""
+def raised_for(error: Exception, doing: str, breaker: CircuitBreaker | None = None) -> FirebeamError:
+    """The error to raise for a failed request that is not about single rows.
+
+    Args:
+      breaker: takes note of it.
+
+    Raises:
+      OutageError: as `ask`.
+    """
     failure = failure_of(error)
+    if breaker is not None:
+        breaker.answered(failure.code, failure.kind, failure.text)
     if failure.kind is Kind.TRANSIENT:
         return TransientError(f"{doing}: {failure.text}")
     return JobError(f"{doing}: {failure.advice if failure.kind is Kind.JOB else failure.text}")

@@ -97,6 +97,7 @@ class RowInserter:
         if not 1024 <= max_request_bytes <= 10_000_000:
             raise ValueError(f"max_request_bytes must be in [1024, 10000000], got {max_request_bytes}")
         self._insert = InsertAll(target)
+        self._breaker = target.breaker
         self._table = target.id
         self._max_rows = max_rows
         self._max_request_bytes = max_request_bytes
@@ -116,6 +117,7 @@ class RowInserter:
         Raises:
           TypeError: a cell is not JSON.
           TransientError: the service did not answer well in the attempts allowed.
+          OutageError: nobody had an answer for the target's `max_outage_s`.
           JobError: no row can succeed before somebody fixes what the message says.
         """
         if len(rows) != len(insert_ids):
@@ -151,18 +153,20 @@ class RowInserter:
                 errors = self._insert_all(call, indices)
             except (GoogleAPICallError, *NETWORK_ERRORS) as error:
                 failure = failure_of(error)
+                self._breaker.answered(failure.code, failure.kind, failure.text)
                 if not (self._may_be_new(failure) and looks.again()):
                     if failure.kind is Kind.JOB:
                         raise JobError(f"BigQuery table {self._table}: {failure.advice}") from error
                     if failure.kind is not Kind.TRANSIENT:
                         return self._halves(call, indices, failure)
-                    if not attempts.again():
+                    if not attempts.again(self._breaker.is_down):
                         raise TransientError(
                             f"BigQuery table {self._table}: {failure.text}; gave up after {attempts.made} attempts"
                         ) from error
                 call.retries += 1
                 continue
             self._table_seen = True
+            self._breaker.succeeded()
             again = _sort_out(call, indices, errors)
             culprits_removed = 0 < len(again) < len(indices) and all(f.code == "STOPPED" for f in again.values())
             if again and not culprits_removed and not attempts.again():

@@ -8,8 +8,9 @@ least once; the table's `_latest` view shows it once. For an answer per row use 
     load_jobs = rows | "LoadRows" >> LoadRows(target, columns, temp_location="gs://bucket/tmp")
 """
 
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -19,12 +20,18 @@ from apache_beam.io.gcp.bigquery import BigQueryDisposition, WriteToBigQuery
 from apache_beam.io.gcp.internal.clients.bigquery import BigqueryV2
 from apache_beam.options.pipeline_options import GoogleCloudOptions
 from apache_beam.pvalue import AsSingleton, PCollection
+from apitools.base.py.exceptions import HttpError
+from google.api_core.exceptions import GoogleAPICallError, ServiceUnavailable, from_http_status
 from google_auth_httplib2 import AuthorizedHttp
+from httplib2 import HttpLib2Error
 
+from transforms.bigquery.failures import RETRY, ask, failure_of
 from transforms.bigquery.load_jobs import failed
 from transforms.bigquery.schema import Column
 from transforms.bigquery.senders import check_temp_location
 from transforms.bigquery.target import BigQueryTarget
+from transforms.errors import Kind
+from transforms.retry import Retry
 
 
 class LoadRows(beam.PTransform[PCollection[dict[str, Any]], PCollection[str]]):
@@ -80,52 +87,87 @@ class LoadJobClient:
 
     Args:
       target: the table that is loaded.
+      retry: of every request.
     """
 
     test_clock = staticmethod(time.time)  # Beam asks a client that is handed to it for the time
 
-    def __init__(self, target: BigQueryTarget):
-        self._target = target
+    def __init__(self, target: BigQueryTarget, retry: Retry = RETRY):
+        self._target, self._retry = target, retry
 
-    def __reduce__(self) -> "tuple[type[LoadJobClient], tuple[BigQueryTarget]]":
-        return LoadJobClient, (self._target,)
+    def __reduce__(self) -> "tuple[type[LoadJobClient], tuple[BigQueryTarget, Retry]]":
+        return LoadJobClient, (self._target, self._retry)
 
     @cached_property
     def _apitools(self) -> Any:
-        return BigqueryV2(
+        client = BigqueryV2(
             url=f"{self._target.url}/bigquery/v2/",
             get_credentials=False,  # the connection has them
             http=AuthorizedHttp(self._target.google_credentials(), http=get_new_http()),
             response_encoding="utf8",
         )
+        client.num_retries = 1  # in all: `_Asked` retries
+        return client
 
     @property
-    def datasets(self) -> Any:
-        return self._apitools.datasets
+    def datasets(self) -> "_Asked":
+        return _Asked(self._apitools.datasets, self._target, self._retry)
 
     @property
     def jobs(self) -> "_Jobs":
-        return _Jobs(self._apitools.jobs, self._target.id)
+        return _Jobs(self._apitools.jobs, self._target, self._retry)
 
     @property
-    def tables(self) -> Any:
-        return self._apitools.tables
+    def tables(self) -> "_Asked":
+        return _Asked(self._apitools.tables, self._target, self._retry)
 
 
-class _Jobs:
+class _Asked:
+    """The methods of one part of BigQuery's API, which wait while it is away."""
+
+    def __init__(self, api: Any, target: BigQueryTarget, retry: Retry):
+        self._api, self._target, self._retry = api, target, retry
+
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        """Raises HttpError for what BigQuery refuses, which Beam understands; TransientError and OutageError."""
+        send = getattr(self._api, method)
+
+        def send_once(*args: Any, **options: Any) -> Any:
+            try:
+                return send(*args, **options)
+            except HttpError as error:
+                meant = _api_error(error)
+                if failure_of(meant).kind is not Kind.TRANSIENT:
+                    self._target.breaker.succeeded()
+                    raise
+                raise meant from error
+            except (HttpLib2Error, OSError) as error:
+                raise ServiceUnavailable(f"no answer from BigQuery ({type(error).__name__})") from error
+
+        doing, breaker = f"BigQuery table {self._target.id}", self._target.breaker
+        return lambda *args, **options: ask(partial(send_once, *args, **options), doing, breaker, self._retry)
+
+
+class _Jobs(_Asked):
     """The methods of jobs that Beam calls while it loads files."""
-
-    def __init__(self, jobs: Any, table: str):
-        self._jobs, self._table = jobs, table
-        self.Insert = jobs.Insert
 
     def Get(self, request: Any) -> Any:  # noqa: N802  # apitools' name
         """Raises JobError or TransientError for a job that failed, of which Beam would show the reason only."""
-        job = self._jobs.Get(request)
+        job = self.__getattr__("Get")(request)
         if job.status.state == "DONE" and job.status.errorResult:
             errors = [_error(error) for error in job.status.errors]
-            raise failed(request.jobId, self._table, _error(job.status.errorResult), errors)
+            raise failed(request.jobId, self._target.id, _error(job.status.errorResult), errors)
         return job
+
+
+def _api_error(error: HttpError) -> GoogleAPICallError:
+    """A failed request as Google's other client raises it."""
+    try:
+        told = json.loads(error.content)["error"]
+        message, errors = told["message"], told.get("errors", ())
+    except (ValueError, KeyError, TypeError):
+        message, errors = "no reason given", ()
+    return from_http_status(error.status_code, message, errors=errors)
 
 
 def _error(error: Any) -> dict[str, str | None]:

@@ -66,14 +66,17 @@ class LoadJobSender:
 
         Raises:
           TransientError: BigQuery does not answer, or had no time for the job.
+          OutageError: it has not answered any request for the table's `max_outage_s`.
           JobError: BigQuery refuses a row, or the job as a whole; says what to fix.
         """
+        doing, breaker = f"BigQuery table {self._table.id}", self._table.breaker
         return self._retry.call(
             partial(self._load, batch_id, list(map(dict, rows))),
             catch=(GoogleAPICallError, *NETWORK_ERRORS, TransientError),
             meaning=lambda error, attempts: (
-                error if isinstance(error, TransientError) else raised_for(error, f"BigQuery table {self._table.id}")
+                error if isinstance(error, TransientError) else raised_for(error, doing, breaker)
             ),
+            is_outage=breaker.is_down,
         )
 
     def _load(self, name: str, rows: list[dict[str, Any]]) -> InsertResult:
@@ -94,6 +97,7 @@ class LoadJobSender:
                 if job.error_result:
                     raise failed(job_id, self._table.id, job.error_result, job.errors or (), _OTHER_TABLE) from error
                 raise
+            self._table.breaker.succeeded()
             return InsertResult(len(rows), (), 1, 0)
         raise JobError(
             f"BigQuery table {self._table.id}: {_MAX_JOBS} load jobs failed, {name}_0 the first; see them in BigQuery"

@@ -12,7 +12,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from google.cloud import bigquery
 
+from transforms.bigquery.client import BigQueryClient
 from transforms.bigquery.failures import RETRY, ask
+from transforms.breaker import CircuitBreaker
 from transforms.errors import TransientError
 from transforms.retry import Retry
 
@@ -36,24 +38,25 @@ class Executed(NamedTuple):
 
 
 def query(
-    client: bigquery.Client, sql: str, parameters: Mapping[str, Any] | None = None, retry: Retry = RETRY
+    client: BigQueryClient, sql: str, parameters: Mapping[str, Any] | None = None, retry: Retry = RETRY
 ) -> list[tuple[Any, ...]]:
     """All rows of a query's result, which must be small.
 
     Raises:
       JobError: BigQuery refuses it; says what to fix.
       TransientError: BigQuery does not answer.
+      OutageError: it has not answered any request for the target's `max_outage_s`.
     """
 
     def read() -> list[tuple[Any, ...]]:
-        job = _finished(_start(client, sql, parameters), retry, _MAX_JOB_S)
-        return _answer(job, lambda: [tuple(row.values()) for row in _result(job)], retry)
+        job = _finished(_start(client, sql, parameters), client.breaker, retry, _MAX_JOB_S)
+        return _answer(job, lambda: [tuple(row.values()) for row in _result(job)], client.breaker, retry)
 
-    return ask(read, "BigQuery query", retry)
+    return ask(read, "BigQuery query", client.breaker, retry)
 
 
 def execute(
-    client: bigquery.Client,
+    client: BigQueryClient,
     sql: str,
     parameters: Mapping[str, Any] | None = None,
     retry: Retry = RETRY,
@@ -62,44 +65,45 @@ def execute(
     """Executes a statement that may be executed twice. Raises as `query`."""
 
     def run() -> Executed:
-        job = _finished(_start(client, sql, parameters), retry, max_job_s)
-        _answer(job, lambda: _result(job), retry)
+        job = _finished(_start(client, sql, parameters), client.breaker, retry, max_job_s)
+        _answer(job, lambda: _result(job), client.breaker, retry)
         return Executed(int(job.num_dml_affected_rows or 0))
 
-    return ask(run, "BigQuery statement", retry)
+    return ask(run, "BigQuery statement", client.breaker, retry)
 
 
-def drop(client: bigquery.Client, table: str, retry: Retry = RETRY) -> None:
+def drop(client: BigQueryClient, table: str, retry: Retry = RETRY) -> None:
     """Removes a table, if there is one. Raises as `query`."""
     ask(
         lambda: client.delete_table(table, not_found_ok=True, retry=_NO_RETRY, timeout=_TIMEOUT_S),
         f"BigQuery table {table}",
+        client.breaker,
         retry,
     )
 
 
-def _start(client: bigquery.Client, sql: str, parameters: Mapping[str, Any] | None) -> bigquery.QueryJob:
+def _start(client: BigQueryClient, sql: str, parameters: Mapping[str, Any] | None) -> bigquery.QueryJob:
     config = bigquery.QueryJobConfig(
         query_parameters=[_parameter(name, value) for name, value in (parameters or {}).items()]
     )
     return client.query(sql, job_config=config, retry=_NO_RETRY, job_retry=None, timeout=_TIMEOUT_S)
 
 
-def _finished(job: bigquery.QueryJob, retry: Retry, max_job_s: float) -> bigquery.QueryJob:
+def _finished(job: bigquery.QueryJob, breaker: CircuitBreaker, retry: Retry, max_job_s: float) -> bigquery.QueryJob:
     """The job when it has ended, well or badly. While BigQuery does not answer it is asked again about the same job."""
-    waited_s, pause_s = 0.0, _FIRST_POLL_S
-    while not ask(lambda: job.done(retry=_NO_RETRY, timeout=_TIMEOUT_S), f"BigQuery job {job.job_id}", retry):
+    waited_s, pause_s, name = 0.0, _FIRST_POLL_S, f"BigQuery job {job.job_id}"
+    while not ask(lambda: job.done(retry=_NO_RETRY, timeout=_TIMEOUT_S), name, breaker, retry):
         if waited_s >= max_job_s:
-            raise TransientError(f"BigQuery job {job.job_id} has not ended after {max_job_s / 3600:g} hours")
+            raise TransientError(f"{name} has not ended after {max_job_s / 3600:g} hours")
         retry.clock.sleep(pause_s)
         waited_s += pause_s
         pause_s = min(2 * pause_s, _LAST_POLL_S)
     return job
 
 
-def _answer(job: bigquery.QueryJob, read: Callable[[], T], retry: Retry) -> T:
+def _answer(job: bigquery.QueryJob, read: Callable[[], T], breaker: CircuitBreaker, retry: Retry) -> T:
     """What a job that has ended answers. While BigQuery does not answer it is asked again, not done again."""
-    return read() if job.error_result else ask(read, f"BigQuery job {job.job_id}", retry)
+    return read() if job.error_result else ask(read, f"BigQuery job {job.job_id}", breaker, retry)
 
 
 def _result(job: bigquery.QueryJob) -> Any:

@@ -25,6 +25,7 @@ from google.cloud.bigquery_storage_v1 import types
 from transforms.bigquery.failures import Failure
 from transforms.bigquery.storage_failures import Meaning, Refusal, refusal_of_call
 from transforms.bigquery.target import BigQueryTarget
+from transforms.breaker import CircuitBreaker, breaker_of
 from transforms.errors import Kind, UsageError
 from transforms.services import BIGQUERY_EMULATOR, BIGQUERY_GRPC_EMULATOR, Services
 
@@ -98,6 +99,12 @@ class StorageTarget:
     def max_request_bytes(self) -> int:
         """The largest request to send."""
         return _MAX_EMULATOR_REQUEST_BYTES if self.grpc_host else _MAX_REQUEST_BYTES
+
+    @property
+    def breaker(self) -> CircuitBreaker:
+        """Tells an outage from failed requests, for all of this process together."""
+        where = ", ".join(filter(None, (self.table.project, self.grpc_host)))
+        return breaker_of(f"BigQuery Storage Write API ({where})", self.table.max_outage_s)
 
     def connect(self) -> StorageClient:
         """A new client; calls nothing yet but, outside of an emulator, looks for credentials.

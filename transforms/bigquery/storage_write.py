@@ -99,6 +99,7 @@ class StorageWriter:
         self._policies = dict.fromkeys(Meaning, retry)
         self._policies |= dict.fromkeys((Meaning.NO_TABLE, Meaning.NO_COLUMN), replace(lag_retry, clock=retry.clock))
         self._sleep = retry.clock.sleep
+        self._breaker = target.breaker
         self._client: StorageClient | None = None
         self._connection: AppendRows | None = None
         self._connected_to = ""
@@ -109,6 +110,7 @@ class StorageWriter:
 
         Raises:
           TransientError: the service did not answer well in the attempts allowed.
+          OutageError: it had no answer for the target's `max_outage_s`.
           JobError: somebody has to fix what the message says.
         """
         return self._ask(lambda client: client.create_stream(self._timeout_s))
@@ -131,6 +133,7 @@ class StorageWriter:
 
         Raises:
           TransientError: the service did not answer well in the attempts allowed.
+          OutageError: it had no answer for the target's `max_outage_s`.
           JobError: no row can succeed before somebody fixes what the message says.
         """
         if len(rows) != len(insert_ids):
@@ -236,6 +239,7 @@ class StorageWriter:
             call.retries += len(unanswered)
             self._refused(call, request, refusal)
             return
+        self._breaker.succeeded()
         request = call.in_flight.popleft()
         unknown = next((error for error in answer.row_errors if unknown_column(error.message)), None)
         if not answer.HasField("error") and not answer.row_errors:
@@ -326,11 +330,13 @@ class StorageWriter:
     def _wait_out(self, refusal: Refusal, troubles: Counter[Meaning]) -> None:
         """Sleeps before the next attempt, or gives up."""
         failure, meaning, policy = refusal.failure, refusal.meaning, self._policies[refusal.meaning]
+        if meaning is Meaning.LATER:
+            self._breaker.failed(str(refusal))
         troubles[meaning] += 1
         attempt = troubles[meaning]
         if meaning is Meaning.NO_TABLE and (self._table_seen or "dataset" in failure.text.lower()):
             raise self._job_error(refusal)
-        if attempt >= policy.max_attempts:
+        if attempt >= policy.max_attempts and not (meaning is Meaning.LATER and self._breaker.is_down()):
             if meaning is Meaning.NO_TABLE:
                 raise self._job_error(refusal)
             if meaning is Meaning.NO_COLUMN:

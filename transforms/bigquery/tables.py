@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from google.api_core.exceptions import Conflict, NotFound, PreconditionFailed
 from google.cloud import bigquery
 
+from transforms.bigquery.client import BigQueryClient
 from transforms.bigquery.failures import RETRY, ask
 from transforms.bigquery.schema import Column, TableOptions, schema_difference, sql_type
 from transforms.bigquery.target import BigQueryTarget
@@ -45,7 +46,7 @@ def ensure_table(
     *,
     dataset_location: str | None = None,
     kept: datetime.timedelta | None = None,
-    client: bigquery.Client | None = None,
+    client: BigQueryClient | None = None,
     retry: Retry = RETRY,
 ) -> Ensured:
     """Makes the table, or adds the columns it lacks; never changes or drops one, nor the layout of an existing table.
@@ -67,11 +68,11 @@ def ensure_table(
                 return _ensure_once(connected, target, columns, options, dataset_location, kept)
         raise JobError(f"BigQuery table {target.id} was changed by somebody else {_MAX_RACES} times over; start again")
 
-    return ask(ensure, f"BigQuery table {target.id}", retry)
+    return ask(ensure, f"BigQuery table {target.id}", target.breaker, retry)
 
 
 def ensure_latest_view(
-    target: BigQueryTarget, query: str, *, client: bigquery.Client | None = None, retry: Retry = RETRY
+    target: BigQueryTarget, query: str, *, client: BigQueryClient | None = None, retry: Retry = RETRY
 ) -> BigQueryTarget:
     """Makes the `<table>_latest` view of a query on the table, or brings it up to date; returns where it is.
 
@@ -80,12 +81,12 @@ def ensure_latest_view(
       TransientError: BigQuery does not answer.
     """
     connected = client or target.client()
-    ask(lambda: _ensure_view_once(connected, target, query), f"BigQuery view {target.latest.id}", retry)
+    ask(lambda: _ensure_view_once(connected, target, query), f"BigQuery view {target.latest.id}", target.breaker, retry)
     return target.latest
 
 
 def existing_columns(
-    target: BigQueryTarget, *, client: bigquery.Client | None = None, retry: Retry = RETRY
+    target: BigQueryTarget, *, client: BigQueryClient | None = None, retry: Retry = RETRY
 ) -> tuple[Column, ...]:
     """The columns of the table; none if there is no such table yet.
 
@@ -102,11 +103,11 @@ def existing_columns(
             _ensure_dataset(connected, target, None)
             return ()
 
-    return ask(look, f"BigQuery table {target.id}", retry)
+    return ask(look, f"BigQuery table {target.id}", target.breaker, retry)
 
 
 def _ensure_once(
-    client: bigquery.Client,
+    client: BigQueryClient,
     target: BigQueryTarget,
     columns: Sequence[Column],
     options: TableOptions,
@@ -140,7 +141,7 @@ def _ensure_once(
     return Ensured(False, tuple(column.name for column in (*difference.added, *difference.widened)))
 
 
-def _ensure_view_once(client: bigquery.Client, target: BigQueryTarget, query: str) -> None:
+def _ensure_view_once(client: BigQueryClient, target: BigQueryTarget, query: str) -> None:
     try:
         present = client.get_table(target.latest.id, **_RPC)
     except NotFound:
@@ -158,7 +159,7 @@ def _ensure_view_once(client: bigquery.Client, target: BigQueryTarget, query: st
             client.update_table(present, ["view_query"], **_RPC)
 
 
-def _ensure_dataset(client: bigquery.Client, target: BigQueryTarget, location: str | None) -> None:
+def _ensure_dataset(client: BigQueryClient, target: BigQueryTarget, location: str | None) -> None:
     dataset = bigquery.DatasetReference(target.project, target.dataset)
     try:
         client.get_dataset(dataset, **_RPC)

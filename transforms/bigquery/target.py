@@ -10,12 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from transforms.breaker import CircuitBreaker, breaker_of
 from transforms.errors import UsageError
 from transforms.services import APPLICATION_DEFAULT, Services
 
 if TYPE_CHECKING:
     from google.auth.transport.requests import AuthorizedSession
-    from google.cloud import bigquery
+
+    from transforms.bigquery.client import BigQueryClient
+
+MAX_OUTAGE_S = 300.0
 
 _TARGET = re.compile(
     r"(?P<project>(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]*[a-z0-9])[:.](?P<dataset>\w{1,1024})\.(?P<table>[\w-]{1,1024})"
@@ -30,6 +34,7 @@ class BigQueryTarget:
       emulator: URL of an emulator; None for Google Cloud.
       credentials: called by every client, in the worker, never for an emulator; returns what google.auth calls
         credentials. Picklable.
+      max_outage_s: how long the service may not answer any request of a process before the job stops, in seconds.
     """
 
     project: str
@@ -37,9 +42,10 @@ class BigQueryTarget:
     table: str
     emulator: str | None = None
     credentials: Callable[[], Any] = APPLICATION_DEFAULT
+    max_outage_s: float = MAX_OUTAGE_S
 
     @classmethod
-    def parse(cls, text: str, services: Services) -> BigQueryTarget:
+    def parse(cls, text: str, services: Services, max_outage_s: float = MAX_OUTAGE_S) -> BigQueryTarget:
         """The table that a flag names.
 
         >>> BigQueryTarget.parse("acme-prod:people.candidates", Services()).id
@@ -54,7 +60,8 @@ class BigQueryTarget:
                 "a BigQuery table is named PROJECT:DATASET.TABLE, such as acme-prod:people.candidates, "
                 f"got {text.strip()!r}"
             )
-        return cls(match["project"], match["dataset"], match["table"], services.bigquery_emulator, services.credentials)
+        where = services.bigquery_emulator, services.credentials
+        return cls(match["project"], match["dataset"], match["table"], *where, max_outage_s)
 
     @property
     def url(self) -> str:
@@ -71,16 +78,22 @@ class BigQueryTarget:
         """The view with one row per id."""
         return replace(self, table=f"{self.table}_latest")
 
-    def client(self) -> bigquery.Client:
+    @property
+    def breaker(self) -> CircuitBreaker:
+        """Tells an outage from failed requests, for all of this process together."""
+        return breaker_of(f"BigQuery ({', '.join(filter(None, (self.project, self.emulator)))})", self.max_outage_s)
+
+    def client(self) -> BigQueryClient:
         """A new client.
 
         Raises:
           JobError: there are no credentials.
         """
-        from google.cloud import bigquery  # the library takes as long as a command's help may
+        from transforms.bigquery.client import BigQueryClient  # the library takes as long as a command's help may
 
         options = {"api_endpoint": self.emulator} if self.emulator else None
-        return bigquery.Client(project=self.project, credentials=self.google_credentials(), client_options=options)
+        credentials = self.google_credentials()
+        return BigQueryClient(self.breaker, project=self.project, credentials=credentials, client_options=options)
 
     def session(self) -> AuthorizedSession:
         """For requests that the client library has no call for, or a slow one. Credentials and errors as `client`."""

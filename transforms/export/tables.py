@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from google.cloud import bigquery
-
+from transforms.bigquery.client import BigQueryClient
 from transforms.bigquery.queries import drop, execute, query
 from transforms.bigquery.schema import Column
 from transforms.bigquery.tables import ensure_latest_view, ensure_table, existing_columns
@@ -66,7 +65,7 @@ def provide(target: ExportTarget, shapes: Mapping[str, Shape]) -> tuple[Column, 
     return columns
 
 
-def held_versions(client: bigquery.Client, target: ExportTarget, names: Iterable[str]) -> dict[str, datetime]:
+def held_versions(client: BigQueryClient, target: ExportTarget, names: Iterable[str]) -> dict[str, datetime]:
     """The versions of documents that every table has already, by name."""
     ordered = sorted(names)
     if not ordered:
@@ -135,7 +134,7 @@ class ConcludeExport:
         if self.target.staging:
             drop(self.target.table.client(), self.target.staging.id)
 
-    def _merge(self, client: bigquery.Client, staged: int) -> dict[str, int]:
+    def _merge(self, client: BigQueryClient, staged: int) -> dict[str, int]:
         target, staging = self.target, self.target.staging
         if staging is None:
             return {}
@@ -228,6 +227,6 @@ def counted(
     return there
 
 
-def _number(client: bigquery.Client, sql: str, parameters: Mapping[str, Any] | None = None) -> int:
+def _number(client: BigQueryClient, sql: str, parameters: Mapping[str, Any] | None = None) -> int:
     ((number,),) = query(client, sql, parameters)
     return int(number)

@@ -18,9 +18,9 @@ from typing import Any
 import grpc
 import grpc.experimental
 
-from transforms.errors import JobError, Kind, classify
+from transforms.breaker import CircuitBreaker
+from transforms.errors import JobError, classify
 from transforms.firestore import messages
-from transforms.firestore.breaker import CircuitBreaker
 from transforms.firestore.target import FirestoreTarget
 from transforms.services import SIGN_IN
 
@@ -205,17 +205,10 @@ class Call:
         self._future.add_done_callback(lambda _: callback())
 
 
-# Answers of a service that is not there for anybody, other than those about a single document or request.
-_OUTAGE_CODES = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN", "RESOURCE_EXHAUSTED"})
-
-
 def _noted(error: grpc.RpcError, breaker: CircuitBreaker) -> RpcError:
     """The error, after the breaker has recorded whether the service is there. Raises OutageError."""
     failure = RpcError.of(error)
-    if failure.code in _OUTAGE_CODES and classify(failure.code, failure.message) is Kind.TRANSIENT:
-        breaker.failed(str(failure))
-    else:
-        breaker.succeeded()
+    breaker.answered(failure.code, classify(failure.code, failure.message), failure.message)
     return failure
 
 

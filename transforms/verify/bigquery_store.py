@@ -14,15 +14,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from google.api_core import retry as google_retry
 from google.api_core.exceptions import GoogleAPICallError, RetryError
-from google.api_core.retry import Retry
 from google.cloud import bigquery
 
-from transforms.bigquery.failures import NETWORK_ERRORS, failure_of, raised_for
+from transforms.bigquery.failures import NETWORK_ERRORS, raised_for
 from transforms.bigquery.target import BigQueryTarget
-from transforms.errors import JobError, Kind
+from transforms.errors import JobError, TransientError
 from transforms.firestore.document_order import sort_key
 from transforms.firestore.ranges import NameRange, ranges_between
+from transforms.retry import Retry
 from transforms.verify.entries import Entry
 from transforms.verify.forms import TableForm
 from transforms.verify.key_intervals import Interval, superset
@@ -66,6 +67,7 @@ class BigQueryStore:
       form: which columns are compared, and how.
       rows_per_range: how many rows are worth a range.
       bytes_scanned: by the queries so far, as BigQuery counts them.
+      retry: of every request.
     """
 
     target: BigQueryTarget
@@ -73,6 +75,7 @@ class BigQueryStore:
     form: TableForm
     rows_per_range: int = ROWS_PER_RANGE
     bytes_scanned: int = 0
+    retry: Retry = Retry()  # noqa: RUF009  # frozen
     _client: bigquery.Client | None = field(default=None, repr=False)
 
     def as_of(self, read_time: datetime.datetime) -> BigQueryStore:
@@ -147,12 +150,19 @@ class BigQueryStore:
 
     def _query(self, sql: str, parameters: Sequence[Any] = (), *, named: bool = False) -> Iterator[Any]:
         """The rows of a query, page by page; as dicts if `named`, else as tuples."""
-        doing = f"reading BigQuery {self.target.id}"
+        doing, breaker, attempts = f"reading BigQuery {self.target.id}", self.target.breaker, self.retry.attempts()
+
+        def again(error: Exception) -> bool:
+            meant = raised_for(error, doing, breaker) if isinstance(error, _FAILURES) else error
+            return isinstance(meant, TransientError) and attempts.again(breaker.is_down)
+
+        # A page that fails can be asked for again only by the iterator that asked for it: it asks us, and waits 0 s.
+        retry = google_retry.Retry(predicate=again, initial=0.0, maximum=0.0, timeout=None)
         config = bigquery.QueryJobConfig(query_parameters=list(parameters), use_legacy_sql=False)
         try:
             client = self._connected()
-            job = client.query(sql, job_config=config, retry=_RETRY, job_retry=None, timeout=_TIMEOUT_S)
-            rows = iter(job.result(page_size=_PAGE_ROWS, retry=_RETRY, job_retry=None, timeout=_TIMEOUT_S))
+            job = client.query(sql, job_config=config, retry=retry, job_retry=None, timeout=_TIMEOUT_S)
+            rows = iter(job.result(page_size=_PAGE_ROWS, retry=retry, job_retry=None, timeout=_TIMEOUT_S))
             self.bytes_scanned += job.total_bytes_processed or 0
         except _FAILURES as error:
             raise raised_for(error, doing) from error
@@ -163,6 +173,8 @@ class BigQueryStore:
                 raise raised_for(error, doing) from error
             if row is None:
                 return
+            breaker.succeeded()
+            attempts.made = 1
             yield dict(row.items()) if named else row.values()
 
     def _connected(self) -> bigquery.Client:
@@ -172,11 +184,3 @@ class BigQueryStore:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_client": None}
-
-
-def _is_passing(error: Exception) -> bool:
-    return isinstance(error, (GoogleAPICallError, *NETWORK_ERRORS)) and failure_of(error).kind is Kind.TRANSIENT
-
-
-# Of one request: a page that fails can be asked for again only by the iterator that asked for it.
-_RETRY = Retry(predicate=_is_passing, initial=0.5, maximum=30.0, multiplier=2.0, timeout=120.0)

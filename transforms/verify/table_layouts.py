@@ -177,5 +177,5 @@ def _key_of_latest_view(target: BigQueryTarget) -> str | None:
         except NotFound:
             return ""
 
-    found = _PARTITION.search(ask(view_query, f"BigQuery view {view.id}"))
+    found = _PARTITION.search(ask(view_query, f"BigQuery view {view.id}", view.breaker))
     return found[1] if found else None

@@ -18,7 +18,7 @@ class ScriptedBigQuery:
 
     Attributes:
       script: answers yet to be given: a status and a body, or a function from the request's body to one.
-      requests: bodies of the requests so far; None of a GET, bytes of an upload.
+      requests: bodies of the requests so far; None of a GET or DELETE, bytes of an upload.
       sizes: lengths of the bodies in bytes.
       paths: method and path of the requests so far.
     """
@@ -75,6 +75,9 @@ def service() -> Iterator[ScriptedBigQuery]:
             self._answer(json.loads(content) if is_json else content)
 
         def do_GET(self) -> None:
+            self._answer(None)
+
+        def do_DELETE(self) -> None:
             self._answer(None)
 
         def _answer(self, body: Any) -> None:

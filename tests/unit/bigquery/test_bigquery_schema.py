@@ -60,6 +60,7 @@ def test_behind_the_fields_come_update_time_meta_profile_and_overflow() -> None:
         "_meta_position": "INT64",
         "_meta_job_id": "STRING",
         "_meta_batch_id": "STRING",
+        "_meta_attempt": "INT64",
         "profile": "JSON",
         "_overflow": "JSON",
     }

@@ -1,13 +1,18 @@
 """A load job that fails says what BigQuery says of it: which file, which column, what to do, and never a value."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from apache_beam.io.gcp.internal.clients.bigquery import BigqueryJobsGetRequest
+from apitools.base.py.exceptions import HttpConflictError
 
+from tests.support.clocks import no_waiting
 from transforms.bigquery.load import LoadJobClient
 from transforms.bigquery.load_jobs import failed
-from transforms.errors import JobError, TransientError
+from transforms.errors import JobError, OutageError, TransientError
+from transforms.retry import Retry
 
 FILE = "gs://bucket/temp/bq_load/6f/p.d.t/0a58"
 GIVING_UP = "Error while reading data, error message: JSON table encountered too many errors, giving up. Rows: 1; errors: 1. Please look into the errors[] collection for more details."  # noqa: E501  # BigQuery's own
@@ -84,13 +89,34 @@ def job(state: str, **status: Any) -> tuple[int, dict[str, Any]]:
     return 200, {"id": "load-1", "status": {"state": state, **status}}
 
 
+def get_request() -> BigqueryJobsGetRequest:
+    return BigqueryJobsGetRequest(projectId="demo-script", jobId="load-1", location="EU")
+
+
+def test_beam_waits_out_an_outage_and_learns_when_it_lasts(service: Any, bigquery_error: Callable[..., Any]) -> None:
+    away = [bigquery_error(503, "backendError", "Service Unavailable"), (500, b"<html>")] * 8
+    retry = Retry(max_attempts=5, clock=no_waiting())
+    service.script = [*away, job("RUNNING")]
+    assert LoadJobClient(service.target, retry).jobs.Get(get_request()).status.state == "RUNNING"
+    service.script = list(away)
+    with pytest.raises(OutageError, match="run the same command again when it is back"):
+        LoadJobClient(replace(service.target, max_outage_s=0), retry).jobs.Get(get_request())
+
+
+def test_beam_sees_a_refusal_as_its_own_client_raises_it(service: Any, bigquery_error: Callable[..., Any]) -> None:
+    service.script = [bigquery_error(409, "duplicate", "Already Exists: Job demo-script:EU.load-1")]
+    with pytest.raises(HttpConflictError) as raised:
+        LoadJobClient(service.target).jobs.Get(get_request())
+    assert raised.value.status_code == 409
+    assert len(service.requests) == 1
+
+
 def test_beam_waits_for_a_job_and_is_told_why_it_failed(service: Any) -> None:
     service.script = [
         job("RUNNING"),
         job("DONE", errorResult=of(GIVING_UP, FILE), errors=[of(GIVING_UP, FILE), of(PARSING, FILE)]),
     ]
-    jobs = LoadJobClient(service.target).jobs
-    request = BigqueryJobsGetRequest(projectId="demo-script", jobId="load-1", location="EU")
+    jobs, request = LoadJobClient(service.target).jobs, get_request()
     assert jobs.Get(request).status.state == "RUNNING"
     why = rf"load job load-1 into table {service.target.id} failed: .*file {FILE}, column age: JSON parsing error"
     with pytest.raises(JobError, match=why):

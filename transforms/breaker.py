@@ -14,9 +14,12 @@ import threading
 import time
 from collections.abc import Callable
 
-from transforms.errors import OutageError
+from transforms.errors import Kind, OutageError
 
 _FAILURES_TO_OPEN = 5
+
+# Statuses of a service that is not there for anybody, other than those about a single document, table or request.
+_OUTAGE_CODES = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN", "RESOURCE_EXHAUSTED"})
 
 
 class CircuitBreaker:
@@ -40,6 +43,22 @@ class CircuitBreaker:
         """Whether so many requests failed in a row that the service must be down: the breaker is open."""
         return self._failures >= _FAILURES_TO_OPEN
 
+    def answered(self, code: str, kind: Kind, message: str) -> None:
+        """A request failed: either nobody is there, or somebody has answered it.
+
+        Args:
+          code: canonical gRPC code name, such as `UNAVAILABLE`.
+          kind: what it says about the request.
+          message: the service's own text.
+
+        Raises:
+          OutageError: as `failed`.
+        """
+        if kind is Kind.TRANSIENT and code in _OUTAGE_CODES:
+            self.failed(f"{code}: {message}")
+        else:
+            self.succeeded()
+
     def succeeded(self) -> None:
         """A request was answered, well or badly: the service is there."""
         self._failures = 0
@@ -60,3 +79,17 @@ class CircuitBreaker:
                 f"{self._service} has not answered for {outage_s:.0f} s, the last time with {reason}; no record was "
                 "given up for it: run the same command again when it is back"
             )
+
+
+_breakers: dict[tuple[str, float], CircuitBreaker] = {}
+_lock = threading.Lock()
+
+
+def breaker_of(service: str, max_outage_s: float) -> CircuitBreaker:
+    """The breaker of this process for a service; the same one for every caller.
+
+    >>> breaker_of("BigQuery (acme)", 300) is breaker_of("BigQuery (acme)", 300)
+    True
+    """
+    with _lock:
+        return _breakers.setdefault((service, max_outage_s), CircuitBreaker(service, max_outage_s))

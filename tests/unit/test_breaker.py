@@ -2,8 +2,8 @@
 
 import pytest
 
+from transforms.breaker import CircuitBreaker
 from transforms.errors import OutageError
-from transforms.firestore.breaker import CircuitBreaker
 
 
 class Clock:
