@@ -207,13 +207,11 @@ def test_the_transform_inserts_every_batch_of_a_pipeline(service: Any, refused_r
     service.script = [refuse_bob, refuse_bob]
     batches = [batch_of(written("ada", 0), written("bob", 1)), batch_of(written("eve", 0), batch_id="batch-2")]
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        rows = rows_of_records(service.target, COLUMNS, INSERT_ROWS)
+        inserted = (pipeline | given(*batches) | "InsertRows" >> WriteRows(rows)).batches
+        assert inserted.element_type == Batch[Written], "or Beam pickles every batch to know its size"
         outcomes = (
-            pipeline
-            | given(*batches)
-            | "InsertRows" >> WriteRows(rows_of_records(service.target, COLUMNS, INSERT_ROWS))
-        ).batches
-        outcomes = (
-            outcomes
+            inserted
             | "Outcomes" >> beam.Map(BatchOutcome.of)
             | "Counts"
             >> beam.Map(lambda each: (each.batch_id, each.counts["written"], dict(each.kinds["dead_letters"])))
@@ -248,3 +246,10 @@ def test_a_row_that_the_storage_write_api_refuses_is_a_dead_letter_like_any_othe
     assert (letter.step, letter.code, letter.record_id) == ("InsertRows", "FIELDS_ERROR", "bob")
     assert letter.message == "Field age: value '…' is out of range; both documents are in Firestore, the row is missing"
     assert (accounted(after), after.overflowed, after.overflowed_by) == (5, 1, {})
+
+
+def test_columns_that_only_the_job_finds_out_must_be_given_to_the_step() -> None:
+    plan = rows_of_records(BigQueryTarget("demo-x", "d", "t"), COLUMNS, INSERT_ROWS)
+    unknown = dataclasses.replace(plan.tables[0], columns=None)
+    with pytest.raises(ValueError, match="columns must be given, as the plan does not have those of rows"):
+        WriteRows(dataclasses.replace(plan, tables=(unknown,)))
