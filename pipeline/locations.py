@@ -1,12 +1,63 @@
-"""Where a run reads and writes, as flags say it."""
+"""Places, as flags name them: the one parser, and the one registry of what a scheme can be.
+
+    firestore://users                                     a collection                     source, store
+    firestore://**/posts  firestore://users/ada/**/posts  a group, whole or below a document       store
+    firestore://projects/P/databases/D/documents/users    … of another database                    store
+    bigquery:PROJECT:DATASET.TABLE                        a table or view                          store
+    jsonl:PATTERN                                         files of JSON Lines, globs               store
+    PATTERN                                               files, globs                     source
+
+A pattern is local or `gs://`. A further scheme is a row of `SCHEMES` and what opens it. Imports no client: flags name
+places before anything is connected.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from transforms.errors import UsageError
+from transforms.files import GCS
 from transforms.firestore.target import FirestoreTarget
 from transforms.services import PROJECT_VARIABLE, Services
+
+if TYPE_CHECKING:
+    from transforms.verify.stores import Collection, Place
+
+FIRESTORE, BIGQUERY, JSONL = "firestore://", "bigquery:", "jsonl:"
+
+
+class Scheme(NamedTuple):
+    """What places of a prefix can be.
+
+    Attributes:
+      prefix: of the place; empty for a pattern of files.
+      in_cloud: prefix of the places that workers in the cloud can reach.
+      usage: how to write one, as a store; empty for a scheme that is not a store.
+      is_source: whether a job can read its input there.
+    """
+
+    prefix: str
+    in_cloud: str
+    usage: tuple[str, ...] = ()
+    is_source: bool = False
+
+
+SCHEMES = (
+    Scheme("", GCS, is_source=True),
+    Scheme(FIRESTORE, FIRESTORE, ("firestore://COLLECTION", "firestore://**/GROUP"), is_source=True),
+    Scheme(BIGQUERY, BIGQUERY, ("bigquery:PROJECT:DATASET.TABLE",)),
+    Scheme(JSONL, JSONL + GCS, ("jsonl:PATTERN",)),
+)
+SOURCES_IN_CLOUD = tuple(scheme.in_cloud for scheme in SCHEMES if scheme.is_source)
+STORES_IN_CLOUD = tuple(scheme.in_cloud for scheme in SCHEMES if scheme.usage)
+*_FIRST_STORES, _LAST_STORE = (usage for scheme in SCHEMES for usage in scheme.usage)
+STORES = f"{', '.join(_FIRST_STORES)} or {_LAST_STORE}"
+
+_FULL_NAME = re.compile(r"projects/([^/]+)/databases/([^/]+)/documents/(.+)")
+_GROUP = "**/"
 
 # With the domain that older organisations' projects have: example.com:my-project.
 _PROJECT_ID = re.compile(r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{2,61}[a-z0-9]")
@@ -26,3 +77,52 @@ def firestore_target(project: str | None, database: str, services: Services) -> 
             f"project must be a project id: lower-case letters, digits and hyphens, such as my-project, got {project!r}"
         )
     return FirestoreTarget.of(services, project, database)
+
+
+def split_inputs(texts: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The patterns of files among some sources, and the paths of collections.
+
+    >>> split_inputs(["results/*.jsonl", "firestore://users"])
+    (['results/*.jsonl'], ['users'])
+    """
+    collections = [text.removeprefix(FIRESTORE) for text in texts if text.startswith(FIRESTORE)]
+    return [text for text in texts if not text.startswith(FIRESTORE)], collections
+
+
+def store_place(flag: str, text: str, target: FirestoreTarget, services: Services) -> Place:
+    """The place that a flag names as a store.
+
+    Args:
+      target: the database of a collection that names none; a table may be silent for as long as it.
+      services: where BigQuery is.
+
+    Raises:
+      UsageError: it names no store, or nothing is there.
+    """
+    if text.startswith(FIRESTORE):
+        return _collection(text.removeprefix(FIRESTORE), target)
+    if text.startswith(BIGQUERY):
+        from transforms.bigquery.target import BigQueryTarget
+
+        return BigQueryTarget.parse(text.removeprefix(BIGQUERY), services, target.max_outage_s)
+    if text.startswith(JSONL):
+        from transforms.inputs.files import match_inputs
+        from transforms.verify.stores import Files
+
+        try:
+            return Files(tuple(match_inputs([text.removeprefix(JSONL)])))
+        except UsageError as error:
+            raise UsageError(str(error).replace("--input ", f"{flag}={JSONL}")) from None
+    raise UsageError(f"{flag} must be {STORES}, got {text!r}")
+
+
+def _collection(text: str, target: FirestoreTarget) -> Collection:
+    from transforms.firestore.query import Query
+    from transforms.verify.stores import Collection
+
+    if full := _FULL_NAME.fullmatch(text):
+        target, text = replace(target, project=full[1], database=full[2]), full[3]
+    parent, is_group, group = text.rpartition(_GROUP)
+    if not is_group:
+        return Collection(target, Query(text))
+    return Collection(target, Query.group(group, parent.rstrip("/")))

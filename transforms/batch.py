@@ -103,6 +103,7 @@ class Batch(Generic[T]):
       repaired: records whose two documents were not of one content before; they are among the entries.
       bytes_read: of the source, as its reader counts them; 0 where it does not.
       overflowed_by: how many of the `overflowed` values were of which field, where that is counted.
+      units: of Unix times, as its first records have them: see `RecordSpec.units_of`.
     """
 
     batch_id: str
@@ -117,6 +118,7 @@ class Batch(Generic[T]):
     repaired: int = 0
     bytes_read: int = 0
     overflowed_by: Mapping[str, int] = field(default_factory=dict)
+    units: tuple[tuple[str, int, str], ...] = ()
 
     def __post_init__(self) -> None:
         accounted = len(self.entries) + len(self.dead_letters) + self.superseded + self.unchanged
@@ -138,6 +140,7 @@ class Batch(Generic[T]):
         overflowed: int = 0,
         repaired: int = 0,
         overflowed_by: Mapping[str, int] | None = None,
+        units: tuple[tuple[str, int, str], ...] | None = None,
     ) -> Batch[U]:
         """The batch after a step: `entries` continue, the others are added to those that left the batch before.
 
@@ -157,6 +160,7 @@ class Batch(Generic[T]):
             self.repaired + repaired,
             self.bytes_read,
             {**self.overflowed_by, **overflowed_by} if overflowed_by else self.overflowed_by,
+            self.units if units is None else units,
         )
 
 

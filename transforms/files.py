@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 if TYPE_CHECKING:
     from apache_beam.io.filesystems import FileSystems
 
+GCS = "gs://"  # Cloud Storage: what workers of Dataflow and load jobs can reach
+
 _URL = re.compile(r"\s*[A-Za-z][-A-Za-z0-9+.]*://")
 _TOKENS = re.compile(r"\*\*|[*?]|\[!?\]?[^\]]*\]|\[|[^*?\[]+")
 _WILD = re.compile(r"[*?\[]")

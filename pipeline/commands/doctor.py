@@ -34,6 +34,7 @@ from pipeline.run.flags import Usage, option, parse_only
 from pipeline.run.service_flags import AccountFlags
 from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import FirebeamError, TransientError
+from transforms.files import GCS
 from transforms.firestore.names import DEFAULT_DATABASE
 from transforms.services import BIGQUERY_EMULATOR, EMULATOR_VARIABLES, FIRESTORE_EMULATOR, STORAGE_EMULATOR
 
@@ -131,7 +132,7 @@ def diagnose(
         checks.append(checked(name, probe, after, otherwise, patience_s))
         return checks[-1]
 
-    in_cloud = (config.dead_letters or "").startswith("gs://")
+    in_cloud = (config.dead_letters or "").startswith(GCS)
     needed = [FIRESTORE_EMULATOR]
     needed += [BIGQUERY_EMULATOR] if config.bigquery_table else []
     needed += [STORAGE_EMULATOR] if in_cloud else []

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 from pipeline.commands.indexes import SpecConfig
 from pipeline.present.preview import counted, document, explained, never_filled
 from pipeline.present.terminal import Console, say, show, standard_output
 from pipeline.run.flags import Usage, option, parse_only
 from pipeline.specs import read_spec
-from transforms.batch import DeadLetter, Record
+from transforms.batch import Batch, DeadLetter, Record
 from transforms.errors import RecordError, UsageError
 from transforms.inputs.files import match_inputs
 from transforms.inputs.slices import ReadOptions, plan_slices, read_slice
@@ -70,27 +69,35 @@ class _Preview:
     paths: dict[str, None] = field(default_factory=dict)
     unfit: dict[str, int] = field(default_factory=dict)
 
-    def take(self, record: Record, console: Console | None) -> None:
+    def take(self, record: Record | DeadLetter, spec: RecordSpec, console: Console | None) -> None:
         """Counts what a record has; shows it in full, if there is somewhere to."""
-        explanations = explain(self.spec, record.value)
+        if isinstance(record, DeadLetter):
+            self._count_unfit(record.code)
+            if console is not None:
+                say(console, f"dead letter: {record.code}: {record.message}", "red")
+            return
+        explanations = explain(spec, record.value)
         key, flat, problem = None, {}, ""
         try:
-            key = self.spec.key_of(record.value, record.fallback_id)
-            flat = self.spec.flatten(record.value, key)
+            key = spec.key_of(record.value, record.fallback_id)
+            flat = spec.flatten(record.value, key)
         except RecordError as error:
             problem = str(error)
-            self.unfit[error.code] = self.unfit.get(error.code, 0) + 1
+            self._count_unfit(error.code)
         self.tally.records += 1
         self.tally.with_value += flat or [each.field.name for each in explanations if each.value is not None]
         self.tally.uncleaned += [each.field.name for each in explanations if each.is_uncleaned]
         self.paths.update(dict.fromkeys(paths_of(record.value)))
         if console is not None:
             where = f"line {record.line}" if record.line is not None else f"position {record.position}"
-            show(console, explained(f"{where}: {problem or key}", explanations, flat, self.spec))
+            show(console, explained(f"{where}: {problem or key}", explanations, flat, spec))
         if console is not None and not problem:
-            for collection, value in ((self.spec.full_collection, record.value), (self.spec.flat_collection, flat)):
+            for collection, value in ((spec.full_collection, record.value), (spec.flat_collection, flat)):
                 say(console, f"{collection}/{key}", "bold")
                 say(console, document(value))
+
+    def _count_unfit(self, code: str) -> None:
+        self.unfit[code] = self.unfit.get(code, 0) + 1
 
     def summarise(self, console: Console) -> None:
         """What holds for all records."""
@@ -110,22 +117,21 @@ def main(arguments: Sequence[str], console: Console) -> int:
     preview, output = _Preview(read_spec(config.spec)), standard_output()
     reading = ReadOptions(batch_size=100, input_format=config.input_format, records_path=config.records_path)
     found = 0
-    for found, record in enumerate(islice(_records(config.input, reading), _COUNTED), 1):
-        if isinstance(record, DeadLetter):
-            preview.unfit[record.code] = preview.unfit.get(record.code, 0) + 1
-            if found <= config.records:
-                say(output, f"dead letter: {record.code}: {record.message}", "red")
-            continue
-        preview.take(record, output if found <= config.records else None)
+    for batch in _batches(config.input, reading):
+        spec = preview.spec.in_units(preview.spec.units_of(record.value for record in batch.entries))
+        every: list[Record | DeadLetter] = [*batch.entries, *batch.dead_letters]
+        for record in sorted(every, key=lambda each: each.position or 0)[: _COUNTED - found]:
+            found += 1
+            preview.take(record, spec, output if found <= config.records else None)
+        if found >= _COUNTED:
+            break
     if not found:
         raise UsageError(f"--input {', '.join(config.input)} holds no records")
     preview.summarise(output)
     return 0
 
 
-def _records(patterns: Sequence[str], reading: ReadOptions) -> Iterator[Record | DeadLetter]:
+def _batches(patterns: Sequence[str], reading: ReadOptions) -> Iterator[Batch[Record]]:
     for file in match_inputs(patterns):
         for piece in plan_slices(file, reading):
-            for batch in read_slice(piece, reading):
-                found: list[Record | DeadLetter] = [*batch.entries, *batch.dead_letters]
-                yield from sorted(found, key=lambda each: each.position or 0)
+            yield from read_slice(piece, reading)

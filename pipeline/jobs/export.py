@@ -42,6 +42,7 @@ from transforms.export.rows import rows_of_documents
 from transforms.export.steps import DropHeld, ExportedOf, InferShapes, ProvideTables
 from transforms.export.tables import ConcludeExport
 from transforms.export.target import ExportTarget
+from transforms.files import GCS
 from transforms.firestore.collection_patterns import CollectionPattern, by_query
 from transforms.firestore.pieces import Piece
 from transforms.firestore.query import Query
@@ -162,7 +163,7 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     spec = None if config.spec is None else read_spec(config.spec)
     check_column_names(patterns, spec)
     temp_location = options.view_as(GoogleCloudOptions).temp_location
-    method = config.bigquery_method or (FILE_LOADS if (temp_location or "").startswith("gs://") else INSERT_ROWS)
+    method = config.bigquery_method or (FILE_LOADS if (temp_location or "").startswith(GCS) else INSERT_ROWS)
     if method == FILE_LOADS:
         check_temp_location(temp_location)
     storage_host = StorageTarget.of(table, services).grpc_host if method in TYPED_METHODS else None

@@ -19,9 +19,9 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 
 from pipeline.jobs.destination import destination
 from pipeline.jobs.ingest_flags import NAME, USAGE, Config
+from pipeline.jobs.ingest_sources import Sources
 from pipeline.jobs.outcome import present_records
 from pipeline.run.job import Job, JobPlan, derived_job_id, digest
-from pipeline.sources import Sources
 from transforms.bigquery.methods import FILE_LOADS
 from transforms.bigquery.senders import check_temp_location
 from transforms.dead_letters.folder import DeadLetterFolder

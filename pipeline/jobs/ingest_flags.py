@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.locations import SOURCES_IN_CLOUD
 from pipeline.run.flags import Usage, option
 from pipeline.run.job_config import RecordsConfig
 from transforms.bigquery.methods import FILE_LOADS, INSERT_ROWS, STORAGE_WRITE
@@ -20,7 +21,7 @@ class Config(RecordsConfig):
         group="Input",
         metavar="PATTERN",
         help="files to read: local or gs://, globs; or firestore://COLLECTION; repeat it or separate with commas",
-        prefixes=("gs://", "firestore://"),
+        prefixes=SOURCES_IN_CLOUD,
     )
     input_format: str = option(
         "auto",

@@ -16,12 +16,12 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipeline.exit_codes import EXIT_DIFFERENT, EXIT_OK
 from pipeline.jobs.outcome import show_summary
 from pipeline.jobs.verify_flags import NAME, START, USAGE, Config
+from pipeline.locations import store_place
 from pipeline.present.summary import Summary
 from pipeline.present.summary_file import check_path
 from pipeline.present.terminal import Console, say, show
 from pipeline.present.verify_report import SHOWN, counts_table, differences_table
 from pipeline.run.job import Job, JobPlan, derived_job_id, digest
-from pipeline.stores import Collection, Files, Reading, open_stores, place_of, plans_right
 from transforms.bigquery.target import BigQueryTarget
 from transforms.dead_letters.folder import DeadLetterFolder
 from transforms.errors import UsageError
@@ -33,6 +33,7 @@ from transforms.verify.ignored import Ignored
 from transforms.verify.parts import Parts
 from transforms.verify.reports import Report
 from transforms.verify.steps import CompareRanges, PlanRanges, Sides
+from transforms.verify.stores import Collection, Files, Reading, open_stores, plans_right
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     services = services_of(options)
     firestore = config.firestore(services)
     ignored = Ignored.of(config.ignore)
-    left, right = (place_of(f"--{side}", getattr(config, side), firestore, services) for side in ("left", "right"))
+    left, right = (store_place(f"--{side}", getattr(config, side), firestore, services) for side in ("left", "right"))
     if left == right:
         raise UsageError("--left and --right name the same store, which is equal to itself; name another one")
     table = BigQueryTarget.parse(config.report_table, services, config.max_outage_s) if config.report_table else None

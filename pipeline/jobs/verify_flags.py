@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pipeline.locations import STORES, STORES_IN_CLOUD
 from pipeline.run.flags import Usage, option
 from pipeline.run.job_config import JobConfig
 from transforms.counters import Counters
+from transforms.files import GCS
 from transforms.verify.counters import DOCUMENTS
 from transforms.verify.matching import AUTO, ID, PATH
 
@@ -16,7 +18,6 @@ NAME = "verify"
 START, LATEST = "start", "latest"
 
 # Workers cannot read the launching computer's files.
-_IN_THE_CLOUD = ("firestore://", "bigquery:", "jsonl:gs://")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,14 +29,14 @@ class Config(JobConfig):
     left: str = option(
         group="Stores",
         metavar="STORE",
-        help="firestore://COLLECTION, firestore://**/GROUP, bigquery:PROJECT:DATASET.TABLE or jsonl:PATTERN",
-        prefixes=_IN_THE_CLOUD,
+        help=STORES,
+        prefixes=STORES_IN_CLOUD,
     )
     right: str = option(
         group="Stores",
         metavar="STORE",
         help="the store to compare it with, of any of these kinds",
-        prefixes=_IN_THE_CLOUD,
+        prefixes=STORES_IN_CLOUD,
     )
     match_by: str = option(
         AUTO,
@@ -85,7 +86,7 @@ class Config(JobConfig):
         group="Results",
         metavar="FILE",
         help="write the differences as JSON Lines",
-        prefixes=("gs://",),
+        prefixes=(GCS,),
         parameter="GCS_WRITE_FILE",
     )
     report_table: str | None = option(

@@ -30,6 +30,7 @@ from apache_beam.options.pipeline_options import (
 from pipeline.run.flags import Flag, flags_of
 from pipeline.run.job_config import JobConfig
 from transforms.errors import UsageError
+from transforms.files import GCS
 from transforms.firestore.qos import RAMP_UP_WRITES_PER_S
 from transforms.ledger.owners import Owner
 from transforms.runtime.parallelism import declared_parallelism
@@ -201,7 +202,7 @@ def _missing(options: PipelineOptions) -> Iterator[str]:
         yield "--temp_location is missing: pass --temp_location=gs://BUCKET/tmp, a bucket in the same region"
     for name in ("temp_location", "staging_location"):
         folder = getattr(cloud, name)
-        if folder and not folder.startswith("gs://"):
+        if folder and not folder.startswith(GCS):
             yield f"--{name}={folder} is not a bucket: pass --{name}=gs://BUCKET/tmp"
 
 

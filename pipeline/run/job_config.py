@@ -14,6 +14,7 @@ from pipeline.run.flags import option
 from pipeline.run.service_flags import DatabaseFlags
 from transforms.counters import Counters
 from transforms.errors import RecordError, UsageError
+from transforms.files import GCS
 from transforms.firestore.names import check_document_id
 from transforms.firestore.target import FirestoreTarget
 from transforms.outcomes import RECORDS
@@ -52,7 +53,7 @@ class DeadLetterFlags:
         group="Results",
         metavar="DIR",
         help="folder or gs:// prefix for records that cannot be stored",
-        prefixes=("gs://",),
+        prefixes=(GCS,),
         parameter="GCS_WRITE_FOLDER",
     )
 

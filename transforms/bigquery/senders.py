@@ -20,6 +20,7 @@ from transforms.bigquery.storage_target import StorageTarget
 from transforms.bigquery.storage_write import StorageWriter
 from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import UsageError
+from transforms.files import GCS
 from transforms.retry import Retry
 
 
@@ -107,7 +108,7 @@ def check_temp_location(temp_location: str | None) -> None:
     Traceback (most recent call last):
     transforms.errors.UsageError: FILE_LOADS needs --temp_location=gs://BUCKET/FOLDER, got None; or use --bigquery_method=INSERT_ROWS
     """  # noqa: E501  # the message is one line
-    if not temp_location or not temp_location.startswith("gs://"):
+    if not temp_location or not temp_location.startswith(GCS):
         raise UsageError(
             f"FILE_LOADS needs --temp_location=gs://BUCKET/FOLDER, got {temp_location}; "
             "or use --bigquery_method=INSERT_ROWS"

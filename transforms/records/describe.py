@@ -13,6 +13,7 @@ from transforms.records.indexes import firestore_indexes
 from transforms.records.keys import MAX_ID_BYTES
 from transforms.records.levels import __doc__ as level_rules
 from transforms.records.model import RecordSpec
+from transforms.records.settings import DEFAULT
 from transforms.records.skills import SkillTable
 from transforms.records.table import table_columns, table_options
 
@@ -72,8 +73,8 @@ def _naming(spec: RecordSpec) -> str:
         "## Naming\n\n"
         f"- The id, `{spec.key.name}`, comes from {origin}; else from the id that came with the record, such as a "
         "model batch's `custom_id`.\n"
-        "- Ids are text or whole numbers; text is trimmed. Blank text, placeholders, booleans and fractions are no "
-        "ids: `MISSING_ID`.\n"
+        "- Ids are text or whole numbers; text is trimmed. Blank text, booleans and fractions are no ids: "
+        "`MISSING_ID`. No text is a placeholder here: NA is an id.\n"
         "- An id has no `/`, is not `.`, `..` or `__…__`, has no lone surrogate and at most "
         f"{MAX_ID_BYTES:,} bytes of UTF-8: else `INVALID_ID`.\n"
         "- Fields are named in lower_snake_case, the same in Firestore and in BigQuery. `_meta`, `_overflow`, "
@@ -196,6 +197,11 @@ def _place(source: Source, field: Field) -> str:
         notes.append(f"{', '.join(sorted(str(value) for value in source.missing))} is missing")
     if source.scale is not None:
         notes.append(f"× {source.scale:g}")
+    said = source.settings
+    notes += [f"unit {said.unit}"] if said.unit != DEFAULT.unit else []
+    notes += [f"dates {said.date_order}"] if said.date_order else []
+    notes += [f"decimal {said.decimal}"] if said.decimal != DEFAULT.decimal else []
+    notes += ["placeholders kept"] if not said.placeholders else []
     if source.cleaner != field.sources[0].cleaner:
         notes.append(f"cleaner `{source.cleaner}`")
     return f"{text} ({', '.join(notes)})" if notes else text

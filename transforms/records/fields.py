@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from transforms.errors import RecordError
@@ -20,7 +21,9 @@ from transforms.records.histories import EntryForm
 from transforms.records.numerics import number
 from transforms.records.paths import AnyPath, ListPath, Path
 from transforms.records.patterns import Pattern
+from transforms.records.settings import AUTO, DEFAULT, Settings
 from transforms.records.texts import is_placeholder
+from transforms.records.times import timestamp
 
 _SCALAR = (str, int, float)
 
@@ -46,6 +49,7 @@ class Source:
       entry: the text lists entries of this form, and of the present one only the part `take` counts.
       missing: texts (case-folded) and numbers that stand for nothing in this place.
       scale: what a number is multiplied by before it is cleaned.
+      settings: how values are read, as far as that can be chosen for this cleaner.
       find: gives what a record has here, adapted but not cleaned; None: nothing.
     """
 
@@ -57,12 +61,23 @@ class Source:
     take: str = ""
     missing: frozenset[str | float] = frozenset()
     scale: float | None = None
+    settings: Settings = DEFAULT
     find: Callable[[Mapping[str, Any]], Any] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         adapted = self.match is not None or self.entry is not None or self.missing or self.scale is not None
         is_plain = len(self.paths) == 1 and not adapted
         object.__setattr__(self, "find", self.paths[0].read if is_plain else self._find)
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether Unix times found here are in a unit that only a batch of them can tell."""
+        return self.cleaner == "timestamp" and self.settings.unit == AUTO
+
+    def in_unit(self, unit: str) -> Source:
+        """The same place, where most Unix times of a batch are in this unit."""
+        order = self.settings.date_order
+        return replace(self, clean=partial(timestamp, unit=unit, date_order=order, is_sure=False))
 
     @property
     def heads(self) -> frozenset[str] | None:

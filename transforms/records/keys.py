@@ -1,18 +1,21 @@
 """Document ids: where a record's id comes from and what may be one.
 
 Text is trimmed: an id with a blank at its end is the same id. Whole numbers become their decimal digits. Booleans,
-fractions, blanks and placeholders ("N/A") are no ids: the next source is tried, then the id that came with the record.
+fractions and blanks are no ids: the next source is tried, then the id that came with the record. Whatever stands for
+nothing elsewhere ("NA", "null") is an id here: nobody but its author knows what it stands for.
 
-    >>> id_of(" cand-1 "), id_of(42), id_of(4.2), id_of("N/A")
-    ('cand-1', '42', None, None)
+    >>> id_of(" cand-1 "), id_of(42), id_of(4.2), id_of("NA")
+    ('cand-1', '42', None, 'NA')
 """
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from transforms.errors import RecordError
-from transforms.records.texts import PLACEHOLDERS
 
 # https://firebase.google.com/docs/firestore/quotas#collections_documents_and_fields
 MAX_ID_BYTES = 1_500
@@ -27,8 +30,27 @@ def id_of(value: Any) -> str | None:
         return str(value) if value.bit_length() <= _MAX_ID_BITS else "9" * (MAX_ID_BYTES + 1)
     if not isinstance(value, str):
         return None
-    text = value.strip()
-    return None if not text or text == "-" or text.casefold() in PLACEHOLDERS else text
+    return value.strip() or None
+
+
+def kind_of(value: Any) -> str:
+    """What a value is that is no id, without a word of what it says.
+
+    >>> kind_of(1.0), kind_of(b"x"), kind_of(" ")
+    ('a number with a decimal point', 'bytes', 'blank text')
+    """
+    if isinstance(value, str):
+        return "text" if value.strip() else "blank text"
+    kinds: tuple[tuple[type | tuple[type, ...], str], ...] = (
+        (bool, "true or false"),
+        (int, "a whole number"),
+        ((float, Decimal), "a number with a decimal point"),
+        ((bytes, bytearray), "bytes"),
+        (datetime.date, "a point in time"),
+        (Mapping, "a map"),
+        ((list, tuple), "a list"),
+    )
+    return next((name for kind, name in kinds if isinstance(value, kind)), "another type")
 
 
 def check_id(text: str, name: str) -> str:

@@ -19,7 +19,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from transforms.records.cleaners import CLEANER_RULES_VERSION, FieldType, cleaners_of
+from transforms.records.cleaners import CLEANER_RULES_VERSION, FieldType
 from transforms.records.fields import Field
 from transforms.records.keys import id_problem
 from transforms.records.layout import read_bigquery, read_indexes
@@ -58,9 +58,9 @@ def load_spec(text: str, file: str, read_file: Callable[[str], str] | None = Non
     root = parse_yaml(text, file)
     top = root.mapping(_TOP_KEYS, _REQUIRED_TOP_KEYS)
     table = read_skill_table(top, read_file)
-    cleaners = cleaners_of(table)
     field_nodes = top["fields"].items()
-    fields = {name: read_field(name, node, cleaners) for name, node in field_nodes.items()}
+    in_key = frozenset(_template_parts(top["key"]))
+    fields = {name: read_field(name, node, table, is_in_key=name in in_key) for name, node in field_nodes.items()}
     key = _read_key(top["key"], fields)
     id_field = Field(key.name, FieldType.STRING, one_line(top["key"].items(), "description"), required=True)
     everything = {key.name: id_field, **fields}
@@ -83,6 +83,11 @@ def load_spec(text: str, file: str, read_file: Callable[[str], str] | None = Non
     )
 
 
+def _template_parts(key: YamlNode) -> list[str]:
+    template = key.mapping(_KEY_KEYS, ["name"]).get("template")
+    return _TEMPLATE_PART.findall(template.text()) if template is not None else []
+
+
 def _read_key(node: YamlNode, fields: Mapping[str, Field]) -> Key:
     found = node.mapping(_KEY_KEYS, ["name"])
     name = field_name(found["name"], found["name"].text())
@@ -94,7 +99,7 @@ def _read_key(node: YamlNode, fields: Mapping[str, Field]) -> Key:
         paths = tuple(read_path(entry) for entry in found["from"].one_or_more())
         return Key(name, paths)
     template = found["template"].text()
-    names = _TEMPLATE_PART.findall(template)
+    names = _template_parts(node)
     if not names or "{" in _TEMPLATE_PART.sub("", template) or "}" in _TEMPLATE_PART.sub("", template):
         found["template"].fail("must hold field names in braces, such as {symbol}_{open_time}")
     for part in names:

@@ -10,16 +10,21 @@ Guarantee: whatever the record holds, `flatten` and `key_of` return or raise Rec
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from transforms.errors import RecordError
-from transforms.records.fields import UNPLACED, Field, first_clean
-from transforms.records.keys import check_id, id_of
+from transforms.records.fields import UNPLACED, Field, Source, first_clean
+from transforms.records.keys import check_id, id_of, kind_of
 from transforms.records.paths import AnyPath, Path
 from transforms.records.shapes import Shapes
 from transforms.records.tally import FieldTally
+from transforms.records.times import unit_by_size
+
+# Field, number of its source counted from 0, unit.
+Units = tuple[tuple[str, int, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,12 @@ class Key:
         if None in values.values():
             return None
         return self.template.format_map({name: _id_part(value) for name, value in values.items()})
+
+    def found_instead(self, record: Mapping[str, Any]) -> str:
+        """What a record without an id has in its place, as a remark in a message."""
+        found = {path.text: path.read(record) for path in self.paths}
+        remarks = [f"{path} holds {kind_of(value)}" for path, value in found.items() if value is not None]
+        return f" ({', '.join(remarks)})" if remarks else ""
 
     @property
     def origin(self) -> str:
@@ -104,9 +115,44 @@ class RecordSpec:
     derived: tuple[Field, ...] = ()  # in an order in which each finds what it is made of
     unwrap: tuple[Path, ...] = ()
     _shapes: Shapes = field(init=False, compare=False, repr=False)
+    _undecided: tuple[tuple[str, int, Source], ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        every = ((field.name, at, source) for field in self.fields for at, source in enumerate(field.sources))
         object.__setattr__(self, "_shapes", Shapes(self.fields))
+        object.__setattr__(self, "_undecided", tuple(each for each in every if each[2].is_undecided))
+
+    def units_of(self, values: Iterable[Mapping[str, Any]]) -> Units:
+        """The units of the Unix times in a batch: for every source that leaves it open, the one that most values have.
+
+        A unit is told by the size of values, and one value says too little: 63072000000 is 1972 in milliseconds and
+        3968 in seconds.
+        """
+        if not self._undecided:
+            return ()
+        votes: dict[tuple[str, int], Counter[str]] = {}
+        for value in values:
+            record = self.unwrapped(value)
+            for name, at, source in self._undecided:
+                if (unit := unit_by_size(source.find(record))) is not None:
+                    votes.setdefault((name, at), Counter())[unit] += 1
+        return tuple((name, at, units.most_common(1)[0][0]) for (name, at), units in votes.items())
+
+    def in_units(self, units: Units) -> RecordSpec:
+        """The spec that reads the Unix times of a batch so, and cannot place those whose size contradicts it."""
+        if not units:
+            return self
+        decided = {(name, at): unit for name, at, unit in units}
+
+        def read_so(field: Field) -> Field:
+            sources = (
+                source.in_unit(decided[field.name, at]) if (field.name, at) in decided else source
+                for at, source in enumerate(field.sources)
+            )
+            return replace(field, sources=tuple(sources))
+
+        key = replace(self.key, parts=tuple(map(read_so, self.key.parts)))
+        return replace(self, key=key, fields=tuple(map(read_so, self.fields)))
 
     def key_of(self, value: Mapping[str, Any], fallback_id: str | None) -> str:
         """The document id of a record.
@@ -124,8 +170,8 @@ class RecordSpec:
         if found is None:
             raise RecordError(
                 "MISSING_ID",
-                f"{self.key.name} is missing: {self.key.origin} must hold text or a whole number, "
-                "and no id came with the record",
+                f"{self.key.name} is missing: {self.key.origin} must hold text or a whole number"
+                f"{self.key.found_instead(record)}, and no id came with the record",
             )
         return check_id(found, self.key.name)
 

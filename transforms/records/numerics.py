@@ -16,12 +16,20 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+from transforms.records.calendar_words import OPEN_ENDS, folded
+
 MAX_YEARS = 80
 _REAL = (int, float, Decimal)
 _INT64 = 1 << 63
 _MAX_CHARS = 60  # a longer text is prose, and what it says about a number is anybody's guess
 
 _NUMERAL = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d{1,3})?", re.IGNORECASE)
+
+_WITH_COMMA = re.compile(
+    r"(?P<whole>[+-]?(?:\d{1,3}(?:[. \u00a0\u202f']\d{3})+|\d+))(?:,(?P<fraction>\d+))?"
+    r"(?P<rest>e[+-]?\d{1,3}|\s?%|/\d+)?",
+    re.IGNORECASE,
+)
 
 _NUMBER_WORDS = {
     "a": "1", "an": "1", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7",
@@ -42,7 +50,7 @@ _YEARS = re.compile(
 )
 _PER_UNIT = {"m": 1 / 12, "d": 10.0}
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
-_OPEN_END = re.compile(r"\b(?:current|present|now|today|ongoing|atual|heute)\b", re.IGNORECASE)
+_OPEN_END = re.compile(rf"(?<!\w)(?:{'|'.join(sorted(map(re.escape, OPEN_ENDS), reverse=True))})(?!\w)")
 
 # US grade points (A 4.0, A- 3.7, B+ 3.3, …) × 5/4.
 _GRADES = {
@@ -87,6 +95,21 @@ def number(value: Any) -> float | None:
         return finite(value)
     text = value.strip()
     return finite(float(text.replace(",", ""))) if len(text) <= _MAX_CHARS and _is_numeral(text) else None
+
+
+def with_point(value: Any) -> Any:
+    """A text with a decimal comma as one with a point; of other texts nothing, other values as they are.
+
+    >>> with_point("1.234,56"), with_point("9,99 %"), with_point("9.99"), with_point(9.99)
+    ('1234.56', '9.99 %', None, 9.99)
+    """
+    if not isinstance(value, str):
+        return value
+    match = _WITH_COMMA.fullmatch(value.strip()) if len(value) <= _MAX_CHARS else None
+    if not match:
+        return None
+    whole = re.sub(r"[^\d+-]", "", match["whole"])
+    return f"{whole}.{match['fraction']}{match['rest'] or ''}" if match["fraction"] else f"{whole}{match['rest'] or ''}"
 
 
 def integer(value: Any) -> int | None:
@@ -178,7 +201,7 @@ def year_span(value: Any) -> float | None:
             if isinstance(part, int) and not isinstance(part, bool) and 1900 <= part <= 2099:
                 found.append(part)
             elif isinstance(part, str) and len(part) <= _MAX_CHARS:
-                if _OPEN_END.search(part):
+                if _OPEN_END.search(folded(part)):
                     return None
                 found += [int(year) for year in _YEAR.findall(part)]
     span = float(max(found) - min(found)) if found else 0.0

@@ -12,19 +12,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from dataclasses import replace
+from typing import NamedTuple, TypeVar
 
-from transforms.records.cleaners import Cleaner, FieldType
+from transforms.records.cleaners import Cleaner, FieldType, cleaners_of
 from transforms.records.derive import Band, Derivation, Join, Keywords, parse_bands
 from transforms.records.fields import Field, Source
 from transforms.records.histories import EntryForm
 from transforms.records.paths import AnyPath, compile_expression, compile_path
 from transforms.records.patterns import Pattern
+from transforms.records.settings import ACCEPTED_BY, AUTO, COMMA, DATE_ORDERS, POINT, UNITS, Settings
+from transforms.records.skills import SkillTable
 from transforms.records.texts import MAX_KEYWORDS
 from transforms.records.yaml_nodes import YamlNode, did_you_mean
 
-_FIELD_KEYS = ("type", "description", "from", "cleaner", "derive", "required", "min", "max", "enum", "on_fail")
-_SOURCE_KEYS = ("path", "jmespath", "paths", "cleaner", "match", "entry", "take", "missing", "scale")
+_SETTINGS = tuple(ACCEPTED_BY)
+_FIELD_KEYS = (
+    "type", "description", "from", "cleaner", "derive", "required", "min", "max", "enum", "on_fail", *_SETTINGS,
+)  # fmt: skip
+_SOURCE_KEYS = ("path", "jmespath", "paths", "cleaner", "match", "entry", "take", "missing", "scale", *_SETTINGS)
 _DERIVE_KEYS = {
     "band": ("function", "of", "bands"),
     "keywords": ("function", "of", "limit"),
@@ -38,7 +44,20 @@ _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,299}")
 _OWN_NAMES = ("_meta", "_overflow", "profile", "update_time")  # of documents and rows, beside the fields
 
 
-def read_field(name: str, node: YamlNode, cleaners: Mapping[str, Cleaner]) -> Field:
+class _Usual(NamedTuple):
+    """What a field says for all its sources."""
+
+    cleaner: str
+    settings: Settings
+
+
+def read_field(name: str, node: YamlNode, skills: SkillTable, *, is_in_key: bool) -> Field:
+    """One field.
+
+    Args:
+      skills: what the cleaner of that name looks up.
+      is_in_key: ids are made of it, so nothing in it is a placeholder.
+    """
     found = node.mapping(_FIELD_KEYS, ["type"])
     kind = FieldType(found["type"].choice(_TYPES))
     field = Field(
@@ -46,7 +65,7 @@ def read_field(name: str, node: YamlNode, cleaners: Mapping[str, Cleaner]) -> Fi
         type=kind,
         description=one_line(found, "description"),
         required="required" in found and found["required"].boolean(),
-        sources=_read_sources(found, kind, cleaners),
+        sources=_read_sources(found, kind, skills, Settings(placeholders=not is_in_key)),
         derive=_read_derivation(found["derive"], kind) if "derive" in found else None,
         minimum=found["min"].number() if "min" in found else None,
         maximum=found["max"].number() if "max" in found else None,
@@ -55,8 +74,9 @@ def read_field(name: str, node: YamlNode, cleaners: Mapping[str, Cleaner]) -> Fi
     )
     if bool(field.sources) == (field.derive is not None):
         node.fail("needs either from (where the value is found) or derive (what it is made of)")
-    if field.derive is not None and "cleaner" in found:
-        found["cleaner"].fail("has nothing to clean in a derived field; remove it")
+    for name_of in ("cleaner", *_SETTINGS):
+        if field.derive is not None and name_of in found:
+            found[name_of].fail("has nothing to clean in a derived field; remove it")
     for bound in ("min", "max"):
         if bound in found and kind not in _NUMERIC:
             found[bound].fail(f"is for integer and number fields; {name} is a {kind.value}")
@@ -70,34 +90,24 @@ def read_field(name: str, node: YamlNode, cleaners: Mapping[str, Cleaner]) -> Fi
 
 
 def _read_sources(
-    found: Mapping[str, YamlNode], kind: FieldType, cleaners: Mapping[str, Cleaner]
+    found: Mapping[str, YamlNode], kind: FieldType, skills: SkillTable, settings: Settings
 ) -> tuple[Source, ...]:
     if "from" not in found:
         return ()
-    usual = _cleaner(found["cleaner"], kind, cleaners) if "cleaner" in found else cleaners[kind.value]
-    return tuple(_read_source(node, kind, usual, cleaners) for node in found["from"].one_or_more())
+    name = _cleaner_name(found["cleaner"], kind, cleaners_of(skills)) if "cleaner" in found else kind.value
+    usual = _Usual(name, _read_settings(found, name, settings))
+    return tuple(_read_source(node, kind, usual, skills) for node in found["from"].one_or_more())
 
 
-def _read_source(node: YamlNode, kind: FieldType, usual: Cleaner, cleaners: Mapping[str, Cleaner]) -> Source:
-    if not node.is_mapping:
-        paths = [read_path(entry) for entry in node.one_or_more()]
-        return Source(tuple(paths), usual.clean, usual.name)
-    found = node.mapping(_SOURCE_KEYS)
-    places = [name for name in ("path", "jmespath", "paths") if name in found]
-    if len(places) != 1:
-        node.fail("needs exactly one of path, paths and jmespath")
-    if "paths" in found:
-        paths = [read_path(entry) for entry in found["paths"].one_or_more()]
-    elif "path" in found:
-        paths = [read_path(found["path"])]
-    else:
-        paths = [_checked(found["jmespath"], compile_expression)]
-    cleaner = _cleaner(found["cleaner"], kind, cleaners) if "cleaner" in found else usual
+def _read_source(node: YamlNode, kind: FieldType, usual: _Usual, skills: SkillTable) -> Source:
+    found = node.mapping(_SOURCE_KEYS) if node.is_mapping else {}
+    name = _cleaner_name(found["cleaner"], kind, cleaners_of(skills)) if "cleaner" in found else usual.cleaner
+    settings = _read_settings(found, name, usual.settings)
     entry, take = _read_entry(node, found)
     return Source(
-        tuple(paths),
-        cleaner.clean,
-        cleaner.name,
+        _read_paths(node, found),
+        cleaners_of(skills, settings)[name].clean,
+        name,
         match=_checked(found["match"], Pattern) if "match" in found else None,
         entry=entry,
         take=take,
@@ -105,7 +115,35 @@ def _read_source(node: YamlNode, kind: FieldType, usual: Cleaner, cleaners: Mapp
         if "missing" in found
         else frozenset(),
         scale=found["scale"].number() if "scale" in found else None,
+        settings=settings,
     )
+
+
+def _read_paths(node: YamlNode, found: Mapping[str, YamlNode]) -> tuple[AnyPath, ...]:
+    if not node.is_mapping:
+        return tuple(read_path(entry) for entry in node.one_or_more())
+    places = [name for name in ("path", "jmespath", "paths") if name in found]
+    if len(places) != 1:
+        node.fail("needs exactly one of path, paths and jmespath")
+    if "paths" in found:
+        return tuple(read_path(entry) for entry in found["paths"].one_or_more())
+    return (read_path(found["path"]) if "path" in found else _checked(found["jmespath"], compile_expression),)
+
+
+def _read_settings(found: Mapping[str, YamlNode], cleaner: str, usual: Settings) -> Settings:
+    for name, cleaners in ACCEPTED_BY.items():
+        if name in found and cleaner not in cleaners:
+            found[name].fail(f"is for the cleaners {', '.join(cleaners)}; here it is {cleaner}")
+    settings = usual
+    if "unit" in found:
+        settings = replace(settings, unit=found["unit"].choice((*UNITS, AUTO)))
+    if "date_order" in found:
+        settings = replace(settings, date_order=found["date_order"].choice(DATE_ORDERS))
+    if "decimal" in found:
+        settings = replace(settings, decimal=found["decimal"].choice((POINT, COMMA)))
+    if "placeholders" in found:
+        settings = replace(settings, placeholders=settings.placeholders and found["placeholders"].boolean())
+    return settings
 
 
 def _read_entry(node: YamlNode, found: Mapping[str, YamlNode]) -> tuple[EntryForm | None, str]:
@@ -151,14 +189,14 @@ def _checked_bands(node: YamlNode) -> tuple[tuple[str, int, float], ...]:
         node.fail(str(error))
 
 
-def _cleaner(node: YamlNode, kind: FieldType, cleaners: Mapping[str, Cleaner]) -> Cleaner:
+def _cleaner_name(node: YamlNode, kind: FieldType, cleaners: Mapping[str, Cleaner]) -> str:
     name = node.text()
     if name not in cleaners:
         node.fail(f"no cleaner is called {name!r}; {did_you_mean(name, cleaners)}")
     if cleaners[name].type is not kind:
         fitting = ", ".join(other.name for other in cleaners.values() if other.type is kind)
         node.fail(f"{name} makes a {cleaners[name].type.value}, but type says {kind.value}; for that use {fitting}")
-    return cleaners[name]
+    return name
 
 
 def _stand_in(node: YamlNode) -> str | float:

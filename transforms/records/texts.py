@@ -39,44 +39,52 @@ _BETWEEN_WORDS = re.compile(r"[\s,;:|/\\()\[\]{}<>\"“”„«»!?…•·&*=~^
 _STOP_WORDS = frozenset({"and", "at", "for", "in", "of", "the", "a", "an", "to", "on", "with"})
 
 
-def string(value: Any) -> str | None:
-    """One line of text: NFC, whitespace runs as one space, trimmed. Integers become their digits."""
+def string(value: Any, *, placeholders: bool = True) -> str | None:
+    """One line of text: NFC, whitespace runs as one space, trimmed. Integers become their digits.
+
+    Args:
+      placeholders: whether a text that says that there is nothing to say is nothing; blank text always is.
+
+    >>> string("Null", placeholders=False), string(" ", placeholders=False)
+    ('Null', None)
+    """
     if isinstance(value, str):
         text = " ".join(value.split())
         if not text.isascii():
             text = " ".join(unicodedata.normalize("NFC", text).split())
             if not _encodable(text):
                 return None
-        return None if is_placeholder(text) else text
+        return None if not text or (placeholders and is_placeholder(text)) else text
     if isinstance(value, int) and not isinstance(value, bool) and -_INT64 <= value < _INT64:
         return str(value)
     return None
 
 
-def symbol(value: Any) -> str | None:
+def symbol(value: Any, *, placeholders: bool = True) -> str | None:
     """A ticker or code: NFKC, upper case, without spaces; `/` becomes `-`, since no document id may have one.
 
     >>> symbol("btc/usdt"), symbol(" brk.b ")
     ('BTC-USDT', 'BRK.B')
     """
-    text = string(value)
+    text = string(value, placeholders=placeholders)
     if text is None:
         return None
     # Upper case can need normalising again, and the other way round; two rounds reach the fixed point or none exists.
     folded = text
     for _ in range(2):
         folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", folded).upper())
-    return string("".join(folded.replace("/", "-").split()))
+    return string("".join(folded.replace("/", "-").split()), placeholders=placeholders)
 
 
-def strings(value: Any) -> list[str] | None:
+def strings(value: Any, *, placeholders: bool = True) -> list[str] | None:
     """A list of texts, each as `string` cleans it, without repetitions. Plain text is one entry.
 
     >>> strings(["a", " a ", "", None, 7, "N/A"])
     ['a', '7']
     """
     entries = value if isinstance(value, list | tuple) else (value,)
-    return list(dict.fromkeys(text for entry in entries if (text := string(entry)) is not None)) or None
+    cleaned = (string(entry, placeholders=placeholders) for entry in entries)
+    return list(dict.fromkeys(text for text in cleaned if text is not None)) or None
 
 
 def keywords(value: Any) -> list[str] | None:

@@ -24,7 +24,9 @@ _HASH_BYTES = 16
 
 
 def identify(batch: Batch[Record], spec: RecordSpec) -> Batch[Keyed]:
-    """The batch with ids and hashes."""
+    """The batch with ids and hashes, and with the units that its Unix times are in."""
+    units = spec.units_of(record.value for record in batch.entries)
+    spec = spec.in_units(units)
     keyed, unfit = [], []
     for record in batch.entries:
         key = None
@@ -35,11 +37,12 @@ def identify(batch: Batch[Record], spec: RecordSpec) -> Batch[Keyed]:
             unfit.append(DeadLetter.of("IdentifyRecords", record, error, key))
         else:
             keyed.append(Keyed(key, record, digest))
-    return batch.then(keyed, unfit)
+    return batch.then(keyed, unfit, units=units)
 
 
 def flatten(batch: Batch[Compared], spec: RecordSpec) -> Batch[Flat]:
     """The batch with contents and flat forms."""
+    spec = spec.in_units(batch.units)
     flat, unfit = [], []
     for entry in batch.entries:
         try:

@@ -1,5 +1,7 @@
 """Which ids a record may have, and where they come from."""
 
+import datetime
+import decimal
 import math
 
 import pytest
@@ -45,7 +47,12 @@ fields:
         ({"id": "", "refs": [{"id": "b"}]}, None, "b"),
         ({"id": 4.2, "refs": [{"id": 5}]}, None, "5"),
         ({"id": None}, "custom-1", "custom-1"),
-        ({"id": "N/A"}, " custom-1 ", "custom-1"),
+        ({"id": ""}, " custom-1 ", "custom-1"),
+        ({"id": "NA"}, "custom-1", "NA"),
+        ({"id": "null"}, None, "null"),
+        ({"id": "unknown"}, None, "unknown"),
+        ({"id": "-"}, None, "-"),
+        ({}, "None", "None"),
         ({"id": "ada"}, "custom-1", "ada"),
         ({"id": "é" * 750}, None, "é" * 750),
         ({"id": "佐藤"}, None, "佐藤"),
@@ -58,14 +65,37 @@ def test_key_is_the_first_id_of_its_sources_else_the_fallback(value, fallback, e
     assert SPEC.key_of(value, fallback) == expected
 
 
-@pytest.mark.parametrize("bad", [None, "", "   ", True, False, 4.2, 4.0, math.nan, [], ["a"], {}, "unknown", "-"])
-def test_what_is_no_id_is_missing(bad):
+@pytest.mark.parametrize(
+    ("bad", "found"),
+    [
+        (None, ""),
+        ("", " (id holds blank text)"),
+        ("   ", " (id holds blank text)"),
+        (True, " (id holds true or false)"),
+        (4.2, " (id holds a number with a decimal point)"),
+        (4.0, " (id holds a number with a decimal point)"),
+        (math.nan, " (id holds a number with a decimal point)"),
+        (decimal.Decimal("1.0"), " (id holds a number with a decimal point)"),
+        (b"p1", " (id holds bytes)"),
+        (datetime.datetime(2025, 10, 5), " (id holds a point in time)"),
+        ([], " (id holds a list)"),
+        ({"a": 1}, " (id holds a map)"),
+    ],
+)
+def test_what_is_no_id_is_missing_and_the_message_says_what_it_is(bad, found):
     with pytest.raises(RecordError) as caught:
         SPEC.key_of({"id": bad}, None)
     assert caught.value.code == "MISSING_ID"
     assert caught.value.message == (
-        "person_id is missing: id, refs[0].id must hold text or a whole number, and no id came with the record"
+        f"person_id is missing: id, refs[0].id must hold text or a whole number{found}, and no id came with the record"
     )
+
+
+def test_nothing_in_a_template_is_a_placeholder_nor_in_the_fields_it_names():
+    record = {"s": "na", "t": "2025-10-05", "n": 0}
+    key = CANDLES.key_of(record, None)
+    assert key == "NA_20251005T000000Z_0"
+    assert CANDLES.flatten(record, key)["symbol"] == "NA"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.commands.probes import PROBE_COLLECTION
+from pipeline.commands.firestore_probes import PROBE_COLLECTION
 from transforms.errors import SpecError
 from transforms.ledger.jobs import JOBS
 from transforms.records.load import OWN_COLLECTIONS
@@ -85,6 +85,15 @@ def test_the_example_loads():
          "backreferences nor look-around"),
         ("from: age}", "from: [{path: a, match: 'a'}]}",
          "7:fields.age.from[0].match: must put what to keep in parentheses, such as '^- .* : (.+)$'"),
+        ("from: age", "from: age, unit: ms", "7:fields.age.unit: is for the cleaners timestamp; here it is integer"),
+        ("from: age", "from: age, decimal: ','", "7:fields.age.decimal: ',' is not known; known: point, comma"),
+        ("from: tags}", "from: [{path: a, date_order: dmy}]}",
+         "8:fields.tags.from[0].date_order: is for the cleaners timestamp; here it is strings"),
+        ("from: tags", "from: tags, placeholders: none", "8:fields.tags.placeholders: must be true or false, got text"),
+        ("from: score", "from: score, cleaner: rating, decimal: comma",
+         "10:fields.score.decimal: is for the cleaners integer, number, fraction; here it is rating"),
+        ("type: strings, from: tags", "type: strings, derive: {function: keywords, of: [age]}, placeholders: false",
+         "8:fields.tags.placeholders: has nothing to clean in a derived field; remove it"),
         ("from: tags}", "from: [{path: a, entry: '{a} : {b}'}]}",
          "8:fields.tags.from[0]: needs both entry (the form of a text's entries) and take (which part counts), or "
          "neither"),

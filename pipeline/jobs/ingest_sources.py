@@ -1,4 +1,4 @@
-"""Where a job's records come from: files, Firestore collections, or both.
+"""Where the records of ingest come from: files, Firestore collections, or both.
 
 --input=results/*.jsonl --input=firestore://users
          │                        │
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
+from pipeline.locations import split_inputs
 from pipeline.run.job import digest
 from transforms.batch import Batch, Record
 from transforms.firestore.query import Query
@@ -22,8 +23,6 @@ from transforms.inputs.files import InputFile, match_inputs, total_bytes
 from transforms.inputs.read import ReadBatches, ReadDocumentBatches
 from transforms.inputs.slices import ReadOptions
 from transforms.runtime.stopping import PassedOver
-
-FIRESTORE = "firestore://"
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,7 @@ class Sources:
     @classmethod
     def find(cls, patterns: Sequence[str], reading: ReadOptions, target: FirestoreTarget) -> "Sources":
         """What `--input` names. Raises UsageError about what is not there."""
-        collections = [pattern.removeprefix(FIRESTORE) for pattern in patterns if pattern.startswith(FIRESTORE)]
-        paths = [pattern for pattern in patterns if not pattern.startswith(FIRESTORE)]
+        paths, collections = split_inputs(patterns)
         files = tuple(match_inputs(paths)) if paths or not collections else ()
         return cls(files, reading, tuple(Query(path) for path in sorted(set(collections))), target)
 
@@ -69,9 +67,9 @@ class Sources:
         """With what the ids of the batches of files begin."""
         return frozenset(file.fingerprint for file in self.files)
 
-    def ids(self, moment: datetime.datetime) -> frozenset[str]:
-        """With what the ids of all batches of a run begin that reads collections as of a moment."""
-        of_queries = (input_id(self.target, query, moment) for query in self.queries)
+    def ids(self, read_time: datetime.datetime) -> frozenset[str]:
+        """With what the ids of all batches of a run begin, given its read time."""
+        of_queries = (input_id(self.target, query, read_time) for query in self.queries)
         return self.file_ids | frozenset(of_queries)
 
     @property
@@ -80,9 +78,9 @@ class Sources:
         return frozenset(map(source_of, self.queries))
 
     def read(
-        self, pipeline: beam.Pipeline, moment: datetime.datetime, completed: frozenset[str]
+        self, pipeline: beam.Pipeline, read_time: datetime.datetime, completed: frozenset[str]
     ) -> PCollection[Batch[Record]]:
-        """Draws the reading part of a graph: collections as of a moment, all but the batches that are complete."""
+        """Draws the reading part of a graph: collections at the read time, and all but the completed batches."""
         batches: list[PCollection[Batch[Record]]] = []
         if self.files:
             batches.append(pipeline | "ReadBatches" >> ReadBatches(self.files, self.reading, completed))
@@ -93,7 +91,7 @@ class Sources:
                 >> ReadDocumentBatches(
                     self.target,
                     query,
-                    moment,
+                    read_time,
                     batch_size=self.reading.batch_size,
                     is_complete=PassedOver(completed),
                 )
