@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.commands.indexes import SpecConfig
+from pipeline.jobs.reading_flags import ReadingFlags
 from pipeline.present.preview import counted, document, explained, never_filled
 from pipeline.present.terminal import Console, say, show, standard_output
 from pipeline.run.flags import Usage, option, parse_only
@@ -19,7 +20,8 @@ from pipeline.specs import read_spec
 from transforms.batch import Batch, DeadLetter, Record
 from transforms.errors import RecordError, UsageError
 from transforms.inputs.files import match_inputs
-from transforms.inputs.slices import ReadOptions, plan_slices, read_slice
+from transforms.inputs.options import ReadOptions
+from transforms.inputs.slices import plan_slices, read_slice
 from transforms.records.explain import explain
 from transforms.records.nearest import paths_of
 from transforms.records.spec import FieldTally, RecordSpec
@@ -28,22 +30,13 @@ _COUNTED = 1_000  # records
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(SpecConfig):
+class Config(SpecConfig, ReadingFlags):
     """The flags of preview."""
 
     input: tuple[str, ...] = option(
         group="Input",
         metavar="PATTERN",
         help="files to read: local or gs://, globs; repeat it or separate with commas",
-    )
-    input_format: str = option(
-        "auto",
-        group="Input",
-        choices=("auto", "jsonl", "json", "csv", "parquet"),
-        help="format of the files; auto looks at their content",
-    )
-    records_path: str | None = option(
-        None, group="Input", metavar="PATH", help="path to the records within a JSON object, such as data.items"
     )
     records: int = option(
         3, group="Records", minimum=0, maximum=_COUNTED, help="how many records to show; more are counted"
@@ -115,7 +108,7 @@ def main(arguments: Sequence[str], console: Console) -> int:
     if any(pattern.startswith("firestore://") for pattern in config.input):
         raise UsageError("preview reads files; export some documents first, or run ingest with --spec on a few")
     preview, output = _Preview(read_spec(config.spec)), standard_output()
-    reading = ReadOptions(batch_size=100, input_format=config.input_format, records_path=config.records_path)
+    reading = config.reading(batch_size=100)
     found = 0
     for batch in _batches(config.input, reading):
         spec = preview.spec.in_units(preview.spec.units_of(record.value for record in batch.entries))

@@ -27,7 +27,6 @@ from transforms.bigquery.senders import check_temp_location
 from transforms.dead_letters.folder import DeadLetterFolder
 from transforms.dead_letters.steps import StoreDeadLetters
 from transforms.errors import UsageError
-from transforms.inputs.slices import ReadOptions
 from transforms.ledger.jobs import Job as LedgerJob
 from transforms.ledger.read_times import read_time_of_run
 from transforms.ledger.runs import JobDescription, Opening
@@ -84,11 +83,8 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     to = destination(config, services)
     if to.rows and to.rows.method == FILE_LOADS:
         check_temp_location(options.view_as(GoogleCloudOptions).temp_location)
-    reading = ReadOptions(
-        batch_size=config.batch_size, input_format=config.input_format, records_path=config.records_path
-    )
     firestore = config.firestore(services)
-    sources = Sources.find(config.input, reading, firestore)
+    sources = Sources.find(config.input, config.reading(config.batch_size), firestore)
     dead_letters = DeadLetterFolder(config.dead_letters)
     dead_letters.check_writable()
     description = JobDescription(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.jobs.reading_flags import ReadingFlags
 from pipeline.locations import SOURCES_IN_CLOUD
 from pipeline.run.flags import Usage, option
 from pipeline.run.job_config import RecordsConfig
@@ -14,7 +15,7 @@ NAME = "ingest"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RecordsConfig):
+class Config(RecordsConfig, ReadingFlags):
     """The flags of ingest."""
 
     input: tuple[str, ...] = option(
@@ -22,15 +23,6 @@ class Config(RecordsConfig):
         metavar="PATTERN",
         help="files to read: local or gs://, globs; or firestore://COLLECTION; repeat it or separate with commas",
         prefixes=SOURCES_IN_CLOUD,
-    )
-    input_format: str = option(
-        "auto",
-        group="Input",
-        choices=("auto", "jsonl", "json", "csv", "parquet"),
-        help="format of the files; auto looks at their content",
-    )
-    records_path: str | None = option(
-        None, group="Input", metavar="PATH", help="path to the records within a JSON object, such as data.items"
     )
     batch_size: int = option(500, group="Input", minimum=1, maximum=10_000, help="records per batch")
     spec: str = option(

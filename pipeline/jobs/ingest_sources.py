@@ -20,8 +20,8 @@ from transforms.firestore.query import Query
 from transforms.firestore.target import FirestoreTarget
 from transforms.inputs.documents import input_id, source_of
 from transforms.inputs.files import InputFile, match_inputs, total_bytes
+from transforms.inputs.options import ReadOptions
 from transforms.inputs.read import ReadBatches, ReadDocumentBatches
-from transforms.inputs.slices import ReadOptions
 from transforms.runtime.stopping import PassedOver
 
 

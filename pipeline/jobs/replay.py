@@ -37,6 +37,7 @@ from transforms.errors import UsageError
 from transforms.files import is_local
 from transforms.firestore.client import FirestoreClient
 from transforms.firestore.tagged_json import iso
+from transforms.inputs.options import ReadOptions
 from transforms.ledger.batches import Batches
 from transforms.ledger.jobs import Job as LedgerJob
 from transforms.ledger.jobs import finish_times, job_document, read_job
@@ -61,6 +62,7 @@ class Replayed:
       job_id: of the job.
       attempt: the job's last run; 0 if the ledger has forgotten it.
       to: where its records go.
+      reading: how it reads them.
       input_ids: fingerprints of the sources it read.
       batches: those that have dead letters.
     """
@@ -68,6 +70,7 @@ class Replayed:
     job_id: str
     attempt: int
     to: Destination
+    reading: ReadOptions
     input_ids: frozenset[str]
     batches: tuple[str, ...]
 
@@ -151,7 +154,7 @@ class _ReplayDeadLetters(beam.PTransform[PBegin, PCollection[str]]):
             begin
             | "Batches" >> beam.Create(batch_ids, reshuffle=False)
             | "Reshuffle" >> beam.Reshuffle()
-            | "ReadLetters" >> ReadDeadLetters(plan.folder)
+            | "ReadLetters" >> ReadDeadLetters(plan.folder, job.reading)
             | "BeginBatch" >> BeginBatch(ledger)
         )
         compared = compare_records(batches, job.to, identity)
@@ -180,7 +183,9 @@ def _replayed(
     config_of_job = _config_of(config, job_id, job.parameters if job else {})
     to = destination(config_of_job, services, failed_before=True)
     batch_ids = Batches(job_document(client, job_id, config.retry), config.counters).ids()
-    return Replayed(job_id, job.attempt if job else 0, to, frozenset(map(input_id_of, [*batch_ids, *own])), own)
+    reading = config_of_job.reading(config_of_job.batch_size)
+    input_ids = frozenset(map(input_id_of, [*batch_ids, *own]))
+    return Replayed(job_id, job.attempt if job else 0, to, reading, input_ids, own)
 
 
 def _job(config: Config, client: FirestoreClient, job_id: str) -> LedgerJob | None:

@@ -37,6 +37,8 @@ class Config(RecordsConfig):
         help="a record that has failed this many times, the first one included, is given up and moved to DIR/parked",
     )
     spec: str | None = _flag_of_the_job("spec")
+    drop_columns: tuple[str, ...] | None = _flag_of_the_job("drop_columns")
+    rename_columns: tuple[str, ...] | None = _flag_of_the_job("rename_columns")
     upsert: str | None = _flag_of_the_job("upsert")
     keep_versions: int | None = _flag_of_the_job("keep_versions")
     max_request_bytes: int | None = _flag_of_the_job("max_request_bytes")

@@ -207,6 +207,15 @@ def test_model_results_and_rows_of_csv_come_back_as_they_were(desk, strict):
     assert desk.flat["from-openai"]["years_experience"] == 1
 
 
+def test_rows_of_csv_are_read_again_as_the_job_read_them_but_for_what_is_corrected(desk):
+    rows = "key,domain,\nada,Data,\nbob,Data,7\n"
+    desk.ingest(rows, flags=["--rename_columns=key=candidate_id"], name="rows.csv")
+    assert desk.flat.keys() == {"ada"}
+    assert desk.replay() == (0, (1, 0, 0, 0, 1))
+    assert desk.replay("--drop_columns=#3") == (0, (1, 1, 0, 0, 0))
+    assert desk.flat["bob"]["domain"] == desk.flat["ada"]["domain"]
+
+
 def test_a_broken_line_is_refused_with_file_and_line_before_anything_starts(desk, capsys):
     desk.ingest(profile(0), "{not JSON\n", "{nor this\n")
     (file,) = (desk.dead_letters / "permanent").glob("*.jsonl")

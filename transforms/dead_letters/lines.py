@@ -14,7 +14,8 @@ original record in the first of three forms that is exact:
 | record         | a value without text of its own, as from | the value, which is kept as tagged JSON         |
 |                | CSV, Parquet, a JSON array               |                                                 |
 
-Of a record that was too large or cut off by damage only the beginning is kept, and it is not read again at all.
+Of a record that was too large or cut off by damage only the beginning is kept, and of a row of Parquet whose values or
+columns could not be read, only what can be shown of it. Neither is read again at all.
 
 A line that was replayed also has `replay`, with job_id, run (when it began) and time, and, if it failed again,
 `first_time`, when it failed first.
@@ -35,8 +36,10 @@ from typing import Any, NamedTuple
 from transforms.batch import DeadLetter, Record
 from transforms.errors import RecordError
 from transforms.firestore.tagged_json import from_tagged_json, to_tagged_json
-from transforms.inputs.formats.csv_rows import DELIMITERS, CsvRows, sniff_delimiter
+from transforms.inputs.formats.csv_dialect import DELIMITERS, sniff_delimiter
+from transforms.inputs.formats.csv_rows import CsvRows
 from transforms.inputs.items import STEP, Item
+from transforms.inputs.options import DEFAULT, ReadOptions
 from transforms.inputs.streams import PlainStream
 from transforms.json_values import parse_object
 from transforms.models.results import unwrapped
@@ -44,8 +47,10 @@ from transforms.models.results import unwrapped
 Fields = Mapping[str, Any]
 
 _ORIGINALS = ("record_text", "record", "record_base64")
-# With these codes a line keeps the beginning of a record, which must not be taken for the whole.
-_FRAGMENTS = frozenset({(STEP, "RECORD_TOO_LARGE"), (STEP, "UNREADABLE_FILE")})
+# With these codes a line keeps a part of a record, or shows what has no exact form: not to be taken for the record.
+_FRAGMENTS = frozenset(
+    (STEP, code) for code in ("RECORD_TOO_LARGE", "UNREADABLE_FILE", "UNREADABLE_VALUE", "INVALID_COLUMNS")
+)
 # The step of earlier versions that learned of a refused row after the batch was completed, and kept what the row held.
 _LATE_STEP = "LoadRows"
 _EPOCH = datetime.datetime.fromtimestamp(0, datetime.timezone.utc)
@@ -215,8 +220,11 @@ def read_line(line: bytes) -> StoredDeadLetter:
     return StoredDeadLetter(fields, _original(fields, kept[0]), _time(fields, time))
 
 
-def record_of(stored: StoredDeadLetter) -> Record:
+def record_of(stored: StoredDeadLetter, reading: ReadOptions = DEFAULT) -> Record:
     """The record, read like the input it came from.
+
+    Args:
+      reading: how that is read.
 
     Raises:
       RecordError: it still is not a record.
@@ -230,7 +238,7 @@ def record_of(stored: StoredDeadLetter) -> Record:
         known_id = fields.get("record_id") if fields["step"] == _LATE_STEP else None
         return ReplayedRecord(stored.position, original, line, fallback_id=known_id, failed_at=stored.failed_at)
     if _is_csv(original):
-        return ReplayedRecord(stored.position, _csv_row(stored, original), line, failed_at=stored.failed_at)
+        return ReplayedRecord(stored.position, _csv_row(stored, original, reading), line, failed_at=stored.failed_at)
     value = parse_object(original)
     return unwrapped(ReplayedRecord(stored.position, value, line, original, failed_at=stored.failed_at))
 
@@ -296,11 +304,11 @@ def _is_csv(original: bytes) -> bool:
     return b"\n" in original and original.lstrip()[:1] not in (b"{", b"[")
 
 
-def _csv_row(stored: StoredDeadLetter, original: bytes) -> Mapping[str, Any]:
+def _csv_row(stored: StoredDeadLetter, original: bytes, reading: ReadOptions) -> Mapping[str, Any]:
     text = original.decode("utf-8", "replace")
     header = text.partition("\n")[0]
     delimiter = sniff_delimiter(text) or max(DELIMITERS, key=header.count)
-    reader = CsvRows(PlainStream(io.BytesIO(original), stored.source), delimiter, len(original) + 1)
+    reader = CsvRows(PlainStream(io.BytesIO(original), stored.source), delimiter, len(original) + 1, reading.columns)
     rows = list(reader.scan())
     if not rows:  # a header that was at fault itself, and still is alone
         raise RecordError(stored.fields["code"], stored.fields["message"])

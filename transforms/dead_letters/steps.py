@@ -26,6 +26,7 @@ from transforms.dead_letters.lines import Origin, StoredDeadLetter, record_of, s
 from transforms.errors import RecordError
 from transforms.firestore.tagged_json import iso
 from transforms.inputs.files import line_numbers
+from transforms.inputs.options import DEFAULT, ReadOptions
 from transforms.outcomes import BatchOutcome
 from transforms.retry import SYSTEM_CLOCK, Clock
 from transforms.runtime.batch_coder import register_batches
@@ -111,26 +112,31 @@ class ReadDeadLetters(beam.PTransform[PCollection[str], PCollection[Batch[Record
 
     In: batch ids. Out: a batch for each, of the same id and source; what still is not a record is a dead letter.
     Fails: a file that cannot be read as dead letters fails the job.
+
+    Attributes:
+      folder: where the dead letters are.
+      reading: how the input is read that they came from.
     """
 
     folder: DeadLetterFolder
+    reading: ReadOptions = DEFAULT
 
     def expand(self, batch_ids: PCollection[str]) -> PCollection[Batch[Record]]:
-        return batch_ids | "Read" >> beam.FlatMap(_read, self.folder)
+        return batch_ids | "Read" >> beam.FlatMap(_read, self.folder, self.reading)
 
 
-def _read(batch_id: str, folder: DeadLetterFolder) -> Iterator[Batch[Record]]:
+def _read(batch_id: str, folder: DeadLetterFolder, reading: ReadOptions) -> Iterator[Batch[Record]]:
     if not is_asked_to_stop() and (stored := folder.read(batch_id)):
-        yield batch_of(batch_id, stored)
+        yield batch_of(batch_id, stored, reading)
 
 
-def batch_of(batch_id: str, stored: Sequence[StoredDeadLetter]) -> Batch[Record]:
+def batch_of(batch_id: str, stored: Sequence[StoredDeadLetter], reading: ReadOptions = DEFAULT) -> Batch[Record]:
     """The records of dead letters, in their order."""
     records: list[Record] = []
     dead_letters: list[DeadLetter] = []
     for each in stored:
         try:
-            records.append(record_of(each))
+            records.append(record_of(each, reading))
         except RecordError as error:
             dead_letters.append(still_dead(each, error))
     return Batch(batch_id, stored[0].source, len(stored), tuple(records), tuple(dead_letters))

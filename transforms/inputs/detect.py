@@ -8,6 +8,7 @@
 | … and no further line: an object without records_path                  | jsonl |
 | `{` or `[`, the first line open and the next one able to continue it   | json  |
 | `{` or `[`, anything else (a broken first line)      | jsonl    |
+| `sep=` and a character                               | csv      |
 | header and rows with the same number of cells separated by , ; tab or a bar | csv |
 | no such thing: by name (.csv, .tsv), else            | jsonl    |
 | UTF-16, an archive, other binary data                | unreadable, with the reason |
@@ -18,18 +19,17 @@ record. JSON Lines are read line by line also when a records_path is given.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 from transforms.errors import RecordError
-from transforms.inputs.formats.csv_rows import sniff_delimiter
+from transforms.inputs.formats.csv_dialect import SEPARATOR_LINE, sniff_delimiter
 from transforms.inputs.formats.json_document import first_line_ends_inside
 from transforms.inputs.formats.parquet_rows import MAGIC
-from transforms.inputs.lines import BYTE_ORDER_MARK
+from transforms.inputs.lines import without_marks
+from transforms.inputs.options import AUTO
 from transforms.json_values import parse_json
 
 Format = Literal["jsonl", "json", "csv", "parquet", "unreadable"]
-InputFormat = Literal["auto", "jsonl", "json", "csv", "parquet"]
-INPUT_FORMATS: tuple[str, ...] = get_args(InputFormat)
 
 _CSV_NAMES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 _OTHER_MAGIC = (
@@ -38,8 +38,11 @@ _OTHER_MAGIC = (
     (b"BZh", "it is compressed with bzip2; decompress it, or use gzip"),
     (b"\xfd7zXZ\x00", "it is compressed with xz; decompress it, or use gzip"),
     (b"Obj\x01", "it is an Avro file; convert it to Parquet or JSON Lines"),
-    (b"\xff\xfe", "it is UTF-16; convert it to UTF-8"),
-    (b"\xfe\xff", "it is UTF-16; convert it to UTF-8"),
+    (b"\xff\xfe", "it is UTF-16; convert it to UTF-8, or pass --encoding=utf-16"),
+    (b"\xfe\xff", "it is UTF-16; convert it to UTF-8, or pass --encoding=utf-16"),
+)
+_NO_TEXT = (
+    "it is neither text nor Parquet; give JSON, JSON Lines, CSV or Parquet, or name its --encoding if it is UTF-16"
 )
 
 
@@ -58,7 +61,7 @@ class Detected(NamedTuple):
 
 
 def detect(
-    head: bytes, is_whole: bool, name: str, input_format: str = "auto", records_path: str | None = None
+    head: bytes, is_whole: bool, name: str, input_format: str = AUTO, records_path: str | None = None
 ) -> Detected:
     """Says how to read a file.
 
@@ -66,24 +69,24 @@ def detect(
       head: its first bytes, decompressed.
       is_whole: there are no others.
       name: its path.
-      input_format: one of INPUT_FORMATS; anything but auto is obeyed.
+      input_format: one of `INPUT_FORMATS`; anything but auto is obeyed.
       records_path: as in `ReadOptions`.
 
     >>> detect(b'{"id": 1}\\n{"id": 2}\\n', True, "a.txt").format, detect(b"id,name\\n1,Ada\\n", True, "a.txt").format
     ('jsonl', 'csv')
     """
-    if input_format == "auto" and head.startswith(MAGIC):
+    if input_format == AUTO and head.startswith(MAGIC):
         return Detected("parquet")
     if input_format == "parquet":
         return Detected("parquet") if head else Detected(None)
     for magic, problem in _OTHER_MAGIC:
         if head.startswith(magic):
             return Detected("unreadable", problem=problem)
-    text = head.removeprefix(BYTE_ORDER_MARK).lstrip()
+    text = without_marks(head).lstrip()
     if not text and is_whole:
         return Detected(None)
     if b"\0" in text:
-        return Detected("unreadable", problem="it is neither text nor Parquet; give JSON, JSON Lines, CSV or Parquet")
+        return Detected("unreadable", problem=_NO_TEXT)
     if input_format == "csv":
         return Detected("csv", _delimiter(text, is_whole) or ",")
     if input_format in ("jsonl", "json"):
@@ -103,7 +106,7 @@ def _by_text(text: bytes, is_whole: bool, name: str, records_path: str | None) -
         if not first_is_whole:
             return Detected("json" if text[:1] == b"[" or records_path is not None else "jsonl")
         return Detected("json" if first_line_ends_inside(first, rest[:1]) else "jsonl")
-    if name.lower().endswith(_CSV_NAMES):
+    if name.lower().endswith(_CSV_NAMES) or SEPARATOR_LINE.fullmatch(first.decode("utf-8", "replace")):
         return Detected("csv", _delimiter(text, is_whole) or ",")
     if b"\n{" in text or (first_is_whole and _is_json(first)):
         return Detected("jsonl")

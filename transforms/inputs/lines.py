@@ -15,6 +15,17 @@ from transforms.inputs.streams import BLOCK_BYTES, DamagedError, Stream
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
+def without_marks(text: bytes) -> bytes:
+    """The text without byte order marks before it: of its file, and of those that tools add without looking.
+
+    >>> without_marks(BYTE_ORDER_MARK * 2 + b"id")
+    b'id'
+    """
+    while text.startswith(BYTE_ORDER_MARK):
+        text = text[len(BYTE_ORDER_MARK) :]
+    return text
+
+
 class Line(NamedTuple):
     """One line.
 

@@ -30,7 +30,8 @@ from transforms.firestore.steps import PlanReads
 from transforms.firestore.target import FirestoreTarget
 from transforms.inputs.documents import EntryOf, read_batches, record_of
 from transforms.inputs.files import InputFile
-from transforms.inputs.slices import MIB, ReadOptions, Slice, plan_slices, read_slice
+from transforms.inputs.options import DEFAULT, MIB, ReadOptions
+from transforms.inputs.slices import Slice, plan_slices, read_slice
 from transforms.runtime.batch_coder import register_batches
 from transforms.runtime.garbage import tune_garbage_collector
 from transforms.runtime.stopping import is_asked_to_stop
@@ -58,7 +59,7 @@ class ReadBatches(beam.PTransform[PBegin, PCollection[Batch[Record]]]):
     """
 
     files: Sequence[InputFile]
-    options: ReadOptions = ReadOptions()  # noqa: RUF009  # frozen
+    options: ReadOptions = DEFAULT
     completed: Collection[str] = frozenset()
 
     def expand(self, begin: PBegin) -> PCollection[Batch[Record]]:

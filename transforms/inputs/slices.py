@@ -18,65 +18,19 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from transforms.batch import Batch, DeadLetter, Record
-from transforms.errors import RecordError, UsageError
-from transforms.inputs.detect import INPUT_FORMATS, Format, detect
+from transforms.errors import RecordError
+from transforms.inputs.detect import Format, detect
+from transforms.inputs.encodings import decoded
 from transforms.inputs.files import InputFile, check_unchanged, open_input
 from transforms.inputs.formats.csv_rows import CsvRows
 from transforms.inputs.formats.json_document import JsonDocument
 from transforms.inputs.formats.json_lines import JsonLines
-from transforms.inputs.formats.parquet_rows import ParquetRows, row_groups
-from transforms.inputs.identity import Named
+from transforms.inputs.formats.parquet_rows import MAGIC, ParquetRows, row_groups
 from transforms.inputs.items import STEP, Item, Reader, cut, unreadable
-from transforms.inputs.streams import DamagedError, PlainStream, gunzip_if_compressed, head_of
+from transforms.inputs.options import ReadOptions
+from transforms.inputs.streams import DamagedError, PlainStream, Stream, gunzip_if_compressed, head_of
 
 _HEAD_BYTES = 256 * 1024
-MIB = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class ReadOptions:
-    """How files are read.
-
-    Attributes:
-      batch_size: records in a batch, those that cannot be parsed included.
-      max_batch_bytes: bytes of source in a batch, unless a single record has more.
-      input_format: auto, jsonl, json, csv or parquet.
-      records_path: dotted path of the records in a JSON document, such as `data.profiles`.
-      slice_bytes: size of a slice of JSON Lines or Parquet.
-      max_record_bytes: larger records become dead letters.
-    """
-
-    batch_size: int = 500
-    max_batch_bytes: int = 16 * MIB
-    input_format: str = "auto"
-    records_path: str | None = None
-    slice_bytes: int = 16 * MIB
-    max_record_bytes: int = 16 * MIB
-
-    def __post_init__(self) -> None:
-        for name in ("batch_size", "max_batch_bytes", "slice_bytes", "max_record_bytes"):
-            value = getattr(self, name)
-            if value < 1:
-                raise UsageError(f"{name} must be at least 1, got {value}")
-        if self.input_format not in INPUT_FORMATS:
-            raise UsageError(f"input_format must be one of {', '.join(INPUT_FORMATS)}, got {self.input_format}")
-        if self.records_path is not None and not all(self.records_path.split(".")):
-            raise UsageError(f"records_path must be field names joined by dots, got {self.records_path!r}")
-
-    @property
-    def identity(self) -> Named:
-        """All options: each decides where batches end, or which of them hold what. See `identity.py`."""
-        return Named(
-            "ReadOptions",
-            {
-                "batch_size": self.batch_size,
-                "max_batch_bytes": self.max_batch_bytes,
-                "input_format": self.input_format,
-                "records_path": self.records_path,
-                "slice_bytes": self.slice_bytes,
-                "max_record_bytes": self.max_record_bytes,
-            },
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +62,7 @@ def plan_slices(file: InputFile, options: ReadOptions) -> list[Slice]:
       JobError: as `open_input`.
     """
     with open_input(file) as stored:
-        stream = gunzip_if_compressed(stored, file.path)
+        stream = _text_of(stored, file.path, options.encoding)
         head, is_whole = head_of(stream, _HEAD_BYTES)
         found = detect(head, is_whole, file.path, options.input_format, options.records_path)
         if found.format is None:
@@ -172,13 +126,22 @@ def _reader(piece: Slice, options: ReadOptions) -> Iterator[Reader]:
         yield _reader_of(piece, stored, options)
 
 
+def _text_of(stored: BinaryIO, path: str, encoding: str) -> Stream:
+    """The content of a file from its beginning, unpacked and in UTF-8. Of Parquet, which is no text, as it is."""
+    is_parquet = stored.read(len(MAGIC)) == MAGIC
+    stored.seek(0)
+    stream = gunzip_if_compressed(stored, path)
+    return stream if is_parquet else decoded(stream, encoding)
+
+
 def _reader_of(piece: Slice, stored: BinaryIO, options: ReadOptions) -> Reader:
     if piece.format == "unreadable":
         return _Unreadable(piece.problem, piece.file.size)
     if piece.format == "parquet":
         last_group = piece.stop if piece.stop is not None else len(row_groups(stored))
-        return ParquetRows(stored, piece.start, last_group, options.batch_size, options.max_batch_bytes)
-    stream = gunzip_if_compressed(stored, piece.file.path)
+        bounds = (options.batch_size, options.max_batch_bytes)
+        return ParquetRows(stored, piece.start, last_group, *bounds, options.columns, options.binary_as_text)
+    stream = _text_of(stored, piece.file.path, options.encoding)
     if piece.start > 0:
         stored.seek(piece.start - 1)
     if piece.format == "jsonl":
@@ -186,7 +149,7 @@ def _reader_of(piece: Slice, stored: BinaryIO, options: ReadOptions) -> Reader:
     if piece.format == "json":
         path = tuple(options.records_path.split(".")) if options.records_path else ()
         return JsonDocument(stream, path, options.max_record_bytes)
-    return CsvRows(stream, piece.delimiter, options.max_record_bytes)
+    return CsvRows(stream, piece.delimiter, options.max_record_bytes, options.columns)
 
 
 def _batch(batch_id: str, source: str, items: list[Item | DeadLetter], reader: Reader) -> Batch[Record]:

@@ -12,8 +12,8 @@ from apache_beam.testing.util import assert_that
 from transforms.batch import Batch, Record
 from transforms.errors import UsageError
 from transforms.inputs.files import match_inputs
+from transforms.inputs.options import ReadOptions
 from transforms.inputs.read import ReadBatches
-from transforms.inputs.slices import ReadOptions
 
 _PROFILES = Path(__file__).parents[4] / "shared" / "data" / "profiles_llm.jsonl"
 

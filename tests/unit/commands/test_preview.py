@@ -67,6 +67,15 @@ def test_counts_hold_for_all_records_and_name_paths_that_look_alike(folder, caps
     assert len([line for line in lines if line.endswith("years_experience | info.yearsOfExperience |")]) == 1
 
 
+def test_files_are_read_as_ingest_reads_them(folder, capsys):
+    (folder / "people.csv").write_text("sep=;\nkey;name;x\n7;Zoë;1\n", encoding="windows-1252")
+    flags = ["--input=people.csv", "--encoding=windows-1252", "--rename_columns=key=id", "--drop_columns=x"]
+    assert main(["preview", "--spec=./people.yaml", *flags]) == 0
+    shown = capsys.readouterr().out
+    assert '"name": "Zoë"' in shown
+    assert '"x"' not in shown
+
+
 def test_a_record_that_fails_says_why(folder, capsys):
     lines = previewed(capsys, "--records=9")
     assert any(line.startswith("line 3: MISSING_ID: person_id is missing") for line in lines)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from transforms.batch import DeadLetter
 from transforms.dead_letters.lines import Origin, content_of, fields_of, read_line, record_of, still_dead
 from transforms.errors import RecordError
+from transforms.inputs.options import ReadOptions
 
 ORIGIN = Origin("ingest", "ingest-1", "b-0", "2026-01-01T00:00:00.000000Z", "in.jsonl")
 FAILED_AT = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
@@ -87,6 +88,12 @@ def test_a_row_of_csv_that_was_corrected_is_a_record_whatever_its_delimiter():
     }
 
 
+def test_a_row_of_csv_is_read_with_the_columns_and_the_delimiter_of_its_file():
+    reading = ReadOptions(drop_columns=("#3",), rename_columns=("key=id",))
+    stored = read_line(line_of(b"sep=^\nkey^name^\n1^Lovelace, Ada^7\n", code="UNNAMED_COLUMN"))
+    assert record_of(stored, reading).value == {"id": "1", "name": "Lovelace, Ada"}
+
+
 def test_a_row_of_csv_is_named_by_its_place_in_the_source():
     with pytest.raises(RecordError, match=r"row 8 \(line 3\) has 3 cells, the header has 2"):
         replayed(b"id,name\n1,Ada,x\n")
@@ -103,8 +110,8 @@ def test_two_rows_in_place_of_one_are_refused():
 
 
 @pytest.mark.parametrize("original", [b'{"id": "a"}', b"id,name\n1,Ada", None], ids=repr)
-@pytest.mark.parametrize("code", ["RECORD_TOO_LARGE", "UNREADABLE_FILE"])
-def test_the_beginning_of_a_record_is_never_taken_for_the_whole(original, code):
+@pytest.mark.parametrize("code", ["RECORD_TOO_LARGE", "UNREADABLE_FILE", "UNREADABLE_VALUE", "INVALID_COLUMNS"])
+def test_what_is_only_shown_of_a_record_is_never_taken_for_it(original, code):
     dead_letter = read_line(line_of(original, code=code))
     with pytest.raises(RecordError) as refused:
         record_of(dead_letter)

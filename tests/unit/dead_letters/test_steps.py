@@ -7,7 +7,8 @@ from transforms.dead_letters.folder import DeadLetterFolder
 from transforms.dead_letters.lines import Origin
 from transforms.dead_letters.steps import StoreDeadLetters, batch_of, located
 from transforms.inputs.files import match_inputs
-from transforms.inputs.slices import ReadOptions, plan_slices, read_slice
+from transforms.inputs.options import ReadOptions
+from transforms.inputs.slices import plan_slices, read_slice
 
 
 def dead_letter(code="INVALID_JSON", retryable=False, original=b"{", **more):

@@ -17,7 +17,8 @@ from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.values import GeoPoint, Reference, Vector
 from transforms.inputs.documents import input_id, range_id, read_batches
 from transforms.inputs.files import match_inputs
-from transforms.inputs.slices import ReadOptions, plan_slices, read_slice
+from transforms.inputs.options import ReadOptions
+from transforms.inputs.slices import plan_slices, read_slice
 from transforms.testing import ScriptedFirestore
 
 BERLIN = datetime.timezone(datetime.timedelta(hours=2), "CEST")

@@ -8,7 +8,8 @@ import pytest
 
 from transforms.batch import Batch, DeadLetter, Record
 from transforms.inputs.files import match_inputs
-from transforms.inputs.slices import ReadOptions, Slice, plan_slices, read_slice
+from transforms.inputs.options import ReadOptions
+from transforms.inputs.slices import Slice, plan_slices, read_slice
 
 
 class Result(NamedTuple):

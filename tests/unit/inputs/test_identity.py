@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from transforms.firestore.query import AnyOf, Condition, Order, Query
 from transforms.firestore.values import GeoPoint, Reference, Vector
 from transforms.inputs.identity import Named, of_query, text_of
-from transforms.inputs.slices import ReadOptions
+from transforms.inputs.options import ReadOptions
 
 NOON = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.timezone.utc)
 BUILT_IN = st.recursive(
@@ -52,8 +52,22 @@ def test_a_query_has_the_text_under_which_its_batches_have_always_been_known(que
 
 
 def test_options_of_reading_have_the_text_under_which_jobs_have_always_been_known():
-    for options in (ReadOptions(), ReadOptions(7, 8, "json", "data.items", 9, 10)):
-        assert text_of(options.identity) == repr(options)
+    known = (
+        "batch_size={}, max_batch_bytes={}, input_format={!r}, records_path={!r}, slice_bytes={}, max_record_bytes={}"
+    )
+    mib_16 = 16 * 1024 * 1024
+    for values in ((500, mib_16, "auto", None, mib_16, mib_16), (7, 8, "json", "data.items", 9, 10)):
+        assert text_of(ReadOptions(*values).identity) == f"ReadOptions({known.format(*values)})"
+
+
+LATER = {"drop_columns": ("a",), "rename_columns": ("a=b",), "binary_as_text": True, "encoding": "utf-16"}
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_an_option_of_reading_that_came_later_is_named_where_it_is_not_at_its_default(name):
+    before = text_of(ReadOptions().identity)
+    changed = ReadOptions(**{name: LATER[name]})
+    assert text_of(changed.identity) == f"{before[:-1]}, {name}={LATER[name]!r})"
 
 
 class Colour(enum.IntEnum):
@@ -76,9 +90,9 @@ def fields_of(kind):
 
 
 def test_every_field_of_what_is_read_is_named():
-    """One that is added is named only where it is not at its default; then it is left out here."""
+    """One that is added is named only where it is not at its default."""
     named = of_query(EVERYTHING).fields
     condition, any_of, *_ = named["filters"]
     parts = {Query: named, Condition: condition.fields, AnyOf: any_of.fields, Order: named["orders"][0].fields}
-    parts[ReadOptions] = ReadOptions().identity.fields
+    parts[ReadOptions] = ReadOptions(**LATER).identity.fields
     assert {kind: list(fields) for kind, fields in parts.items()} == {kind: fields_of(kind) for kind in parts}

@@ -8,7 +8,8 @@ import pytest
 
 from transforms.errors import JobError, UsageError
 from transforms.inputs.files import line_numbers, match_inputs, open_input
-from transforms.inputs.slices import ReadOptions, plan_slices, read_slice
+from transforms.inputs.options import ReadOptions
+from transforms.inputs.slices import plan_slices, read_slice
 
 
 def _write(folder: Path, **contents: str) -> None:

@@ -13,7 +13,8 @@ from transforms.batch import DeadLetter
 from transforms.inputs.files import match_inputs
 from transforms.inputs.formats.json_lines import JsonLines
 from transforms.inputs.lines import split_lines
-from transforms.inputs.slices import ReadOptions, plan_slices, read_slice
+from transforms.inputs.options import ReadOptions
+from transforms.inputs.slices import plan_slices, read_slice
 
 
 class _Dripping:

@@ -1,33 +1,39 @@
 """CSV with a header row: every further row is one record of strings, empty cells are absent.
 
-The delimiter is one of , ; | and tab, found in the header and the rows after it. A row with another number of cells
-than the header is one dead letter that shows both, a small CSV of its own, fit to be repaired and read again.
+The delimiter is what a first line such as `sep=;` says, or one of , ; | and tab, found in the header and the rows after
+it. Rows are read as people have them: blank lines, rows of delimiters alone and delimiters at the end of a row say
+nothing, and where one file was appended to another, its header is not a row.
 
-| what is wrong                  | what becomes of it                                                                  |
-|--------------------------------|-------------------------------------------------------------------------------------|
-| the names of the columns       | every row is a dead letter                                                          |
-| a row, within its line         | the row is a dead letter                                                            |
-| a quote that is never closed   | where its row would end is anybody's guess: the file is unreadable from that row on |
-| the header row cannot be read  | the file is unreadable                                                              |
+A row with another number of cells than the header is one dead letter that shows both, a small CSV of its own, fit to be
+repaired and read again.
+
+| what is wrong                      | what becomes of it                                                              |
+|------------------------------------|---------------------------------------------------------------------------------|
+| two columns have one name          | every row is a dead letter                                                      |
+| a column without name has a value  | the row is a dead letter, unless it is the row's number, which pandas writes    |
+| a row, within its line             | the row is a dead letter                                                        |
+| a quote that is never closed       | where its row ends is anybody's guess: the file is unreadable from that row on  |
+| the header row cannot be read      | the file is unreadable                                                          |
 """
 
 from __future__ import annotations
 
 import csv
-import io
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from transforms.batch import DeadLetter, Record
 from transforms.errors import RecordError
+from transforms.inputs.formats.columns import AS_THEY_ARE, ColumnOptions, ColumnsError
+from transforms.inputs.formats.csv_dialect import SEPARATOR_LINE
 from transforms.inputs.items import KEPT_BYTES, STEP, Item, unreadable
 from transforms.inputs.lines import split_lines
 from transforms.inputs.streams import CountedStream, DamagedError, Stream
 
-DELIMITERS = (",", ";", "\t", "|")
-_ROWS_COMPARED = 20
 _NOT_CLOSED = "the row that begins at line {line} has a quote that is not closed, or stands within a cell"
+_MARK = "\ufeff"  # the byte order mark, with which a file begins
+_ROW_NUMBER = re.compile(r"-?\d+")
 
 
 @dataclass(slots=True)
@@ -38,13 +44,17 @@ class CsvRows:
       stream: stands at the beginning.
       delimiter: one character.
       max_record_bytes: longer rows become dead letters without being held in memory.
+      columns: those that are left out or renamed.
     """
 
     stream: Stream
     delimiter: str
     max_record_bytes: int
+    columns: ColumnOptions = AS_THEY_ARE
     _header: list[str] = field(default_factory=list, init=False)
     _header_text: str = field(default="", init=False)
+    _names: list[str | None] = field(default_factory=list, init=False)
+    _fewest_cells: int = field(default=0, init=False)
 
     def scan(self) -> Iterator[Item | DeadLetter]:
         """As `Reader.scan`."""
@@ -56,10 +66,11 @@ class CsvRows:
             for row in self._rows(lines):
                 if isinstance(row, RecordError):
                     yield self._row_dead_letter(ordinal, lines, row)
-                elif problem:
-                    yield self._row_dead_letter(ordinal, lines, problem)
-                else:
-                    yield Item(ordinal, lines.row_line, lines.row_bytes, (row, lines.row_text()))
+                elif any(row) and not (lines.begins_file and row == self._header):
+                    if problem:
+                        yield self._row_dead_letter(ordinal, lines, problem)
+                    else:
+                        yield Item(ordinal, lines.row_line, lines.row_bytes, (row, lines.row_text()))
                 ordinal += 1
             if problem and not ordinal:
                 lines.begin_row()
@@ -68,13 +79,24 @@ class CsvRows:
             yield unreadable(ordinal, damage)
 
     def _read_header(self, lines: _Lines) -> RecordError | None:
-        """Reads the first row that is not blank; returns what is wrong with its names."""
+        """Reads the first row that says something; returns what is wrong with its names."""
         for row in self._rows(lines):
             if isinstance(row, RecordError):
                 raise lines.damaged(f"the header row at line {lines.row_line} cannot be read: {row.message}")
-            self._header, self._header_text = row, lines.row_text()
-            problem = _header_problem(row)
-            return RecordError("INVALID_CSV_HEADER", problem) if problem else None
+            if lines.row_line == 1 and SEPARATOR_LINE.fullmatch(lines.row_text()):
+                self._header_text = lines.row_text()
+                continue
+            if any(row):
+                self._header, self._header_text = row, self._header_text + lines.row_text()
+                return self._name_columns()
+        return None
+
+    def _name_columns(self) -> RecordError | None:
+        try:
+            self._names = self.columns.names(self._header)
+        except ColumnsError as error:
+            return RecordError("INVALID_CSV_HEADER", f"the header row is not usable: {error}")
+        self._fewest_cells = max((at for at, name in enumerate(self._header, 1) if name.strip()), default=0)
         return None
 
     def _rows(self, lines: _Lines) -> Iterator[list[str] | RecordError]:
@@ -103,18 +125,40 @@ class CsvRows:
                 yield row
 
     def record(self, item: Item) -> Record:
-        """As `Reader.record`. Raises RecordError: WRONG_COLUMN_COUNT, NOT_UTF8."""
+        """As `Reader.record`. Raises RecordError: WRONG_COLUMN_COUNT, UNNAMED_COLUMN, NOT_UTF8."""
         row, text = item.content
-        if len(row) != len(self._header):
+        row = self._fitted(row, item)
+        if not text.isascii() and any("\udc80" <= char <= "\udcff" for char in text):
+            raise RecordError(
+                "NOT_UTF8", f"row {item.position + 1} is not UTF-8; convert the file to UTF-8, or name its --encoding"
+            )
+        value = {name: cell for name, cell in zip(self._names, row, strict=False) if cell and name is not None}
+        if "" in value:
+            self._check_unnamed(row, item)
+            del value[""]
+        return Record(item.position, value, item.line)
+
+    def _fitted(self, row: list[str], item: Item) -> list[str]:
+        """The row without what stands behind its last column, if that is empty."""
+        n_cells, n_columns = len(row), len(self._header)
+        if n_cells > n_columns and not any(row[n_columns:]):
+            return row[:n_columns]
+        if not self._fewest_cells <= n_cells <= n_columns:
             raise RecordError(
                 "WRONG_COLUMN_COUNT",
-                f"row {item.position + 1} (line {item.line}) has {len(row)} cells, the header has {len(self._header)}",
+                f"row {item.position + 1} (line {item.line}) has {n_cells} cells, the header has {n_columns}",
             )
-        if not text.isascii() and any("\udc80" <= char <= "\udcff" for char in text):
-            raise RecordError("NOT_UTF8", f"row {item.position + 1} is not UTF-8; convert the file to UTF-8")
-        return Record(
-            item.position, {name: cell for name, cell in zip(self._header, row, strict=True) if cell}, item.line
-        )
+        return row
+
+    def _check_unnamed(self, row: list[str], item: Item) -> None:
+        """Raises RecordError if a column without name says something that would be lost."""
+        for at, (name, cell) in enumerate(zip(self._names, row, strict=False), 1):
+            if name == "" and cell and not (at == 1 and _ROW_NUMBER.fullmatch(cell)):
+                raise RecordError(
+                    "UNNAMED_COLUMN",
+                    f"row {item.position + 1} (line {item.line}) has a value in column {at}, which has no name; name "
+                    f"it with --rename_columns='#{at}=NAME', or leave it out with --drop_columns='#{at}'",
+                )
 
     def original(self, item: Item) -> bytes:
         """As `Reader.original`: the header and the row, a CSV of its own."""
@@ -133,6 +177,7 @@ class _Lines:
       row_bytes: of the row so far.
       n_lines: of the row so far.
       too_long: a line of the row is longer than allowed, and is not in its text.
+      begins_file: the row begins with a byte order mark: with it, another file was appended.
       has_ended: there are no further lines.
     """
 
@@ -148,7 +193,7 @@ class _Lines:
         self._row_start = 0
         self.row_bytes = self.n_lines = 0
         self.row_line: int | None = None
-        self.too_long = False
+        self.too_long = self.begins_file = False
 
     def row_text(self) -> str:
         return "".join(self._row)
@@ -173,11 +218,13 @@ class _Lines:
             partial, line_number = _encoded(self.row_text()) + damage.partial, self.row_line or damage.line
             unread = self.row_bytes + damage.unread
             raise DamagedError(damage.why, damage.offset, partial, line_number, unread) from damage
+        text = line.raw.decode("utf-8", "surrogateescape") + "\n"
         if not self.n_lines:
             self._row_start, self.row_line = line.position, line.number
+            self.begins_file = text.startswith(_MARK)
+            text = text.lstrip(_MARK)
         self.n_lines += 1
         self.row_bytes += line.length + 1
-        text = line.raw.decode("utf-8", "surrogateescape") + "\n"
         if self._row and self.row_bytes > self._max_row_bytes:
             raise self.damaged(
                 f"the row that begins at line {self.row_line} has a quote that is not closed within "
@@ -188,32 +235,6 @@ class _Lines:
             self.too_long = True
             return "\n"
         return text
-
-
-def sniff_delimiter(head: str) -> str | None:
-    """The delimiter that gives the header and the rows after it the same number of cells, at least two.
-
-    A quote that is not closed makes one row of many; then the lines are compared.
-
-    >>> sniff_delimiter('id;name\\n1;"Lovelace, Ada"\\n'), sniff_delimiter("just a sentence")
-    (';', None)
-    """
-    return _most_alike([io.StringIO(head)]) or _most_alike([[line] for line in head.splitlines()])
-
-
-def _most_alike(texts: Sequence[Iterable[str]]) -> str | None:
-    best, best_score = None, (0, 0)
-    for delimiter in DELIMITERS:
-        every = itertools.chain.from_iterable(csv.reader(text, delimiter=delimiter) for text in texts)
-        try:
-            rows = [row for row in itertools.islice(every, _ROWS_COMPARED) if row]
-        except csv.Error:
-            continue
-        columns = len(rows[0]) if rows else 0
-        alike = sum(len(row) == columns for row in rows)
-        if columns > 1 and alike * 2 > len(rows) and (alike, columns) > best_score:
-            best, best_score = delimiter, (alike, columns)
-    return best
 
 
 def _has_swallowed_rows(row: list[str], text: str, delimiter: str) -> bool:
@@ -228,21 +249,6 @@ def _has_swallowed_rows(row: list[str], text: str, delimiter: str) -> bool:
     False
     """
     return text.count('"') % 2 == 1 and any("\n" in cell and cell.endswith((delimiter, "\n")) for cell in row)
-
-
-def _header_problem(header: list[str]) -> str | None:
-    """
-    >>> _header_problem(["id", "", "name", "id"])
-    'the header row has an empty name in column 2 and a repeated name in column 4; name every column once'
-    """
-    problems = []
-    empty = [str(at) for at, name in enumerate(header, 1) if not name.strip()]
-    repeated = [str(at) for at, name in enumerate(header, 1) if name.strip() and name in header[: at - 1]]
-    if empty:
-        problems.append(f"an empty name in column {', '.join(empty)}")
-    if repeated:
-        problems.append(f"a repeated name in column {', '.join(repeated)}")
-    return f"the header row has {' and '.join(problems)}; name every column once" if problems else None
 
 
 def _encoded(text: str) -> bytes:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from transforms.batch import DeadLetter, Record
 from transforms.inputs.items import Item, too_large, unreadable
-from transforms.inputs.lines import BYTE_ORDER_MARK
+from transforms.inputs.lines import without_marks
 from transforms.inputs.streams import BLOCK_BYTES, CountedStream, DamagedError, Stream
 from transforms.json_values import parse_object
 from transforms.models.results import unwrapped
@@ -86,8 +86,8 @@ class _Scanner:
         self._line = 1  # of the byte before which newlines have been counted
         self._counted_to = 0
         self._offset = 0  # of the buffer's first byte
-        if self._more() and self._buffer.startswith(BYTE_ORDER_MARK):
-            self._at = len(BYTE_ORDER_MARK)
+        if self._more():
+            self._at = len(self._buffer) - len(without_marks(self._buffer))
 
     def descend(self, name: str, path: str) -> None:
         """Goes into the member `name` of the object that begins here."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from transforms.batch import DeadLetter, Record
 from transforms.inputs.items import Item, too_large, unreadable
-from transforms.inputs.lines import split_lines
+from transforms.inputs.lines import split_lines, without_marks
 from transforms.inputs.streams import DamagedError, Stream
 from transforms.json_values import parse_object
 from transforms.models.results import unwrapped
@@ -39,7 +39,7 @@ class JsonLines:
             for position, number, raw, length in split_lines(self.stream, self.start, self.stop, self.max_record_bytes):
                 if length > self.max_record_bytes:
                     yield too_large(raw, length, self.max_record_bytes, position, position, number)
-                elif raw := raw.strip():
+                elif raw := without_marks(raw.strip()):  # one may begin any file that was appended
                     yield Item(position, number, length, raw)
                 position += length + 1
         except DamagedError as damage:

@@ -1,21 +1,16 @@
 """Parquet: row groups, read in bounded batches of rows, every value as the plain Python value that says the same.
 
-| Parquet                      | record                                                     |
-|------------------------------|------------------------------------------------------------|
-| timestamp, any unit and zone | aware datetime in UTC, microseconds; without a zone as UTC  |
-| date, time                   | ISO string                                                 |
-| decimal                      | string, every digit kept                                   |
-| duration                     | seconds, as a number                                       |
-| struct, map                  | dict; a map's keys as strings                              |
-| list                         | list                                                       |
-| null, binary, numbers, text  | None, bytes, int or float, str                             |
+What a value becomes: see `arrow_values.py`. A column that has no plain values, or the name of another one, makes every
+row a dead letter until it is renamed or left out: of two values none is chosen. The index that pandas writes where a
+table has none of its own, `__index_level_0__`, is left out as long as it holds whole numbers.
 """
 
 from __future__ import annotations
 
-import datetime
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -24,11 +19,14 @@ import pyarrow.parquet as pq
 
 from transforms.batch import DeadLetter, Record
 from transforms.errors import RecordError
-from transforms.inputs.items import Item, unreadable
+from transforms.inputs.formats.arrow_values import UnfitError, type_problem, values_of
+from transforms.inputs.formats.columns import AS_THEY_ARE, ColumnOptions, ColumnsError
+from transforms.inputs.items import STEP, Item, unreadable
 from transforms.inputs.streams import DamagedError
 
 MAGIC = b"PAR1"
-_Convert = Callable[[Any], Any]
+_PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+_UNREADABLE = (ValueError, OverflowError, pa.ArrowException)
 
 
 @dataclass(slots=True)
@@ -40,6 +38,8 @@ class ParquetRows:
       first_group, last_group: the row groups first_group ≤ g < last_group are read.
       batch_size: rows that are decoded together.
       max_batch_bytes: bound on the memory that rows decoded together take.
+      columns: those that are left out or renamed.
+      binary_as_text: whether binary values are UTF-8 text.
     """
 
     stored: BinaryIO
@@ -47,6 +47,8 @@ class ParquetRows:
     last_group: int
     batch_size: int
     max_batch_bytes: int
+    columns: ColumnOptions = AS_THEY_ARE
+    binary_as_text: bool = False
 
     def scan(self) -> Iterator[Item | DeadLetter]:
         """As `Reader.scan`."""
@@ -56,24 +58,49 @@ class ParquetRows:
             file = pq.ParquetFile(self.stored)
             groups = [file.metadata.row_group(group) for group in range(self.last_group)]
             ordinal = sum(group.num_rows for group in groups[: self.first_group])
-            for batch in self._decoded(file):
-                rows = _Rows(batch)
+            names, problem = self._names(file.schema_arrow)
+            selected = _selected(file.schema_arrow.names, names)
+            names = names if selected is None else [name for name in names if name is not None]
+            for batch in self._decoded(file, selected):
+                rows = _Rows(batch, names, self.binary_as_text)
                 size = batch.nbytes // max(1, batch.num_rows)
                 for at in range(batch.num_rows):
-                    yield Item(ordinal, ordinal + 1, size, (rows, at))
+                    item = Item(ordinal, ordinal + 1, size, (rows, at))
+                    yield self._dead_letter(item, problem) if problem else item
                     ordinal += 1
         except (pa.ArrowException, OSError) as error:
             why = f"the Parquet data is damaged ({_first_line(error)})"
             yield unreadable(ordinal, DamagedError(why, 0, unread=_bytes_from(ordinal, groups)))
+        except DamagedError as damage:
+            damage.unread = _bytes_from(ordinal, groups)
+            yield unreadable(ordinal, damage)
 
-    def _decoded(self, file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+    def _names(self, schema: pa.Schema) -> tuple[Sequence[str | None], RecordError | None]:
+        """What the columns are called, and what is wrong with that."""
+        try:
+            return _names_of(schema, self.columns, self.binary_as_text), None
+        except ColumnsError as error:
+            return schema.names, RecordError("INVALID_COLUMNS", f"the columns of the file are not usable: {error}")
+
+    def _dead_letter(self, item: Item, error: RecordError) -> DeadLetter:
+        return DeadLetter(STEP, error.code, error.message, self.original(item), position=item.position, line=item.line)
+
+    def _decoded(self, file: pq.ParquetFile, selected: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         """Row group by row group: decoding several together would lose those before a damaged one."""
         for group in range(self.first_group, self.last_group):
             metadata = file.metadata.row_group(group)
             row_bytes = max(1, metadata.total_byte_size // max(1, metadata.num_rows))
-            yield from file.iter_batches(
-                max(1, min(self.batch_size, self.max_batch_bytes // row_bytes)), row_groups=[group]
-            )
+            n_rows = max(1, min(self.batch_size, self.max_batch_bytes // row_bytes))
+            try:
+                yield from file.iter_batches(n_rows, row_groups=[group], columns=selected)
+            except (pa.ArrowException, OSError) as error:
+                why = _first_line(error)
+                for name in selected or ():
+                    if not _is_readable(file, group, name):
+                        kind = file.schema_arrow.field(name).type
+                        why = f"{why}; it is in column {name!r} of type {kind}, see --drop_columns"
+                        break
+                raise DamagedError(f"the Parquet data is damaged, or beyond its reader ({why})", 0) from error
 
     def record(self, item: Item) -> Record:
         """As `Reader.record`. Raises RecordError: UNREADABLE_VALUE."""
@@ -83,46 +110,92 @@ class ParquetRows:
     def original(self, item: Item) -> Mapping[str, Any]:
         """As `Reader.original`: what can be read as a value, the rest as text."""
         rows, at = item.content
-        return {name: rows.original(name, at) for name in rows.names}
+        return rows.original(at)
 
 
 class _Rows:
     """Rows decoded together, turned into Python values once the first of them is asked for."""
 
-    def __init__(self, batch: pa.RecordBatch):
-        self._batch = batch
-        self._values: list[list[Any]] | None = None
-        self.names: list[str] = batch.schema.names
+    def __init__(self, batch: pa.RecordBatch, names: Sequence[str | None], binary_as_text: bool):
+        self._columns = [(name, column) for name, column in zip(names, batch.columns, strict=True) if name is not None]
+        self._binary_as_text = binary_as_text
+        self._values: dict[str, list[Any]] | None = None
+        self._is_row_by_row = False
 
     def row(self, at: int) -> dict[str, Any]:
-        """One row."""
+        """One row. Raises RecordError."""
+        if self._values is None and not self._is_row_by_row:
+            try:
+                self._values = {name: values_of(column, self._binary_as_text) for name, column in self._columns}
+            except _UNREADABLE:
+                self._is_row_by_row = True  # one of the rows has a value beyond Python's: find out which
         if self._values is None:
-            try:
-                self._values = [_values(column) for column in self._batch.columns]
-            except (ValueError, OverflowError, pa.ArrowException):
-                return self._row_alone(at)  # one of the rows has a value beyond Python's: find out which
-        return {name: values[at] for name, values in zip(self.names, self._values, strict=True)}
+            return {name: self._value(name, column, at) for name, column in self._columns}
+        return {name: values[at] for name, values in self._values.items()}
 
-    def original(self, name: str, at: int) -> Any:
-        """One value, as the number that is stored (or Arrow's text for it) if Python has none like it."""
-        column = self._batch.column(name).slice(at, 1)
-        for form in (_values, lambda values: values.cast(pa.int64()).to_pylist()):
+    def original(self, at: int) -> dict[str, Any]:
+        """One row as far as it can be said: a name that is not unique with its place, values without form as text."""
+        counted = Counter(name for name, _ in self._columns)
+        return {
+            name if counted[name] == 1 else f"{name}#{place}": self._shown(column, at)
+            for place, (name, column) in enumerate(self._columns, 1)
+        }
+
+    def _value(self, name: str, column: pa.Array, at: int) -> Any:
+        try:
+            return values_of(column.slice(at, 1), self._binary_as_text)[0]
+        except UnfitError as error:
+            raise RecordError("UNREADABLE_VALUE", f"column {name!r} holds {error}") from error
+        except _UNREADABLE as error:
+            raise RecordError(
+                "UNREADABLE_VALUE", f"column {name!r} holds a {column.type} that no datetime can express"
+            ) from error
+
+    def _shown(self, column: pa.Array, at: int) -> Any:
+        """A value, or the number that is stored, or Arrow's text for it."""
+        one = column.slice(at, 1)
+        if type_problem(column.type, self._binary_as_text) is not None:
+            return str(one)
+        for form in (values_of, lambda values: values.cast(pa.int64()).to_pylist()):
             try:
-                return form(column)[0]
-            except (ValueError, OverflowError, pa.ArrowException):
+                return form(one)[0]
+            except _UNREADABLE:
                 continue
-        return column.to_string()
+        return str(one)
 
-    def _row_alone(self, at: int) -> dict[str, Any]:
-        row = {}
-        for name, column in zip(self.names, self._batch.columns, strict=True):
-            try:
-                row[name] = _values(column.slice(at, 1))[0]
-            except (ValueError, OverflowError, pa.ArrowException) as error:
-                raise RecordError(
-                    "UNREADABLE_VALUE", f"column {name!r} holds a {column.type} that no datetime can express"
-                ) from error
-        return row
+
+def _names_of(schema: pa.Schema, columns: ColumnOptions, binary_as_text: bool) -> list[str | None]:
+    """What each column is called in a record; None for one that is left out. Raises ColumnsError."""
+    names = columns.names(schema.names)
+    for at, (name, column) in enumerate(zip(names, schema, strict=True)):
+        is_index = name is not None and _PANDAS_INDEX.fullmatch(name) is not None
+        if is_index and pa.types.is_integer(column.type):
+            names[at] = None
+        elif is_index or name == "":
+            raise ColumnsError(
+                f"column {at + 1} is of type {column.type} and has no name of its own; name it with "
+                f"--rename_columns='#{at + 1}=NAME', or leave it out with --drop_columns='#{at + 1}'"
+            )
+        elif name is not None and (problem := type_problem(column.type, binary_as_text)):
+            raise ColumnsError(
+                f"column {at + 1}, {name!r}, cannot be read: {problem}; leave it out with --drop_columns='#{at + 1}'"
+            )
+    return names
+
+
+def _selected(columns: Sequence[str], names: Sequence[str | None]) -> list[str] | None:
+    """The columns to decode: those that are not left out; None for all, where columns cannot be told by their names."""
+    if len(set(columns)) < len(columns):
+        return None
+    return [column for column, name in zip(columns, names, strict=True) if name is not None]
+
+
+def _is_readable(file: pq.ParquetFile, group: int, column: str) -> bool:
+    try:
+        file.read_row_group(group, columns=[column])
+    except (pa.ArrowException, OSError):
+        return False
+    return True
 
 
 def row_groups(stored: BinaryIO) -> list[int]:
@@ -142,77 +215,6 @@ def _bytes_from(ordinal: int, groups: Sequence[pq.RowGroupMetaData]) -> int:
     """Uncompressed bytes of the row groups that hold this row and those after it."""
     ends = itertools.accumulate(group.num_rows for group in groups)
     return sum(group.total_byte_size for group, end in zip(groups, ends, strict=True) if end > ordinal)
-
-
-def _values(column: pa.Array) -> list[Any]:
-    target = _in_microseconds(column.type)
-    if target != column.type:
-        column = column.cast(target, safe=False)
-    convert = _converter(column.type)
-    values: list[Any] = column.to_pylist()
-    return values if convert is None else [None if value is None else convert(value) for value in values]
-
-
-def _in_microseconds(kind: pa.DataType) -> pa.DataType:
-    """The type with nanoseconds, for which Python has no type, replaced by microseconds."""
-    if pa.types.is_timestamp(kind) and kind.unit == "ns":
-        return pa.timestamp("us", kind.tz)
-    if pa.types.is_time64(kind) and kind.unit == "ns":
-        return pa.time64("us")
-    if pa.types.is_duration(kind) and kind.unit == "ns":
-        return pa.duration("us")
-    if pa.types.is_struct(kind):
-        return pa.struct([part.with_type(_in_microseconds(part.type)) for part in kind])
-    if pa.types.is_map(kind):
-        return pa.map_(_in_microseconds(kind.key_type), kind.item_field.with_type(_in_microseconds(kind.item_type)))
-    if pa.types.is_list(kind):
-        return pa.list_(kind.value_field.with_type(_in_microseconds(kind.value_type)))
-    return kind
-
-
-def _converter(kind: pa.DataType) -> _Convert | None:
-    """What turns a value of `to_pylist` into the plain one; None where it is that already."""
-    if pa.types.is_timestamp(kind):
-        return _utc
-    if pa.types.is_date(kind) or pa.types.is_time(kind):
-        return lambda value: value.isoformat()
-    if pa.types.is_decimal(kind):
-        return lambda value: format(value, "f")
-    if pa.types.is_duration(kind):
-        return lambda value: value.total_seconds()
-    if pa.types.is_dictionary(kind):
-        return _converter(kind.value_type)
-    if pa.types.is_map(kind):
-        key, item = _converter(kind.key_type) or _same, _or_none(_converter(kind.item_type))
-        return lambda pairs: {str(key(name)): item(value) for name, value in pairs}
-    if pa.types.is_struct(kind):
-        parts = {part.name: convert for part in kind if (convert := _converter(part.type)) is not None}
-        if not parts:
-            return None
-        return lambda value: {name: _or_none(parts.get(name))(part) for name, part in value.items()}
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        element = _converter(kind.value_type)
-        if element is None:
-            return None
-        convert = _or_none(element)
-        return lambda values: [convert(value) for value in values]
-    return None
-
-
-def _utc(value: datetime.datetime) -> datetime.datetime:
-    if value.tzinfo is None:
-        return value.replace(tzinfo=datetime.timezone.utc)
-    return value.astimezone(datetime.timezone.utc)
-
-
-def _or_none(convert: _Convert | None) -> _Convert:
-    if convert is None:
-        return _same
-    return lambda value: None if value is None else convert(value)
-
-
-def _same(value: Any) -> Any:
-    return value
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,77 @@
+"""How files are read: all that can be chosen, checked once. Plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from transforms.errors import UsageError
+from transforms.inputs.encodings import ENCODINGS, UTF_8
+from transforms.inputs.formats.columns import ColumnOptions
+from transforms.inputs.identity import Named
+
+AUTO = "auto"
+INPUT_FORMATS = (AUTO, "jsonl", "json", "csv", "parquet")
+
+MIB = 1024 * 1024
+# Options that the identity of an input has always named; later ones are named where they are not at their default.
+_ALWAYS_NAMED = frozenset(
+    {"batch_size", "max_batch_bytes", "input_format", "records_path", "slice_bytes", "max_record_bytes"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """What can be chosen.
+
+    Attributes:
+      batch_size: records in a batch, those that cannot be parsed included.
+      max_batch_bytes: bytes of source in a batch, unless a single record has more.
+      input_format: auto, jsonl, json, csv or parquet.
+      records_path: dotted path of the records in a JSON document, such as `data.profiles`.
+      slice_bytes: size of a slice of JSON Lines or Parquet.
+      max_record_bytes: larger records become dead letters.
+      drop_columns, rename_columns: of CSV and Parquet, see `ColumnOptions`.
+      binary_as_text: whether binary values of Parquet are UTF-8 text.
+      encoding: of text, unless a file begins with the byte order mark of UTF-8.
+    """
+
+    batch_size: int = 500
+    max_batch_bytes: int = 16 * MIB
+    input_format: str = AUTO
+    records_path: str | None = None
+    slice_bytes: int = 16 * MIB
+    max_record_bytes: int = 16 * MIB
+    drop_columns: tuple[str, ...] = ()
+    rename_columns: tuple[str, ...] = ()
+    binary_as_text: bool = False
+    encoding: str = UTF_8
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "max_batch_bytes", "slice_bytes", "max_record_bytes"):
+            value = getattr(self, name)
+            if value < 1:
+                raise UsageError(f"{name} must be at least 1, got {value}")
+        if self.input_format not in INPUT_FORMATS:
+            raise UsageError(f"input_format must be one of {', '.join(INPUT_FORMATS)}, got {self.input_format}")
+        if self.encoding not in ENCODINGS:
+            raise UsageError(f"encoding must be one of {', '.join(ENCODINGS)}, got {self.encoding}")
+        if self.records_path is not None and not all(self.records_path.split(".")):
+            raise UsageError(f"records_path must be field names joined by dots, got {self.records_path!r}")
+        _ = self.columns  # which checks them
+
+    @property
+    def columns(self) -> ColumnOptions:
+        """What is to be done with columns."""
+        return ColumnOptions(self.drop_columns, self.rename_columns)
+
+    @property
+    def identity(self) -> Named:
+        """All options: each decides where batches end, or which of them hold what. See `identity.py`."""
+        values = {option.name: (getattr(self, option.name), option.default) for option in fields(self)}
+        return Named(
+            "ReadOptions",
+            {name: value for name, (value, default) in values.items() if name in _ALWAYS_NAMED or value != default},
+        )
+
+
+DEFAULT = ReadOptions()
