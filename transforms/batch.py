@@ -16,12 +16,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from transforms.errors import AccountingError, RecordError
 
 T = TypeVar("T")
 U = TypeVar("U")
+
+# The units of Unix times: field, number of its source counted from 0, unit.
+Units = tuple[tuple[str, int, str], ...]
 
 # How many fields a batch names, those that overflowed most: with a field for every id of something, the ledger's
 # document of the batch would be too large for Firestore.
@@ -86,6 +89,40 @@ class DeadLetter:
         return cls(step, error.code, error.message, record.original, record_id, record.position, record.line)
 
 
+class FieldCount(NamedTuple):
+    """In how many records of a batch a field had a value, and in how many something that no cleaner could place."""
+
+    with_value: int = 0
+    uncleaned: int = 0
+
+
+class EmptyField(NamedTuple):
+    """A field that had no value in any record of a batch.
+
+    Attributes:
+      paths: where the spec looks for it.
+      closest: paths of the records that look most like these.
+    """
+
+    name: str
+    paths: tuple[str, ...]
+    closest: tuple[str, ...] = ()
+
+
+class FieldReport(NamedTuple):
+    """What a spec found in the records of a batch.
+
+    Attributes:
+      records: how many were flattened.
+      counts: by field of the spec, those without any value included.
+      empty: of the fields without any value, where that was looked into.
+    """
+
+    records: int
+    counts: Mapping[str, FieldCount]
+    empty: tuple[EmptyField, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Batch(Generic[T]):
     """Up to `batch_size` records of one source on their way through a job.
@@ -104,6 +141,7 @@ class Batch(Generic[T]):
       bytes_read: of the source, as its reader counts them; 0 where it does not.
       overflowed_by: how many of the `overflowed` values were of which field, where that is counted.
       units: of Unix times, as its first records have them: see `RecordSpec.units_of`.
+      fields: what a spec found in its records, where one flattened them.
     """
 
     batch_id: str
@@ -118,7 +156,8 @@ class Batch(Generic[T]):
     repaired: int = 0
     bytes_read: int = 0
     overflowed_by: Mapping[str, int] = field(default_factory=dict)
-    units: tuple[tuple[str, int, str], ...] = ()
+    units: Units = ()
+    fields: FieldReport | None = None
 
     def __post_init__(self) -> None:
         accounted = len(self.entries) + len(self.dead_letters) + self.superseded + self.unchanged
@@ -140,7 +179,8 @@ class Batch(Generic[T]):
         overflowed: int = 0,
         repaired: int = 0,
         overflowed_by: Mapping[str, int] | None = None,
-        units: tuple[tuple[str, int, str], ...] | None = None,
+        units: Units | None = None,
+        fields: FieldReport | None = None,
     ) -> Batch[U]:
         """The batch after a step: `entries` continue, the others are added to those that left the batch before.
 
@@ -161,6 +201,7 @@ class Batch(Generic[T]):
             self.bytes_read,
             {**self.overflowed_by, **overflowed_by} if overflowed_by else self.overflowed_by,
             self.units if units is None else units,
+            self.fields if fields is None else fields,
         )
 
 
@@ -204,3 +245,12 @@ def input_id_of(batch_id: str) -> str:
     '0123456789ab'
     """
     return batch_id.partition("-")[0]
+
+
+def is_first_of_slice(batch_id: str) -> bool:
+    """Whether a batch is the first one of a slice of its source.
+
+    >>> is_first_of_slice("0123456789ab-00007-00000"), is_first_of_slice("0123456789ab-00000-00007")
+    (True, False)
+    """
+    return not batch_id.rpartition("-")[2].strip("0")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from transforms.batch import Batch
+from transforms.batch import Batch, FieldReport
 from transforms.counters import BYTES_READ, Breakdown, Counter, Counters, Kinds, Role
 
 # How many written ids an outcome names: enough to look one up, few enough for a ledger.
@@ -74,6 +74,7 @@ class BatchOutcome:
       counts: by name of the counter; 0 where there is none.
       kinds: breakdowns by `Breakdown.field`.
       ids: of the first few documents written.
+      fields: what a spec found in the records, where one flattened them.
     """
 
     batch_id: str
@@ -81,6 +82,7 @@ class BatchOutcome:
     counts: Mapping[str, int]
     kinds: Mapping[str, Kinds] = field(default_factory=dict)
     ids: tuple[str, ...] = ()
+    fields: FieldReport | None = None
 
     @classmethod
     def of(cls, batch: Batch[Any]) -> BatchOutcome:
@@ -102,4 +104,5 @@ class BatchOutcome:
             "dead_letters": collections.Counter((each.step, each.code) for each in batch.dead_letters),
             "overflowed_by": {(name,): n for name, n in batch.overflowed_by.items()},
         }
-        return cls(batch.batch_id, batch.source, counts, kinds, tuple(entry.key for entry in new[:_SHOWN_IDS]))
+        ids = tuple(entry.key for entry in new[:_SHOWN_IDS])
+        return cls(batch.batch_id, batch.source, counts, kinds, ids, batch.fields)

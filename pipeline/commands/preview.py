@@ -8,8 +8,9 @@ Needs no cloud, no emulator and, for local files, no Beam.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from pipeline.commands.indexes import SpecConfig
 from pipeline.jobs.reading_flags import ReadingFlags
@@ -23,10 +24,10 @@ from transforms.inputs.files import match_inputs
 from transforms.inputs.options import ReadOptions
 from transforms.inputs.slices import plan_slices, read_slice
 from transforms.records.explain import explain
-from transforms.records.nearest import paths_of
 from transforms.records.spec import FieldTally, RecordSpec
 
 _COUNTED = 1_000  # records
+_SAMPLES = 100  # records whose paths are known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ class _Preview:
 
     spec: RecordSpec
     tally: FieldTally = field(default_factory=FieldTally)
-    paths: dict[str, None] = field(default_factory=dict)
+    samples: list[Mapping[str, Any]] = field(default_factory=list)
     unfit: dict[str, int] = field(default_factory=dict)
 
     def take(self, record: Record | DeadLetter, spec: RecordSpec, console: Console | None) -> None:
@@ -80,7 +81,8 @@ class _Preview:
         self.tally.records += 1
         self.tally.with_value += flat or [each.field.name for each in explanations if each.value is not None]
         self.tally.uncleaned += [each.field.name for each in explanations if each.is_uncleaned]
-        self.paths.update(dict.fromkeys(paths_of(record.value)))
+        if len(self.samples) < _SAMPLES:
+            self.samples.append(record.value)
         if console is not None:
             where = f"line {record.line}" if record.line is not None else f"position {record.position}"
             show(console, explained(f"{where}: {problem or key}", explanations, flat, spec))
@@ -94,11 +96,11 @@ class _Preview:
 
     def summarise(self, console: Console) -> None:
         """What holds for all records."""
-        show(console, counted(self.spec, self.tally))
+        report = self.spec.report(self.tally, self.samples)
+        show(console, counted(report))
         for code, number in self.unfit.items():
             say(console, f"dead letters: {code} {number:,}", "yellow")
-        table = never_filled(self.spec, self.tally, self.paths)
-        if table:
+        if table := never_filled(report):
             show(console, table)
 
 

@@ -26,6 +26,7 @@ from transforms.counters import Counters
 from transforms.errors import UsageError
 from transforms.firestore.client import FirestoreClient
 from transforms.ledger.document import LedgerDocument
+from transforms.ledger.field_totals import read_field_totals
 from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED, RUNNING, Job, job_document, read_job, recent_jobs
 from transforms.ledger.totals import Totals, read_totals
 from transforms.outcomes import RECORDS
@@ -74,6 +75,7 @@ def main(arguments: Sequence[str], console: Console, clock: Clock = SYSTEM_CLOCK
     status = _status(document)
     if config.follow:
         status = _follow(document, status, config, console)
+    status = replace(status, fields=read_field_totals(document, status.totals))
     if config.json:
         print(json.dumps(status.as_dict(), indent=None if config.follow else 2))  # noqa: T201
     else:

@@ -9,8 +9,10 @@ from pipeline.run.job_config import RecordsConfig
 
 
 def show_summary(summary: Summary, console: Console) -> None:
-    """The counts of a run, and what ended it if it failed."""
+    """The counts of a run, what they warn of, and what ended it if it failed."""
     show(console, summary.as_table())
+    for warning in summary.fields.warnings:
+        say(console, f"warning: {warning}", "yellow")
     if summary.error:
         say_error(console, summary.error)
 

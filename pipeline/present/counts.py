@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.present.tables import Row, dim
 from transforms.counters import Breakdown, Counter, Kinds
+from transforms.ledger.field_totals import FieldTotals
 from transforms.ledger.totals import Totals
 
 
@@ -59,3 +60,23 @@ def kinds_rows(totals: Totals, counter: Counter, at_most: int | None = None) -> 
     for kind, n in itertools.islice(totals.kinds_of(counter).items(), at_most):
         if n:
             yield dim(f"  {': '.join(kind)}", f"{n:,}")
+
+
+def fields_as_json(fields: FieldTotals) -> dict[str, Any]:
+    """How often the fields of a record spec had a value; nothing, where there is no spec."""
+    if not fields.counts:
+        return {}
+    return {
+        "flattened": fields.records,
+        "fields": {name: count._asdict() for name, count in fields.counts.items()},
+        "warnings": list(fields.warnings),
+    }
+
+
+def field_rows(fields: FieldTotals) -> Iterator[Row]:
+    """A row per field: in how many of the records it had a value."""
+    if fields.counts:
+        yield "flattened", f"{fields.records:,}"
+    for name, count in fields.counts.items():
+        uncleaned = f", {count.uncleaned:,} uncleaned" if count.uncleaned else ""
+        yield dim(f"  {name}", f"{count.with_value:,}{uncleaned}")

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.present.tables import Cell, Column, Row, Table, Tone
+from transforms.batch import FieldReport
 from transforms.records.explain import Explanation, Look
-from transforms.records.nearest import closest
-from transforms.records.spec import Field, FieldTally, RecordSpec
+from transforms.records.spec import RecordSpec
 
 _MAX_CHARS = 120  # of a value in a table; the documents below it are whole
 _NOTHING_ALIKE = "nothing that looks like it"
@@ -37,44 +37,27 @@ def explained(title: str, explanations: Sequence[Explanation], flat: Mapping[str
     return Table(title, columns, (tuple(rows), tuple(derived), tuple(absent)))
 
 
-def counted(spec: RecordSpec, tally: FieldTally) -> Table:
+def counted(report: FieldReport) -> Table:
     """A row per field: records with a value, with something that could not be placed, and with nothing."""
-    counts = tally.counts()
     rows = []
-    for field in spec.fields:
-        with_value, uncleaned = counts.get(field.name, (0, 0))
-        nothing = tally.records - with_value - uncleaned
+    for name, (with_value, uncleaned) in report.counts.items():
         rows.append((
-            field.name,
+            name,
             Cell(f"{with_value:,}", None if with_value else Tone.WARNING),
             Cell(f"{uncleaned:,}", Tone.WARNING if uncleaned else None),
-            f"{nothing:,}",
+            f"{report.records - with_value - uncleaned:,}",
         ))  # fmt: skip
     columns = (Column("field"), *(Column(name, is_number=True) for name in ("with a value", "uncleaned", "nothing")))
-    return Table(f"{tally.records:,} records", columns, (tuple(rows),))
+    return Table(f"{report.records:,} records", columns, (tuple(rows),))
 
 
-def never_filled(spec: RecordSpec, tally: FieldTally, paths: Collection[str]) -> Table | None:
-    """The fields that had no value in any record; None if there are none.
-
-    Args:
-      paths: that the records have.
-    """
-    counts = tally.counts()
-    empty = [field.name for field in spec.fields if not counts.get(field.name, (0, 0))[0] and places_of(spec, field)]
-    if not empty or not tally.records:
-        return None
-    places = {field.name: places_of(spec, field) for field in spec.fields}
+def never_filled(report: FieldReport) -> Table | None:
+    """The fields without a value in any record: where the spec looks, and what the records have. None: none."""
     rows = tuple(
-        (name, ", ".join(places[name]), ", ".join(closest(places[name], paths)) or _NOTHING_ALIKE) for name in empty
+        (field.name, ", ".join(field.paths), ", ".join(field.closest) or _NOTHING_ALIKE) for field in report.empty
     )
-    return Table("", (Column("never had a value"), Column("looked for in"), Column("closest in the records")), (rows,))
-
-
-def places_of(spec: RecordSpec, field: Field) -> list[str]:
-    """The paths in which a field is looked for; of a derived one, none."""
-    paths = spec.key.paths if field.name == spec.key.name else [path for each in field.sources for path in each.paths]
-    return list(dict.fromkeys(path.text for path in paths))
+    columns = (Column("never had a value"), Column("looked for in"), Column("closest in the records"))
+    return Table("", columns, (rows,)) if rows else None
 
 
 def document(value: Any) -> str:

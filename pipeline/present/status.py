@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pipeline.present.counts import aside_as_json, kinds_rows, summed_as_json
+from pipeline.present.counts import aside_as_json, field_rows, fields_as_json, kinds_rows, summed_as_json
 from pipeline.present.progress import Pace, duration, pace
 from pipeline.present.tables import Cell, Column, Row, Table, Tone
 from transforms.counters import Counter, Role
+from transforms.ledger.field_totals import FieldTotals
 from transforms.ledger.jobs import COMPLETED, RUNNING, Job
 from transforms.ledger.owners import listing_command
 from transforms.ledger.totals import Totals
@@ -24,6 +25,7 @@ class Status:
     totals: Totals
     at: datetime.datetime
     project: str
+    fields: FieldTotals = field(default_factory=FieldTotals)
 
     @property
     def state(self) -> str:
@@ -76,6 +78,7 @@ class Status:
             "batches_failed": totals.failed,
             **summed_as_json(totals),
             **aside_as_json(totals),
+            **fields_as_json(self.fields),
             "newest_ids": list(totals.newest_ids),
             "error": job.error,
         }
@@ -94,7 +97,9 @@ class Status:
         ]
         if self.state == RUNNING:
             run.append(("left", "–" if at.left_s is None else duration(at.left_s)))
-        return Table(f"{job.job_id}: {self.state}", (Column(), Column()), (tuple(run), tuple(self._counted())))
+        warnings = tuple((Cell("warning", Tone.WARNING), warning) for warning in self.fields.warnings)
+        sections = (tuple(run), tuple(self._counted()), tuple(field_rows(self.fields)), warnings)
+        return Table(f"{job.job_id}: {self.state}", (Column(), Column()), sections)
 
     def _counted(self) -> list[Row]:
         job, totals = self.job, self.totals

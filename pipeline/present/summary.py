@@ -8,8 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_TOO_MANY_DEAD_LETTERS
-from pipeline.present.counts import aside_as_json, aside_kinds_as_json, kinds_rows, shown_aside, summed_as_json
+from pipeline.present.counts import (
+    aside_as_json,
+    aside_kinds_as_json,
+    field_rows,
+    fields_as_json,
+    kinds_rows,
+    shown_aside,
+    summed_as_json,
+)
 from pipeline.present.tables import Column, Row, Table
+from transforms.ledger.field_totals import FieldTotals
 from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED
 from transforms.ledger.totals import Totals
 
@@ -29,6 +38,7 @@ class Summary:
       first_result_s: after so many seconds the first batch was completed; None if none was, or before the run resumed.
       results: what the job's last step says. Those whose name begins with an underscore are for the job's next run, and
         not shown.
+      fields: how often the fields of a record spec had a value.
     """
 
     job_id: str
@@ -38,6 +48,7 @@ class Summary:
     first_result_s: float | None
     error: str | None = None
     results: Mapping[str, Any] = field(default_factory=dict)
+    fields: FieldTotals = field(default_factory=FieldTotals)
 
     @classmethod
     def of(
@@ -49,6 +60,7 @@ class Summary:
         finished_at: float,
         error: str | None = None,
         results: Mapping[str, Any] | None = None,
+        fields: FieldTotals | None = None,
     ) -> Summary:
         """The summary of a job's totals. Totals that do not add up fail the run, whatever its state was.
 
@@ -67,6 +79,7 @@ class Summary:
             first_result_s=first_s if first_s is not None and first_s >= 0 else None,  # less: of the run before
             error=error,
             results=results or {},
+            fields=fields or FieldTotals(),
         )
 
     def exit_code(self, max_dead_letter_ratio: float) -> int:
@@ -96,7 +109,7 @@ class Summary:
             ("elapsed_s", f"{self.elapsed_s:.1f}"),
             ("first_result_s", "–" if self.first_result_s is None else f"{self.first_result_s:.1f}"),
         )
-        sections = (tuple(counted), tuple(work), results, times)
+        sections = (tuple(counted), tuple(work), tuple(field_rows(self.fields)), results, times)
         return Table(f"{self.job_id}: {self.state}", (Column(), Column(is_number=True)), sections)
 
     def as_json(self) -> str:
@@ -111,6 +124,7 @@ class Summary:
             "first_result_s": self.first_result_s,
             "error": self.error,
             **aside_kinds_as_json(self.totals),
+            **fields_as_json(self.fields),
             "results": self.results,
         }
         return json.dumps(document, indent=2, default=str) + "\n"

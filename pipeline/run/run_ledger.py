@@ -9,6 +9,7 @@ from pipeline.present.summary import Summary
 from pipeline.present.terminal import Console, say
 from pipeline.run.job import P
 from transforms.errors import FirebeamError
+from transforms.ledger.field_totals import read_field_totals
 from transforms.ledger.jobs import COMPLETED, FAILED, read_job
 from transforms.ledger.owners import HEARTBEAT_INTERVAL_S, Owner
 from transforms.ledger.results import read_results
@@ -74,7 +75,14 @@ class RunLedger(Generic[P]):
                 self._ledger.give_up_batches(error or state)
             totals = self.totals()
             summary = Summary.of(
-                plan.job_id, state, totals, self._started_at, self._clock.now(), error, self._results()
+                plan.job_id,
+                state,
+                totals,
+                self._started_at,
+                self._clock.now(),
+                error,
+                self._results(),
+                read_field_totals(self._document, totals),
             )
             if not is_closed:
                 self._ledger.finish(summary.state, summary.error, totals.as_fields())

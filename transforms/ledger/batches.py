@@ -1,7 +1,8 @@
 """The batches of a run: each is written down when it begins and, last of all, when it is done. Plain Python.
 
     pipeline_jobs/{job_id}/batches/{batch_id}
-        state, attempt, source, first, last, the job's counters, started_at, completed_at, error, ids, expire_at
+        state, attempt, source, first, last, the job's counters, started_at, completed_at, error, ids, expire_at,
+        flattened, uncleaned, fields, empty_fields    of batches that a record spec flattened
 
     processing ──complete──▶ completed
         └──── give_up ─────▶ error
@@ -17,6 +18,7 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
+from transforms.batch import FieldReport
 from transforms.counters import Counters
 from transforms.firestore import messages
 from transforms.firestore.committer import AtomicGroup, Committer
@@ -74,6 +76,8 @@ class Batches:
         for each in self._counters.breakdowns:
             kinds = outcome.kinds.get(each.field, {})
             fields |= {each.field: each.listed(kinds), each.flag: bool(kinds)}
+        if outcome.fields is not None:
+            fields |= _of_fields(outcome.fields)
         self._of(outcome.batch_id).write(fields, keeps_others=True)
 
     def give_up(self, error: str) -> None:
@@ -100,3 +104,17 @@ class Batches:
 
     def _of(self, batch_id: str) -> LedgerDocument:
         return self._job.below(_BATCHES, batch_id)
+
+
+def _of_fields(report: FieldReport) -> dict[str, Any]:
+    return {
+        "flattened": report.records,
+        "uncleaned": sum(count.uncleaned for count in report.counts.values()),
+        "fields": {name: count._asdict() for name, count in report.counts.items()},
+        "field_names": list(report.counts),  # in the order of the spec, which a map does not keep
+        "empty_fields": [
+            {"name": each.name, "paths": list(each.paths), "closest": list(each.closest)} for each in report.empty
+        ],
+        "has_fields": True,
+        "has_empty_fields": bool(report.empty),
+    }

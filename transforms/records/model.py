@@ -15,16 +15,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from transforms.batch import EmptyField, FieldCount, FieldReport, Units
 from transforms.errors import RecordError
 from transforms.records.fields import UNPLACED, Field, Source, first_clean
 from transforms.records.keys import check_id, id_of, kind_of
+from transforms.records.nearest import closest, paths_of
 from transforms.records.paths import AnyPath, Path
 from transforms.records.shapes import Shapes
 from transforms.records.tally import FieldTally
 from transforms.records.times import unit_by_size
-
-# Field, number of its source counted from 0, unit.
-Units = tuple[tuple[str, int, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +204,26 @@ class RecordSpec:
             tally.with_value += flat
             tally.uncleaned += uncleaned
         return flat
+
+    def report(self, tally: FieldTally, samples: Iterable[Mapping[str, Any]] = ()) -> FieldReport:
+        """What a tally says of every field.
+
+        Args:
+          samples: records among which to look for paths like those of fields that had no value; none: do not look.
+        """
+        found = tally.counts()
+        counts = {field.name: found.get(field.name, FieldCount()) for field in self.fields}
+        known = list(dict.fromkeys(path for sample in samples for path in paths_of(sample)))
+        missed = [field for field in self.fields if not counts[field.name].with_value] if known else []
+        places = {field.name: self.places_of(field) for field in missed}
+        empty = (EmptyField(name, paths, tuple(closest(paths, known))) for name, paths in places.items() if paths)
+        return FieldReport(tally.records, counts, tuple(empty))
+
+    def places_of(self, field: Field) -> tuple[str, ...]:
+        """The paths in which a field is looked for; of a derived one, none."""
+        is_key = field.name == self.key.name
+        paths = self.key.paths if is_key else [path for source in field.sources for path in source.paths]
+        return tuple(dict.fromkeys(path.text for path in paths))
 
     def unwrapped(self, value: Mapping[str, Any]) -> dict[str, Any]:
         """The record with what `unwrap` names laid open."""

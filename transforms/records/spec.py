@@ -14,5 +14,4 @@ from transforms.records.model import BigQueryOptions as BigQueryOptions
 from transforms.records.model import IndexField as IndexField
 from transforms.records.model import Key as Key
 from transforms.records.model import RecordSpec as RecordSpec
-from transforms.records.tally import FieldCount as FieldCount
 from transforms.records.tally import FieldTally as FieldTally

@@ -14,14 +14,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-
-class FieldCount(NamedTuple):
-    """In how many records of a batch a field had a value, and in how many something that no cleaner could place."""
-
-    with_value: int = 0
-    uncleaned: int = 0
+from transforms.batch import FieldCount
 
 
 @dataclass(slots=True)

@@ -12,15 +12,16 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from transforms.batch import Batch, DeadLetter, Record
+from transforms.batch import Batch, DeadLetter, Record, is_first_of_slice
 from transforms.errors import RecordError
 from transforms.firestore.values import encoded_fields
 from transforms.records.canonical import canonical
-from transforms.records.spec import RecordSpec
+from transforms.records.spec import FieldTally, RecordSpec
 from transforms.upsert.entries import Compared, Flat, Keyed
 from transforms.upsert.layout import META_FIELD
 
 _HASH_BYTES = 16
+_SAMPLES = 5  # records
 
 
 def identify(batch: Batch[Record], spec: RecordSpec) -> Batch[Keyed]:
@@ -41,16 +42,18 @@ def identify(batch: Batch[Record], spec: RecordSpec) -> Batch[Keyed]:
 
 
 def flatten(batch: Batch[Compared], spec: RecordSpec) -> Batch[Flat]:
-    """The batch with contents and flat forms."""
-    spec = spec.in_units(batch.units)
+    """The batch with contents and flat forms, and with what the spec found in its records."""
+    spec, tally = spec.in_units(batch.units), FieldTally()
     flat, unfit = [], []
     for entry in batch.entries:
         try:
             value = entry.record.value
-            flat.append(Flat(*entry, encoded_fields(without_meta(value)), spec.flatten(value, entry.key)))
+            flat.append(Flat(*entry, encoded_fields(without_meta(value)), spec.flatten(value, entry.key, tally)))
         except RecordError as error:
             unfit.append(DeadLetter.of("FlattenRecords", entry.record, error, entry.key))
-    return batch.then(flat, unfit)
+    # To compare paths takes as long as to flatten a hundred records, and other batches of the slice look alike.
+    samples = [entry.record.value for entry in flat[:_SAMPLES]] if is_first_of_slice(batch.batch_id) else []
+    return batch.then(flat, unfit, fields=spec.report(tally, samples))
 
 
 def content_hash(content: bytes, spec_fingerprint: str) -> str:

@@ -5,8 +5,9 @@ import math
 import pytest
 
 from tests.unit.records.test_spec_flatten import spec_of
+from transforms.batch import FieldCount
 from transforms.errors import RecordError
-from transforms.records.spec import FieldCount, FieldTally
+from transforms.records.spec import FieldTally
 
 FIELDS = """
 price: {type: number, from: [price, cost]}
