@@ -21,8 +21,6 @@ from pipeline.present.tables import Column, Table
 from pipeline.present.terminal import show, standard_output
 from transforms.testing import PROJECT, ScriptedFirestore
 
-MAX_SHARE = 1 / 5  # of Beam's import, of every command but demo
-
 _RUNS = 3
 _BEAM = "import apache_beam"
 _FIREBEAM = """
@@ -38,13 +36,15 @@ import sys, time
 sys.stderr.write(f"\\n{time.process_time()}")
 """
 _NOTHING: Mapping[str, str] = {}
-_COMMAND_LINES = [
+COMMAND_LINES: Sequence[Sequence[str]] = [
+    [],
     *([name, "--help"] for name in (*JOBS, *COMMANDS)),
     ["nonsense"],
     ["ingest", "--input=a", "--batchsize=5"],
     ["indexes"],
     ["schema"],
     ["templates"],
+    ["preview", "--input=samples/profiles.jsonl"],
     ["status", f"--project={PROJECT}"],
     ["doctor", f"--project={PROJECT}"],
 ]
@@ -63,13 +63,13 @@ class Cost(NamedTuple):
     share: float
 
 
-def measured(runs: int = _RUNS) -> Iterator[Cost]:
-    """The cost of every command, that of Beam's import first."""
+def measured(command_lines: Sequence[Sequence[str]] = COMMAND_LINES, runs: int = _RUNS) -> Iterator[Cost]:
+    """The cost of each command, that of Beam's import first."""
     beam_s = min(_cpu_s(_BEAM) for _ in range(runs))
     yield Cost(_BEAM, beam_s, 1.0)
     with ScriptedFirestore() as server:
         environ = {"FIRESTORE_EMULATOR_HOST": server.target.emulator_host or ""}
-        for arguments in ([], *_COMMAND_LINES):
+        for arguments in command_lines:
             cpu_s = min(_cpu_s(_FIREBEAM, arguments, environ) for _ in range(runs))
             yield Cost(" ".join(["firebeam", *arguments]), cpu_s, cpu_s / beam_s)
 

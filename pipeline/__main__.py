@@ -25,7 +25,7 @@ _SILENCED = (
 )
 
 # Imports make many objects and no garbage. To look for it as often as by default takes a tenth of a command's time.
-_GARBAGE_THRESHOLD = 20_000
+_GARBAGE_THRESHOLD = 200_000
 
 _HELP = frozenset({"-h", "--help", "help"})
 

@@ -1,16 +1,19 @@
-"""What a command imports: to import Beam takes seconds, which nobody waits for who asks for help."""
+"""What a command imports: Beam takes seconds, for which nobody waits who asks for help or for the state of a job."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from pipeline import JOBS
+from pipeline import COMMANDS, JOBS
+from transforms.testing import PROJECT, ScriptedFirestore
 
 ROOT = Path(__file__).parents[2]
 
-HEAVY = ("apache_beam", "google.cloud.bigquery", "google.cloud.firestore_v1", "pandas", "pyarrow", "numpy", "grpc")
+BEAM_AND_BIGQUERY = ("apache_beam", "google.cloud.bigquery", "pandas", "pyarrow", "numpy")
+EVERY_CLIENT = (*BEAM_AND_BIGQUERY, "google.cloud.firestore_v1.types", "grpc", "google.auth", "psutil")
 
 PROGRAM = """
 import sys
@@ -19,20 +22,28 @@ try:
     exit_code = main(sys.argv[2:])
 except SystemExit as left:
     exit_code = left.code
-sys.stderr.write(f"{exit_code} {[module for module in sys.argv[1].split(',') if module in sys.modules]}")
+sys.stderr.write(f"\\n{exit_code} {[module for module in sys.argv[1].split(',') if module in sys.modules]}")
 """
 
 
-def left_by(*arguments, heavy=HEAVY):
-    """The exit code, and which of the heavy modules were imported for it."""
-    command = [sys.executable, "-c", PROGRAM, ",".join(heavy), *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+def left_by(*arguments, without=EVERY_CLIENT, environ=None):
+    """The exit code, and which modules were imported that it should do without."""
+    command = [sys.executable, "-c", PROGRAM, ",".join(without), *arguments]
+    environ = {**os.environ, **(environ or {})}
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
     return done.stderr.splitlines()[-1]
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], *([name, "--help"] for name in JOBS)], ids=" ".join)
-def test_help_imports_nothing_that_takes_long(arguments):
+@pytest.mark.parametrize(
+    "arguments", [[], ["--help"], *([name, "--help"] for name in (*JOBS, "demo", "doctor"))], ids=" ".join
+)
+def test_help_imports_no_client(arguments):
     assert left_by(*arguments) == "0 []"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command_imports_neither_beam_nor_bigquery(name):
+    assert left_by(name, "--help", without=BEAM_AND_BIGQUERY) == "0 []"
 
 
 @pytest.mark.parametrize(
@@ -43,8 +54,28 @@ def test_help_imports_nothing_that_takes_long(arguments):
         ["ingest", "--input=a", "--batch_size=0"],
         ["ingest", "--input=a", "--batchsize=5"],
         ["verify", "--left=a", "--right=b", "--runner=DirectRunner", "--regoin=eu"],
+        ["status", "--folow"],
     ],
     ids=" ".join,
 )
-def test_wrong_usage_is_found_before_anything_that_takes_long_is_imported(arguments):
-    assert left_by(*arguments) == "2 []"
+def test_wrong_usage_is_found_without_beam(arguments):
+    assert left_by(*arguments, without=BEAM_AND_BIGQUERY) == "2 []"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["indexes"],
+        ["schema"],
+        ["templates"],
+        ["preview", "--input=samples/profiles.jsonl"],
+        ["status", f"--project={PROJECT}"],
+        ["doctor", f"--project={PROJECT}", "--dead_letters={folder}"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_command_that_is_not_a_job_never_imports_beam(arguments, tmp_path):
+    with ScriptedFirestore() as server:
+        environ = {"FIRESTORE_EMULATOR_HOST": server.target.emulator_host}
+        given = [argument.format(folder=tmp_path) for argument in arguments]
+        assert left_by(*given, without=BEAM_AND_BIGQUERY, environ=environ) == "0 []"

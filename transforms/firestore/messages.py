@@ -9,11 +9,15 @@ Source of the field numbers: google/firestore/v1/{document,write,common,firestor
 from __future__ import annotations
 
 import datetime
+import importlib
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from google.cloud.firestore_v1 import types
+from transforms.firestore.lazy_package import make_lazy
+
+make_lazy("google.cloud.firestore_v1")
+types = importlib.import_module("google.cloud.firestore_v1.types")
 
 
 def _protobuf_class(wrapper: Any) -> Any:

@@ -24,12 +24,13 @@ from typing import Literal, NamedTuple
 from transforms.errors import RecordError
 from transforms.inputs.formats.csv_dialect import SEPARATOR_LINE, sniff_delimiter
 from transforms.inputs.formats.json_document import first_line_ends_inside
-from transforms.inputs.formats.parquet_rows import MAGIC
 from transforms.inputs.lines import without_marks
 from transforms.inputs.options import AUTO
 from transforms.json_values import parse_json
 
 Format = Literal["jsonl", "json", "csv", "parquet", "unreadable"]
+
+PARQUET_MAGIC = b"PAR1"
 
 _CSV_NAMES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 _OTHER_MAGIC = (
@@ -75,7 +76,7 @@ def detect(
     >>> detect(b'{"id": 1}\\n{"id": 2}\\n', True, "a.txt").format, detect(b"id,name\\n1,Ada\\n", True, "a.txt").format
     ('jsonl', 'csv')
     """
-    if input_format == AUTO and head.startswith(MAGIC):
+    if input_format == AUTO and head.startswith(PARQUET_MAGIC):
         return Detected("parquet")
     if input_format == "parquet":
         return Detected("parquet") if head else Detected(None)

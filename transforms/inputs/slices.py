@@ -19,13 +19,12 @@ from typing import BinaryIO
 
 from transforms.batch import Batch, DeadLetter, Record
 from transforms.errors import RecordError
-from transforms.inputs.detect import Format, detect
+from transforms.inputs.detect import PARQUET_MAGIC, Format, detect
 from transforms.inputs.encodings import decoded
 from transforms.inputs.files import InputFile, check_unchanged, open_input
 from transforms.inputs.formats.csv_rows import CsvRows
 from transforms.inputs.formats.json_document import JsonDocument
 from transforms.inputs.formats.json_lines import JsonLines
-from transforms.inputs.formats.parquet_rows import MAGIC, ParquetRows, row_groups
 from transforms.inputs.items import STEP, Item, Reader, cut, unreadable
 from transforms.inputs.options import ReadOptions
 from transforms.inputs.streams import DamagedError, PlainStream, Stream, gunzip_if_compressed, head_of
@@ -106,6 +105,9 @@ def read_slice(
 
 
 def _parquet_slices(file: InputFile, stored: BinaryIO, slice_bytes: int) -> list[Slice]:
+    # Imported where there is Parquet, because pyarrow takes as long to import as all the rest.
+    from transforms.inputs.formats.parquet_rows import row_groups
+
     try:
         sizes = row_groups(stored)
     except DamagedError as damage:
@@ -128,7 +130,7 @@ def _reader(piece: Slice, options: ReadOptions) -> Iterator[Reader]:
 
 def _text_of(stored: BinaryIO, path: str, encoding: str) -> Stream:
     """The content of a file from its beginning, unpacked and in UTF-8. Of Parquet, which is no text, as it is."""
-    is_parquet = stored.read(len(MAGIC)) == MAGIC
+    is_parquet = stored.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
     stored.seek(0)
     stream = gunzip_if_compressed(stored, path)
     return stream if is_parquet else decoded(stream, encoding)
@@ -138,6 +140,8 @@ def _reader_of(piece: Slice, stored: BinaryIO, options: ReadOptions) -> Reader:
     if piece.format == "unreadable":
         return _Unreadable(piece.problem, piece.file.size)
     if piece.format == "parquet":
+        from transforms.inputs.formats.parquet_rows import ParquetRows, row_groups
+
         last_group = piece.stop if piece.stop is not None else len(row_groups(stored))
         bounds = (options.batch_size, options.max_batch_bytes)
         return ParquetRows(stored, piece.start, last_group, *bounds, options.columns, options.binary_as_text)

@@ -24,7 +24,6 @@ from transforms.inputs.formats.columns import AS_THEY_ARE, ColumnOptions, Column
 from transforms.inputs.items import STEP, Item, unreadable
 from transforms.inputs.streams import DamagedError
 
-MAGIC = b"PAR1"
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 _UNREADABLE = (ValueError, OverflowError, pa.ArrowException)
 

@@ -1,0 +1,18 @@
+"""No command waits for Beam: what each costs is a small share of what it costs to import Beam."""
+
+from benchmarks.startup import measured
+from transforms.testing import PROJECT
+
+MAX_SHARE = {
+    ("ingest", "--help"): 1 / 5,
+    ("ingest", "--input=a", "--batchsize=5"): 1 / 5,
+    ("indexes",): 1 / 5,
+    ("status", f"--project={PROJECT}"): 1 / 4,  # a fifth, and room for what differs between two runs
+    ("doctor", f"--project={PROJECT}"): 1 / 4,
+}
+
+
+def test_a_command_costs_no_more_than_a_fifth_of_the_import_of_beam():
+    _, *costs = measured([*MAX_SHARE], runs=2)
+    too_much = [cost for cost, allowed in zip(costs, MAX_SHARE.values(), strict=True) if cost.share > allowed]
+    assert too_much == []
