@@ -48,7 +48,9 @@ def provide(target: ExportTarget, shapes: Mapping[str, Shape]) -> tuple[Column, 
                 "(ALTER COLUMN … DROP NOT NULL), rename the path parameter, or export to another table"
             )
         columns = document_columns(shapes, target.nested, target.fixed, present)
-        ensure_table(target.flat, columns, ROW_OPTIONS, client=client)
+        if ensure_table(target.flat, columns, ROW_OPTIONS, client=client).added:
+            # Another job may have added fields to a STRUCT in between; they are matched by place.
+            columns = existing_columns(target.flat, client=client)
         ensure_latest_view(target.flat, statements.latest_rows(target.flat), client=client)
     if target.changelog:
         wanted = changelog_columns(existing_columns(target.changelog, client=client))
@@ -61,6 +63,7 @@ def provide(target: ExportTarget, shapes: Mapping[str, Shape]) -> tuple[Column, 
         )
         ensure_table(target.staging, staged, STAGING_OPTIONS, client=client, kept=STAGING_KEPT)
         if target.is_staged:
+            check_structs(existing_columns(target.staging, client=client), columns)
             return staged  # a load job is refused that has other modes than its table
     return columns
 

@@ -77,6 +77,9 @@ def service() -> Iterator[ScriptedBigQuery]:
         def do_GET(self) -> None:
             self._answer(None)
 
+        def do_PATCH(self) -> None:
+            self.do_POST()
+
         def do_DELETE(self) -> None:
             self._answer(None)
 
