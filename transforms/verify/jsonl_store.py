@@ -4,7 +4,7 @@
     {"id": "ada", "age": 36}                                                                      plain JSON
 
 `__name__` is a document's path, full name or id. Where it is missing, the field that is named as the id's is the id,
-and content as well. Values are read as tagged JSON (`tagged_json.py`), which plain JSON is, too.
+as ingest reads it, and content as well. Values are read as tagged JSON (`tagged_json.py`), which plain JSON is, too.
 
     files ──one pass──▶ blocks of about 1 MiB with their first and last key ─▶ a range reads the blocks that may have it
 
@@ -29,6 +29,7 @@ from transforms.inputs.files import InputFile, check_unchanged, open_input
 from transforms.inputs.lines import Line, split_lines
 from transforms.inputs.streams import DamagedError, PlainStream, gunzip_if_compressed
 from transforms.json_values import parse_object
+from transforms.records.keys import id_of
 from transforms.verify.entries import Entry
 from transforms.verify.forms import Form
 
@@ -48,7 +49,7 @@ class Naming:
 
     Attributes:
       by_path: whether keys are paths rather than ids.
-      id_field: the field that is the id where there is no `__name__`.
+      id_field: the field that is the id where there is no `__name__`: text or a whole number, as ingest reads ids.
     """
 
     by_path: bool
@@ -56,9 +57,10 @@ class Naming:
 
     def key(self, value: Any) -> str:
         """The key of a parsed line. Raises RecordError where it has none."""
-        name = value.get(NAME, None if self.by_path else value.get(self.id_field))
+        name = value.get(NAME) if NAME in value or self.by_path else id_of(value.get(self.id_field))
         if not isinstance(name, str) or not name:
-            wanted = f"{NAME}, the document's path" if self.by_path else f"{NAME} and no text in {self.id_field}"
+            of_id = f"{NAME} and no text or whole number in {self.id_field}"
+            wanted = f"{NAME}, the document's path" if self.by_path else of_id
             raise RecordError("MISSING_ID", f"the document has no {wanted}")
         path = name.partition("/documents/")[2] if name.startswith("projects/") and "/documents/" in name else name
         if not self.by_path:

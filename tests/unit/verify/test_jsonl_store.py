@@ -6,13 +6,16 @@ import json
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from transforms.errors import JobError, UsageError
+from transforms.errors import JobError, RecordError, UsageError
 from transforms.firestore.document_order import sort_key
 from transforms.firestore.ranges import Bound, NameRange, ranges_between
 from transforms.firestore.tagged_json import to_tagged_json
 from transforms.firestore.values import GeoPoint
 from transforms.inputs.files import match_inputs
+from transforms.records.keys import id_of
 from transforms.verify.forms import FieldsForm
 from transforms.verify.ignored import Ignored
 from transforms.verify.jsonl_store import JsonlStore, Naming, read_index
@@ -32,6 +35,10 @@ def lines(*values):
     ("naming", "value", "key"),
     [
         (BY_ID, {"id": "ada"}, "ada"),
+        (BY_ID, {"id": " ada "}, "ada"),
+        (BY_ID, {"id": 7}, "7"),
+        (BY_ID, {"id": -7}, "-7"),
+        (BY_ID, {"id": 2**70}, str(2**70)),
         (BY_ID, {"__name__": "ada", "id": "x"}, "ada"),
         (BY_ID, {"__name__": "users/ada"}, "ada"),
         (BY_ID, {"__name__": "projects/p/databases/d/documents/users/ada"}, "ada"),
@@ -92,8 +99,13 @@ def test_of_sorted_files_a_range_reads_only_the_blocks_it_lies_in(tmp_path):
     [
         (BY_ID, "{", "a.jsonl, line 2 is not a document: the record is not valid JSON at column"),
         (BY_ID, "[1]\n", "a.jsonl, line 2 is not a document: a record is a JSON object, but this one is an array"),
-        (BY_ID, {"name": "x"}, "a.jsonl, line 2: the document has no __name__ and no text in id; pass --id_field"),
-        (BY_ID, {"id": 7}, "a.jsonl, line 2: the document has no __name__ and no text in id"),
+        (
+            BY_ID,
+            {"name": "x"},
+            "a.jsonl, line 2: the document has no __name__ and no text or whole number in id; pass --id_field",
+        ),
+        (BY_ID, {"id": 7.5}, "a.jsonl, line 2: the document has no __name__ and no text or whole number in id"),
+        (BY_ID, {"__name__": 7, "id": 7}, "a.jsonl, line 2: the document has no __name__ and no text"),
         (BY_PATH, {"id": "ada"}, "a.jsonl, line 2: the document has no __name__, the document's path"),
         (BY_PATH, {"__name__": "ada"}, "a.jsonl, line 2: __name__ is not the path of a document"),
     ],
@@ -132,3 +144,13 @@ def test_a_damaged_file_is_refused(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(gzip.compress(lines({"id": "a"}).encode())[:-4])
     with pytest.raises(UsageError, match="cannot be read to its end: the gzip data ends too early"):
         store_of(tmp_path / "a.jsonl")
+
+
+@given(value=st.one_of(st.integers(), st.text(), st.floats(), st.booleans(), st.none(), st.lists(st.integers())))
+def test_a_line_is_the_document_that_ingest_makes_of_it(value):
+    made = id_of(value)
+    if made is None:
+        with pytest.raises(RecordError):
+            BY_ID.key({"id": value})
+    elif "/" not in made:
+        assert BY_ID.key({"id": value}) == made
