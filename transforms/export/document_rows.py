@@ -15,7 +15,7 @@ them apart. Everything else can be read back from the row.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +57,7 @@ class DocumentRows:
     Args:
       columns: of the table.
       parameters: the names of path parameters; see `CollectionPattern`.
+      fixed: names of the columns that are of no field; default: those of every export.
       read_time: of all documents.
       extracted_at: when.
       typed: typed cells instead of JSON cells; see `cells.py`.
@@ -67,11 +68,14 @@ class DocumentRows:
         columns: Sequence[Column],
         parameters: Sequence[str] = (),
         *,
+        fixed: Set[str] | None = None,
         read_time: datetime.datetime | None = None,
         extracted_at: datetime.datetime | None = None,
         typed: bool = False,
     ):
-        fixed = {column.name for column in fixed_columns(parameters)}
+        if fixed is None:
+            fixed = {column.name for column in fixed_columns(parameters)}
+        self._unfixed = frozenset(column.name for column in columns) - fixed
         self._places: dict[str, _Place] = {}
         for column in writable(columns):
             if column.name not in fixed:
@@ -100,6 +104,8 @@ class DocumentRows:
             UPDATE_TIME: self._time(document.update_time),
             **self._of_run,
         }
+        for name in self._unfixed & cells.keys():
+            del cells[name]  # the table has a field of that name
         overflow: dict[str, Any] = {}
         _fill(cells, overflow, document.fields if fields is None else fields, self._places, ())
         if not overflow:

@@ -23,18 +23,18 @@ from transforms.bigquery.cells import json_text
 from transforms.bigquery.schema import OVERFLOW, Column
 from transforms.errors import RecordError
 from transforms.export.changelog import ChangelogRows
-from transforms.export.columns import field_of, fixed_columns
+from transforms.export.columns import field_of
 from transforms.export.document_rows import DocumentRows
 from transforms.firestore import field_paths
 from transforms.firestore.documents import Document
 from transforms.firestore.values import GeoPoint, field_path
 from transforms.upsert.layout import META_FIELD
 from transforms.verify.ignored import Ignored
+from transforms.verify.table_kinds import KnownTable
 
 # No field of Firestore's can have such names.
 MISFITS, _NO_RECORD = "__overflow__", "__no_record__"
 _POINT = re.compile(r"POINT\s*\(\s*(\S+)\s+(\S+)\s*\)", re.IGNORECASE)
-_PARAMETER = "path parameter {"
 _MAX_INT64 = 2**63
 
 
@@ -106,24 +106,22 @@ class RecordForm:
 
 
 class TypedForm:
-    """The columns of a table of export: equal means that the row made of the document equals the stored one.
+    """The columns of fields of a table: equal means that the row made of the document equals the stored one.
 
     Args:
-      columns: all of the table.
+      table: whose columns these are.
       ignored: fields that are not compared.
     """
 
-    def __init__(self, columns: Sequence[Column], ignored: Ignored):
-        parameters = [column.name for column in columns if column.description.startswith(_PARAMETER)]
-        fixed = {column.name for column in fixed_columns(parameters)}
-        self._rows, self._ignored = DocumentRows(columns, parameters), ignored
+    def __init__(self, table: KnownTable, ignored: Ignored):
+        self._rows, self._ignored = DocumentRows(table.columns, table.parameters, fixed=table.own), ignored
         self._fields: list[tuple[Column, tuple[str, ...], Ignored]] = []
-        for column in columns:
+        for column in table.columns:
             path = field_of(column) or (column.name,)
             inner = ignored.below(path)
-            if column.name not in fixed and inner is not None:
+            if column.name not in table.own and inner is not None:
                 self._fields.append((column, path, inner))
-        self._overflow = tuple(column.name for column in columns if column.name == OVERFLOW)
+        self._overflow = (OVERFLOW,) if OVERFLOW in table.own else ()
 
     @property
     def columns(self) -> Sequence[str]:

@@ -1,16 +1,16 @@
-"""What a BigQuery table is to a comparison: which column names the document, which row counts, what is compared.
+"""How a BigQuery table is compared: which column names the document, which row counts, what is compared. No Beam.
 
-    document_name, operation, data      a changelog of export, or of Firebase's extension: `data` of the newest change
-    _meta_content_hash, profile         a table of ingest: `profile`
-    document_id or document_name        a flat table of export, or any other with one column a field
+    a changelog         `data` of the newest change
+    a table of ingest   `profile`, by the column of which the `_latest` view shows each value once
+    any other           one column per field, by document_name, document_id or `--key_column`
 
-No Beam. A table whose columns say none of this needs `--key_column`.
+What it is, `table_kinds.py` says.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -28,10 +28,13 @@ from transforms.records.table import META_PREFIX, PROFILE
 from transforms.verify.bigquery_store import BigQueryStore, RowVersions
 from transforms.verify.forms import RecordForm, TableForm, TypedForm, change_data_of, profile_of
 from transforms.verify.ignored import Ignored
+from transforms.verify.table_kinds import KnownTable, TableKind
 
-_CHANGELOG = frozenset({DOCUMENT_NAME, "operation", "data", "timestamp"})
-# Of rows of one version: what decides in the `_latest` views of export, then of ingest.
-_TIES = (DELETED_AT, "read_time", "extracted_at", f"{META_PREFIX}version", f"{META_PREFIX}updated_at")
+# Of rows of one version: what decides in the `_latest` views.
+_TIES = {
+    TableKind.EXPORT: (DELETED_AT, "read_time", "extracted_at"),
+    TableKind.INGEST: (f"{META_PREFIX}version", f"{META_PREFIX}updated_at"),
+}
 _DOCUMENTS = "/documents/"
 _LATEST = "_latest"
 _PARTITION = re.compile(r"PARTITION BY `(\w+)`")
@@ -62,13 +65,14 @@ def table_store(
     columns = _described(target, existing_columns(target))
     if not columns:
         raise UsageError(f"there is no BigQuery table {target.id}; name one that is there")
-    by_name = {column.name: column for column in columns}
-    key = _Key(key_column) if key_column else _key_of(target, by_name, by_path)
-    if key.column not in by_name or by_name[key.column].form not in ("STRING", "STRING NOT NULL"):
+    table = KnownTable.of(columns, key_column)
+    forms = {column.name: column.form for column in columns}
+    key = _Key(key_column) if key_column else _key_of(target, table, by_path)
+    if forms.get(key.column) not in ("STRING", "STRING NOT NULL"):
         found = ", ".join(column.name for column in columns if column.form.startswith("STRING"))
         raise UsageError(f"{target.id} has no STRING column {key.column}; pass --key_column, one of {found or 'none'}")
     _check_named(target, key.column)
-    return BigQueryStore(target, _versions(by_name, key), _form(columns, by_name, ignored))
+    return BigQueryStore(target, _versions(table, key), _form(table, ignored))
 
 
 def _check_named(target: BigQueryTarget, key: str) -> None:
@@ -84,7 +88,7 @@ def _check_named(target: BigQueryTarget, key: str) -> None:
 
 def names_paths(target: BigQueryTarget) -> bool:
     """Whether a table knows the paths of its documents. Raises JobError or TransientError."""
-    return any(column.name == DOCUMENT_NAME for column in existing_columns(target))
+    return KnownTable.of(_described(target, existing_columns(target))).names_paths
 
 
 def _described(target: BigQueryTarget, columns: Sequence[Column]) -> tuple[Column, ...]:
@@ -96,45 +100,41 @@ def _described(target: BigQueryTarget, columns: Sequence[Column]) -> tuple[Colum
     return tuple(of_table.get(column.name, column) for column in columns)
 
 
-def _versions(by_name: Mapping[str, Column], key: _Key) -> RowVersions:
-    name = DOCUMENT_NAME if DOCUMENT_NAME in by_name else key.column
-    if by_name.keys() >= _CHANGELOG:
-        version = f"COALESCE(`{UPDATE_TIME}`, `timestamp`)" if UPDATE_TIME in by_name else "`timestamp`"
+def _versions(table: KnownTable, key: _Key) -> RowVersions:
+    names = {column.name for column in table.columns}
+    name = DOCUMENT_NAME if table.names_paths else key.column
+    version = f"`{UPDATE_TIME}`" if UPDATE_TIME in table.own else ""
+    if table.kind is TableKind.CHANGELOG:
+        version = f"COALESCE({version}, `timestamp`)" if version else "`timestamp`"
         is_deleted = f"`operation` = '{DELETE}'"
-        ties = ("`event_id`",) if "event_id" in by_name else ()
+        ties = ("`event_id`",) if "event_id" in names else ()
         return RowVersions(key.column, name, key.prefix, version, (version, is_deleted, *ties), is_deleted)
-    if UPDATE_TIME not in by_name:
+    if not version:
         return RowVersions(key.column, name, key.prefix)
-    version = f"`{UPDATE_TIME}`"
-    newest = (version, *(f"`{column}`" for column in _TIES if column in by_name))
-    return RowVersions(
-        key.column, name, key.prefix, version, newest, f"`{DELETED_AT}` IS NOT NULL" if DELETED_AT in by_name else ""
-    )
+    is_deleted = f"`{DELETED_AT}` IS NOT NULL" if DELETED_AT in table.own else ""
+    newest = (version, *(f"`{column}`" for column in _TIES[table.kind] if column in names))
+    return RowVersions(key.column, name, key.prefix, version, newest, is_deleted)
 
 
-def _form(columns: Sequence[Column], by_name: Mapping[str, Column], ignored: Ignored) -> TableForm:
-    if by_name.keys() >= _CHANGELOG:
+def _form(table: KnownTable, ignored: Ignored) -> TableForm:
+    if table.kind is TableKind.CHANGELOG:
         return RecordForm("data", change_data_of, ignored)
-    if _is_of_ingest(by_name):
+    if table.kind is TableKind.INGEST:
         return RecordForm(PROFILE, profile_of, ignored)
-    return TypedForm(columns, ignored)
+    return TypedForm(table, ignored)
 
 
-def _is_of_ingest(by_name: Mapping[str, Column]) -> bool:
-    return PROFILE in by_name and f"{META_PREFIX}content_hash" in by_name
-
-
-def _key_of(target: BigQueryTarget, by_name: Mapping[str, Column], by_path: bool) -> _Key:
-    if by_path and DOCUMENT_NAME not in by_name:
+def _key_of(target: BigQueryTarget, table: KnownTable, by_path: bool) -> _Key:
+    if by_path and not table.names_paths:
         raise UsageError(
             f"{target.id} has no column {DOCUMENT_NAME}, so the paths of its documents are not known; pass "
             "--match_by=id, or --key_column=COLUMN if another column has the paths"
         )
-    if DOCUMENT_NAME in by_name and (by_path or DOCUMENT_ID in by_name):
+    if table.names_paths and (by_path or DOCUMENT_ID in table.own):
         return _key_of_names(target, by_path)
-    if DOCUMENT_ID in by_name:
+    if DOCUMENT_ID in table.own:
         return _Key(DOCUMENT_ID)
-    if _is_of_ingest(by_name) and (key := _key_of_latest_view(target)):
+    if table.kind is TableKind.INGEST and (key := _key_of_latest_view(target)):
         return _Key(key)
     raise UsageError(
         f"{target.id} has no column {DOCUMENT_ID}, as tables of export have; pass --key_column=COLUMN, the one that "

@@ -20,6 +20,7 @@ from transforms.retry import Retry
 from transforms.verify.bigquery_store import BigQueryStore, RowVersions
 from transforms.verify.forms import TypedForm
 from transforms.verify.ignored import Ignored
+from transforms.verify.table_kinds import KnownTable
 
 RETRY = Retry(max_attempts=5, clock=no_waiting())
 COLUMNS = (Column("id", "STRING"),)
@@ -187,7 +188,7 @@ def test_appended_rows_are_given_up_with_the_job_when_the_outage_lasts(appends: 
 
 
 def _store(target: BigQueryTarget) -> BigQueryStore:
-    form = TypedForm((Column("n", "INT64"),), Ignored(()))
+    form = TypedForm(KnownTable.of([Column("n", "INT64")]), Ignored())
     return BigQueryStore(target, RowVersions("id", "id"), form, retry=RETRY)
 
 

@@ -14,12 +14,13 @@ from transforms.firestore.ranges import Bound, NameRange
 from transforms.verify.bigquery_store import BigQueryStore, RowVersions
 from transforms.verify.forms import TypedForm
 from transforms.verify.ignored import Ignored
+from transforms.verify.table_kinds import KnownTable
 
 VERSIONS = RowVersions(
     "document_name", "document_name", "p/", "`update_time`", ("`update_time`",), "`deleted_at` IS NOT NULL"
 )
 PLAIN = RowVersions("id", "id")
-FORM = TypedForm([Column("n", "INT64")], Ignored())
+FORM = TypedForm(KnownTable.of([Column("n", "INT64")]), Ignored())
 
 
 class ScriptedJob:

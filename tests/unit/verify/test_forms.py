@@ -20,6 +20,7 @@ from transforms.firestore.values import encode_fields
 from transforms.verify.entries import content_hash
 from transforms.verify.forms import FieldsForm, RecordForm, TypedForm, change_data_of, profile_of
 from transforms.verify.ignored import Ignored
+from transforms.verify.table_kinds import KnownTable
 
 NOTHING = Ignored()
 
@@ -64,7 +65,7 @@ def stored(columns, cells):
 @given(st.lists(records, min_size=1, max_size=3), records, st.sampled_from(["json", "record", "flatten"]))
 def test_the_stored_row_of_any_document_equals_the_document(known, fields, nested):
     columns = columns_of(*map(document, known), nested=nested)
-    form, subject = TypedForm(columns, NOTHING), document(fields)
+    form, subject = TypedForm(KnownTable.of(columns), NOTHING), document(fields)
     row = stored(columns, DocumentRows(columns).row(subject).cells)
     assert content_hash("", form.of_row(row)) == content_hash("", form.of_document(subject))
 
@@ -96,7 +97,7 @@ def test_every_change_of_a_stored_row_shows(column, value):
         "map": {"a": [1, {"b": 2}]},
     }
     columns = columns_of(document(fields))
-    form = TypedForm(columns, NOTHING)
+    form = TypedForm(KnownTable.of(columns), NOTHING)
     row = stored(columns, DocumentRows(columns).row(document(fields)).cells)
     before = content_hash("", form.of_row(row))
     assert content_hash("", form.of_row({**row, column: value})) != before
@@ -105,7 +106,7 @@ def test_every_change_of_a_stored_row_shows(column, value):
 
 def test_a_json_value_has_one_type_of_number_and_a_double_no_negative_zero():
     columns = columns_of(document({"map": {"a": 1}, "x": 1.5}))
-    form = TypedForm(columns, NOTHING)
+    form = TypedForm(KnownTable.of(columns), NOTHING)
     one, other = (
         form.of_document(document(fields)) for fields in ({"map": {"a": 1}, "x": 0.0}, {"map": {"a": 1.0}, "x": -0.0})
     )
@@ -125,7 +126,10 @@ def test_ignored_fields_do_not_count_wherever_the_table_has_them(nested, ignored
         other["address"]["city"] = ["no", "text"]  # in a flat table it goes to _overflow
     else:
         other[ignored] = "something else"
-    strict, lenient = TypedForm(columns, NOTHING), TypedForm(columns, Ignored.of([ignored]))
+    strict, lenient = (
+        TypedForm(KnownTable.of(columns), NOTHING),
+        TypedForm(KnownTable.of(columns), Ignored.of([ignored])),
+    )
     one, two = document(fields), document(other)
     assert content_hash("", strict.of_document(one)) != content_hash("", strict.of_document(two))
     assert content_hash("", lenient.of_document(one)) == content_hash("", lenient.of_document(two))
@@ -135,9 +139,9 @@ def test_ignored_fields_do_not_count_wherever_the_table_has_them(nested, ignored
 def test_fields_are_called_by_their_own_names_whatever_their_columns_are_called(nested):
     one, two = (document({"home address": {"post code": code, "city": "London"}}) for code in ("E1", "E2"))
     columns = columns_of(one, nested=nested)
-    strict = TypedForm(columns, NOTHING)
+    strict = TypedForm(KnownTable.of(columns), NOTHING)
     assert strict.of_document(one) == {"home address": {"post code": "E1", "city": "London"}}
-    lenient = TypedForm(columns, Ignored.of(["`home address`.`post code`"]))
+    lenient = TypedForm(KnownTable.of(columns), Ignored.of(["`home address`.`post code`"]))
     assert lenient.of_document(one) == lenient.of_document(two) == {"home address": {"city": "London"}}
 
 
@@ -164,3 +168,11 @@ def test_what_is_no_record_equals_no_document(data):
 @given(st.dictionaries(st.sampled_from("abc"), values, max_size=3))
 def test_nothing_is_taken_away_where_nothing_is_ignored(fields):
     assert NOTHING.stripped(fields) is fields
+
+
+def test_every_column_of_a_table_of_somebody_elses_is_a_field_but_for_the_key():
+    columns = [Column(name, "STRING") for name in ("uid", "document_id", "create_time", "read_time")]
+    form = TypedForm(KnownTable.of(columns, "uid"), NOTHING)
+    fields = {"document_id": "7", "create_time": "noon"}
+    assert form.of_document(document(fields)) == fields
+    assert form.of_row({"uid": None, "read_time": None, **fields}) == fields
