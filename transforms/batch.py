@@ -31,6 +31,16 @@ Units = tuple[tuple[str, int, str], ...]
 _MOST_FIELDS = 50
 
 
+class Home(NamedTuple):
+    """Where a record of a batch belongs that several small files share: its file, and the batch that would be its own.
+
+    Documents and dead letters name these, not the shared batch, so they are the same whichever files share one.
+    """
+
+    source: str
+    batch_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One record as an input gave it.
@@ -42,6 +52,7 @@ class Record:
       line: line or row in the source, counted from 1; None where finding it would mean reading the file again.
       raw: the source's own bytes, when there are any; what a dead letter shows instead of `value`.
       fallback_id: an id the source carries outside the record, such as a model batch's `custom_id`.
+      home: where it belongs in a batch that several files share; None in any other.
     """
 
     position: int
@@ -49,6 +60,7 @@ class Record:
     line: int | None = None
     raw: bytes | None = None
     fallback_id: str | None = None
+    home: Home | None = None
 
     @property
     def original(self) -> bytes | Mapping[str, Any]:
@@ -70,6 +82,7 @@ class DeadLetter:
       retryable: the record itself is fine; the same record may land later.
       attempts: how often it was tried, replays included.
       unread_bytes: of records behind it that nobody has seen, where it is the file that cannot be read on.
+      home: as in `Record`.
     """
 
     step: str
@@ -82,11 +95,24 @@ class DeadLetter:
     retryable: bool = False
     attempts: int = 1
     unread_bytes: int = 0
+    home: Home | None = None
 
     @classmethod
-    def of(cls, step: str, record: Record, error: RecordError, record_id: str | None = None) -> DeadLetter:
-        """The permanent dead letter of a record that `error` is about."""
-        return cls(step, error.code, error.message, record.original, record_id, record.position, record.line)
+    def of(
+        cls, step: str, record: Record, error: RecordError, record_id: str | None = None, *, retryable: bool = False
+    ) -> DeadLetter:
+        """The dead letter of a record that `error` is about."""
+        return cls(
+            step,
+            error.code,
+            error.message,
+            record.original,
+            record_id,
+            record.position,
+            record.line,
+            retryable,
+            home=record.home,
+        )
 
 
 class FieldCount(NamedTuple):
@@ -142,6 +168,7 @@ class Batch(Generic[T]):
       overflowed_by: how many of the `overflowed` values were of which field, where that is counted.
       units: of Unix times, as its first records have them: see `RecordSpec.units_of`.
       fields: what a spec found in its records, where one flattened them.
+      homes: of a batch that several files share: where its records belong, in their order; empty for any other.
     """
 
     batch_id: str
@@ -158,6 +185,7 @@ class Batch(Generic[T]):
     overflowed_by: Mapping[str, int] = field(default_factory=dict)
     units: Units = ()
     fields: FieldReport | None = None
+    homes: tuple[Home, ...] = ()
 
     def __post_init__(self) -> None:
         accounted = len(self.entries) + len(self.dead_letters) + self.superseded + self.unchanged
@@ -202,7 +230,12 @@ class Batch(Generic[T]):
             {**self.overflowed_by, **overflowed_by} if overflowed_by else self.overflowed_by,
             self.units if units is None else units,
             self.fields if fields is None else fields,
+            self.homes,
         )
+
+    def home_of(self, record: Record) -> Home:
+        """Where one of its records belongs."""
+        return record.home or Home(self.source, self.batch_id)
 
 
 @dataclass

@@ -182,9 +182,9 @@ def _replayed(
     job = _job(config, client, job_id)
     config_of_job = _config_of(config, job_id, job.parameters if job else {})
     to = destination(config_of_job, services, failed_before=True)
-    batch_ids = Batches(job_document(client, job_id, config.retry), config.counters).ids()
+    known = Batches(job_document(client, job_id, config.retry), config.counters).input_ids()
     reading = config_of_job.reading(config_of_job.batch_size)
-    input_ids = frozenset(map(input_id_of, [*batch_ids, *own]))
+    input_ids = known | set(map(input_id_of, own))
     return Replayed(job_id, job.attempt if job else 0, to, reading, input_ids, own)
 
 

@@ -20,7 +20,7 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.typehints.decorators import no_annotations
 
-from transforms.batch import Batch, DeadLetter, Record
+from transforms.batch import Batch, DeadLetter, Home, Record
 from transforms.dead_letters.folder import DeadLetterFolder, ReplayRun
 from transforms.dead_letters.lines import Origin, StoredDeadLetter, record_of, still_dead
 from transforms.errors import RecordError
@@ -76,15 +76,30 @@ class _StoreFn(beam.DoFn):
 
     @no_annotations  # type: ignore[untyped-decorator]
     def process(self, element: Batch[T]) -> Iterator[Batch[T]]:
-        origin = Origin(self.job, self.job_id, element.batch_id, _now(self.clock), element.source)
-        dead_letters = located(element.dead_letters, element.source)
-        self.folder.store(origin, dead_letters)
-        for dead_letter in dead_letters[:_MOST_LOGGED]:
+        if element.homes:
+            self.folder.store_several(
+                [(self._origin(home), located(of_home, home.source)) for home, of_home in by_home(element)]
+            )
+        else:
+            own = located(element.dead_letters, element.source)
+            self.folder.store(self._origin(Home(element.source, element.batch_id)), own)
+        for dead_letter in element.dead_letters[:_MOST_LOGGED]:
             where = (self.job_id, element.batch_id, dead_letter.record_id or f"at {dead_letter.position}")
             _LOG.info("job %s, batch %s, record %s: %s %s", *where, dead_letter.step, dead_letter.code)
-        if (further := len(dead_letters) - _MOST_LOGGED) > 0:
+        if (further := len(element.dead_letters) - _MOST_LOGGED) > 0:
             _LOG.info("job %s, batch %s: %d further dead letters", self.job_id, element.batch_id, further)
         yield element
+
+    def _origin(self, home: Home) -> Origin:
+        return Origin(self.job, self.job_id, home.batch_id, _now(self.clock), home.source)
+
+
+def by_home(batch: Batch[Any]) -> list[tuple[Home, list[DeadLetter]]]:
+    """Where the dead letters of a batch belong that several files share; also the files that have none."""
+    found: dict[Home | None, list[DeadLetter]] = {home: [] for home in batch.homes}
+    for dead_letter in batch.dead_letters:
+        found[dead_letter.home].append(dead_letter)
+    return [(home, found[home]) for home in batch.homes]
 
 
 def located(dead_letters: Sequence[DeadLetter], source: str) -> list[DeadLetter]:

@@ -31,6 +31,7 @@ from transforms.firestore.target import FirestoreTarget
 from transforms.inputs.documents import EntryOf, read_batches, record_of
 from transforms.inputs.files import InputFile
 from transforms.inputs.options import DEFAULT, MIB, ReadOptions
+from transforms.inputs.packs import Pack, packed, read_pack
 from transforms.inputs.slices import Slice, plan_slices, read_slice
 from transforms.runtime.batch_coder import register_batches
 from transforms.runtime.garbage import tune_garbage_collector
@@ -48,9 +49,9 @@ class ReadBatches(beam.PTransform[PBegin, PCollection[Batch[Record]]]):
     """Reads JSON Lines, JSON, CSV, Parquet and model batch results, each also in gzip (Parquet has its own).
 
     In: nothing. Out: `Batch[Record]`, named `{file fingerprint}-{slice}-{ordinal}`; records of a slice in order, slices
-    in any. Delivery: every record of every file once, as a record or as a dead letter of its batch; run again, the
-    same. Parallel: slices. Fails: a file that is gone, has changed or cannot be opened raises JobError; damage within
-    a file is a dead letter, as is every record that cannot be parsed.
+    in any. Many small files share batches, see `packs.py`. Delivery: every record of every file once, as a record or as
+    a dead letter of its batch; run again, the same. Parallel: slices. Fails: a file that is gone, has changed or cannot
+    be opened raises JobError; damage within a file is a dead letter, as is every record that cannot be parsed.
 
     Attributes:
       files: what `match_inputs` found.
@@ -63,7 +64,8 @@ class ReadBatches(beam.PTransform[PBegin, PCollection[Batch[Record]]]):
     completed: Collection[str] = frozenset()
 
     def expand(self, begin: PBegin) -> PCollection[Batch[Record]]:
-        files = begin | "Files" >> beam.Create(self.files, reshuffle=False)
+        packs = packed(self.files, self.options.batch_size)
+        files = begin | "Files" >> beam.Create(packs, reshuffle=False)
         slices = files | "PlanSlices" >> beam.ParDo(_PlanSlicesFn(self.options))
         spread = slices | "Reshuffle" >> beam.Reshuffle()
         return spread | "ReadSlices" >> beam.ParDo(_ReadSlicesFn(self.options, frozenset(self.completed)))
@@ -145,8 +147,11 @@ class ReadDocumentBatches(beam.PTransform[PBegin, PCollection[Batch[Record]]]):
 class _PlanSlicesFn(beam.DoFn):
     options: ReadOptions
 
-    def process(self, file: InputFile) -> Iterator[Slice]:
-        yield from plan_slices(file, self.options)
+    def process(self, pack: Pack) -> Iterator[Slice | Pack]:
+        if len(pack.files) > 1:
+            yield pack
+        else:
+            yield from plan_slices(pack.files[0], self.options)
 
 
 @dataclass
@@ -157,9 +162,10 @@ class _ReadSlicesFn(beam.DoFn):
     def setup(self) -> None:
         tune_garbage_collector()
 
-    def process(self, piece: Slice) -> Iterator[Batch[Record]]:
+    def process(self, piece: Slice | Pack) -> Iterator[Batch[Record]]:
         if not is_asked_to_stop():  # before the file is opened
-            yield from read_slice(piece, self.options, self.completed.__contains__, is_asked_to_stop)
+            read: Any = read_pack if isinstance(piece, Pack) else read_slice
+            yield from read(piece, self.options, self.completed.__contains__, is_asked_to_stop)
 
 
 @dataclass

@@ -13,9 +13,8 @@ the same options has the same batches, and a batch known to be complete is passe
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from transforms.batch import Batch, DeadLetter, Record
 from transforms.errors import RecordError
@@ -28,6 +27,8 @@ from transforms.inputs.formats.json_lines import JsonLines
 from transforms.inputs.items import STEP, Item, Reader, cut, unreadable
 from transforms.inputs.options import ReadOptions
 from transforms.inputs.streams import DamagedError, PlainStream, Stream, gunzip_if_compressed, head_of
+
+OpenFile: TypeAlias = Callable[[InputFile], BinaryIO]
 
 _HEAD_BYTES = 256 * 1024
 
@@ -54,13 +55,13 @@ class Slice:
     problem: str = ""
 
 
-def plan_slices(file: InputFile, options: ReadOptions) -> list[Slice]:
+def plan_slices(file: InputFile, options: ReadOptions, open_file: OpenFile = open_input) -> list[Slice]:
     """Cuts a file into slices after looking at its first bytes (Parquet: its footer). An empty file has none.
 
     Raises:
       JobError: as `open_input`.
     """
-    with open_input(file) as stored:
+    with open_file(file) as stored:
         stream = _text_of(stored, file.path, options.encoding)
         head, is_whole = head_of(stream, _HEAD_BYTES)
         found = detect(head, is_whole, file.path, options.input_format, options.records_path)
@@ -82,6 +83,7 @@ def read_slice(
     options: ReadOptions,
     is_complete: Callable[[str], bool] = lambda batch_id: False,
     is_to_stop: Callable[[], bool] = lambda: False,
+    open_file: OpenFile = open_input,
 ) -> Iterator[Batch[Record]]:
     """Reads a slice batch by batch; no more than one of them is in memory.
 
@@ -90,11 +92,13 @@ def read_slice(
       options: how to read.
       is_complete: says of a batch id whether the batch may be passed over; its records are then not parsed.
       is_to_stop: asked before every batch; what comes behind it is not even looked for.
+      open_file: gives its stored bytes.
 
     Raises:
       JobError: as `open_input`, and when reading fails.
     """
-    with _reader(piece, options) as reader:
+    with open_file(piece.file) as stored:
+        reader = _reader_of(piece, stored, options)
         for ordinal, items in enumerate(cut(reader.scan(), options.batch_size, options.max_batch_bytes)):
             if is_to_stop():
                 return
@@ -120,12 +124,6 @@ def _parquet_slices(file: InputFile, stored: BinaryIO, slice_bytes: int) -> list
             slices.append(Slice(file, "parquet", len(slices), first, group + 1))
             first, held_bytes = group + 1, 0
     return slices
-
-
-@contextmanager
-def _reader(piece: Slice, options: ReadOptions) -> Iterator[Reader]:
-    with open_input(piece.file) as stored:
-        yield _reader_of(piece, stored, options)
 
 
 def _text_of(stored: BinaryIO, path: str, encoding: str) -> Stream:

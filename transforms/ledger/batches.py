@@ -3,6 +3,7 @@
     pipeline_jobs/{job_id}/batches/{batch_id}
         state, attempt, source, first, last, the job's counters, started_at, completed_at, error, ids, expire_at,
         flattened, uncleaned, fields, empty_fields    of batches that a record spec flattened
+        inputs, of a batch that several files share
 
     processing ──complete──▶ completed
         └──── give_up ─────▶ error
@@ -15,10 +16,11 @@ batches.
 from __future__ import annotations
 
 import datetime
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from transforms.batch import FieldReport
+from transforms.batch import FieldReport, input_id_of
 from transforms.counters import Counters
 from transforms.firestore import messages
 from transforms.firestore.committer import AtomicGroup, Committer
@@ -89,6 +91,12 @@ class Batches:
         """The ids of all batches, or of those whose field compares so."""
         query = self.query.where(field, operator, value) if field else self.query
         return frozenset(document.id for document in self._job.documents(query.select()))
+
+    def input_ids(self) -> frozenset[str]:
+        """With what the ids of the batches would begin, had no inputs shared any."""
+        found = self._job.documents(self.query.select("inputs"))
+        each = (document.fields.get("inputs", [input_id_of(document.id)]) for document in found)
+        return frozenset(itertools.chain.from_iterable(each))
 
     def remove_before(self, attempt: int) -> None:
         """Removes what earlier runs left, so that totals are those of this one."""

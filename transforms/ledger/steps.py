@@ -17,7 +17,7 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.typehints.decorators import no_annotations
 
-from transforms.batch import Batch
+from transforms.batch import Batch, input_id_of
 from transforms.ledger.batches import Batches
 from transforms.ledger.entry import LedgerEntry
 from transforms.ledger.jobs import COMPLETED
@@ -147,10 +147,7 @@ class _BeginFn(beam.DoFn):
 
     @no_annotations  # type: ignore[untyped-decorator]
     def process(self, element: Batch[T]) -> Iterator[Batch[T]]:
-        items: tuple[Any, ...] = (*element.entries, *element.dead_letters)
-        places = [place(item) for item in items]
-        places.sort(key=lambda found: found["position"] or 0)
-        fields = {"source": element.source, "records": element.read, "first": places[0], "last": places[-1]}
+        fields = {"source": element.source, "records": element.read, **_extent(element)}
         self._batches.begin(element.batch_id, self.entry.attempt, fields)
         yield element
 
@@ -175,6 +172,18 @@ class _RecordFn(beam.DoFn):
         _LOG.debug("job %s, batch %s: %s", self.entry.job_id, element.batch_id, ", ".join(counted))
         count_batch(element, counters)
         yield element
+
+
+def _extent(batch: Batch[Any]) -> dict[str, Any]:
+    """From where to where in its source a batch goes; of one that several files share, from which file to which."""
+    if batch.homes:
+        first, last = batch.homes[0], batch.homes[-1]
+        inputs = sorted({input_id_of(home.batch_id) for home in batch.homes})
+        return {"first": {"source": first.source}, "last": {"source": last.source}, "inputs": inputs}
+    items: tuple[Any, ...] = (*batch.entries, *batch.dead_letters)
+    places = [place(item) for item in items]
+    places.sort(key=lambda found: found["position"] or 0)
+    return {"first": places[0], "last": places[-1]}
 
 
 def place(item: Placed) -> dict[str, int | None]:

@@ -177,4 +177,5 @@ def _write(entry: Flat, batch: Batch[Flat], layout: PairLayout, run: RunIdentity
 
 
 def _candidate(entry: Keyed | Flat, batch: Batch[Any]) -> Candidate:
-    return Candidate(entry.content_hash, batch.source, entry.record.position, batch.batch_id)
+    home = batch.home_of(entry.record)
+    return Candidate(entry.content_hash, home.source, entry.record.position, home.batch_id)

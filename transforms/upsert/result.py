@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,8 +75,7 @@ class PairResult(BatchResult[Written]):
             self.unchanged += 1
 
     def _add_dead(self, entry: Flat, error: RecordError, *, retryable: bool = False) -> None:
-        dead_letter = DeadLetter.of(_STEP, entry.record, error, entry.key)
-        self.dead_letters.append(dataclasses.replace(dead_letter, retryable=retryable))
+        self.dead_letters.append(DeadLetter.of(_STEP, entry.record, error, entry.key, retryable=retryable))
 
 
 def _meta_of_stored(stored: StoredDocument, schema_version: int) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from transforms.bigquery.row_writer import RowsPlan, RowTable
 from transforms.bigquery.rows import Row
 from transforms.bigquery.schema import OVERFLOW, UPDATE_TIME, Column
 from transforms.bigquery.target import BigQueryTarget
+from transforms.errors import RecordError
 from transforms.records.table import META_PREFIX, PROFILE
 from transforms.upsert.entries import Written
 
@@ -66,10 +67,7 @@ class _RecordRows:
 
 
 def _dead_letter(entry: Written, code: str, message: str, retryable: bool) -> DeadLetter:
-    record = entry.record
-    return DeadLetter(
-        STEP, code, message, record.original, entry.key, record.position, record.line, retryable=retryable
-    )
+    return DeadLetter.of(STEP, entry.record, RecordError(code, message), entry.key, retryable=retryable)
 
 
 class RowEncoder:

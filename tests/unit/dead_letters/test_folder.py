@@ -249,3 +249,19 @@ def test_whatever_is_written_can_be_read_by_its_owner_only(tmp_path):
     folder.clear("b-0", RUN.run)
     files = [file for file in Path(tmp_path).rglob("*") if file.is_file()]
     assert {oct(file.stat().st_mode & 0o777) for file in files} == {"0o600"}
+
+
+def test_several_batches_are_stored_as_each_would_be_alone(tmp_path):
+    several, alone = tmp_path / "several", tmp_path / "alone"
+    origins = [ORIGIN._replace(batch_id=f"b-{n}", source=f"{n}.json") for n in range(4)]
+    rounds = [
+        [[dead_letter()], [dead_letter(retryable=True)], [], [dead_letter(), dead_letter(retryable=True)]],
+        [[], [dead_letter()], [], [dead_letter("INVALID_ID")]],
+    ]
+    for dead_letters in rounds:
+        batches = list(zip(origins, dead_letters, strict=True))
+        DeadLetterFolder(str(several)).store_several(batches)
+        for origin, own in batches:
+            DeadLetterFolder(str(alone)).store(origin, own)
+        assert files(several) == files(alone)
+    assert files(several).keys() == {"permanent/b-1.jsonl", "permanent/b-3.jsonl"}
