@@ -42,6 +42,23 @@ class Home(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class ModelAnswer:
+    """What is known of a record that a model gave, beside the record.
+
+    Attributes:
+      part: which of several records of one answer it is, counted from 1; 0 for the only one.
+      is_named_by_request: whether the request's id comes before what the record says, where there is one record.
+      repairs: what was repaired so that the answer could be read, sorted.
+      source_fields: what the line around the answer had of its own.
+    """
+
+    part: int = 0
+    is_named_by_request: bool = True
+    repairs: tuple[str, ...] = ()
+    source_fields: Mapping[str, str | int | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One record as an input gave it.
 
@@ -53,6 +70,7 @@ class Record:
       raw: the source's own bytes, when there are any; what a dead letter shows instead of `value`.
       fallback_id: an id the source carries outside the record, such as a model batch's `custom_id`.
       home: where it belongs in a batch that several files share; None in any other.
+      answer: of a record that a model gave; None for all others.
     """
 
     position: int
@@ -61,6 +79,7 @@ class Record:
     raw: bytes | None = None
     fallback_id: str | None = None
     home: Home | None = None
+    answer: ModelAnswer | None = None
 
     @property
     def original(self) -> bytes | Mapping[str, Any]:
@@ -83,6 +102,7 @@ class DeadLetter:
       attempts: how often it was tried, replays included.
       unread_bytes: of records behind it that nobody has seen, where it is the file that cannot be read on.
       home: as in `Record`.
+      fallback_id, answer: as in `Record`, of one of several records of an answer: its original does not say them.
     """
 
     step: str
@@ -96,12 +116,15 @@ class DeadLetter:
     attempts: int = 1
     unread_bytes: int = 0
     home: Home | None = None
+    fallback_id: str | None = None
+    answer: ModelAnswer | None = None
 
     @classmethod
     def of(
         cls, step: str, record: Record, error: RecordError, record_id: str | None = None, *, retryable: bool = False
     ) -> DeadLetter:
         """The dead letter of a record that `error` is about."""
+        is_part = record.answer is not None and record.answer.part > 0
         return cls(
             step,
             error.code,
@@ -112,6 +135,8 @@ class DeadLetter:
             record.line,
             retryable,
             home=record.home,
+            fallback_id=record.fallback_id if is_part else None,
+            answer=record.answer if is_part else None,
         )
 
 
@@ -169,6 +194,7 @@ class Batch(Generic[T]):
       units: of Unix times, as its first records have them: see `RecordSpec.units_of`.
       fields: what a spec found in its records, where one flattened them.
       homes: of a batch that several files share: where its records belong, in their order; empty for any other.
+      counts: what else is counted, by the names that the job's counters have.
     """
 
     batch_id: str
@@ -186,6 +212,7 @@ class Batch(Generic[T]):
     units: Units = ()
     fields: FieldReport | None = None
     homes: tuple[Home, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         accounted = len(self.entries) + len(self.dead_letters) + self.superseded + self.unchanged
@@ -209,6 +236,7 @@ class Batch(Generic[T]):
         overflowed_by: Mapping[str, int] | None = None,
         units: Units | None = None,
         fields: FieldReport | None = None,
+        counts: Mapping[str, int] | None = None,
     ) -> Batch[U]:
         """The batch after a step: `entries` continue, the others are added to those that left the batch before.
 
@@ -231,6 +259,7 @@ class Batch(Generic[T]):
             self.units if units is None else units,
             self.fields if fields is None else fields,
             self.homes,
+            {**self.counts, **counts} if counts else self.counts,
         )
 
     def home_of(self, record: Record) -> Home:

@@ -84,6 +84,7 @@ class Counter:
       breakdown: what it is broken down by, if it is. A part of the sum has kinds that add up to it.
       formerly: field of documents of earlier versions, added to this one.
       beside: flag of a breakdown: only documents that have it keep this number, where it is not 0. For what is rare.
+      is_occasional: whether only documents keep this number where it is not 0. For what few jobs have.
     """
 
     name: str
@@ -96,9 +97,15 @@ class Counter:
     breakdown: Breakdown | None = None
     formerly: str = ""
     beside: str = ""
+    is_occasional: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", self.key or self.name)
+
+    @property
+    def is_shown_at_0(self) -> bool:
+        """Whether it says something that there are none."""
+        return not (self.beside or self.is_occasional)
 
     @property
     def label(self) -> str:
@@ -146,12 +153,17 @@ class Counters:
     @property
     def names(self) -> tuple[str, ...]:
         """The fields that every ledger document has."""
-        return tuple(counter.name for counter in self.all if not counter.beside)
+        return tuple(counter.name for counter in self.all if counter.is_shown_at_0)
 
     @property
     def rare(self) -> tuple[Counter, ...]:
         """Those that few documents have."""
         return tuple(counter for counter in self.all if counter.beside)
+
+    @property
+    def occasional_names(self) -> tuple[str, ...]:
+        """The fields that documents of few jobs have."""
+        return tuple(counter.name for counter in self.all if counter.is_occasional)
 
     @property
     def former_names(self) -> tuple[str, ...]:
@@ -170,7 +182,7 @@ class Counters:
     def kept(self, counts: Mapping[str, int]) -> dict[str, int]:
         """The numbers as a document keeps them."""
         found = self.counts_in(counts)
-        return {each.name: found[each.name] for each in self.all if found[each.name] or not each.beside}
+        return {each.name: found[each.name] for each in self.all if found[each.name] or each.is_shown_at_0}
 
     def as_markdown(self) -> str:
         """For the documentation."""

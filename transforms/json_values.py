@@ -2,7 +2,8 @@
 
 orjson is four times as fast as the standard library but turns integers beyond 64 bit into floats, silently, and refuses
 NaN, Infinity and lone surrogates. So it is asked only where it cannot err, and the standard library, which carries all
-of these through, has the last word. What is then still no JSON is a `RecordError` that shows no content.
+of these through, has the last word. What is then still no JSON is a `RecordError` that shows no content. Neither of the
+two is let round a number such as 1e400 to Infinity.
 
     >>> parse_json(b'{"id": 123456789012345678901234567890}')["id"]
     123456789012345678901234567890
@@ -11,7 +12,8 @@ of these through, has the last word. What is then still no JSON is a `RecordErro
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -22,13 +24,14 @@ from transforms.errors import RecordError
 # fast as a regular expression.
 _DIGITS_AS_ZERO = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else byte for byte in range(256))
 _LONG_NUMBER = b"0" * 19
+_ESCAPED_COLON = b"\\u003"  # and A, or a
 
 
 def parse_json(raw: bytes) -> Any:
     """The value of one JSON text; also of NaN, Infinity, integers of any length and lone surrogates.
 
     Raises:
-      RecordError: NOT_UTF8, INVALID_JSON (with line and column), TOO_DEEP or NUMBER_TOO_LONG.
+      RecordError: NOT_UTF8, INVALID_JSON (with line and column), TOO_DEEP, NUMBER_TOO_LONG or NUMBER_OUT_OF_RANGE.
     """
     if _LONG_NUMBER not in raw.translate(_DIGITS_AS_ZERO):
         try:
@@ -46,8 +49,33 @@ def parse_json(raw: bytes) -> Any:
 
 def parse_json_text(text: str) -> Any:
     """As `parse_json`, by the standard library."""
+    return _decoded(text, _DECODER)
+
+
+def parse_unambiguous(text: str) -> Any:
+    """As `parse_json`, for text in which an object that has a name twice may mean either of the two values.
+
+    Raises:
+      RecordError: also REPEATED_NAME.
+
+    >>> parse_unambiguous('{"level": "junior", "level": "senior"}')
+    Traceback (most recent call last):
+    transforms.errors.RecordError: REPEATED_NAME: an object has the same name twice; which of the two values is meant?
+    """
     try:
-        return json.loads(text)
+        raw = text.encode()
+        value = parse_json(raw)
+        # A colon stands behind each name, and in strings: there are fewer of them in what is left if a name was lost.
+        if raw.count(b":") == orjson.dumps(value).count(b":") and _ESCAPED_COLON not in raw:
+            return value
+    except (UnicodeEncodeError, orjson.JSONEncodeError):
+        pass  # lone surrogates, integers beyond 64 bit
+    return _decoded(text, UNAMBIGUOUS)
+
+
+def _decoded(text: str, decoder: json.JSONDecoder) -> Any:
+    try:
+        return decoder.decode(text)
     except json.JSONDecodeError as error:
         where = f"column {error.colno}" if error.lineno == 1 else f"line {error.lineno} of it, column {error.colno}"
         raise RecordError("INVALID_JSON", f"the record is not valid JSON at {where}: {error.msg}") from error
@@ -55,6 +83,25 @@ def parse_json_text(text: str) -> Any:
         raise RecordError("TOO_DEEP", "the record nests objects and arrays too deeply to be parsed") from error
     except ValueError as error:  # Python's own bound on digits, 4,300, against quadratic conversion
         raise RecordError("NUMBER_TOO_LONG", "a number in the record has more than 4,300 digits") from error
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise RecordError("NUMBER_OUT_OF_RANGE", "a number in the record is larger than any double, 1.8e308")
+    return value
+
+
+def _unique(members: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(members)
+    if len(value) < len(members):
+        raise RecordError("REPEATED_NAME", "an object has the same name twice; which of the two values is meant?")
+    return value
+
+
+_DECODER = json.JSONDecoder(parse_float=_finite)
+# Finds also where a value within a text ends.
+UNAMBIGUOUS = json.JSONDecoder(parse_float=_finite, object_pairs_hook=_unique)
 
 
 def parse_object(raw: bytes) -> Mapping[str, Any]:

@@ -55,6 +55,16 @@ RECORDS = Counters(
         ),
         Counter("repaired", "written because their two documents were not of one content; a part of those written"),
         Counter(
+            "answers_repaired",
+            "that a model gave as near-JSON, repaired before they were read",
+            is_occasional=True,
+        ),
+        Counter(
+            "ids_differing",
+            "that a model gave another id than the one they are stored under",
+            is_occasional=True,
+        ),
+        Counter(
             "unread_bytes",
             "of files that could not be read to their end",
             unit="bytes",
@@ -99,6 +109,7 @@ class BatchOutcome:
             "repaired": batch.repaired,
             "unread_bytes": sum(dead_letter.unread_bytes for dead_letter in batch.dead_letters),
             "bytes_read": batch.bytes_read,
+            **batch.counts,
         }
         kinds: dict[str, Kinds] = {
             "dead_letters": collections.Counter((each.step, each.code) for each in batch.dead_letters),

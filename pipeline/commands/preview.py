@@ -25,6 +25,7 @@ from transforms.inputs.options import ReadOptions
 from transforms.inputs.slices import plan_slices, read_slice
 from transforms.records.explain import explain
 from transforms.records.spec import FieldTally, RecordSpec
+from transforms.upsert.records import key_of
 
 _COUNTED = 1_000  # records
 _SAMPLES = 100  # records whose paths are known
@@ -73,7 +74,7 @@ class _Preview:
         explanations = explain(spec, record.value)
         key, flat, problem = None, {}, ""
         try:
-            key = spec.key_of(record.value, record.fallback_id)
+            key = key_of(record, spec)
             flat = spec.flatten(record.value, key)
         except RecordError as error:
             problem = str(error)

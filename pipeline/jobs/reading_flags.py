@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.run.flags import option
+from transforms.models.options import CUSTOM_ID, KEYS, REPAIRS, SAFE
 
 if TYPE_CHECKING:
     from transforms.inputs.options import ReadOptions
@@ -22,7 +23,10 @@ class ReadingFlags:
         help="format of the files; auto looks at their content",
     )
     records_path: str | None = option(
-        None, group="Input", metavar="PATH", help="path to the records within a JSON object, such as data.items"
+        None,
+        group="Input",
+        metavar="PATH",
+        help="path to the records within a JSON object or a model's answer, such as data.items",
     )
     encoding: str = option(
         "utf-8",
@@ -47,6 +51,19 @@ class ReadingFlags:
         False, group="Input", help="binary columns of Parquet are UTF-8 text, which some writers do not say"
     )
 
+    repair: str = option(
+        SAFE,
+        group="Model results",
+        choices=REPAIRS,
+        help="how near-JSON in a model's answer is read: safe edits only what leaves no doubt; aggressive also guesses",
+    )
+    key: str = option(
+        CUSTOM_ID,
+        group="Model results",
+        choices=KEYS,
+        help="which id a model's answer is stored under, where both are there: that of the request or the record's own",
+    )
+
     def reading(self, batch_size: int) -> ReadOptions:
         """How files are read, in batches of this many records. Raises UsageError about a flag."""
         from transforms.inputs.options import ReadOptions  # which `--help` need not wait for
@@ -59,4 +76,6 @@ class ReadingFlags:
             drop_columns=tuple(self.drop_columns),
             rename_columns=tuple(self.rename_columns),
             binary_as_text=self.binary_as_text,
+            repair=self.repair,
+            key=self.key,
         )

@@ -161,7 +161,7 @@ class _ReplayDeadLetters(beam.PTransform[PBegin, PCollection[str]]):
         current = compared | "SetAsideOlder" >> SetAsideOlder(job.input_ids, plan.finished_at)
         return (
             write_records(current, job.to, identity).batches
-            | "SettleLetters" >> ResolveDeadLetters(plan.folder, run)
+            | "SettleLetters" >> ResolveDeadLetters(plan.folder, run, job.reading)
             | "CompleteBatch" >> CompleteBatch(ledger)
             | "ClearLetters" >> ClearDeadLetters(plan.folder, run.run)
         )
@@ -180,10 +180,10 @@ def _replayed(
 ) -> Replayed:
     own = tuple(batch.batch_id for batch in batches if batch.job_id == job_id)
     job = _job(config, client, job_id)
-    config_of_job = _config_of(config, job_id, job.parameters if job else {})
-    to = destination(config_of_job, services, failed_before=True)
+    as_it_ran = _config_of(config, job_id, job.parameters if job else {})
+    to = destination(as_it_ran, services, failed_before=True)
     known = Batches(job_document(client, job_id, config.retry), config.counters).input_ids()
-    reading = config_of_job.reading(config_of_job.batch_size)
+    reading = as_it_ran.reading(as_it_ran.batch_size)
     input_ids = known | set(map(input_id_of, own))
     return Replayed(job_id, job.attempt if job else 0, to, reading, input_ids, own)
 

@@ -39,6 +39,8 @@ class Config(RecordsConfig):
     spec: str | None = _flag_of_the_job("spec")
     drop_columns: tuple[str, ...] | None = _flag_of_the_job("drop_columns")
     rename_columns: tuple[str, ...] | None = _flag_of_the_job("rename_columns")
+    repair: str | None = _flag_of_the_job("repair")
+    key: str | None = _flag_of_the_job("key")
     upsert: str | None = _flag_of_the_job("upsert")
     keep_versions: int | None = _flag_of_the_job("keep_versions")
     max_request_bytes: int | None = _flag_of_the_job("max_request_bytes")

@@ -29,7 +29,7 @@ def aside_as_json(totals: Totals) -> dict[str, int]:
 
 def shown_aside(totals: Totals) -> list[Counter]:
     """The counters beside the sum, but for those that are rare and 0."""
-    return [counter for counter in totals.counters.aside if totals[counter.name] or not counter.beside]
+    return [counter for counter in totals.counters.aside if totals[counter.name] or counter.is_shown_at_0]
 
 
 def aside_kinds_as_json(totals: Totals) -> dict[str, Any]:

@@ -19,7 +19,8 @@ already counted its attempt does not count it twice.
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -168,30 +169,39 @@ class DeadLetterFolder:
                     first = first or stored
                     _check_place(stored, first, batch_id + stem, f"{path}, line {number}")
                     found.append(stored)
-        return sorted(found, key=lambda stored: stored.position)
+        return sorted(found, key=lambda stored: (stored.position, stored.part))
 
     def resolve(
-        self, batch_id: str, n_replayed: int, failures: Iterable[DeadLetter], run: ReplayRun, time: str
+        self,
+        batch_id: str,
+        n_replayed: int,
+        failures: Iterable[DeadLetter],
+        run: ReplayRun,
+        time: str,
+        n_records: Callable[[StoredDeadLetter], int] = lambda stored: 1,
     ) -> None:
         """Puts every dead letter of a batch where it belongs; those that leave their own file are still there as well.
 
         Args:
           batch_id: of the batch.
-          n_replayed: how many dead letters were put through the job.
+          n_replayed: how many records were put through the job.
           failures: those of them that failed again.
           run: this one.
           time: now, as ISO 8601.
+          n_records: says how many of them a dead letter holds.
 
         Raises:
           JobError: the files have changed since they were read.
         """
-        if (found := len(self.read(batch_id))) != n_replayed:
+        if (found := sum(map(n_records, self.read(batch_id)))) != n_replayed:
             raise JobError(
                 f"the dead letters of batch {batch_id} in {self.path} changed while they were replayed: {n_replayed} "
                 f"were read, {found} are there; run the same command again when nothing else writes there"
             )
         replay = Replay(run.job_id, run.run, time)
-        by_position = {failure.position: failure for failure in failures}
+        by_position: dict[int | None, list[DeadLetter]] = defaultdict(list)
+        for failure in failures:
+            by_position[failure.position].append(failure)
         for stem in _STEMS:
             self._resolve_files(batch_id + stem, by_position, replay, run.max_attempts)
 
@@ -212,14 +222,14 @@ class DeadLetterFolder:
                     _replace(path, [stored.fields for stored in staying])
 
     def _resolve_files(
-        self, name: str, failures: Mapping[int | None, DeadLetter], replay: Replay, max_attempts: int
+        self, name: str, failures: Mapping[int | None, Sequence[DeadLetter]], replay: Replay, max_attempts: int
     ) -> None:
         own = {path: [stored for _, stored in _read(path)] for path in self._own(name)}
         replayed = [stored for all_stored in own.values() for stored in all_stored]
         landing, parking = [], []
         again: dict[str, Fields] = {}
         for stored in replayed:
-            failure = failures.get(stored.position)
+            failure = next((each for each in reversed(failures.get(stored.position, ())) if _is_of(each, stored)), None)
             if failure is None:
                 landing.append(landed(stored, replay))
             elif (failed := failed_again(stored, failure, replay))["attempts"] >= max_attempts:
@@ -279,6 +289,11 @@ class _File:
         with files.open_file(self.path) as file:
             fields: dict[str, Any] = json.loads(file.readline() or b"{}")
             return fields
+
+
+def _is_of(failure: DeadLetter, stored: StoredDeadLetter) -> bool:
+    """Whether what failed in one place is what a dead letter there holds: one part of an answer, or all of it."""
+    return not stored.part or (failure.answer is not None and failure.answer.part == stored.part)
 
 
 def _check_place(stored: StoredDeadLetter, first: StoredDeadLetter, name: str, where: str) -> None:

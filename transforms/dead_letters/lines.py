@@ -1,6 +1,6 @@
 """The line of a dead-letter file: a JSON object that tells what failed and why, and holds the record. Plain Python.
 
-    DeadLetter ──fields_of──▶ line ──read_line──▶ StoredDeadLetter ──record_of──▶ Record, as the input gave it
+    DeadLetter ──fields_of──▶ line ──read_line──▶ StoredDeadLetter ──records_of─▶ Record, as the input gave it
                                                                         └───────▶ RecordError, as its reader raised it
 
 A line has job, job_id, batch_id, time, step, record_id, source, line, position, code, message, attempts, and the
@@ -13,6 +13,11 @@ original record in the first of three forms that is exact:
 | record_base64  | the same, in bytes that are not text     | the same                                        |
 | record         | a value without text of its own, as from | the value, which is kept as tagged JSON         |
 |                | CSV, Parquet, a JSON array               |                                                 |
+|                | one of several records of an answer      | the value, and what `answer` says about it      |
+
+A model's answer may hold several records. The dead letter of one of them keeps that record alone, with its place in the
+answer, so that a replay neither writes the others again nor loses them. A line that failed as a whole is one dead
+letter, and failed again if any of the records that it turns out to hold fails.
 
 Of a record that was too large or cut off by damage only the beginning is kept, and of a row of Parquet whose values or
 columns could not be read, only what can be shown of it. Neither is read again at all.
@@ -33,7 +38,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from transforms.batch import DeadLetter, Record
+from transforms.batch import DeadLetter, ModelAnswer, Record
 from transforms.errors import RecordError
 from transforms.firestore.tagged_json import from_tagged_json, to_tagged_json
 from transforms.inputs.formats.csv_dialect import DELIMITERS, sniff_delimiter
@@ -41,6 +46,7 @@ from transforms.inputs.formats.csv_rows import CsvRows
 from transforms.inputs.items import STEP, Item
 from transforms.inputs.options import DEFAULT, ReadOptions
 from transforms.inputs.streams import PlainStream
+from transforms.inputs.unexpected import UNEXPECTED
 from transforms.json_values import parse_object
 from transforms.models.results import unwrapped
 
@@ -109,6 +115,11 @@ class StoredDeadLetter:
         return int(self.fields["position"])
 
     @property
+    def part(self) -> int:
+        """Which of several records of an answer it is; 0 for the only one."""
+        return int(self.fields.get("answer", {}).get("part", 0))
+
+    @property
     def attempts(self) -> int:
         """How often the record was tried."""
         return int(self.fields["attempts"])
@@ -121,7 +132,8 @@ class StoredDeadLetter:
     @property
     def key(self) -> str:
         """The same for the same record of the same place, whatever has happened to it since."""
-        kept = {name: self.fields[name] for name in ("source", "position", *_ORIGINALS) if name in self.fields}
+        names = ("source", "position", "answer", *_ORIGINALS)
+        kept = {name: self.fields[name] for name in names if name in self.fields}
         return hashlib.blake2b(json.dumps(kept, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
@@ -167,6 +179,7 @@ def fields_of(dead_letter: DeadLetter, origin: Origin) -> dict[str, Any]:
         "message": dead_letter.message,
         "attempts": dead_letter.attempts,
         **_kept(dead_letter.original),
+        **_about(dead_letter),
     }
 
 
@@ -213,6 +226,9 @@ def read_line(line: bytes) -> StoredDeadLetter:
         _check(fields, name, str, "text")
     for name in ("position", "attempts"):
         _check(fields, name, int, "a whole number")
+    if "answer" in fields:
+        _check(fields, "answer", dict, "an object")
+        _check(fields["answer"], "part", int, "a whole number")
     kept = [name for name in _ORIGINALS if name in fields]
     if len(kept) != 1:
         raise RecordError("NO_DEAD_LETTER", f"it must have one of {', '.join(_ORIGINALS)}, has {len(kept)} of them")
@@ -220,8 +236,8 @@ def read_line(line: bytes) -> StoredDeadLetter:
     return StoredDeadLetter(fields, _original(fields, kept[0]), _time(fields, time))
 
 
-def record_of(stored: StoredDeadLetter, reading: ReadOptions = DEFAULT) -> Record:
-    """The record, read like the input it came from.
+def records_of(stored: StoredDeadLetter, reading: ReadOptions = DEFAULT) -> tuple[Record, ...]:
+    """The record, read like the input it came from; several, where it is a model's answer that has several.
 
     Args:
       reading: how that is read.
@@ -236,20 +252,48 @@ def record_of(stored: StoredDeadLetter, reading: ReadOptions = DEFAULT) -> Recor
     if not isinstance(original, bytes):
         # A record whose row was refused late had an id then, though perhaps not one of its own.
         known_id = fields.get("record_id") if fields["step"] == _LATE_STEP else None
-        return ReplayedRecord(stored.position, original, line, fallback_id=known_id, failed_at=stored.failed_at)
+        known_id, answer = _answer(fields["answer"]) if "answer" in fields else (known_id, None)
+        place = (stored.position, original, line)
+        return (ReplayedRecord(*place, fallback_id=known_id, answer=answer, failed_at=stored.failed_at),)
     if _is_csv(original):
-        return ReplayedRecord(stored.position, _csv_row(stored, original, reading), line, failed_at=stored.failed_at)
+        row = _csv_row(stored, original, reading)
+        return (ReplayedRecord(stored.position, row, line, failed_at=stored.failed_at),)
     value = parse_object(original)
-    return unwrapped(ReplayedRecord(stored.position, value, line, original, failed_at=stored.failed_at))
+    return unwrapped(
+        ReplayedRecord(stored.position, value, line, original, failed_at=stored.failed_at), reading.answers
+    )
+
+
+def count_records(stored: StoredDeadLetter, reading: ReadOptions = DEFAULT) -> int:
+    """How many records a dead letter holds; 1 for what still is not a record."""
+    try:
+        return len(records_of(stored, reading))
+    except (RecordError, *UNEXPECTED):
+        return 1
 
 
 def still_dead(stored: StoredDeadLetter, error: RecordError) -> DeadLetter:
-    """The dead letter of what `record_of` refuses."""
+    """The dead letter of what `records_of` refuses."""
     same = (error.code, error.message) == (stored.fields["code"], stored.fields["message"])
     step = stored.fields["step"] if same else STEP
-    return DeadLetter(
-        step, error.code, error.message, stored.original, position=stored.position, line=stored.fields.get("line")
-    )
+    known_id, answer = _answer(stored.fields["answer"]) if stored.part else (None, None)
+    place = (None, stored.position, stored.fields.get("line"))
+    return DeadLetter(step, error.code, error.message, stored.original, *place, fallback_id=known_id, answer=answer)
+
+
+def _about(dead_letter: DeadLetter) -> dict[str, Any]:
+    """What the original does not say of one of several records of an answer."""
+    answer = dead_letter.answer
+    if answer is None:
+        return {}
+    known = {"id": dead_letter.fallback_id, "part": answer.part, "repairs": list(answer.repairs)}
+    return {"answer": {**known, "source_fields": dict(answer.source_fields)}}
+
+
+def _answer(about: Fields) -> tuple[str | None, ModelAnswer]:
+    """The id that came with the record, and what else `_about` has kept."""
+    repairs, source_fields = tuple(map(str, about.get("repairs", ()))), dict(about.get("source_fields", {}))
+    return about.get("id"), ModelAnswer(about["part"], repairs=repairs, source_fields=source_fields)
 
 
 def _kept(original: bytes | Mapping[str, Any] | None) -> dict[str, Any]:
@@ -317,4 +361,5 @@ def _csv_row(stored: StoredDeadLetter, original: bytes, reading: ReadOptions) ->
     if len(rows) > 1:
         raise RecordError("INVALID_CSV", f"the dead letter has {len(rows)} rows below its header instead of one")
     item: Item = rows[0]
-    return reader.record(item._replace(position=stored.position, line=stored.fields.get("line"))).value
+    (record,) = reader.records(item._replace(position=stored.position, line=stored.fields.get("line")))
+    return record.value

@@ -14,6 +14,7 @@ import datetime
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import apache_beam as beam
@@ -22,11 +23,12 @@ from apache_beam.typehints.decorators import no_annotations
 
 from transforms.batch import Batch, DeadLetter, Home, Record
 from transforms.dead_letters.folder import DeadLetterFolder, ReplayRun
-from transforms.dead_letters.lines import Origin, StoredDeadLetter, record_of, still_dead
+from transforms.dead_letters.lines import Origin, StoredDeadLetter, count_records, records_of, still_dead
 from transforms.errors import RecordError
 from transforms.firestore.tagged_json import iso
 from transforms.inputs.files import line_numbers
 from transforms.inputs.options import DEFAULT, ReadOptions
+from transforms.inputs.unexpected import UNEXPECTED, of_unexpected
 from transforms.outcomes import BatchOutcome
 from transforms.retry import SYSTEM_CLOCK, Clock
 from transforms.runtime.batch_coder import register_batches
@@ -110,7 +112,7 @@ def located(dead_letters: Sequence[DeadLetter], source: str) -> list[DeadLetter]
     unknown = {
         dead_letter.position
         for dead_letter in dead_letters
-        if dead_letter.line is None and dead_letter.position is not None and isinstance(dead_letter.original, bytes)
+        if dead_letter.line is None and dead_letter.position is not None and _is_of_a_line(dead_letter)
     }
     lines = line_numbers(source, unknown) if unknown else {}
     return [
@@ -119,6 +121,11 @@ def located(dead_letters: Sequence[DeadLetter], source: str) -> list[DeadLetter]
         else dead_letter
         for dead_letter in dead_letters
     ]
+
+
+def _is_of_a_line(dead_letter: DeadLetter) -> bool:
+    """Whether its position may be that of a byte: of a line, or of one of several records in one."""
+    return isinstance(dead_letter.original, bytes) or dead_letter.answer is not None
 
 
 @dataclass
@@ -151,10 +158,13 @@ def batch_of(batch_id: str, stored: Sequence[StoredDeadLetter], reading: ReadOpt
     dead_letters: list[DeadLetter] = []
     for each in stored:
         try:
-            records.append(record_of(each, reading))
+            records += records_of(each, reading)
         except RecordError as error:
             dead_letters.append(still_dead(each, error))
-    return Batch(batch_id, stored[0].source, len(stored), tuple(records), tuple(dead_letters))
+        except UNEXPECTED as error:
+            dead_letters.append(still_dead(each, of_unexpected(error)))
+    read = len(records) + len(dead_letters)
+    return Batch(batch_id, stored[0].source, read, tuple(records), tuple(dead_letters))
 
 
 @dataclass
@@ -167,22 +177,27 @@ class ResolveDeadLetters(beam.PTransform[PCollection[Any], PCollection[Any]]):
     Attributes:
       folder: where the dead letters are.
       run: this one.
+      reading: as `ReadDeadLetters` has it.
       clock: injected by tests.
     """
 
     folder: DeadLetterFolder
     run: ReplayRun
+    reading: ReadOptions = DEFAULT
     clock: Clock = SYSTEM_CLOCK
 
     @no_annotations  # type: ignore[untyped-decorator]
     def expand(self, batches: PCollection[Batch[T]]) -> PCollection[Batch[T]]:
-        return batches | "Settle" >> beam.Map(_resolved, self.folder, self.run, self.clock)
+        return batches | "Settle" >> beam.Map(_resolved, self.folder, self.run, self.reading, self.clock)
 
 
 @no_annotations  # type: ignore[untyped-decorator]
-def _resolved(batch: Batch[T], folder: DeadLetterFolder, run: ReplayRun, clock: Clock) -> Batch[T]:
+def _resolved(
+    batch: Batch[T], folder: DeadLetterFolder, run: ReplayRun, reading: ReadOptions, clock: Clock
+) -> Batch[T]:
     """The same batch, its dead letters resolved."""
-    folder.resolve(batch.batch_id, batch.read, batch.dead_letters, run, _now(clock))
+    n_records = partial(count_records, reading=reading)
+    folder.resolve(batch.batch_id, batch.read, batch.dead_letters, run, _now(clock), n_records)
     return batch
 
 

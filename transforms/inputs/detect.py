@@ -124,5 +124,5 @@ def _is_json(line: bytes) -> bool:
     try:
         parse_json(line)
     except RecordError as error:
-        return error.code in ("TOO_DEEP", "NUMBER_TOO_LONG")
+        return error.code in ("TOO_DEEP", "NUMBER_TOO_LONG", "NUMBER_OUT_OF_RANGE")
     return True

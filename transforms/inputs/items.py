@@ -8,7 +8,7 @@ without looking into its records, and the same input always has the same batches
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from transforms.batch import DeadLetter, Record
@@ -40,8 +40,8 @@ class Reader(Protocol):
     def scan(self) -> Iterator[Item | DeadLetter]:
         """The records of the slice in order; what is no record at all comes as a dead letter in its place."""
 
-    def record(self, item: Item) -> Record:
-        """Parses an item. Raises RecordError."""
+    def records(self, item: Item) -> Sequence[Record]:
+        """Parses an item: one record, or several where it is a model's answer that has several. Raises RecordError."""
 
     def original(self, item: Item) -> bytes | Mapping[str, Any]:
         """What a dead letter shows of an item that is no record."""

@@ -8,6 +8,7 @@ from transforms.errors import UsageError
 from transforms.inputs.encodings import ENCODINGS, UTF_8
 from transforms.inputs.formats.columns import ColumnOptions
 from transforms.inputs.identity import Named
+from transforms.models.options import CUSTOM_ID, SAFE, AnswerOptions
 
 AUTO = "auto"
 INPUT_FORMATS = (AUTO, "jsonl", "json", "csv", "parquet")
@@ -27,12 +28,13 @@ class ReadOptions:
       batch_size: records in a batch, those that cannot be parsed included.
       max_batch_bytes: bytes of source in a batch, unless a single record has more.
       input_format: auto, jsonl, json, csv or parquet.
-      records_path: dotted path of the records in a JSON document, such as `data.profiles`.
+      records_path: dotted path of the records in a JSON document or a model's answer, such as `data.profiles`.
       slice_bytes: size of a slice of JSON Lines or Parquet.
       max_record_bytes: larger records become dead letters.
       drop_columns, rename_columns: of CSV and Parquet, see `ColumnOptions`.
       binary_as_text: whether binary values of Parquet are UTF-8 text.
       encoding: of text, unless a file begins with the byte order mark of UTF-8.
+      repair, key: how a model's answer becomes records, see `AnswerOptions`.
     """
 
     batch_size: int = 500
@@ -45,6 +47,8 @@ class ReadOptions:
     rename_columns: tuple[str, ...] = ()
     binary_as_text: bool = False
     encoding: str = UTF_8
+    repair: str = SAFE
+    key: str = CUSTOM_ID
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "max_batch_bytes", "slice_bytes", "max_record_bytes"):
@@ -57,12 +61,22 @@ class ReadOptions:
             raise UsageError(f"encoding must be one of {', '.join(ENCODINGS)}, got {self.encoding}")
         if self.records_path is not None and not all(self.records_path.split(".")):
             raise UsageError(f"records_path must be field names joined by dots, got {self.records_path!r}")
-        _ = self.columns  # which checks them
+        _ = self.columns, self.answers  # which check theirs
 
     @property
     def columns(self) -> ColumnOptions:
         """What is to be done with columns."""
         return ColumnOptions(self.drop_columns, self.rename_columns)
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The names of `records_path`."""
+        return tuple(self.records_path.split(".")) if self.records_path else ()
+
+    @property
+    def answers(self) -> AnswerOptions:
+        """How a model's answer becomes records."""
+        return AnswerOptions(self.repair, self.key, self.path)
 
     @property
     def identity(self) -> Named:

@@ -27,6 +27,7 @@ from transforms.inputs.formats.json_lines import JsonLines
 from transforms.inputs.items import STEP, Item, Reader, cut, unreadable
 from transforms.inputs.options import ReadOptions
 from transforms.inputs.streams import DamagedError, PlainStream, Stream, gunzip_if_compressed, head_of
+from transforms.inputs.unexpected import UNEXPECTED, check_not_alike, of_unexpected
 
 OpenFile: TypeAlias = Callable[[InputFile], BinaryIO]
 
@@ -147,26 +148,31 @@ def _reader_of(piece: Slice, stored: BinaryIO, options: ReadOptions) -> Reader:
     if piece.start > 0:
         stored.seek(piece.start - 1)
     if piece.format == "jsonl":
-        return JsonLines(stream, piece.start, piece.stop, options.max_record_bytes)
+        return JsonLines(stream, piece.start, piece.stop, options.max_record_bytes, options.answers)
     if piece.format == "json":
-        path = tuple(options.records_path.split(".")) if options.records_path else ()
-        return JsonDocument(stream, path, options.max_record_bytes)
+        return JsonDocument(stream, options.path, options.max_record_bytes, options.answers)
     return CsvRows(stream, piece.delimiter, options.max_record_bytes, options.columns)
 
 
 def _batch(batch_id: str, source: str, items: list[Item | DeadLetter], reader: Reader) -> Batch[Record]:
     records: list[Record] = []
     dead_letters: list[DeadLetter] = []
+    unexpected: list[Exception] = []
     for item in items:
         if isinstance(item, DeadLetter):
             dead_letters.append(item)
             continue
         try:
-            records.append(reader.record(item))
+            records += reader.records(item)
         except RecordError as error:
             dead_letters.append(_dead_letter(error, item, reader))
+        except UNEXPECTED as error:
+            unexpected.append(error)
+            dead_letters.append(_dead_letter(of_unexpected(error), item, reader))
+    check_not_alike(unexpected, len(items))
     bytes_read = sum(item.size for item in items if isinstance(item, Item))
-    return Batch(batch_id, source, len(items), tuple(records), tuple(dead_letters), bytes_read=bytes_read)
+    read = len(records) + len(dead_letters)
+    return Batch(batch_id, source, read, tuple(records), tuple(dead_letters), bytes_read=bytes_read)
 
 
 def _dead_letter(error: RecordError, item: Item, reader: Reader) -> DeadLetter:
@@ -189,7 +195,7 @@ class _Unreadable:
     def scan(self) -> Iterator[Item | DeadLetter]:
         yield unreadable(0, DamagedError(self._problem, 0, unread=self._size))
 
-    def record(self, item: Item) -> Record:
+    def records(self, item: Item) -> tuple[Record, ...]:
         raise AssertionError(f"an unreadable file has no record {item.position}")
 
     def original(self, item: Item) -> bytes:

@@ -1,267 +1,284 @@
-"""From a provider's response to the one object in it.
+"""From what a model said to the records in it.
 
-    body ──answer_of_body──▶ text, or the arguments of a tool ──object_of──▶ the record
-                                                                 whole text → fenced block → largest object → repaired
+    text ──▶ all of it is JSON? ──no──▶ reasoning left out ──▶ every object, and array of objects, that is left
+                    │ yes                                                     │
+                    ▼                                                         ▼
+               the answer ◀────────────────────────────────────────── exactly one of them
 
-Exactly one object is a record: the object itself, or the only element of an array. An object that wraps another one is
-taken as it is; which of its fields are meant is for the record spec to say.
+Nothing is chosen by length or place. Several values that differ are an AMBIGUOUS_ANSWER, unless a marker says which of
+them is the answer: what stands before the end of reasoning (`</think>` and its like) or before `<answer>` is not. A
+value that is broken, or that something broken stands around, makes the answer unusable: an object within it is not the
+record. Near-JSON is read as `repair.py` says, and only if it is asked for, by the `json-repair` library, which guesses.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import json_repair
 
 from transforms.errors import RecordError
-from transforms.json_values import parse_json_text
+from transforms.json_values import UNAMBIGUOUS, parse_unambiguous
+from transforms.models.options import AGGRESSIVE, SAFE
+from transforms.models.repair import BROKEN, broken, cut_off, not_whole, read_value
+
+BY_LIBRARY = "json_repair"
 
 # Repairing takes time that grows faster than the text, and what is longer than this fits no document anyway.
 MAX_REPAIRED_CHARS = 1024 * 1024
-_MAX_STARTS = 64  # places at which an object is looked for in an answer full of braces
+# Brackets that begin no value up to a mark, and marks: more of them take time, and no answer.
+_MAX_STARTS, _MAX_MARKS = 64, 64
 
-_FENCE = re.compile(r"```[A-Za-z0-9_-]*[ \t]*\r?\n?(.*?)```", re.DOTALL)
-_OPEN_FENCE = re.compile(r"```[A-Za-z0-9_-]*[ \t]*\r?\n?(.*)", re.DOTALL)
-_LOOKS_LIKE_OBJECT = re.compile(r"""\{\s*["'“\w][^{}]*?:""", re.DOTALL)
-_START = re.compile(r"[{\[]")
-
-# What says nothing about the request: the same one may well be answered next time.
-_PASSING = frozenset(
-    {
-        "RATE_LIMIT_EXCEEDED",
-        "RATE_LIMIT_ERROR",
-        "INSUFFICIENT_QUOTA",
-        "SERVER_ERROR",
-        "BATCH_EXPIRED",
-        "BATCH_CANCELLED",
-        "EXPIRED",
-        "CANCELED",
-        "CANCELLED",
-        "OVERLOADED_ERROR",
-        "API_ERROR",
-        "TIMEOUT_ERROR",
-        "RESOURCE_EXHAUSTED",
-        "UNAVAILABLE",
-        "DEADLINE_EXCEEDED",
-        "ABORTED",
-        "INTERNAL",
-        "TOO_MANY_REQUESTS",
-        "SERVICE_UNAVAILABLE",
-        "INTERNAL_SERVER_ERROR",
-        "INTERNAL_ERROR",
-        "GATEWAY_TIMEOUT",
-        "UNKNOWN",
-        "PAUSE_TURN",
-        "REQUEST_TIMEOUT",
-        "ENGINE_OVERLOADED",
-    }
+_REASONING = "think|thinking|thoughts?|reasoning|reflection|scratchpad"
+_MARK = re.compile(
+    rf"""
+      (?P<reasoning> <(?:{_REASONING})> | \[THINK\] | ◁think▷ | <\|channel\|>\s*(?:analysis|commentary)\b
+                   | <\|(?:START_THINKING|begin_of_thought|begin_of_thinking)\|> )
+    | (?P<answer>    </(?:{_REASONING})> | \[/THINK\] | ◁/think▷ | <\|channel\|>\s*final\b
+                   | <\|(?:END_THINKING|end_of_thought|end_of_thinking)\|>
+                   | <(?:final_)?answer> | <\|(?:START_RESPONSE|begin_of_solution)\|> )
+    | (?P<end>       </(?:final_)?answer> | <\|(?:END_RESPONSE|end_of_solution)\|> )
+    | (?P<open>      [{{\[] )
+    | (?P<close>     [}}\]] )
+    """,
+    re.VERBOSE | re.IGNORECASE,
 )
-_PASSING_HTTP = frozenset({408, 409, 429, *range(500, 600)})
-_FINISHED = frozenset({"", "stop", "tool_calls", "function_call", "STOP", "FINISH_REASON_UNSPECIFIED"})
-_ANTHROPIC_FINISHED = frozenset({"", "end_turn", "stop_sequence", "tool_use"})
+_FENCED = re.compile(r"`{3,}[\w-]*\s*(.*?)\s*`{3,}", re.DOTALL)
+_LOOKS_LIKE_OBJECT = re.compile(r"""(?:\[\s*)*\{\s*(?://|/\*|["'“\w$][^{}]*?:)""", re.DOTALL)
+_GOES_ON = re.compile(r"""\s*,\s*["'\w$-]+\s*:""")
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+_ROUGHLY = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?P<quote>"?)|[{}\[\]]|\.\.\.|…|(?<![\w.])-?0\d', re.DOTALL)
 
 
-_NAMES = {"OPENAI": "OpenAI", "ANTHROPIC": "Anthropic", "VERTEX": "Vertex AI", "GEMINI": "Gemini"}
+# What a response has of its own: blocks of text, or an object that needs no parsing.
+Item: TypeAlias = "Sequence[str] | Mapping[str, Any]"
 
 
-class ProviderError(RecordError):
-    """A model gave no usable answer: refused, cut off, expired or failed.
+class Answer(NamedTuple):
+    """The records that a model gave, nearly always one, and what was repaired so that they could be read."""
+
+    records: tuple[Mapping[str, Any], ...]
+    repairs: tuple[str, ...] = ()
+
+
+def answer_in(items: Sequence[Item], repair: str = SAFE) -> Answer:
+    """The one answer in a response.
 
     Args:
-      provider: OPENAI, ANTHROPIC, VERTEX or GEMINI.
-      reason: the provider's own code, in its own spelling.
-      http_status: of the provider's answer, where it has one.
+      items: what stands on its own in the response, such as each of its choices: blocks of text, or an object. Blocks
+        are the pieces of one text where they are no JSON by themselves; items are never put together.
+      repair: safe or aggressive.
 
-    The dead letter is permanent, because the line it was made of will never hold an answer; `ask_again` says whether
-    another batch may bring one.
+    Raises:
+      RecordError: AMBIGUOUS_ANSWER, MODEL_ANSWER_NOT_JSON, MODEL_ANSWER_NOT_OBJECTS, or as `read_value`.
 
-    >>> ProviderError("OPENAI", "rate_limit_exceeded").code, ProviderError("OPENAI", "rate_limit_exceeded").ask_again
-    ('OPENAI_RATE_LIMIT_EXCEEDED', True)
+    >>> answer_in([['Here you are:\\n```json\\n{"name": "Ada",}\\n```\\nAnything else?']])
+    Answer(records=({'name': 'Ada'},), repairs=('trailing_commas',))
     """
-
-    def __init__(self, provider: str, reason: str, http_status: int = 200):
-        self._arguments = (provider, reason, http_status)
-        code = re.sub(r"[^A-Z0-9]+", "_", reason.upper()).strip("_")[:60] or "ERROR"
-        self.ask_again = code in _PASSING or http_status in _PASSING_HTTP
-        advice = "the same request may well be answered if it is sent again" if self.ask_again else "change the request"
-        super().__init__(
-            f"{provider}_{code}", f"the model gave no complete answer: {_NAMES[provider]} reports {code}; {advice}"
+    found: list[Answer] = []
+    failures: list[RecordError] = []
+    for item in items:
+        try:
+            found += [Answer((item,))] if isinstance(item, Mapping) else _of_blocks(item, repair)
+        except RecordError as failure:
+            failures.append(failure)
+    distinct = {_identity(answer.records): answer for answer in found} if len(found) > 1 else found
+    if len(distinct) > 1:
+        raise RecordError(
+            "AMBIGUOUS_ANSWER",
+            f"the model's answer holds {len(distinct)} different JSON values, and nothing says which of them is meant",
         )
-
-    def __reduce__(self) -> tuple[type[ProviderError], tuple[str, str, int]]:  # type: ignore[override]
-        return ProviderError, self._arguments
-
-
-def answer_of_body(provider: str, body: Mapping[str, Any]) -> str | Mapping[str, Any]:
-    """The text of a response, or the arguments of the tool the model called.
-
-    Raises:
-      ProviderError: there is none, or it is not complete.
-      RecordError: MODEL_ANSWER_NOT_ONE_OBJECT, if several tools were called.
-    """
-    if isinstance(body.get("choices"), list):
-        return _chat_completion(provider, body["choices"])
-    if isinstance(body.get("output"), list) or body.get("object") == "response":
-        return _openai_response(provider, body)
-    if isinstance(body.get("content"), list):
-        return _anthropic_message(provider, body)
-    return _gemini_response(provider, body)
+    if found:
+        return found[-1]
+    raise failures[0] if failures else RecordError(BROKEN, "the model's answer holds no JSON object")
 
 
-def object_of(answer: str | Mapping[str, Any]) -> Mapping[str, Any]:
-    """The one object in an answer.
-
-    Raises:
-      RecordError: MODEL_ANSWER_NOT_JSON, MODEL_ANSWER_NOT_ONE_OBJECT.
-
-    >>> object_of('Here you are:\\n```json\\n{"name": "Ada",}\\n```\\nAnything else?')
-    {'name': 'Ada'}
-    """
-    if isinstance(answer, Mapping):
-        return answer
-    text = answer.strip()
-    fenced = [block.strip() for block in _FENCE.findall(text)]
-    for candidate in (text, *fenced):
-        found = _strictly(candidate)
-        if found is not None:
-            return _single(found)
-    found = _largest(text)
-    if found is None:
-        found = _repaired(text, fenced)
-    if found is None:
-        raise RecordError("MODEL_ANSWER_NOT_JSON", "the model's answer holds no JSON object")
-    return _single(found)
+def _of_blocks(blocks: Sequence[str], repair: str) -> list[Answer]:
+    if len(blocks) > 1:
+        try:
+            if found := [answer for block in blocks for answer in _of_text(block, repair)]:
+                return found
+        except RecordError:
+            pass  # a part of a text that goes on in the next block
+    return _of_text("".join(blocks), repair)
 
 
-def _strictly(text: str) -> Any:
-    """The object or array that a text is, or None."""
-    if text[:1] not in ("{", "["):
-        return None
+def _of_text(text: str, repair: str) -> list[Answer]:
+    """All values in a text that may be its answer."""
+    whole = text.strip()
+    if fenced := _FENCED.fullmatch(whole):
+        whole = fenced[1]
+    if whole[:1] in ("{", "["):
+        try:
+            return [_answer(parse_unambiguous(whole))]
+        except RecordError as error:
+            if error.code != "INVALID_JSON":
+                raise
+    scan = _Scan(text)
     try:
-        return parse_json_text(text)
-    except RecordError:
-        return None  # object_of goes on to more tolerant ways, and reports when all of them fail
+        return scan.values()
+    except RecordError as error:
+        if error.code != BROKEN or repair != AGGRESSIVE or scan.broken_at is None or scan.found:
+            raise
+        return [_by_library(text[scan.broken_at :])]
 
 
-def _largest(text: str) -> Any:
-    """The longest valid object, or array of objects, between other words; None if there is none or it is in doubt."""
-    decoder = json.JSONDecoder()
-    best, best_length, at = None, 0, 0
-    for _ in range(_MAX_STARTS):
-        start = _START.search(text, at)
-        if start is None:
-            break
+class _Scan:
+    """Looks for values from the beginning of a text to its end.
+
+    Attributes:
+      found: so far.
+      broken_at: where a value begins that is none.
+    """
+
+    def __init__(self, text: str):
+        self._text, self._at = text, 0
+        self.found: list[Answer] = []
+        self.broken_at: int | None = None
+        self._is_untouched = True
+        self._marks = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        """What stands before a mark is not the answer."""
+        self.found.clear()
+        self._marks += 1
+        if self._marks > _MAX_MARKS:
+            raise broken()
+        self._depth = self._starts = 0  # of brackets that begin no value
+        self._is_part = False
+
+    def values(self) -> list[Answer]:
+        """All of them. Raises RecordError."""
+        while mark := _MARK.search(self._text, self._at):
+            self._at = mark.end()
+            if mark.lastgroup == "open":
+                self._open(mark.start())
+            elif mark.lastgroup == "close":
+                self._is_part = self._is_part or self._depth == 0
+                self._depth = max(0, self._depth - 1)
+            elif mark.lastgroup == "answer":
+                self._forget()
+            elif not self._skip_to_answer(mark):
+                break
+        if self._is_part:
+            raise broken()
+        return self.found
+
+    def _skip_to_answer(self, mark: re.Match[str]) -> bool:
+        """Passes over reasoning, and over what follows an answer; whether there is something behind that."""
+        answer = next((found for found in _marks(self._text, self._at) if found.lastgroup == "answer"), None)
+        if answer:
+            self._at = answer.end() if mark.lastgroup == "reasoning" else answer.start()
+        elif mark.lastgroup == "reasoning":
+            raise cut_off("it ends within its reasoning")
+        return answer is not None or not self.found
+
+    def _open(self, start: int) -> None:
+        """Reads the value that begins at a bracket, if it is one."""
+        repairs: tuple[str, ...] = ()
         try:
-            value, end = decoder.raw_decode(text, start.start())
+            value, end = self._value(start)
         except (ValueError, RecursionError):
-            if _LOOKS_LIKE_OBJECT.match(text, start.start()):
-                return None  # a broken object: what is valid within it is only a part
-            at = start.end()
-            continue
-        if _holds_objects(value) and end - start.start() > best_length:
-            best, best_length = value, end - start.start()
-        at = end
-    return best
+            if not _LOOKS_LIKE_OBJECT.match(self._text, start):
+                self._pass_bracket()
+                return
+            try:
+                value, end, repairs = read_value(self._text, start)
+            except RecordError as error:
+                self._pass_draft(start, error)
+                return
+        self._at = end
+        if value and (isinstance(value, dict) or any(isinstance(element, dict) for element in value)):
+            self.found.append(_answer(value, repairs))
+            self._is_part = self._is_part or self._depth > 0 or _GOES_ON.match(self._text, end) is not None
+
+    def _value(self, start: int) -> tuple[Any, int]:
+        """The JSON that begins here, and where it ends. Raises ValueError, RecursionError."""
+        end = max(self._text.rfind("}"), self._text.rfind("]")) + 1
+        if self._is_untouched:  # most answers have one value, and words around it
+            self._is_untouched = False
+            try:
+                return parse_unambiguous(self._text[start:end]), end
+            except RecordError as error:
+                if error.code != "INVALID_JSON":
+                    raise
+        return UNAMBIGUOUS.raw_decode(self._text, start)
+
+    def _pass_bracket(self) -> None:
+        self._depth += 1
+        self._starts += 1
+        if self._starts > _MAX_STARTS:
+            self._pass_draft(self._at, broken())
+
+    def _pass_draft(self, start: int, error: RecordError) -> None:
+        """Passes over something broken if the reasoning ends behind it, and not within one of its strings."""
+        for mark in _marks(self._text, start):
+            if mark.lastgroup == "answer" and not _is_in_string(self._text, start, mark.start()):
+                self._at = mark.start()
+                return
+        self.broken_at = start
+        raise error
 
 
-def _repaired(text: str, fenced: Sequence[str]) -> Any:
-    """What a tolerant parser makes of the part that looks like an object, or None."""
-    open_fence = _OPEN_FENCE.search(text)
-    for candidate in (*fenced, open_fence.group(1) if open_fence else "", text):
-        start = _LOOKS_LIKE_OBJECT.search(candidate)
-        if start is None or len(candidate) > MAX_REPAIRED_CHARS:
-            continue
-        begin = start.start()
-        if candidate[:begin].rstrip().endswith("["):
-            begin = candidate.rindex("[", 0, begin)
-        try:
-            value = json_repair.loads(candidate[begin:], skip_json_loads=True)
-        except (ValueError, RecursionError):
-            continue
-        if _holds_objects(value):
-            return value
-    return None
+def _marks(text: str, start: int) -> Iterator[re.Match[str]]:
+    return _MARK.finditer(text, start)
 
 
-def _holds_objects(value: Any) -> bool:
-    return bool(value) and (isinstance(value, dict) or (isinstance(value, list) and isinstance(value[0], dict)))
+def _is_in_string(text: str, start: int, at: int) -> bool:
+    """Whether a place is within a string of the value that begins at `start`, and not on a line of its own."""
+    if not text[text.rfind("\n", 0, at) + 1 : at].strip():
+        return False
+    return any(string.start() < at < string.end() for string in _STRING.finditer(text, start))
 
 
-def _single(found: Any) -> Mapping[str, Any]:
-    if isinstance(found, list) and len(found) == 1:
-        found = found[0]
-    if isinstance(found, dict):
-        return found
-    raise RecordError("MODEL_ANSWER_NOT_ONE_OBJECT", "the model's answer is not one JSON object but an array")
+def _by_library(text: str) -> Answer:
+    """What the library makes of a value that is broken but neither cut off nor abridged."""
+    text = text[: max(text.rfind("}"), text.rfind("]")) + 1]
+    if not text:
+        raise cut_off()
+    _check_whole(text)
+    try:
+        value = json_repair.loads(text, skip_json_loads=True)
+    except (ValueError, RecursionError) as error:
+        raise broken() from error
+    if not value or isinstance(value, list) is not text.startswith("["):
+        raise broken()
+    return _answer(value, (BY_LIBRARY,))
 
 
-def _chat_completion(provider: str, choices: Sequence[Any]) -> str | Mapping[str, Any]:
-    choice = _mapping(choices[0] if choices else None)
-    message = _mapping(choice.get("message"))
-    if message.get("refusal"):
-        raise ProviderError(provider, "refusal")
-    reason = str(choice.get("finish_reason") or "")
-    if reason not in _FINISHED:
-        raise ProviderError(provider, reason)
-    calls = [_mapping(_mapping(call).get("function")).get("arguments") for call in message.get("tool_calls") or ()]
-    calls = calls or [_mapping(message.get("function_call")).get("arguments")]
-    content = message.get("content", choice.get("text"))
-    return _one_call(calls) or _text_of(provider, content if isinstance(content, list) else [{"text": content}])
+def _check_whole(text: str) -> None:
+    """Refuses what the library would complete or renumber. Raises RecordError."""
+    depth = 0
+    for token in _ROUGHLY.finditer(text):
+        first = token[0][0]
+        if first == '"':
+            if not token["quote"]:
+                raise cut_off()
+        elif first in "{[":
+            depth += 1
+        elif first in "}]":
+            depth -= 1
+        elif first in ".…":
+            raise not_whole()
+        else:
+            raise broken()  # leading zeros
+    if depth > 0:
+        raise cut_off()
+    if len(text) > MAX_REPAIRED_CHARS:
+        raise broken()
 
 
-def _openai_response(provider: str, body: Mapping[str, Any]) -> str | Mapping[str, Any]:
-    status = str(body.get("status") or "completed")
-    if status != "completed":
-        details = _mapping(body.get("incomplete_details")).get("reason") or _mapping(body.get("error")).get("code")
-        raise ProviderError(provider, str(details or status))
-    outputs = [_mapping(output) for output in body.get("output") or ()]
-    calls = [output.get("arguments") for output in outputs if output.get("type") == "function_call"]
-    parts = [_mapping(part) for output in outputs if output.get("type") == "message" for part in output["content"]]
-    if any(part.get("type") == "refusal" for part in parts):
-        raise ProviderError(provider, "refusal")
-    return _one_call(calls) or _text_of(provider, parts)
+def _answer(value: Any, repairs: tuple[str, ...] = ()) -> Answer:
+    records = value if isinstance(value, list) else [value]
+    if not records or not all(isinstance(record, dict) for record in records):
+        what = "an array of other things than objects" if records else "an empty array"
+        raise RecordError("MODEL_ANSWER_NOT_OBJECTS", f"the model's answer is {what}")
+    return Answer(tuple(records), repairs)
 
 
-def _anthropic_message(provider: str, message: Mapping[str, Any]) -> str | Mapping[str, Any]:
-    reason = str(message.get("stop_reason") or "")
-    if reason not in _ANTHROPIC_FINISHED:
-        raise ProviderError(provider, reason)
-    blocks = [_mapping(block) for block in message["content"]]
-    calls = [block.get("input") for block in blocks if block.get("type") == "tool_use"]
-    return _one_call(calls) or _text_of(provider, [block for block in blocks if block.get("type") == "text"])
-
-
-def _gemini_response(provider: str, body: Mapping[str, Any]) -> str | Mapping[str, Any]:
-    blocked = _mapping(body.get("promptFeedback")).get("blockReason")
-    if blocked:
-        raise ProviderError(provider, str(blocked))
-    candidates = body.get("candidates") or [None]
-    candidate = _mapping(candidates[0])
-    reason = str(candidate.get("finishReason") or "")
-    if reason not in _FINISHED:
-        raise ProviderError(provider, reason)
-    parts = [_mapping(part) for part in _mapping(candidate.get("content")).get("parts") or ()]
-    calls = [_mapping(part.get("functionCall")).get("args") for part in parts]
-    return _one_call(calls) or _text_of(provider, [part for part in parts if not part.get("thought")])
-
-
-def _one_call(arguments: Sequence[Any]) -> str | Mapping[str, Any] | None:
-    """The arguments of the one tool that was called; None if there was none."""
-    given = [call for call in arguments if call]
-    if len(given) > 1:
-        raise RecordError("MODEL_ANSWER_NOT_ONE_OBJECT", f"the model called {len(given)} tools, where one is a record")
-    return given[0] if given and isinstance(given[0], str | Mapping) else None
-
-
-def _text_of(provider: str, parts: Sequence[Any]) -> str:
-    texts = [text for part in parts if isinstance(text := _mapping(part).get("text"), str)]
-    if not any(text.strip() for text in texts):
-        raise ProviderError(provider, "no_answer")
-    return "".join(texts)
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+def _identity(records: Sequence[Mapping[str, Any]]) -> str:
+    return json.dumps(records, sort_keys=True)

@@ -1,40 +1,96 @@
-"""Results of model batches, recognised record by record: the model's answer becomes the record.
+"""Results of model batches, recognised record by record: the model's answer becomes the record, or several records.
 
-| provider                                | a line is                                                          |
+| provider                                | a line has                                                         |
 |-----------------------------------------|--------------------------------------------------------------------|
-| OpenAI, and those who speak its format  | `{"custom_id", "response": {"status_code", "body"}, "error"}`; the  |
-|                                         | body a chat completion, a completion or a response                 |
-| Anthropic message batches               | `{"custom_id", "result": {"type": "succeeded" …, "message"}}`      |
-| Vertex AI: Gemini, Claude, open models  | `{"request", "response", "status", "processed_time"}`              |
-| Gemini API                              | `{"key", "response"}` or `{"key", "error"}`; inlined, with         |
-|                                         | `{"metadata": {"key"}}` for the key; a bare response               |
+| OpenAI, and those who speak its format  | `custom_id`, `response` with `status_code` and `body`, or `error`  |
+| Anthropic message batches               | `custom_id`, `result` with `type` and `message` or `error`         |
+| Vertex AI: Gemini, Claude, open models  | `request`, `response`, `status`; both may be JSON texts, as in     |
+|                                         | BigQuery                                                           |
+| Gemini API                              | `key`, or `metadata` with `key`, and `response` or `error`         |
+| Bedrock                                 | `modelInput`, `recordId`, `modelOutput` or `error`                 |
+| a saved response without a batch        | what `bodies.is_body` wants                                        |
 
-A line counts as a provider's only if it has these fields, no others, and their values have the provider's shape; a
-record that merely has a field named `key`, `custom_id` or `response` is left alone. What a provider reports as failed,
-refused or cut off is a `ProviderError`, its code `PROVIDER_THEIR_CODE`; a cut-off answer is never repaired. The id the
-request carried (`custom_id`, `key`; on Vertex also a label of that name) is the record's `fallback_id`.
+A line is recognised by what it has, whatever else it has: other fields that hold a short text, a number or a boolean go
+with the record as its `source_fields`, the rest is dropped. A record that merely has a field named `key`, `custom_id`
+or `response` is left alone; one that is nearly a result is a NOT_A_MODEL_ANSWER. What a provider reports as failed,
+refused or cut off is a `ProviderError`, its code `PROVIDER_THEIR_CODE`.
+
+The id that the request carried (`custom_id`, `key`, `recordId`; on Vertex also a label) is the record's `fallback_id`,
+of several records with `-1`, `-2`, … behind it.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from transforms.batch import Record
-from transforms.errors import code_of_http
-from transforms.models.answers import ProviderError, answer_of_body, object_of
+from transforms.batch import ModelAnswer, Record
+from transforms.errors import RecordError, code_of_http
+from transforms.json_values import parse_json_text
+from transforms.models.answers import Item, answer_in
+from transforms.models.bodies import either, is_body, is_gemini, mapping, said_in, text
+from transforms.models.near_results import EMBEDDINGS, check_not_near_result, holds_embeddings, near
+from transforms.models.options import CUSTOM_ID, DEFAULT, AnswerOptions
+from transforms.models.provider_error import ProviderError
 
-_OPENAI_FIELDS = frozenset({"id", "custom_id", "response", "error"})
-_VERTEX_FIELDS = frozenset({"status", "processed_time", "request", "response", "key", "custom_id"})
-_GEMINI_FIELDS = frozenset({"key", "metadata", "response", "error"})
-_GEMINI_BODY_FIELDS = frozenset(
-    {"candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId", "createTime", "modelStatus"}
+# One of these is at the top of every line that is, or nearly is, a provider's.
+_MARKS = frozenset(
+    {
+        "candidates",
+        "choices",
+        "customId",
+        "custom_id",
+        "error",
+        "instance",
+        "modelInput",
+        "modelOutput",
+        "object",
+        "promptFeedback",
+        "prompt_feedback",
+        "request",
+        "request_counts",
+        "response",
+        "stop_reason",
+        "usageMetadata",
+        "usage_metadata",
+    }
 )
-_ANTHROPIC_OUTCOMES = frozenset({"succeeded", "errored", "canceled", "expired"})
-# Every shape above has one of these at the top.
-_MARKS = frozenset({"custom_id", "request", "response", "candidates", "error", "promptFeedback"})
+# What a provider itself writes beside the answer: it does not go with the record.
+_OWN_FIELDS = {
+    "OPENAI": frozenset({"id", "custom_id", "customId", "response", "error"}),
+    "ANTHROPIC": frozenset({"custom_id", "customId", "result"}),
+    "VERTEX": frozenset({"status", "processed_time", "request", "response", "key", "custom_id", "customId"}),
+    "GEMINI": frozenset({"key", "metadata", "response", "error", "custom_id", "customId"}),
+    "BEDROCK": frozenset({"recordId", "modelInput", "modelOutput", "error"}),
+}
+_BODY_FIELDS = frozenset(
+    {
+        "choices",
+        "created",
+        "created_at",
+        "createTime",
+        "create_time",
+        "id",
+        "model",
+        "modelVersion",
+        "model_version",
+        "object",
+        "responseId",
+        "response_id",
+        "role",
+        "service_tier",
+        "status",
+        "stop_reason",
+        "stop_sequence",
+        "system_fingerprint",
+        "type",
+    }
+)
+_ANTHROPIC_FAILURES = frozenset({"errored", "canceled", "expired"})
+_MAX_CARRIED_CHARS = 1_500
 
 # Source: google/rpc/code.proto.
 _GRPC_CODES = {
@@ -69,80 +125,180 @@ class _Result(NamedTuple):
     http_status: int = 200
 
 
-def unwrapped(record: Record) -> Record:
-    """The record a model's answer holds if `record` is a provider's result; else `record` itself.
+def unwrapped(record: Record, options: AnswerOptions = DEFAULT) -> tuple[Record, ...]:
+    """The records a model's answer holds if `record` is a provider's result; else `record` itself.
+
+    One record of several is an original of its own: a dead letter of it keeps that one record and its place in the
+    answer, so that replaying it neither writes the others again nor loses them.
 
     Raises:
       ProviderError: the provider reports no usable answer.
-      RecordError: MODEL_ANSWER_NOT_JSON, MODEL_ANSWER_NOT_ONE_OBJECT.
+      RecordError: NOT_A_MODEL_ANSWER, or as `answer_in`.
     """
     value = record.value
     if _MARKS.isdisjoint(value):
-        return record
-    result = _openai(value) or _anthropic(value) or _vertex(value) or _gemini(value)
+        return (record,)
+    result = _openai(value) or _anthropic(value) or _bedrock(value) or _gemini_or_vertex(value) or _bare(value)
     if result is None:
-        return record
+        check_not_near_result(value)
+        return (record,)
     if result.body is None:
         raise ProviderError(result.provider, result.error_code, http_status=result.http_status)
-    answer = answer_of_body(result.provider, result.body)
-    return replace(record, value=object_of(answer), fallback_id=result.request_id)
+    found = answer_in(_said_in(result.provider, result.body), options.repair)
+    records = _at(options.records_path, found.records)
+    own_fields = _BODY_FIELDS if result.body is value else _OWN_FIELDS[result.provider]
+    answer = ModelAnswer(0, options.key == CUSTOM_ID, found.repairs, _carried(value, own_fields))
+    if len(records) == 1:
+        return (replace(record, value=records[0], fallback_id=result.request_id, answer=answer),)
+    request_id = result.request_id
+    return tuple(
+        replace(
+            record,
+            value=part,
+            raw=None,
+            fallback_id=request_id and f"{request_id}-{number}",
+            answer=replace(answer, part=number),
+        )
+        for number, part in enumerate(records, 1)
+    )
+
+
+def _said_in(provider: str, body: Mapping[str, Any]) -> list[Item]:
+    try:
+        return said_in(provider, body)
+    except ProviderError as error:
+        raise near("a result of a batch", EMBEDDINGS) if holds_embeddings(body) else error from error
+
+
+def _at(path: tuple[str, ...], records: tuple[Mapping[str, Any], ...]) -> tuple[Mapping[str, Any], ...]:
+    """The records that an answer has at a path; its own where it has nothing there."""
+    if len(records) != 1 or not path:
+        return records
+    found: Any = records[0]
+    for name in path:
+        if not isinstance(found, Mapping) or name not in found:
+            return records
+        found = found[name]
+    elements = found if isinstance(found, list) else [found]
+    if not elements or not all(isinstance(element, Mapping) for element in elements):
+        raise RecordError("MODEL_ANSWER_NOT_OBJECTS", f"the model's answer has no objects at {'.'.join(path)}")
+    return tuple(elements)
+
+
+def _carried(value: Mapping[str, Any], own_fields: frozenset[str]) -> Mapping[str, Any]:
+    """What the user's own fields of a line hold, as far as it is fit to be kept beside the record."""
+    if own_fields.issuperset(value):
+        return {}
+    return {name: member for name, member in value.items() if name not in own_fields and _is_carried(name, member)}
+
+
+def _is_carried(name: str, member: Any) -> bool:
+    if not name.isprintable() or not name or len(name) > _MAX_CARRIED_CHARS or name.startswith("__"):
+        return False
+    if isinstance(member, str):
+        return len(member) <= _MAX_CARRIED_CHARS and not any("\ud800" <= char <= "\udfff" for char in member)
+    if isinstance(member, int):
+        return -(2**63) <= member < 2**63
+    return isinstance(member, float) and math.isfinite(member)
 
 
 def _openai(value: Mapping[str, Any]) -> _Result | None:
-    request_id, response, error = value.get("custom_id"), value.get("response"), value.get("error")
-    if not isinstance(request_id, str) or not _OPENAI_FIELDS.issuperset(value):
+    request_id, response, error = _id(either(value, "custom_id")), value.get("response"), value.get("error")
+    if not response and _has_id(value) and _is_error(error):
+        return _Result("OPENAI", request_id, None, _error_code(error) or "ERROR")
+    if not isinstance(response, Mapping) or "body" not in response:
         return None
-    if isinstance(error, Mapping) and error.keys() & {"code", "message"} and not response:
-        return _Result("OPENAI", request_id, None, _text(error.get("code")) or _text(error.get("type")) or "ERROR")
-    if not isinstance(response, Mapping) or "status_code" not in response or "body" not in response:
+    status, body = _status(response), _object(response["body"])
+    if request_id is None and status is None:
         return None
-    status, body = response["status_code"], response["body"]
-    body_error = body.get("error") if isinstance(body, Mapping) else None
-    if isinstance(body_error, Mapping):
-        code = _text(body_error.get("code")) or _text(body_error.get("type")) or f"HTTP_{status}"
-        return _Result("OPENAI", request_id, None, code, status if isinstance(status, int) else 200)
-    if status != 200 or not isinstance(body, Mapping):
-        return _Result("OPENAI", request_id, None, f"HTTP_{status}", status if isinstance(status, int) else 200)
+    if error_body := mapping(body).get("error"):
+        code = _error_code(error_body) or (f"HTTP_{status}" if status else "ERROR")
+        return _Result("OPENAI", request_id, None, code, status or 200)
+    if body is None or (status is not None and not 200 <= status < 300):
+        return _Result("OPENAI", request_id, None, f"HTTP_{status}", status or 200)
     return _Result("OPENAI", request_id, body)
 
 
+def _has_id(value: Mapping[str, Any]) -> bool:
+    """Whether the request of a line had an id, though it may be none."""
+    return "custom_id" in value or "customId" in value
+
+
+def _status(response: Mapping[str, Any]) -> int | None:
+    status = text(either(response, "status_code"))
+    return int(status) if status.isdecimal() and len(status) <= 3 else None
+
+
+def _is_error(error: Any) -> bool:
+    return isinstance(error, Mapping) and not error.keys().isdisjoint(("code", "message", "type"))
+
+
+def _error_code(error: Any) -> str:
+    """What an error calls itself; that of Anthropic stands within another."""
+    inner = mapping(mapping(error).get("error")) or mapping(error)
+    return text(inner.get("code")) or text(inner.get("type"))
+
+
 def _anthropic(value: Mapping[str, Any]) -> _Result | None:
-    request_id, result = value.get("custom_id"), value.get("result")
-    if value.keys() != {"custom_id", "result"} or not isinstance(request_id, str) or not isinstance(result, Mapping):
+    request_id, result = _id(either(value, "custom_id")), mapping(value.get("result"))
+    outcome = text(result.get("type"))
+    if not _has_id(value):
         return None
-    outcome = result.get("type")
-    if outcome not in _ANTHROPIC_OUTCOMES:
-        return None
-    message = result.get("message")
-    if outcome == "succeeded":
-        return _Result("ANTHROPIC", request_id, message) if isinstance(message, Mapping) else None
-    error = result.get("error")
-    if isinstance(error, Mapping) and isinstance(error.get("error"), Mapping):
-        error = error["error"]
-    code = _text(error.get("type")) if isinstance(error, Mapping) else ""
-    return _Result("ANTHROPIC", request_id, None, code or str(outcome))
+    if outcome in _ANTHROPIC_FAILURES:
+        return _Result("ANTHROPIC", request_id, None, _error_code(result.get("error")) or outcome)
+    is_answer = outcome == "succeeded" and isinstance(result.get("message"), Mapping)
+    return _Result("ANTHROPIC", request_id, result["message"]) if is_answer else None
 
 
-def _vertex(value: Mapping[str, Any]) -> _Result | None:
-    request, response, status = value.get("request"), value.get("response"), value.get("status")
-    if not isinstance(request, Mapping) or not _VERTEX_FIELDS.issuperset(value):
+def _bedrock(value: Mapping[str, Any]) -> _Result | None:
+    request_id, output, error = _id(value.get("recordId")), value.get("modelOutput"), value.get("error")
+    if request_id is None and "modelInput" not in value:
         return None
-    if "contents" not in request and "messages" not in request:
-        return None
-    request_id = _vertex_id(value, request)
-    if isinstance(status, str) and status.strip():
+    if isinstance(error, Mapping) and not error.keys().isdisjoint(("errorCode", "errorMessage")):
+        number = text(error.get("errorCode"))
+        status = int(number) if number.isdecimal() and len(number) <= 3 else 200
+        code = "expired" if error.get("expired") is True else _numbered(status) if status != 200 else number
+        return _Result("BEDROCK", request_id, None, code or "ERROR", status)
+    return _Result("BEDROCK", request_id, output) if isinstance(output, Mapping) else None
+
+
+def _gemini_or_vertex(value: Mapping[str, Any]) -> _Result | None:
+    request, response = _object(value.get("request")), _object(value.get("response"))
+    if "request" in value and ("contents" in mapping(request) or "messages" in mapping(request)):
+        return _vertex(value, mapping(request), response)
+    if is_body(response):
+        provider = "GEMINI" if is_gemini(mapping(response)) else "OPENAI"
+        provider = "VERTEX" if "processed_time" in value or "request" in value else provider
+        return _Result(provider, _request_id(value, {}), response)
+    keyed = _request_id(value, {})
+    if keyed is not None and mapping(response).get("candidates") == []:
+        return _Result("GEMINI", keyed, response)
+    code = mapping(value.get("error")).get("code")
+    if keyed is not None and isinstance(code, int) and "message" in value["error"]:
+        return _Result("GEMINI", keyed, None, text(value["error"].get("status")) or _numbered(code), code)
+    return None
+
+
+def _vertex(value: Mapping[str, Any], request: Mapping[str, Any], response: Any) -> _Result | None:
+    request_id, status = _request_id(value, request), value.get("status")
+    if isinstance(status, str) and status.strip() and not is_body(response):
         code, http_status = _vertex_status(status)
         return _Result("VERTEX", request_id, None, code, http_status)
     return _Result("VERTEX", request_id, response) if isinstance(response, Mapping) else None
 
 
-def _vertex_id(value: Mapping[str, Any], request: Mapping[str, Any]) -> str | None:
-    labels = request.get("labels")
-    for place in (value, labels if isinstance(labels, Mapping) else {}):
-        for name in ("custom_id", "key"):
-            if isinstance(place.get(name), str):
-                return str(place[name])
-    return None
+def _bare(value: Mapping[str, Any]) -> _Result | None:
+    if not is_body(value):
+        return None
+    provider = "GEMINI" if is_gemini(value) else "ANTHROPIC" if isinstance(value.get("content"), list) else "OPENAI"
+    return _Result(provider, None, value)
+
+
+def _request_id(value: Mapping[str, Any], request: Mapping[str, Any]) -> str | None:
+    """What a line of Google's says of its request: itself, or a label of the request, or the request's metadata."""
+    places = (value, mapping(request.get("labels")), mapping(value.get("metadata")))
+    names = ("custom_id", "customId", "key")
+    return next((found for place in places for name in names if (found := _id(place.get(name))) is not None), None)
 
 
 def _vertex_status(status: str) -> tuple[str, int]:
@@ -162,31 +318,6 @@ def _vertex_status(status: str) -> tuple[str, int]:
     return status.partition(":")[0], 200
 
 
-def _gemini(value: Mapping[str, Any]) -> _Result | None:
-    if _is_gemini_body(value) and _GEMINI_BODY_FIELDS.issuperset(value):
-        return _Result("GEMINI", None, value)
-    metadata = value.get("metadata")
-    request_id = value.get("key", metadata.get("key") if isinstance(metadata, Mapping) else None)
-    if not isinstance(request_id, str) or not _GEMINI_FIELDS.issuperset(value):
-        return None
-    response, error = value.get("response"), value.get("error")
-    if isinstance(response, Mapping) and _is_gemini_body(response):
-        return _Result("GEMINI", request_id, response)
-    if isinstance(error, Mapping) and isinstance(error.get("code"), int) and "message" in error:
-        code: int = error["code"]
-        return _Result("GEMINI", request_id, None, _text(error.get("status")) or _numbered(code), code)
-    return None
-
-
-def _is_gemini_body(value: Mapping[str, Any]) -> bool:
-    candidates, feedback = value.get("candidates"), value.get("promptFeedback")
-    if isinstance(feedback, Mapping) and "blockReason" in feedback:
-        return True
-    if not isinstance(candidates, list) or not candidates or not isinstance(candidates[0], Mapping):
-        return isinstance(value.get("usageMetadata"), Mapping) and "candidates" not in value
-    return "content" in candidates[0] or "finishReason" in candidates[0]
-
-
 def _numbered(code: int) -> str:
     """
     >>> _numbered(8), _numbered(429), _numbered(77)
@@ -195,5 +326,15 @@ def _numbered(code: int) -> str:
     return code_of_http(code) if code >= 100 else _GRPC_CODES.get(code, f"CODE_{code}")
 
 
-def _text(value: Any) -> str:
-    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+def _object(value: Any) -> Mapping[str, Any] | None:
+    """An object, or the one that a text holds as JSON."""
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        try:
+            value = parse_json_text(value)
+        except RecordError:
+            return None
+    return value if isinstance(value, Mapping) else None
+
+
+def _id(value: Any) -> str | None:
+    return text(value).strip() or None

@@ -14,6 +14,8 @@ Both documents carry the same `_meta`:
     source, position where the record was read, so that the last of several with one id can win
     job_id, batch_id who wrote it
     attempt          which run of the job that was, counted from 1; 0 if the ledger has forgotten it
+    repairs          what was repaired so that a model's answer could be read; absent otherwise
+    source_fields    what the line around such an answer had of its own; absent otherwise
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ def meta_of(
 ) -> dict[str, Any]:
     """The `_meta` of both documents of a record. Overwriting does not read, so every pair is new to it."""
     stored = NOTHING if layout.mode == OVERWRITE else entry.stored
-    return {
+    meta = {
         "schema_version": layout.schema_version,
         "version": next_version(candidate, stored),
         "content_hash": entry.content_hash,
@@ -52,6 +54,12 @@ def meta_of(
         "batch_id": candidate.batch_id,
         "attempt": run.attempt,
     }
+    answer = entry.record.answer
+    if answer and answer.repairs:
+        meta["repairs"] = list(answer.repairs)
+    if answer and answer.source_fields:
+        meta["source_fields"] = dict(answer.source_fields)
+    return meta
 
 
 def pair(entry: Flat, meta: Mapping[str, Any], layout: PairLayout) -> AtomicGroup:

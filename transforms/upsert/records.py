@@ -9,6 +9,7 @@ They are two because a record whose documents already have the same hash needs n
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from transforms.batch import Batch, DeadLetter, Record, is_first_of_slice
 from transforms.errors import RecordError
 from transforms.firestore.values import encoded_fields
 from transforms.records.canonical import canonical
+from transforms.records.keys import id_of
 from transforms.records.spec import FieldTally, RecordSpec
 from transforms.upsert.entries import Compared, Flat, Keyed
 from transforms.upsert.layout import META_FIELD
@@ -29,16 +31,20 @@ def identify(batch: Batch[Record], spec: RecordSpec) -> Batch[Keyed]:
     units = spec.units_of(record.value for record in batch.entries)
     spec = spec.in_units(units)
     keyed, unfit = [], []
+    counts: Counter[str] = Counter()
     for record in batch.entries:
         key = None
         try:
-            key = spec.key_of(record.value, record.fallback_id)
+            key = key_of(record, spec)
             digest = content_hash(canonical(without_meta(record.value)), spec.fingerprint)
         except RecordError as error:
             unfit.append(DeadLetter.of("IdentifyRecords", record, error, key))
         else:
             keyed.append(Keyed(key, record, digest))
-    return batch.then(keyed, unfit, units=units)
+            if record.answer:
+                counts["answers_repaired"] += bool(record.answer.repairs)
+                counts["ids_differing"] += spec.key.read(record.value) not in (None, key)
+    return batch.then(keyed, unfit, units=units, counts={name: n for name, n in counts.items() if n})
 
 
 def flatten(batch: Batch[Compared], spec: RecordSpec) -> Batch[Flat]:
@@ -54,6 +60,30 @@ def flatten(batch: Batch[Compared], spec: RecordSpec) -> Batch[Flat]:
     # To compare paths takes as long as to flatten a hundred records, and other batches of the slice look alike.
     samples = [entry.record.value for entry in flat[:_SAMPLES]] if is_first_of_slice(batch.batch_id) else []
     return batch.then(flat, unfit, fields=spec.report(tally, samples))
+
+
+def key_of(record: Record, spec: RecordSpec) -> str:
+    """The document id of a record.
+
+    | the record is                    | the first that there is                                                       |
+    |----------------------------------|-------------------------------------------------------------------------------|
+    | a model's answer                 | the request's id; the spec's key in the line around the answer; in the answer |
+    | … with `--key=record`            | the spec's key in the answer; the request's id; the key in the line around it |
+    | one of several records in one    | the spec's key in the record; the request's id or the line's key, with `-n`   |
+    | of anything else                 | the spec's key in the record; the id of the document it was read from         |
+
+    Raises:
+      RecordError: MISSING_ID or INVALID_ID.
+    """
+    answer = record.answer
+    if answer is None:
+        return spec.key_of(record.value, record.fallback_id)
+    came_with = id_of(record.fallback_id)
+    if came_with is None and (around := spec.key.read(answer.source_fields)) is not None:
+        came_with = f"{around}-{answer.part}" if answer.part else around
+    if answer.is_named_by_request and not answer.part and came_with is not None:
+        return spec.key_of({}, came_with)
+    return spec.key_of(record.value, came_with)
 
 
 def content_hash(content: bytes, spec_fingerprint: str) -> str:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms.batch import DeadLetter
-from transforms.dead_letters.lines import Origin, content_of, fields_of, read_line, record_of, still_dead
+from transforms.dead_letters.lines import Origin, content_of, fields_of, read_line, records_of, still_dead
 from transforms.errors import RecordError
 from transforms.inputs.options import ReadOptions
 
@@ -20,6 +20,11 @@ FAILED_AT = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 def line_of(original, code="INVALID_JSON", step="ReadBatches", **more):
     dead_letter = DeadLetter(step, code, "message", original, **{"position": 7, "line": 3, **more})
     return content_of([fields_of(dead_letter, ORIGIN)])
+
+
+def record_of(stored, *reading):
+    (record,) = records_of(stored, *reading)
+    return record
 
 
 def replayed(original, **more):
@@ -114,7 +119,7 @@ def test_two_rows_in_place_of_one_are_refused():
 def test_what_is_only_shown_of_a_record_is_never_taken_for_it(original, code):
     dead_letter = read_line(line_of(original, code=code))
     with pytest.raises(RecordError) as refused:
-        record_of(dead_letter)
+        records_of(dead_letter)
     again = still_dead(dead_letter, refused.value)
     assert (again.step, again.code, again.message) == ("ReadBatches", code, "message")
 

@@ -2,7 +2,7 @@
 
 import apache_beam as beam
 
-from transforms.batch import Batch, DeadLetter
+from transforms.batch import Batch, DeadLetter, ModelAnswer
 from transforms.dead_letters.folder import DeadLetterFolder
 from transforms.dead_letters.lines import Origin
 from transforms.dead_letters.steps import StoreDeadLetters, batch_of, located
@@ -35,8 +35,9 @@ def test_a_record_whose_line_is_not_known_is_located_by_its_byte(tmp_path):
         dead_letter(position=9, line=7),
         dead_letter(original={"c": 3}, position=2),
         dead_letter(),
+        dead_letter(original={"d": 4}, position=9, answer=ModelAnswer(2)),
     ]
-    assert [found.line for found in located(dead_letters, str(source))] == [3, 7, None, None]
+    assert [found.line for found in located(dead_letters, str(source))] == [3, 7, None, None, 2]
 
 
 def test_dead_letters_of_a_csv_that_still_are_not_records_keep_their_reasons_and_places(tmp_path):

@@ -60,7 +60,14 @@ def test_options_of_reading_have_the_text_under_which_jobs_have_always_been_know
         assert text_of(ReadOptions(*values).identity) == f"ReadOptions({known.format(*values)})"
 
 
-LATER = {"drop_columns": ("a",), "rename_columns": ("a=b",), "binary_as_text": True, "encoding": "utf-16"}
+LATER = {
+    "drop_columns": ("a",),
+    "rename_columns": ("a=b",),
+    "binary_as_text": True,
+    "encoding": "utf-16",
+    "repair": "aggressive",
+    "key": "record",
+}
 
 
 @pytest.mark.parametrize("name", LATER)

@@ -134,8 +134,10 @@ def test_an_empty_file_has_no_batch(read: Read, content: bytes) -> None:
         (b'{"a": "secret\xff"}', "NOT_UTF8", "byte 14 of the record is not UTF-8; convert the file to UTF-8"),
         (b'{"a": ' + b"[" * 100_000 + b"}", "TOO_DEEP", "the record nests objects and arrays too deeply to be parsed"),
         (b'{"a": ' + b"1" * 5000 + b"}", "NUMBER_TOO_LONG", "a number in the record has more than 4,300 digits"),
+        (b'{"a": -1e400}', "NUMBER_OUT_OF_RANGE", "a number in the record is larger than any double, 1.8e308"),
+        (b'{"a": NaN, "b": 1e400}', "NUMBER_OUT_OF_RANGE", "a number in the record is larger than any double, 1.8e308"),
     ],
-    ids=["scalar", "array", "null", "broken", "not UTF-8", "absurdly deep", "absurdly long number"],
+    ids=["scalar", "array", "null", "broken", "not UTF-8", "deep", "long number", "large number", "beside NaN"],
 )
 def test_a_line_that_is_no_record_is_one_dead_letter_and_the_others_are_read(
     read: Read, line: bytes, code: str, message: str
@@ -156,9 +158,9 @@ def test_integers_beyond_64_bit_stay_exact(read: Read, number: int) -> None:
 
 
 def test_nan_infinity_and_lone_surrogates_are_carried_through(read: Read) -> None:
-    (value,) = read(b'{"nan": NaN, "inf": -Infinity, "huge": 1e999, "lone": "\\ud800"}\n').values
+    (value,) = read(b'{"nan": NaN, "inf": -Infinity, "lone": "\\ud800"}\n').values
     assert math.isnan(value["nan"])
-    assert (value["inf"], value["huge"], value["lone"]) == (-math.inf, math.inf, "\ud800")
+    assert (value["inf"], value["lone"]) == (-math.inf, "\ud800")
 
 
 def test_a_50_mb_line_is_one_dead_letter_and_is_never_held_whole(read: Read) -> None:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.unit.inputs.conftest import Read
-from transforms.dead_letters.lines import Origin, content_of, fields_of, read_line, record_of
+from transforms.dead_letters.lines import Origin, content_of, fields_of, read_line, records_of
 from transforms.errors import RecordError
 
 _UTC = datetime.timezone.utc
@@ -210,7 +210,7 @@ def test_columns_that_cannot_be_told_apart_or_read_are_said_of_every_row(
     for letter in found.dead_letters:
         stored = read_line(content_of([fields_of(letter, Origin("ingest", "j", "b", "2026-01-01T00:00:00Z", "s"))]))
         with pytest.raises(RecordError, match="INVALID_COLUMNS"):  # never taken for the record
-            record_of(stored)
+            records_of(stored)
 
 
 def test_the_index_of_pandas_is_left_out_where_it_holds_numbers(read: Read) -> None:

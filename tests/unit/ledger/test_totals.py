@@ -59,6 +59,21 @@ def test_what_few_batches_have_is_added_up_from_those_alone(scripts):
     assert "unread_bytes" not in record_totals().as_fields()
 
 
+@pytest.mark.parametrize("scripts", [{}, {"RunAggregationQuery": always(NO_INDEX)}], ids=["summed", "one by one"])
+def test_what_few_jobs_have_is_kept_where_it_is_not_0_and_added_up(scripts):
+    with ScriptedFirestore(scripts=scripts) as server:
+        write_batches(server.target)
+        batches = JobLedger(job_document(server.target.connect(), "ingest-1", AT_ONCE), RECORDS).batches
+        batches.complete(outcome("b-3", "b", 3, 3, answers_repaired=3), 1)
+        batches.complete(outcome("b-4", "b", 3, 3, answers_repaired=1, ids_differing=2), 1)
+        totals = read_totals(job_document(server.target.connect(), "ingest-1", AT_ONCE), RECORDS)
+        kept = [server.documents[f"pipeline_jobs/ingest-1/batches/b-{n}"].fields for n in (0, 1, 2, 3, 4)]
+    assert (totals["answers_repaired"], totals["ids_differing"], totals["read"]) == (4, 2, 21)
+    assert [fields.get("ids_differing") for fields in kept] == [None, None, None, None, 2]
+    assert Totals.of(RECORDS, totals.as_fields())["answers_repaired"] == 4
+    assert "answers_repaired" not in record_totals().as_fields()
+
+
 def test_where_the_index_for_aggregations_is_missing_the_batches_are_read_one_by_one():
     with ScriptedFirestore(scripts={"RunAggregationQuery": always(NO_INDEX)}) as server:
         write_batches(server.target)

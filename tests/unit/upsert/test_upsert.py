@@ -1,11 +1,12 @@
 """Pairs: the last record of an id wins, both documents carry the same `_meta`, what does not fit is never sent."""
 
 import datetime
+from dataclasses import replace
 
 import pytest
 
 from tests.support.clocks import no_waiting
-from transforms.batch import Batch, Record
+from transforms.batch import Batch, ModelAnswer, Record
 from transforms.errors import JobError
 from transforms.firestore import messages
 from transforms.firestore.committer import CommitLimits
@@ -97,6 +98,18 @@ def test_meta_says_what_wrote_a_document_from_where_and_when():
         "batch_id": "b-0",
         "attempt": 1,
     }
+
+
+def test_meta_of_a_model_s_answer_says_what_was_repaired_and_what_the_line_had_of_its_own():
+    entry = flat("ada", 7)
+
+    def more(answer):
+        return meta(entry._replace(record=replace(entry.record, answer=answer))).items() - meta(entry).items()
+
+    fields = {"url": "http://x", "n": 7}
+    found = meta(entry._replace(record=replace(entry.record, answer=ModelAnswer(0, True, ("comments",), fields))))
+    assert found == {**meta(entry), "repairs": ["comments"], "source_fields": fields}
+    assert more(ModelAnswer()) == more(None) == set()
 
 
 def test_what_was_acknowledged_is_handed_on_as_it_was_written():

@@ -124,8 +124,8 @@ class CsvRows:
             elif row:
                 yield row
 
-    def record(self, item: Item) -> Record:
-        """As `Reader.record`. Raises RecordError: WRONG_COLUMN_COUNT, UNNAMED_COLUMN, NOT_UTF8."""
+    def records(self, item: Item) -> tuple[Record]:
+        """As `Reader.records`. Raises RecordError: WRONG_COLUMN_COUNT, UNNAMED_COLUMN, NOT_UTF8."""
         row, text = item.content
         row = self._fitted(row, item)
         if not text.isascii() and any("\udc80" <= char <= "\udcff" for char in text):
@@ -136,7 +136,7 @@ class CsvRows:
         if "" in value:
             self._check_unnamed(row, item)
             del value[""]
-        return Record(item.position, value, item.line)
+        return (Record(item.position, value, item.line),)
 
     def _fitted(self, row: list[str], item: Item) -> list[str]:
         """The row without what stands behind its last column, if that is empty."""

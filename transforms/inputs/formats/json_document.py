@@ -20,6 +20,7 @@ from transforms.inputs.items import Item, too_large, unreadable
 from transforms.inputs.lines import without_marks
 from transforms.inputs.streams import BLOCK_BYTES, CountedStream, DamagedError, Stream
 from transforms.json_values import parse_object
+from transforms.models.options import DEFAULT, AnswerOptions
 from transforms.models.results import unwrapped
 
 _NOT_SPACE = re.compile(rb"[^ \t\r\n]")
@@ -38,11 +39,13 @@ class JsonDocument:
       stream: stands at the beginning.
       records_path: keys that lead to the records; empty when the document itself is the array (or the one record).
       max_record_bytes: longer records become dead letters without being held in memory.
+      answers: how those of models become records.
     """
 
     stream: Stream
     records_path: tuple[str, ...]
     max_record_bytes: int
+    answers: AnswerOptions = DEFAULT
 
     def scan(self) -> Iterator[Item | DeadLetter]:
         """As `Reader.scan`."""
@@ -63,10 +66,10 @@ class JsonDocument:
         except DamagedError as damage:
             yield unreadable(ordinal, damage)
 
-    def record(self, item: Item) -> Record:
-        """As `Reader.record`."""
+    def records(self, item: Item) -> tuple[Record, ...]:
+        """As `Reader.records`."""
         raw: bytes = item.content
-        return unwrapped(Record(item.position, parse_object(raw), item.line, raw))
+        return unwrapped(Record(item.position, parse_object(raw), item.line, raw), self.answers)
 
     def original(self, item: Item) -> bytes:
         """As `Reader.original`."""

@@ -1,7 +1,7 @@
 """JSON Lines: one object a line, read from a byte range of a file or from a whole stream.
 
 Blank lines are skipped; a byte order mark, CRLF and a missing last newline are accepted. A line that is no record is
-one dead letter, and the lines after it are read. Provider results are unwrapped, see model_results.py.
+one dead letter, and the lines after it are read. Results of model batches are unwrapped, see `models/results.py`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from transforms.inputs.items import Item, too_large, unreadable
 from transforms.inputs.lines import split_lines, without_marks
 from transforms.inputs.streams import DamagedError, Stream
 from transforms.json_values import parse_object
+from transforms.models.options import DEFAULT, AnswerOptions
 from transforms.models.results import unwrapped
 
 
@@ -25,12 +26,14 @@ class JsonLines:
       stream: stands at `start`, or one byte before it unless `start` is 0.
       start, stop: the lines whose first byte lies in [start, stop) are read; `stop` None means to the end.
       max_record_bytes: longer lines become dead letters without being held in memory.
+      answers: how those of models become records.
     """
 
     stream: Stream
     start: int
     stop: int | None
     max_record_bytes: int
+    answers: AnswerOptions = DEFAULT
 
     def scan(self) -> Iterator[Item | DeadLetter]:
         """As `Reader.scan`."""
@@ -45,10 +48,10 @@ class JsonLines:
         except DamagedError as damage:
             yield unreadable(position, damage)
 
-    def record(self, item: Item) -> Record:
-        """As `Reader.record`."""
+    def records(self, item: Item) -> tuple[Record, ...]:
+        """As `Reader.records`."""
         raw: bytes = item.content
-        return unwrapped(Record(item.position, parse_object(raw), item.line, raw))
+        return unwrapped(Record(item.position, parse_object(raw), item.line, raw), self.answers)
 
     def original(self, item: Item) -> bytes:
         """As `Reader.original`."""

@@ -101,10 +101,10 @@ class ParquetRows:
                         break
                 raise DamagedError(f"the Parquet data is damaged, or beyond its reader ({why})", 0) from error
 
-    def record(self, item: Item) -> Record:
-        """As `Reader.record`. Raises RecordError: UNREADABLE_VALUE."""
+    def records(self, item: Item) -> tuple[Record]:
+        """As `Reader.records`. Raises RecordError: UNREADABLE_VALUE."""
         rows, at = item.content
-        return Record(item.position, rows.row(at), item.line)
+        return (Record(item.position, rows.row(at), item.line),)
 
     def original(self, item: Item) -> Mapping[str, Any]:
         """As `Reader.original`: what can be read as a value, the rest as text."""
