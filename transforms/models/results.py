@@ -203,10 +203,13 @@ def _is_carried(name: str, member: Any) -> bool:
 
 
 def _openai(value: Mapping[str, Any]) -> _Result | None:
-    request_id, response, error = _id(either(value, "custom_id")), value.get("response"), value.get("error")
+    response, error = value.get("response"), value.get("error")
+    if isinstance(response, Mapping) and response and "body" not in response:
+        return None
+    request_id = _id(either(value, "custom_id"))
     if not response and _has_id(value) and _is_error(error):
         return _Result("OPENAI", request_id, None, _error_code(error) or "ERROR")
-    if not isinstance(response, Mapping) or "body" not in response:
+    if not response or not isinstance(response, Mapping):
         return None
     status, body = _status(response), _object(response["body"])
     if request_id is None and status is None:
@@ -240,10 +243,10 @@ def _error_code(error: Any) -> str:
 
 
 def _anthropic(value: Mapping[str, Any]) -> _Result | None:
-    request_id, result = _id(either(value, "custom_id")), mapping(value.get("result"))
-    outcome = text(result.get("type"))
-    if not _has_id(value):
+    if "result" not in value or not _has_id(value):
         return None
+    request_id, result = _id(either(value, "custom_id")), mapping(value["result"])
+    outcome = text(result.get("type"))
     if outcome in _ANTHROPIC_FAILURES:
         return _Result("ANTHROPIC", request_id, None, _error_code(result.get("error")) or outcome)
     is_answer = outcome == "succeeded" and isinstance(result.get("message"), Mapping)
@@ -251,9 +254,9 @@ def _anthropic(value: Mapping[str, Any]) -> _Result | None:
 
 
 def _bedrock(value: Mapping[str, Any]) -> _Result | None:
-    request_id, output, error = _id(value.get("recordId")), value.get("modelOutput"), value.get("error")
-    if request_id is None and "modelInput" not in value:
+    if "modelInput" not in value and "recordId" not in value:
         return None
+    request_id, output, error = _id(value.get("recordId")), value.get("modelOutput"), value.get("error")
     if isinstance(error, Mapping) and not error.keys().isdisjoint(("errorCode", "errorMessage")):
         number = text(error.get("errorCode"))
         status = int(number) if number.isdecimal() and len(number) <= 3 else 200
@@ -296,9 +299,11 @@ def _bare(value: Mapping[str, Any]) -> _Result | None:
 
 def _request_id(value: Mapping[str, Any], request: Mapping[str, Any]) -> str | None:
     """What a line of Google's says of its request: itself, or a label of the request, or the request's metadata."""
-    places = (value, mapping(request.get("labels")), mapping(value.get("metadata")))
-    names = ("custom_id", "customId", "key")
-    return next((found for place in places for name in names if (found := _id(place.get(name))) is not None), None)
+    for place in (value, mapping(request.get("labels")), mapping(value.get("metadata"))):
+        for name in ("custom_id", "customId", "key"):
+            if name in place and (found := _id(place[name])) is not None:
+                return found
+    return None
 
 
 def _vertex_status(status: str) -> tuple[str, int]:
