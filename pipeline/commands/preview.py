@@ -9,7 +9,7 @@ Needs no cloud, no emulator and, for local files, no Beam.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline.commands.indexes import SpecConfig
@@ -110,7 +110,7 @@ def main(arguments: Sequence[str], console: Console) -> int:
     config = parse_only(USAGE, arguments)
     if any(pattern.startswith("firestore://") for pattern in config.input):
         raise UsageError("preview reads files; export some documents first, or run ingest with --spec on a few")
-    preview, output = _Preview(read_spec(config.spec)), standard_output()
+    preview, output = _Preview(replace(read_spec(config.spec), escapes_ids=config.escapes_ids)), standard_output()
     reading = config.reading(batch_size=100)
     found = 0
     for batch in _batches(config.input, reading):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pipeline.jobs.ingest_flags import Config
 from pipeline.specs import read_spec
 from transforms.bigquery.methods import TYPED_METHODS
@@ -36,7 +38,7 @@ def destination(config: Config, services: Services, *, failed_before: bool = Fal
     """
     if config.keep_versions and config.upsert != VERSIONED:
         raise UsageError(f"--keep_versions needs --upsert={VERSIONED}, got {config.upsert}")
-    spec, firestore = read_spec(config.spec), config.firestore(services)
+    spec, firestore = replace(read_spec(config.spec), escapes_ids=config.escapes_ids), config.firestore(services)
     layout = PairLayout(
         firestore,
         spec.full_collection,

@@ -84,9 +84,10 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     if to.rows and to.rows.method == FILE_LOADS:
         check_temp_location(options.view_as(GoogleCloudOptions).temp_location)
     firestore = config.firestore(services)
-    sources = Sources.find(config.input, config.reading(config.batch_size), firestore)
+    sources = Sources.find(config.input, config.reading(config.batch_size, f"{firestore.name}/documents"), firestore)
     dead_letters = DeadLetterFolder(config.dead_letters)
     dead_letters.check_writable()
+    escaping = ["escaped ids"] if config.escapes_ids else []
     description = JobDescription(
         NAME,
         config.job_id
@@ -95,7 +96,7 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
         ),
         config.parameters(),
         # Also where rows go, and how: what a completed batch has done is worth nothing to a run that goes elsewhere.
-        input_fingerprint=digest(sources.fingerprint, config.bigquery_table, config.bigquery_method),
+        input_fingerprint=digest(sources.fingerprint, config.bigquery_table, config.bigquery_method, *escaping),
         spec_fingerprint=to.spec.fingerprint,
         bytes_total=sources.bytes_total,
     )

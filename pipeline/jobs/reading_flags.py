@@ -64,8 +64,41 @@ class ReadingFlags:
         help="which id a model's answer is stored under, where both are there: that of the request or the record's own",
     )
 
-    def reading(self, batch_size: int) -> ReadOptions:
-        """How files are read, in batches of this many records. Raises UsageError about a flag."""
+    keyed_by_id: bool = option(
+        False, group="Input", help='records of JSON stand under their ids, as in {"p1": {…}, "p2": {…}}'
+    )
+    types: str = option(
+        "plain",
+        group="Input",
+        choices=("plain", "tagged"),
+        help="tagged: JSON names timestamps, geopoints, references and bytes as Firebeam or other export tools do",
+    )
+    nested_arrays: str = option(
+        "refuse",
+        group="Input",
+        choices=("refuse", "wrap", "json"),
+        help="an array directly in an array, which Firestore does not take: refuse the record, wrap the inner one in a "
+        "map, or store the outer one as JSON text",
+    )
+    ids: str = option(
+        "refuse",
+        group="Records",
+        choices=("refuse", "escape"),
+        help="ids that Firestore does not take, such as a/b: refuse the record, or escape them, as in a%2Fb",
+    )
+
+    @property
+    def escapes_ids(self) -> bool:
+        """Whether ids that Firestore does not take are escaped."""
+        return self.ids == "escape"
+
+    def reading(self, batch_size: int, documents: str = "") -> ReadOptions:
+        """How files are read. Raises UsageError about a flag.
+
+        Args:
+          batch_size: records per batch.
+          documents: what the names of the database's documents begin with.
+        """
         from transforms.inputs.options import ReadOptions  # which `--help` need not wait for
 
         return ReadOptions(
@@ -78,4 +111,8 @@ class ReadingFlags:
             binary_as_text=self.binary_as_text,
             repair=self.repair,
             key=self.key,
+            keyed_by_id=self.keyed_by_id,
+            types=self.types,
+            nested_arrays=self.nested_arrays,
+            documents=documents if self.types == "tagged" else "",
         )

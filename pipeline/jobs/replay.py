@@ -183,7 +183,7 @@ def _replayed(
     as_it_ran = _config_of(config, job_id, job.parameters if job else {})
     to = destination(as_it_ran, services, failed_before=True)
     known = Batches(job_document(client, job_id, config.retry), config.counters).input_ids()
-    reading = as_it_ran.reading(as_it_ran.batch_size)
+    reading = as_it_ran.reading(as_it_ran.batch_size, f"{client.target.name}/documents")
     input_ids = known | set(map(input_id_of, own))
     return Replayed(job_id, job.attempt if job else 0, to, reading, input_ids, own)
 

@@ -297,12 +297,18 @@ def _answer(about: Fields) -> tuple[str | None, ModelAnswer]:
 
 
 def _kept(original: bytes | Mapping[str, Any] | None) -> dict[str, Any]:
-    if not isinstance(original, bytes):
-        return {"record": to_tagged_json(original)}
+    if isinstance(original, bytes):
+        try:
+            return {"record_text": original.decode()}
+        except UnicodeDecodeError:
+            return {"record_base64": base64.b64encode(original).decode()}
     try:
-        return {"record_text": original.decode()}
-    except UnicodeDecodeError:
-        return {"record_base64": base64.b64encode(original).decode()}
+        tagged = to_tagged_json(original)
+        json.dumps(tagged)
+    except (ArithmeticError, RecursionError, TypeError, ValueError):
+        # No reader gives such a value on purpose. What cannot be kept exactly is not kept as if it were the record.
+        return {"record": None}
+    return {"record": tagged}
 
 
 def _original(fields: Fields, name: str) -> bytes | Mapping[str, Any] | None:

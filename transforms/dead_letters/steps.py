@@ -28,6 +28,7 @@ from transforms.errors import RecordError
 from transforms.firestore.tagged_json import iso
 from transforms.inputs.files import line_numbers
 from transforms.inputs.options import DEFAULT, ReadOptions
+from transforms.inputs.shapes import shaped
 from transforms.inputs.unexpected import UNEXPECTED, of_unexpected
 from transforms.outcomes import BatchOutcome
 from transforms.retry import SYSTEM_CLOCK, Clock
@@ -149,7 +150,7 @@ class ReadDeadLetters(beam.PTransform[PCollection[str], PCollection[Batch[Record
 
 def _read(batch_id: str, folder: DeadLetterFolder, reading: ReadOptions) -> Iterator[Batch[Record]]:
     if not is_asked_to_stop() and (stored := folder.read(batch_id)):
-        yield batch_of(batch_id, stored, reading)
+        yield shaped(batch_of(batch_id, stored, reading), reading, is_replay=True)
 
 
 def batch_of(batch_id: str, stored: Sequence[StoredDeadLetter], reading: ReadOptions = DEFAULT) -> Batch[Record]:

@@ -71,7 +71,7 @@ def detect(
       is_whole: there are no others.
       name: its path.
       input_format: one of `INPUT_FORMATS`; anything but auto is obeyed.
-      records_path: as in `ReadOptions`.
+      records_path: as in `ReadOptions`; empty if an object holds the records under their ids.
 
     >>> detect(b'{"id": 1}\\n{"id": 2}\\n', True, "a.txt").format, detect(b"id,name\\n1,Ada\\n", True, "a.txt").format
     ('jsonl', 'csv')

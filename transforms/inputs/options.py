@@ -13,7 +13,18 @@ from transforms.models.options import CUSTOM_ID, SAFE, AnswerOptions
 AUTO = "auto"
 INPUT_FORMATS = (AUTO, "jsonl", "json", "csv", "parquet")
 
+PLAIN, TAGGED = "plain", "tagged"
+TYPES = (PLAIN, TAGGED)
+REFUSE, WRAP, JSON = "refuse", "wrap", "json"
+NESTED_ARRAYS = (REFUSE, WRAP, JSON)
+
 MIB = 1024 * 1024
+_ALLOWED = {
+    "input_format": INPUT_FORMATS,
+    "encoding": ENCODINGS,
+    "types": TYPES,
+    "nested_arrays": NESTED_ARRAYS,
+}
 # Options that the identity of an input has always named; later ones are named where they are not at their default.
 _ALWAYS_NAMED = frozenset(
     {"batch_size", "max_batch_bytes", "input_format", "records_path", "slice_bytes", "max_record_bytes"}
@@ -35,6 +46,10 @@ class ReadOptions:
       binary_as_text: whether binary values of Parquet are UTF-8 text.
       encoding: of text, unless a file begins with the byte order mark of UTF-8.
       repair, key: how a model's answer becomes records, see `AnswerOptions`.
+      keyed_by_id: whether records of JSON stand under their ids: `{"p1": {…}, "p2": {…}}`.
+      types: plain, or tagged if JSON names types of Firestore's, see `tagged_types.py`.
+      nested_arrays: refuse, wrap or json, see `shapes.py`.
+      documents: with tagged types: what the name of a document begins with whose path alone is known.
     """
 
     batch_size: int = 500
@@ -49,29 +64,32 @@ class ReadOptions:
     encoding: str = UTF_8
     repair: str = SAFE
     key: str = CUSTOM_ID
+    keyed_by_id: bool = False
+    types: str = PLAIN
+    nested_arrays: str = REFUSE
+    documents: str = ""
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "max_batch_bytes", "slice_bytes", "max_record_bytes"):
             value = getattr(self, name)
             if value < 1:
                 raise UsageError(f"{name} must be at least 1, got {value}")
-        if self.input_format not in INPUT_FORMATS:
-            raise UsageError(f"input_format must be one of {', '.join(INPUT_FORMATS)}, got {self.input_format}")
-        if self.encoding not in ENCODINGS:
-            raise UsageError(f"encoding must be one of {', '.join(ENCODINGS)}, got {self.encoding}")
+        for name, allowed in _ALLOWED.items():
+            if getattr(self, name) not in allowed:
+                raise UsageError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)}")
         if self.records_path is not None and not all(self.records_path.split(".")):
             raise UsageError(f"records_path must be field names joined by dots, got {self.records_path!r}")
         _ = self.columns, self.answers  # which check theirs
 
     @property
-    def columns(self) -> ColumnOptions:
-        """What is to be done with columns."""
-        return ColumnOptions(self.drop_columns, self.rename_columns)
-
-    @property
     def path(self) -> tuple[str, ...]:
         """The names of `records_path`."""
         return tuple(self.records_path.split(".")) if self.records_path else ()
+
+    @property
+    def columns(self) -> ColumnOptions:
+        """What is to be done with columns."""
+        return ColumnOptions(self.drop_columns, self.rename_columns)
 
     @property
     def answers(self) -> AnswerOptions:

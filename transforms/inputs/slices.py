@@ -26,6 +26,7 @@ from transforms.inputs.formats.json_document import JsonDocument
 from transforms.inputs.formats.json_lines import JsonLines
 from transforms.inputs.items import STEP, Item, Reader, cut, unreadable
 from transforms.inputs.options import ReadOptions
+from transforms.inputs.shapes import shaped
 from transforms.inputs.streams import DamagedError, PlainStream, Stream, gunzip_if_compressed, head_of
 from transforms.inputs.unexpected import UNEXPECTED, check_not_alike, of_unexpected
 
@@ -65,7 +66,8 @@ def plan_slices(file: InputFile, options: ReadOptions, open_file: OpenFile = ope
     with open_file(file) as stored:
         stream = _text_of(stored, file.path, options.encoding)
         head, is_whole = head_of(stream, _HEAD_BYTES)
-        found = detect(head, is_whole, file.path, options.input_format, options.records_path)
+        records_path = "" if options.keyed_by_id and not options.path else options.records_path
+        found = detect(head, is_whole, file.path, options.input_format, records_path)
         if found.format is None:
             return [Slice(file, "jsonl")] if file.size and not isinstance(stream, PlainStream) else []
         if found.format == "parquet":
@@ -105,7 +107,7 @@ def read_slice(
                 return
             batch_id = f"{piece.file.fingerprint}-{piece.index:05d}-{ordinal:05d}"
             if not is_complete(batch_id):
-                yield _batch(batch_id, piece.file.path, items, reader)
+                yield shaped(_batch(batch_id, piece.file.path, items, reader), options)
     check_unchanged(piece.file)  # what was cut off or put in its place meanwhile was not read
 
 
@@ -150,7 +152,7 @@ def _reader_of(piece: Slice, stored: BinaryIO, options: ReadOptions) -> Reader:
     if piece.format == "jsonl":
         return JsonLines(stream, piece.start, piece.stop, options.max_record_bytes, options.answers)
     if piece.format == "json":
-        return JsonDocument(stream, options.path, options.max_record_bytes, options.answers)
+        return JsonDocument(stream, options.path, options.max_record_bytes, options.answers, options.keyed_by_id)
     return CsvRows(stream, piece.delimiter, options.max_record_bytes, options.columns)
 
 

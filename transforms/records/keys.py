@@ -11,6 +11,7 @@ nothing elsewhere ("NA", "null") is an id here: nobody but its author knows what
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -19,6 +20,8 @@ from transforms.errors import RecordError
 
 # https://firebase.google.com/docs/firestore/quotas#collections_documents_and_fields
 MAX_ID_BYTES = 1_500
+_RESERVED = re.compile("__.*__", re.DOTALL)
+_ESCAPE = re.compile("%([0-9A-F]{2})")
 _MAX_ID_BITS = 5_000  # a longer integer has more than 1,500 digits, and Python refuses to print it
 
 
@@ -51,6 +54,29 @@ def kind_of(value: Any) -> str:
         ((list, tuple), "a list"),
     )
     return next((name for kind, name in kinds if isinstance(value, kind)), "another type")
+
+
+def escaped(text: str) -> str:
+    """An id that Firestore takes, of one that it may not: `%` stands before the hex digits of what it does not take.
+
+    `unescaped` gives the id again, and of two ids that differ the escaped ones differ.
+
+    >>> escaped("a/b"), escaped("100%"), escaped(".."), escaped("__x__"), escaped("plain")
+    ('a%2Fb', '100%25', '%2E.', '%5F_x__', 'plain')
+    """
+    text = text.replace("%", "%25").replace("/", "%2F")
+    if text in (".", "..") or _RESERVED.fullmatch(text):
+        return f"%{ord(text[0]):02X}{text[1:]}"
+    return text
+
+
+def unescaped(text: str) -> str:
+    """The id that `escaped` was given.
+
+    >>> unescaped("a%2Fb")
+    'a/b'
+    """
+    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
 
 
 def check_id(text: str, name: str) -> str:

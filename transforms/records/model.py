@@ -18,7 +18,7 @@ from typing import Any
 from transforms.batch import EmptyField, FieldCount, FieldReport, Units
 from transforms.errors import RecordError
 from transforms.records.fields import UNPLACED, Field, Source, first_clean
-from transforms.records.keys import check_id, id_of, kind_of
+from transforms.records.keys import check_id, escaped, id_of, kind_of
 from transforms.records.nearest import closest, paths_of
 from transforms.records.paths import AnyPath, Path
 from transforms.records.shapes import Shapes
@@ -99,6 +99,7 @@ class RecordSpec:
       fields: of the flat document, the key first, in the order of the file.
       indexes: composite indexes of the flat collection.
       unwrap: maps whose members count as members of the record, where it has none of that name itself.
+      escapes_ids: whether an id that Firestore does not take is escaped, not refused; chosen by the job.
     """
 
     name: str
@@ -113,6 +114,7 @@ class RecordSpec:
     indexes: tuple[tuple[IndexField, ...], ...] = ()
     derived: tuple[Field, ...] = ()  # in an order in which each finds what it is made of
     unwrap: tuple[Path, ...] = ()
+    escapes_ids: bool = False
     _shapes: Shapes = field(init=False, compare=False, repr=False)
     _undecided: tuple[tuple[str, int, Source], ...] = field(init=False, compare=False, repr=False)
 
@@ -172,7 +174,7 @@ class RecordSpec:
                 f"{self.key.name} is missing: {self.key.origin} must hold text or a whole number"
                 f"{self.key.found_instead(record)}, and no id came with the record",
             )
-        return check_id(found, self.key.name)
+        return check_id(escaped(found) if self.escapes_ids else found, self.key.name)
 
     def flatten(self, value: Mapping[str, Any], key: str, tally: FieldTally | None = None) -> dict[str, Any]:
         """The flat fields of a record; what is missing is absent.

@@ -2,7 +2,9 @@
 
 import base64
 import datetime
+import decimal
 import json
+import uuid
 
 import pytest
 from hypothesis import given
@@ -150,3 +152,30 @@ def test_a_line_that_is_not_a_dead_letter_says_what_is_wrong(change, problem):
 
 def test_bytes_that_are_not_text_come_back_exactly():
     assert base64.b64decode(json.loads(line_of(b"\xff"))["record_base64"]) == read_line(line_of(b"\xff")).original
+
+
+def _nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        uuid.UUID(int=1),
+        datetime.date(2026, 1, 1),
+        decimal.Decimal("1.5"),
+        object(),
+        {1, 2},
+        {("a", "b"): 1},
+        10**5000,
+        _nested(100_000),
+    ],
+    ids=["UUID", "date", "decimal", "object", "set", "key", "integer", "depth"],
+)
+def test_a_dead_letter_can_be_written_whatever_its_value_and_is_not_taken_for_the_record(value):
+    stored = read_line(line_of({"id": "a", "v": value}, code="UNEXPECTED_ERROR"))
+    with pytest.raises(RecordError, match="UNEXPECTED_ERROR: message"):
+        record_of(stored)

@@ -67,6 +67,10 @@ LATER = {
     "encoding": "utf-16",
     "repair": "aggressive",
     "key": "record",
+    "keyed_by_id": True,
+    "types": "tagged",
+    "nested_arrays": "wrap",
+    "documents": "projects/p/databases/d/documents",
 }
 
 

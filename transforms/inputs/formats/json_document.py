@@ -40,12 +40,15 @@ class JsonDocument:
       records_path: keys that lead to the records; empty when the document itself is the array (or the one record).
       max_record_bytes: longer records become dead letters without being held in memory.
       answers: how those of models become records.
+      is_keyed: whether an object at the end of the path holds the records under their ids; each is then read as an
+        object of its one member.
     """
 
     stream: Stream
     records_path: tuple[str, ...]
     max_record_bytes: int
     answers: AnswerOptions = DEFAULT
+    is_keyed: bool = False
 
     def scan(self) -> Iterator[Item | DeadLetter]:
         """As `Reader.scan`."""
@@ -54,7 +57,8 @@ class JsonDocument:
         try:
             for name in self.records_path:
                 scanner.descend(name, ".".join(self.records_path))
-            for raw, length, offset, line in scanner.elements(self.max_record_bytes):
+            found = scanner.members if self.is_keyed else scanner.elements
+            for raw, length, offset, line in found(self.max_record_bytes):
                 if length > self.max_record_bytes:
                     yield too_large(raw, length, self.max_record_bytes, ordinal, offset, line)
                 else:
@@ -136,6 +140,21 @@ class _Scanner:
                 break
             self._at += 1
         self._expect(b"]")
+
+    def members(self, max_bytes: int) -> Iterator[tuple[bytes, int, int, int]]:
+        """Each member of the object that begins here, as an object of its own; of an array, its elements."""
+        if self._peek() != b"{":
+            yield from self.elements(max_bytes)
+            return
+        self._at += 1
+        while self._peek() != b"}":
+            key = json.dumps(self._key()).encode()
+            raw, length, offset, line = self._value(max_bytes)
+            yield b"{%s: %s}" % (key, raw), length, offset, line
+            if self._peek() != b",":
+                break
+            self._at += 1
+        self._expect(b"}")
 
     def end(self) -> None:
         """Makes sure that nothing follows."""
