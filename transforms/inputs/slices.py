@@ -178,14 +178,11 @@ def _batch(batch_id: str, source: str, items: list[Item | DeadLetter], reader: R
 
 
 def _dead_letter(error: RecordError, item: Item, reader: Reader) -> DeadLetter:
-    return DeadLetter(
-        STEP,
-        error.code,
-        error.message,
-        reader.original(item),
-        position=item.position,
-        line=item.line,
-    )
+    try:
+        original = reader.original(item)
+    except UNEXPECTED:
+        original = None  # what is wrong with the record may be wrong with showing it
+    return DeadLetter(STEP, error.code, error.message, original, position=item.position, line=item.line)
 
 
 class _Unreadable:

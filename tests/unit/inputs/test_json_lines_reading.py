@@ -232,3 +232,15 @@ def test_batches_that_are_complete_are_not_read_again(tmp_path: Path) -> None:
         every[0],
         every[2],
     ]
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "1" + "0" * 308 + "0.5", "1.8e308"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_a_number_beyond_every_double_is_a_dead_letter_and_never_infinity(read: Read, number: str, name: str) -> None:
+    lines = ['{"id": 1, "n": 1.7e308}', f'{{"id": 2, "n": [{number}]}}', '{"id": 3, "n": Infinity}']
+    content = "\n".join(lines) if name == "a.jsonl" else f"[{', '.join(lines)}]"
+    found = read(content.encode(), name=name)
+    assert [value["id"] for value in found.values] == [1, 3]
+    (letter,) = found.dead_letters
+    assert letter.code == "NUMBER_OUT_OF_RANGE"
+    assert letter.message == "a number in the record is larger than any double, 1.8e308"
