@@ -230,7 +230,9 @@ def _out_of_reach(config: JobConfig) -> Iterator[str]:
 
 
 def _values(flag: Flag, value: Any) -> tuple[str, ...]:
-    return value if flag.several else () if value is None else (str(value),)
+    if value is None:  # also of several: in a replay it means the job's own
+        return ()
+    return value if flag.several else (str(value),)
 
 
 def _not_at_once(config: JobConfig, options: PipelineOptions) -> Iterator[str]:

@@ -67,6 +67,7 @@ def test_meta_says_who_wrote_a_document_and_where_it_was_read(tmp_path, target):
         "source",
         "position",
         "job_id",
+        "attempt",
         "batch_id",
     }
     assert meta["source"] == str(source)
