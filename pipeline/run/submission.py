@@ -27,6 +27,7 @@ from pipeline.run.listening import Work, signals_call
 from pipeline.run.run_ledger import RunLedger
 from pipeline.run.runners import drawn, explain
 from transforms.errors import JobError
+from transforms.firestore.target import FirestoreTarget
 from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED
 
 
@@ -116,8 +117,23 @@ def _say_where_it_is(
         say(console, f"console: {cloud.console_link(result.job_id())}")
     else:  # of a template's launcher: it is the service that creates the job, from this file
         say(console, f"the job's description is {options.view_as(GoogleCloudOptions).template_location}")
-    where = (f"--project={plan.firestore.project}", f"--database={plan.firestore.database}")
-    say(console, f"how far it is: {shlex.join(['firebeam', 'status', plan.job_id, *where])}")
+    account = options.view_as(GoogleCloudOptions).impersonate_service_account
+    say(console, f"how far it is: {status_command(plan.job_id, plan.firestore, account)}")
+
+
+def status_command(job_id: str, firestore: FirestoreTarget, account: str | None) -> str:
+    """The command that shows a job, reaching its database as the job itself does.
+
+    >>> status_command("ingest-1", FirestoreTarget("acme", "profiles", endpoint="fs.internal"), account=None)
+    'firebeam status ingest-1 --project=acme --database=profiles --firestore_endpoint=fs.internal'
+    """
+    flags = {
+        "project": firestore.project,
+        "database": firestore.database,
+        "firestore_endpoint": firestore.endpoint,
+        "impersonate_service_account": account,
+    }
+    return shlex.join(["firebeam", "status", job_id, *(f"--{name}={value}" for name, value in flags.items() if value)])
 
 
 def _watch(result: Submitted, ledger: RunLedger[P], plan: P, console: Console) -> tuple[str, str | None]:
