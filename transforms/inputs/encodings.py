@@ -12,7 +12,7 @@ from __future__ import annotations
 import codecs
 
 from transforms.inputs.lines import BYTE_ORDER_MARK
-from transforms.inputs.streams import BLOCK_BYTES, DamagedError, Stream
+from transforms.inputs.streams import BLOCK_BYTES, DamagedError, Stream, passed_over
 
 UTF_8 = "utf-8"
 ENCODINGS = (
@@ -65,13 +65,7 @@ class _DecodedStream:
 
     def pass_over(self) -> int:
         """As `Stream.pass_over`."""
-        before = self._offset
-        try:
-            while self.read(BLOCK_BYTES):
-                pass
-        except DamagedError as damage:
-            return self._offset - before + damage.unread
-        return self._offset - before
+        return passed_over(self)
 
     def _first_bytes(self) -> bytes:
         """As many bytes as a byte order mark has. Decides whether there is anything to decode."""

@@ -126,13 +126,7 @@ class GunzipStream:
 
     def pass_over(self) -> int:
         """As `Stream.pass_over`. Behind damage, the compressed bytes are counted."""
-        before = self._offset
-        try:
-            while self.read(BLOCK_BYTES):
-                pass
-        except DamagedError as damage:
-            return self._offset - before + damage.unread
-        return self._offset - before
+        return passed_over(self)
 
     def _some(self, size: int) -> bytes:
         before = self._inflate.copy()
@@ -162,6 +156,17 @@ class GunzipStream:
         unread = undecoded + self._compressed.pass_over()
         self._damage = DamagedError(f"{why}, after {offset} decompressed bytes", offset, unread=unread)
         return self._damage
+
+
+def passed_over(stream: Stream) -> int:
+    """Reads a stream to its end, damaged or not; returns how many bytes were left, those behind damage among them."""
+    passed = 0
+    try:
+        while block := stream.read(BLOCK_BYTES):
+            passed += len(block)
+    except DamagedError as damage:
+        return passed + damage.unread
+    return passed
 
 
 def is_gzip(head: bytes) -> bool:
