@@ -15,13 +15,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from transforms.batch import DeadLetter, Record
+from transforms.batch import DeadLetter
+from transforms.inputs.formats.json_items import JsonItems
 from transforms.inputs.items import Item, too_large, unreadable
 from transforms.inputs.lines import without_marks
 from transforms.inputs.streams import BLOCK_BYTES, CountedStream, DamagedError, Stream
-from transforms.json_values import parse_object
 from transforms.models.options import DEFAULT, AnswerOptions
-from transforms.models.results import unwrapped
 
 _NOT_SPACE = re.compile(rb"[^ \t\r\n]")
 _BRACKET = re.compile(rb"[{}\[\]]")
@@ -32,7 +31,7 @@ _KEYS_SHOWN = 10
 
 
 @dataclass(slots=True)
-class JsonDocument:
+class JsonDocument(JsonItems):
     """The records of one JSON document.
 
     Attributes:
@@ -69,16 +68,6 @@ class JsonDocument:
             scanner.end()
         except DamagedError as damage:
             yield unreadable(ordinal, damage)
-
-    def records(self, item: Item) -> tuple[Record, ...]:
-        """As `Reader.records`."""
-        raw: bytes = item.content
-        return unwrapped(Record(item.position, parse_object(raw), item.line, raw), self.answers)
-
-    def original(self, item: Item) -> bytes:
-        """As `Reader.original`."""
-        raw: bytes = item.content
-        return raw
 
 
 class _Scanner:

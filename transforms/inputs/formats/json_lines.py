@@ -9,17 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from transforms.batch import DeadLetter, Record
+from transforms.batch import DeadLetter
+from transforms.inputs.formats.json_items import JsonItems
 from transforms.inputs.items import Item, too_large, unreadable
 from transforms.inputs.lines import split_lines, without_marks
 from transforms.inputs.streams import DamagedError, Stream
-from transforms.json_values import parse_object
 from transforms.models.options import DEFAULT, AnswerOptions
-from transforms.models.results import unwrapped
 
 
 @dataclass(slots=True)
-class JsonLines:
+class JsonLines(JsonItems):
     """A slice of JSON Lines.
 
     Attributes:
@@ -47,13 +46,3 @@ class JsonLines:
                 position += length + 1
         except DamagedError as damage:
             yield unreadable(position, damage)
-
-    def records(self, item: Item) -> tuple[Record, ...]:
-        """As `Reader.records`."""
-        raw: bytes = item.content
-        return unwrapped(Record(item.position, parse_object(raw), item.line, raw), self.answers)
-
-    def original(self, item: Item) -> bytes:
-        """As `Reader.original`."""
-        raw: bytes = item.content
-        return raw
