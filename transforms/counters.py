@@ -61,6 +61,16 @@ class Breakdown:
         most = sorted(kinds, key=lambda kind: -kinds[kind])[: self.max_kinds]
         return [{**dict(zip(self.keys, kind, strict=True)), "count": kinds[kind]} for kind in sorted(most)]
 
+    def is_listed_in(self, fields: Mapping[str, Any]) -> bool:
+        """Whether what a document has under the field's name, if anything, is what `listed` makes."""
+        listed = fields.get(self.field, [])
+        return (
+            isinstance(listed, list)
+            and all(isinstance(each, dict) and isinstance(each.get("count"), int) for each in listed)
+            and all(isinstance(each.get(key), str) for each in listed for key in self.keys)
+            and (self.formerly is None or self.formerly.is_listed_in(fields))
+        )
+
     def found_in(self, fields: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], int]]:
         """The kinds and numbers that a document has."""
         for each in fields.get(self.field, ()):

@@ -13,6 +13,8 @@ from transforms.counters import BYTES_READ, Breakdown, Counter, Counters, Kinds,
 # How many written ids an outcome names: enough to look one up, few enough for a ledger.
 _SHOWN_IDS = 10
 
+DEAD_LETTER_REASONS = Breakdown("dead_letters", "has_dead_letters", ("step", "code"))
+
 # What a job counts whose element is a batch of records.
 RECORDS = Counters(
     "batches",
@@ -38,7 +40,7 @@ RECORDS = Counters(
             key="dead_letters",
             metric="dead_letters",
             is_watched=True,
-            breakdown=Breakdown("dead_letters", "has_dead_letters", ("step", "code")),
+            breakdown=DEAD_LETTER_REASONS,
         ),
         Counter(
             "retries",

@@ -69,7 +69,7 @@ def main(arguments: Sequence[str], console: Console, clock: Clock = SYSTEM_CLOCK
     config = _config(arguments)
     client, retry = config.firestore(config.services()).connect(), Retry(clock=clock)
     if config.job_id is None:
-        _print_recent(client, retry, config)
+        _print_recent(client, retry, config, console)
         return EXIT_OK
     document = job_document(client, config.job_id, retry)
     status = _status(document)
@@ -128,12 +128,16 @@ def _follow(document: LedgerDocument, status: Status, config: Config, console: C
     return status
 
 
-def _print_recent(client: FirestoreClient, retry: Retry, config: Config) -> None:
+def _print_recent(client: FirestoreClient, retry: Retry, config: Config, console: Console) -> None:
     statuses = []
-    for job in recent_jobs(client, _SHOWN_JOBS, retry):
+    recent = recent_jobs(client, _SHOWN_JOBS, retry)
+    if recent.foreign:
+        more = f" and {len(recent.foreign) - _SHOWN_JOBS:,} more" if len(recent.foreign) > _SHOWN_JOBS else ""
+        say(console, f"not jobs of Firebeam, and not shown: {', '.join(recent.foreign[:_SHOWN_JOBS])}{more}")
+    for job in recent.jobs:
         document, counters = job_document(client, job.job_id, retry), _counters(job)
         # A job that has ended has stored its totals; to read them again takes several queries.
-        totals = Totals.of(counters, job.totals) if job.totals else read_totals(document, counters)
+        totals = Totals.of(counters, job.totals) or read_totals(document, counters)
         statuses.append(Status(job, totals, document.now(), client.target.project))
     if config.json:
         print(json.dumps([status.as_dict() for status in statuses], indent=2))  # noqa: T201

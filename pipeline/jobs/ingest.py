@@ -34,7 +34,7 @@ from transforms.ledger.steps import BeginBatch, CompleteBatch, CompleteJob
 from transforms.runtime.services import services_of
 from transforms.upsert.destination import Destination, provide_table
 from transforms.upsert.rows_known import ROWS_KNOWN, rows_known_after
-from transforms.upsert.versions import ALL_ROWS, RunIdentity
+from transforms.upsert.versions import ALL_ROWS, NO_ROWS, RunIdentity
 from transforms.upsert.write import compare_records, write_records
 
 
@@ -124,7 +124,7 @@ def provision(plan: Plan) -> None:
 def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     """Draws the graph of a run."""
     ledger, opening = plan.ledger, plan.run
-    rows_known = opening.kept[ROWS_KNOWN] if plan.to.rows else ALL_ROWS
+    rows_known = opening.kept.get(ROWS_KNOWN, NO_ROWS) if plan.to.rows else ALL_ROWS
     run = RunIdentity(plan.job_id, opening.attempt, opening.started_at, plan.sources.ids(plan.read_time), rows_known)
     batches = plan.sources.read(pipeline, plan.read_time, opening.completed) | "BeginBatch" >> BeginBatch(ledger)
     written = write_records(compare_records(batches, plan.to, run), plan.to, run)

@@ -26,6 +26,7 @@ from pipeline.jobs import ingest_flags
 from pipeline.jobs.destination import destination
 from pipeline.jobs.outcome import present_records
 from pipeline.jobs.replay_flags import ALL, NAME, USAGE, Config
+from pipeline.run.flags import misfit
 from pipeline.run.job import Job, JobPlan, derived_job_id, digest
 from pipeline.run.job_config import RecordsConfig
 from transforms.batch import input_id_of
@@ -40,7 +41,7 @@ from transforms.firestore.tagged_json import iso
 from transforms.inputs.options import ReadOptions
 from transforms.ledger.batches import Batches
 from transforms.ledger.jobs import Job as LedgerJob
-from transforms.ledger.jobs import finish_times, job_document, read_job
+from transforms.ledger.jobs import NotAJobError, finish_times, job_document, read_job
 from transforms.ledger.runs import JobDescription
 from transforms.ledger.steps import BeginBatch, CompleteBatch, CompleteJob
 from transforms.runtime.services import services_of
@@ -206,6 +207,8 @@ def _config_of(config: Config, job_id: str, parameters: Mapping[str, Any]) -> in
     """The job's flags: those of every job as given here, its own as they were unless they are given here."""
     shared = {declared.name for declared in fields(RecordsConfig)}
     own = {declared.name for declared in fields(ingest_flags.Config)} - shared
+    if reason := misfit(ingest_flags.Config, {name: parameters[name] for name in own & parameters.keys()}):
+        raise NotAJobError(job_id, f"of its parameters, {reason}")
     given = {name: getattr(config, name, None) for name in own}
     values: dict[str, Any] = {name: parameters[name] for name in own & parameters.keys()}
     values |= {name: value for name, value in given.items() if value is not None}

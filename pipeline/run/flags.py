@@ -20,7 +20,7 @@ import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING
 from typing import Any, Generic, NoReturn, ParamSpec, Protocol, TypeVar
 
@@ -181,6 +181,26 @@ def parse_only(usage: Usage[C], arguments: Sequence[str]) -> C:
     if unknown:
         refuse_unknown(usage, unknown)
     return read
+
+
+def misfit(config: type[Any], stored: Mapping[str, Any]) -> str:
+    """The first flag that cannot have the value stored for it, and why; empty if all can.
+
+    Args:
+      stored: values by the names of flags, as JSON has them: several are a list. What no flag is named is passed over.
+    """
+    for flag in flags_of(config):
+        value = stored.get(flag.name)
+        if value is None:
+            continue
+        if flag.several and not isinstance(value, list | tuple):
+            return f"--{flag.name} is not a list"
+        for one in value if flag.several else [value]:
+            if type(one) is not flag.kind and not (flag.kind is float and type(one) is int):
+                return f"--{flag.name} has a value that is not of type {flag.kind.__name__}"
+            if flag.declared.choices and one not in flag.declared.choices:
+                return f"--{flag.name} is none of {', '.join(flag.declared.choices)}"
+    return ""
 
 
 def refuse_unknown(usage: Usage[Any], unknown: Sequence[str], more_flags: Collection[str] = ()) -> NoReturn:

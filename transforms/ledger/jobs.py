@@ -11,7 +11,9 @@
         job, state, attempt, parameters, input_fingerprint, spec_fingerprint, bytes_total, owner, heartbeat_at,
         started_at, finished_at, error, batches_total, totals, expire_at, and what the job itself keeps there
 
-What became of a job's records is computed by `totals.py`.
+Other applications share the database, so a document here may be somebody else's: one that lacks a field, or has it in
+another type, is not a job. It is never shown as one, never overwritten, and named in one sentence. What became of a
+job's records is computed by `totals.py`.
 """
 
 from __future__ import annotations
@@ -19,8 +21,10 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from types import NoneType
+from typing import Any, NamedTuple
 
+from transforms.errors import UsageError
 from transforms.firestore.client import FirestoreClient
 from transforms.firestore.query import Query
 from transforms.firestore.reader import read
@@ -32,25 +36,46 @@ JOBS = "pipeline_jobs"
 
 RUNNING, COMPLETED, FAILED, INTERRUPTED = "running", "completed", "failed", "interrupted"
 
-_OWN_FIELDS = frozenset(
-    {
-        "job",
-        "state",
-        "attempt",
-        "parameters",
-        "input_fingerprint",
-        "spec_fingerprint",
-        "bytes_total",
-        "owner",
-        "heartbeat_at",
-        "started_at",
-        "finished_at",
-        "error",
-        "batches_total",
-        "totals",
-        "expire_at",
-    }
-)
+_STATES = frozenset({RUNNING, COMPLETED, FAILED, INTERRUPTED})
+
+# Every field that a job has, and of which types.
+_FIELDS: Mapping[str, tuple[type, ...]] = {
+    "job": (str,),
+    "state": (str,),
+    "attempt": (int,),
+    "parameters": (dict,),
+    "input_fingerprint": (str,),
+    "spec_fingerprint": (str,),
+    "bytes_total": (int, NoneType),
+    "owner": (dict,),
+    "heartbeat_at": (datetime.datetime,),
+    "started_at": (datetime.datetime,),
+    "finished_at": (datetime.datetime, NoneType),
+    "error": (str, NoneType),
+    "totals": (dict,),
+}
+_OWNER_FIELDS: Mapping[str, tuple[type, ...]] = {"host": (str,), "pid": (int,), "since": (datetime.datetime,)}
+_OWN_FIELDS = frozenset({*_FIELDS, "batches_total", "expire_at"})
+_TYPE_NAMES = {str: "a string", int: "an integer", dict: "a map", datetime.datetime: "a timestamp", NoneType: "null"}
+
+
+class NotAJobError(UsageError):
+    """A document among the jobs that is somebody else's.
+
+    Args:
+      job_id: its id.
+      reason: why it is not a job.
+    """
+
+    def __init__(self, job_id: str, reason: str):
+        self.job_id, self.reason = job_id, reason
+        super().__init__(
+            f"{JOBS}/{job_id} is not a job of Firebeam: {reason}. Firebeam leaves such a document alone; "
+            "choose another id"
+        )
+
+    def __reduce__(self) -> tuple[type[NotAJobError], tuple[str, str]]:
+        return NotAJobError, (self.job_id, self.reason)
 
 
 @dataclass(frozen=True)
@@ -92,7 +117,11 @@ class Job:
 
     @classmethod
     def of(cls, job_id: str, fields: Mapping[str, Any]) -> Job:
-        """From the fields of its document."""
+        """From the fields of its document. Raises NotAJobError if it is not one that a job has."""
+        if reason := _misfit(fields, _FIELDS) or _misfit(fields["owner"], _OWNER_FIELDS, "owner."):
+            raise NotAJobError(job_id, reason)
+        if reason := _out_of_range(fields):
+            raise NotAJobError(job_id, reason)
         owner = fields["owner"]
         return cls(
             job_id=job_id,
@@ -137,19 +166,64 @@ def job_document(client: FirestoreClient, job_id: str, retry: Retry | None = Non
 def read_job(document: LedgerDocument) -> Job | None:
     """The job; None if the ledger does not have it, or no longer.
 
-    Raises (as all functions here): JobError for credentials, permission or database; TransientError.
+    Raises:
+      NotAJobError: there is a document, but it is somebody else's.
+      JobError, TransientError: as all functions here, for credentials, permission or database.
     """
     found = document.read()
     return Job.of(found.id, found.fields) if found else None
 
 
-def recent_jobs(client: FirestoreClient, limit: int, retry: Retry | None = None) -> list[Job]:
-    """The jobs that were started last, newest first."""
-    query = Query(JOBS).order_by("started_at", descending=True).limit(limit)
-    return [Job.of(document.id, document.fields) for document in read(client, query, retry=retry)]
+class RecentJobs(NamedTuple):
+    """What was started last.
+
+    Attributes:
+      jobs: newest first.
+      foreign: paths of the documents met on the way that are not jobs.
+    """
+
+    jobs: list[Job]
+    foreign: list[str]
+
+
+def recent_jobs(client: FirestoreClient, limit: int, retry: Retry | None = None) -> RecentJobs:
+    """The jobs that were started last, and what is not a job but says when it was started."""
+    asked = limit
+    while True:
+        query = Query(JOBS).order_by("started_at", descending=True).limit(asked)
+        documents = list(read(client, query, retry=retry))
+        recent = RecentJobs([], [])
+        for document in documents:
+            try:
+                recent.jobs.append(Job.of(document.id, document.fields))
+            except NotAJobError:
+                recent.foreign.append(document.path)
+        if len(recent.jobs) >= limit or len(documents) < asked:
+            return RecentJobs(recent.jobs[:limit], recent.foreign)
+        asked *= 2
 
 
 def finish_times(client: FirestoreClient, retry: Retry | None = None) -> dict[str, datetime.datetime]:
     """When each job of the ledger finished its last run, by id; jobs that have not are left out."""
     documents = read(client, Query(JOBS).select("finished_at"), retry=retry)
-    return {document.id: at for document in documents if (at := document.fields.get("finished_at")) is not None}
+    times = {document.id: document.fields.get("finished_at") for document in documents}
+    return {job_id: at for job_id, at in times.items() if isinstance(at, datetime.datetime)}
+
+
+def _misfit(fields: Any, types: Mapping[str, tuple[type, ...]], prefix: str = "") -> str:
+    """What is wrong with the types of fields; empty if nothing is."""
+    for name, allowed in types.items():
+        if name not in fields:
+            return f"it has no field {prefix}{name}"
+        if type(fields[name]) not in allowed:
+            return f"its field {prefix}{name} is not {' or '.join(_TYPE_NAMES[each] for each in allowed)}"
+    return ""
+
+
+def _out_of_range(fields: Mapping[str, Any]) -> str:
+    """What is wrong with the values of fields that have the right types; empty if nothing is."""
+    if fields["state"] not in _STATES:
+        return "its field state is not a state of a job"
+    if fields["attempt"] < 1:
+        return "its field attempt is less than 1"
+    return "its field owner.pid is negative" if fields["owner"]["pid"] < 0 else ""

@@ -109,7 +109,8 @@ class JobLedger:
           keep: what a new run keeps, given the job as the run before left it; None for a job's first run.
 
         Raises:
-          UsageError: somebody else runs it, or input or spec have changed under an unfinished run.
+          UsageError: somebody else runs it, or input or spec have changed under an unfinished run; or there is a
+            document at its place that is not a job, which is never replaced.
         """
         found = self._guarded.read()
         before = Job.of(found.id, found.fields) if found else None
@@ -132,9 +133,9 @@ class JobLedger:
     def adopt(self, attempt: int) -> bool:
         """Makes this the ledger of a run that another process has opened; False if that run is over or replaced."""
         found = self._guarded.read()
-        if found is None or (found.fields["attempt"], found.fields["state"]) != (attempt, RUNNING):
+        if found is None or [found.fields.get(name) for name in ("attempt", "state")] != [attempt, RUNNING]:
             return False
-        self._owned = {"owner": found.fields["owner"]}
+        self._owned = {"owner": found.fields.get("owner")}
         return True
 
     def heartbeat(self) -> None:

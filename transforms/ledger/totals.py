@@ -87,8 +87,10 @@ class Totals:
         return is_whole and all(self[part.name] == sum(self.kinds_of(part).values()) for part in broken_down)
 
     @classmethod
-    def of(cls, counters: Counters, fields: Mapping[str, Any]) -> Totals:
-        """From what `as_fields` made of them."""
+    def of(cls, counters: Counters, fields: Mapping[str, Any]) -> Totals | None:
+        """From what `as_fields` made of them; None if it did not make these."""
+        if not _are_totals(counters, fields):
+            return None
         totals = cls(
             counters,
             fields["batches"],
@@ -189,6 +191,20 @@ def add_up(counters: Counters, batches: Iterable[Mapping[str, Any]]) -> Totals:
         totals.first_completed_at = completed[0]["completed_at"]
     totals.add_newest(completed[::-1])
     return totals
+
+
+def _are_totals(counters: Counters, fields: Mapping[str, Any]) -> bool:
+    numbers = ("batches", "processing", "failed")
+    optional = (*(each.name for each in counters.all), *counters.former_names)
+    ids, first = fields.get("newest_ids"), fields.get("first_completed_at", "")
+    return (
+        all(isinstance(fields.get(name), int) for name in numbers)
+        and all(isinstance(fields.get(name, 0), int) for name in optional)
+        and isinstance(ids, list)
+        and all(isinstance(each, str) for each in ids)
+        and (first is None or isinstance(first, datetime.datetime))
+        and all(each.is_listed_in(fields) for each in counters.breakdowns)
+    )
 
 
 def _summed(job: LedgerDocument, batches: Query, counters: Counters) -> Totals:

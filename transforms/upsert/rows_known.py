@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from transforms.ledger.jobs import COMPLETED, Job
 from transforms.ledger.runs import JobDescription
+from transforms.outcomes import DEAD_LETTER_REASONS
 from transforms.upsert.versions import ALL_ROWS, NO_ROWS, OWN_ROWS
 
 ROWS_KNOWN = "rows_known"
@@ -22,8 +23,10 @@ def rows_known_after(before: Job | None, description: JobDescription) -> str:
     if before is None or before.state != COMPLETED:
         return NO_ROWS
     same_table = before.parameters.get("bigquery_table") == description.parameters.get("bigquery_table")
-    steps = {reason["step"] for reason in before.totals.get("dead_letters", ())}
-    if not same_table or steps & _ROW_STEPS:
+    if not same_table or not DEAD_LETTER_REASONS.is_listed_in(before.totals):
+        return NO_ROWS
+    steps = {step for (step, _), _ in DEAD_LETTER_REASONS.found_in(before.totals)}
+    if steps & _ROW_STEPS:
         return NO_ROWS
     same_input = (before.input_fingerprint, before.spec_fingerprint) == (
         description.input_fingerprint,
