@@ -18,6 +18,7 @@ fails with UNIMPLEMENTED.
 
 from __future__ import annotations
 
+import datetime
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -31,8 +32,8 @@ from transforms.firestore import messages
 from transforms.firestore.client import RpcError
 from transforms.firestore.documents import Document
 from transforms.firestore.target import MAX_REQUEST_BYTES, FirestoreTarget
-from transforms.firestore.values import encode_fields
-from transforms.testing.documents import Documents
+from transforms.firestore.values import encode, encode_fields, timestamp
+from transforms.testing.documents import Documents, Retention
 from transforms.testing.order import name_key
 from transforms.testing.script import Effect, Script, Scripts
 from transforms.testing.service import Rpc, Service
@@ -42,6 +43,7 @@ PROJECT = "demo-scripted"
 # The point for scripts about each write of a BatchWrite; all other points are RPCs.
 _WRITE = "Write"
 _SEEDED_BEFORE_S = 3600
+_RECOVERY_S = 7 * 24 * 3600.0
 _UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 
 
@@ -63,6 +65,9 @@ class ScriptedFirestore:
       max_outage_s: of `target`; see FirestoreTarget.
       max_request_bytes: larger requests are refused; default: the service's limit.
       documents_per_partition: PartitionQuery makes no smaller parts; the service's is 128.
+      retention_s: how old a read time may be.
+      point_in_time_recovery: whole minutes can be read for seven days.
+      forget_versions: what no read time reaches any more is dropped, so that memory stays flat.
       now: seconds since 1970. No two commits have the same time, whatever it says.
 
     Attributes:
@@ -79,12 +84,16 @@ class ScriptedFirestore:
         max_outage_s: float = 1.0,
         max_request_bytes: int = MAX_REQUEST_BYTES,
         documents_per_partition: int = 128,
+        retention_s: float = 3600.0,
+        point_in_time_recovery: bool = False,
+        forget_versions: bool = False,
         now: Callable[[], float] = time.time,
     ):
         self.target = FirestoreTarget(project, emulator_host="127.0.0.1:1", max_outage_s=max_outage_s)
         self.received: list[Received] = []
         self._max_request_bytes = max_request_bytes
-        self._stored = Documents(now)
+        minutes_s = _RECOVERY_S if point_in_time_recovery else 0.0
+        self._stored = Documents(now, Retention(retention_s, minutes_s, forget_versions))
         self._service = Service(self._stored, documents_per_partition, self._affect_write)
         self._scripts = Scripts((*self._service.rpcs, _WRITE))
         for rpc, script in (scripts or {}).items():
@@ -131,26 +140,38 @@ class ScriptedFirestore:
     @property
     def documents(self) -> dict[str, Document]:
         """The documents of the target's database, by path, in Firestore's order."""
-        prefix = self.target.document_name("")
-        found = [Document(each) for each in self._stored.all() if each.name.startswith(prefix)]
-        return {each.path: each for each in sorted(found, key=lambda each: name_key(each.path))}
+        return self._at(None)
+
+    def documents_at(self, read_time: datetime.datetime) -> dict[str, Document]:
+        """The same as they were at a time, whether or not a client could still read it."""
+        return self._at(encode(read_time).timestamp_value.ToMicroseconds())
 
     @property
     def applied(self) -> list[str]:
         """The path of every write of a client that was applied, in order, also if it changed nothing."""
         return [name.split("/documents/", 1)[1] for name in self._service.applied]
 
-    def put(self, documents: Mapping[str, Mapping[str, Any]]) -> None:
-        """Sets documents of the target's database at once, as another client would: fields by path."""
-        self.commit([self._set(path, fields) for path, fields in documents.items()])
+    def put(self, documents: Mapping[str, Mapping[str, Any]]) -> datetime.datetime:
+        """Sets documents of the target's database at once, as another client would: fields by path.
 
-    def delete(self, *paths: str) -> None:
-        """Deletes documents of the target's database at once, as another client would."""
-        self.commit([messages.Write(delete=self.target.document_name(path)) for path in paths])
+        Returns:
+          The time of the commit.
+        """
+        return self.commit([self._set(path, fields) for path, fields in documents.items()])
 
-    def commit(self, writes: list[Any]) -> None:
-        """Applies protobuf `Write`s, all or none, as another client would. Raises RpcError."""
-        self._stored.commit(writes)
+    def delete(self, *paths: str) -> datetime.datetime:
+        """Deletes documents of the target's database at once, as another client would. Returns the time."""
+        return self.commit([messages.Write(delete=self.target.document_name(path)) for path in paths])
+
+    def commit(self, writes: list[Any]) -> datetime.datetime:
+        """Applies protobuf `Write`s, all or none, as another client would. Returns the time. Raises RpcError."""
+        time_us, _ = self._stored.commit(writes)
+        return timestamp(0, time_us * 1_000)
+
+    def _at(self, at_us: int | None) -> dict[str, Document]:
+        prefix = self.target.document_name("")
+        found = [Document(each) for each in self._stored.all(at_us) if each.name.startswith(prefix)]
+        return {each.path: each for each in sorted(found, key=lambda each: name_key(each.path))}
 
     def _set(self, path: str, fields: Mapping[str, Any]) -> Any:
         write = messages.Write()

@@ -42,7 +42,7 @@ class Transactions:
         """The id of a new transaction with these protobuf `TransactionOptions`."""
         snapshot_us = self._documents.read_time_us()
         if options.read_only.HasField("read_time"):
-            snapshot_us = options.read_only.read_time.ToMicroseconds()
+            snapshot_us = self._checked(options.read_only.read_time)
         name = f"transaction-{next(self._numbers)}".encode()
         self._open[name] = _Transaction(snapshot_us, options.HasField("read_only"))
         return name
@@ -59,10 +59,9 @@ class Transactions:
         return look(at_us), at_us, b""
 
     def read_time_us(self, request: Any) -> int:
-        """The `read_time` of a request; the present unless it has one."""
+        """The `read_time` of a request; the present unless it has one. Raises RpcError if it is too old."""
         if request.HasField("read_time"):
-            at_us: int = request.read_time.ToMicroseconds()
-            return at_us
+            return self._checked(request.read_time)
         return self._documents.read_time_us()
 
     def check(self, name: bytes, n_writes: int) -> None:
@@ -78,6 +77,11 @@ class Transactions:
         """Forgets a transaction: it is committed or rolled back. Raises RpcError if there is none of this id."""
         self._named(name)
         del self._open[name]
+
+    def _checked(self, read_time: Any) -> int:
+        at_us: int = read_time.ToMicroseconds()
+        self._documents.check_read_time(at_us)
+        return at_us
 
     def _named(self, name: bytes) -> _Transaction:
         if name not in self._open:
