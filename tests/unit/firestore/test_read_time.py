@@ -49,7 +49,7 @@ def test_the_start_of_the_job_is_what_the_server_calls_now():
 
 
 def test_an_explicit_time_is_tried_by_one_request():
-    with ScriptedFirestore() as server:
+    with ScriptedFirestore(now=NOON.timestamp) as server:
         assert fix_read_time(server.target.connect(), NOON) == NOON
     (request,) = server.requests()
     assert request.read_time.ToDatetime(UTC) == NOON
