@@ -47,6 +47,9 @@ BeginTransactionRequest = _protobuf_class(types.BeginTransactionRequest)
 BeginTransactionResponse = _protobuf_class(types.BeginTransactionResponse)
 RollbackRequest = _protobuf_class(types.RollbackRequest)
 WriteResult = _protobuf_class(types.WriteResult)
+ListenRequest = _protobuf_class(types.ListenRequest)
+ListenResponse = _protobuf_class(types.ListenResponse)
+TargetChange = _protobuf_class(types.TargetChange)
 
 
 def document(name: str, *fields: bytes) -> bytes:
