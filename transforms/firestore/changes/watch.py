@@ -54,13 +54,19 @@ class Latest(NamedTuple):
 
 
 class ExistenceFilter(NamedTuple):
-    """How many documents match, as the server counts them, and which; and what it had sent by then."""
+    """How many documents match, as the server counts them, and perhaps which; and what it had sent by then.
+
+    Attributes:
+      present, gone: paths of the documents that it had sent as matching, and as not matching any more.
+      n_changed, n_created: how many of those that match changed, and were created, behind the position.
+    """
 
     n_documents: int
     bloom: BloomFilter | None
     present: frozenset[str]
     gone: frozenset[str]
-    changed: frozenset[str]
+    n_changed: int
+    n_created: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,13 +226,14 @@ class Watch:
             raise TooManyChangesError(f"the server sent more than {self._max_replayed:,} documents again")
 
     def _filter_of(self, message: Any) -> ExistenceFilter:
-        states = {path: latest.state for path, latest in self._latest.items()}
+        changed = [each.document for each in self._latest.values() if each.state is State.CHANGED]
         return ExistenceFilter(
             message.count,
             BloomFilter.of(message.unchanged_names) if message.HasField("unchanged_names") else None,
-            frozenset(path for path, state in states.items() if state.is_present),
-            frozenset(path for path, state in states.items() if not state.is_present),
-            frozenset(path for path, state in states.items() if state is State.CHANGED),
+            frozenset(path for path, each in self._latest.items() if each.state.is_present),
+            frozenset(path for path, each in self._latest.items() if not each.state.is_present),
+            len(changed),
+            sum(micros_of(document.create_time) > self._read_time_us for document in changed),
         )
 
     def _forget(self) -> None:

@@ -117,15 +117,15 @@ def test_only_the_snapshot_behind_a_reset_is_full():
 
 def test_a_filter_says_what_had_been_sent_by_then():
     messages = [
-        *(found("users/a", 110), found("users/b", 90), gone("users/c", 111)),
+        *(found("users/a", 110), found("users/b", 90), gone("users/c", 111), found("users/e", 111, create_us=50)),
         *(existence(7), found("users/d", 112), gone("users/a", 113), current(), snapshot(120), snapshot(130)),
     ]
     taken, later = snapshots(messages)
     assert taken.filter.n_documents == 7
     assert taken.filter.bloom is None
-    assert taken.filter.present == {"users/a", "users/b"}
+    assert taken.filter.present == {"users/a", "users/b", "users/e"}
     assert taken.filter.gone == {"users/c"}
-    assert taken.filter.changed == {"users/a"}
+    assert (taken.filter.n_changed, taken.filter.n_created) == (2, 1)
     assert later.filter is None
 
 
