@@ -19,12 +19,13 @@ from pipeline.present.terminal import Console, say, show, standard_output
 from pipeline.run.flags import Usage, option, parse_only
 from pipeline.specs import read_spec
 from transforms.batch import Batch, DeadLetter, Record
-from transforms.errors import RecordError, UsageError
+from transforms.errors import UsageError
 from transforms.inputs.files import match_inputs
 from transforms.inputs.options import ReadOptions
 from transforms.inputs.slices import plan_slices, read_slice
-from transforms.records.explain import explain
+from transforms.records.explain import Explanation, explain
 from transforms.records.spec import FieldTally, RecordSpec
+from transforms.unexpected import FAILURES, Unexpected
 from transforms.upsert.records import key_of
 
 _COUNTED = 1_000  # records
@@ -71,12 +72,14 @@ class _Preview:
             if console is not None:
                 say(console, f"dead letter: {record.code}: {record.message}", "red")
             return
-        explanations = explain(spec, record.value)
+        explanations: list[Explanation] = []
         key, flat, problem = None, {}, ""
         try:
+            explanations = explain(spec, record.value)
             key = key_of(record, spec)
             flat = spec.flatten(record.value, key)
-        except RecordError as error:
+        except FAILURES as failure:
+            error = Unexpected("flattening the record", 1).as_record_error(failure)
             problem = str(error)
             self._count_unfit(error.code)
         self.tally.records += 1

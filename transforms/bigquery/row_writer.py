@@ -23,8 +23,8 @@ from transforms.bigquery.schema import Column
 from transforms.bigquery.senders import Collector, InsertAllSender, Sender, StorageWriteSender, Streams
 from transforms.bigquery.storage_target import StorageTarget
 from transforms.bigquery.target import BigQueryTarget
-from transforms.errors import RecordError
 from transforms.retry import Retry
+from transforms.unexpected import FAILURES, Unexpected
 
 E = TypeVar("E")
 E_contra = TypeVar("E_contra", contravariant=True)
@@ -132,12 +132,14 @@ class RowWriter(Generic[E]):
         dead: dict[int, DeadLetter],
     ) -> None:
         plan, rows, ids, indices = self._plan, [], [], []
+        unexpected = Unexpected("making the row", len(batch.entries), may_be_alike=plan.may_all_be_bad)
         for index, entry in enumerate(batch.entries):
             if not maker.takes(entry, index in dead):
                 continue
             try:
                 row = maker.row(entry)
-            except RecordError as error:
+            except FAILURES as failure:
+                error = unexpected.as_record_error(failure)
                 dead[index] = plan.dead_letter(entry, error.code, error.message, False)
                 continue
             rows.append(row.cells)
@@ -146,6 +148,7 @@ class RowWriter(Generic[E]):
             result.overflowed += len(row.overflowed)
             if plan.names_overflow:
                 result.overflowed_by.update(row.overflowed)
+        unexpected.check_not_alike()
         answer = sender.send(batch.batch_id, rows, ids)
         result.retries += answer.retries
         for refused in answer.rejected:

@@ -46,9 +46,9 @@ from transforms.inputs.formats.csv_rows import CsvRows
 from transforms.inputs.items import STEP, Item
 from transforms.inputs.options import DEFAULT, ReadOptions
 from transforms.inputs.streams import PlainStream
-from transforms.inputs.unexpected import UNEXPECTED
 from transforms.json_values import parse_object
 from transforms.models.results import unwrapped
+from transforms.unexpected import FAILURES, UNEXPECTED
 
 Fields = Mapping[str, Any]
 
@@ -268,7 +268,7 @@ def count_records(stored: StoredDeadLetter, reading: ReadOptions = DEFAULT) -> i
     """How many records a dead letter holds; 1 for what still is not a record."""
     try:
         return len(records_of(stored, reading))
-    except (RecordError, *UNEXPECTED):
+    except FAILURES:
         return 1
 
 
@@ -305,7 +305,7 @@ def _kept(original: bytes | Mapping[str, Any] | None) -> dict[str, Any]:
     try:
         tagged = to_tagged_json(original)
         json.dumps(tagged)
-    except (ArithmeticError, RecursionError, TypeError, ValueError):
+    except UNEXPECTED:
         # No reader gives such a value on purpose. What cannot be kept exactly is not kept as if it were the record.
         return {"record": None}
     return {"record": tagged}

@@ -24,16 +24,15 @@ from apache_beam.typehints.decorators import no_annotations
 from transforms.batch import Batch, DeadLetter, Home, Record
 from transforms.dead_letters.folder import DeadLetterFolder, ReplayRun
 from transforms.dead_letters.lines import Origin, StoredDeadLetter, count_records, records_of, still_dead
-from transforms.errors import RecordError
 from transforms.firestore.tagged_json import iso
 from transforms.inputs.files import line_numbers
 from transforms.inputs.options import DEFAULT, ReadOptions
 from transforms.inputs.shapes import shaped
-from transforms.inputs.unexpected import UNEXPECTED, of_unexpected
 from transforms.outcomes import BatchOutcome
 from transforms.retry import SYSTEM_CLOCK, Clock
 from transforms.runtime.batch_coder import register_batches
 from transforms.runtime.stopping import is_asked_to_stop
+from transforms.unexpected import FAILURES, Unexpected
 
 T = TypeVar("T")
 
@@ -157,13 +156,12 @@ def batch_of(batch_id: str, stored: Sequence[StoredDeadLetter], reading: ReadOpt
     """The records of dead letters, in their order."""
     records: list[Record] = []
     dead_letters: list[DeadLetter] = []
+    unexpected = Unexpected("reading the record", len(stored), may_be_alike=True)
     for each in stored:
         try:
             records += records_of(each, reading)
-        except RecordError as error:
-            dead_letters.append(still_dead(each, error))
-        except UNEXPECTED as error:
-            dead_letters.append(still_dead(each, of_unexpected(error)))
+        except FAILURES as error:
+            dead_letters.append(still_dead(each, unexpected.as_record_error(error)))
     read = len(records) + len(dead_letters)
     return Batch(batch_id, stored[0].source, read, tuple(records), tuple(dead_letters))
 

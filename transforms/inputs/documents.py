@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import TypeAlias, TypeVar
 
-from transforms.batch import Batch, Record
+from transforms.batch import Batch, DeadLetter, Record
 from transforms.firestore.client import FirestoreClient
 from transforms.firestore.documents import Document
 from transforms.firestore.pieces import QueryPiece
@@ -22,7 +22,8 @@ from transforms.firestore.ranges import Bound
 from transforms.firestore.reader import read
 from transforms.firestore.target import FirestoreTarget
 from transforms.inputs.identity import of_query, text_of
-from transforms.inputs.items import Item, cut
+from transforms.inputs.items import STEP, Item, cut
+from transforms.unexpected import FAILURES, Unexpected
 
 T = TypeVar("T")
 EntryOf: TypeAlias = Callable[[Document, int], T | None]
@@ -60,10 +61,24 @@ def read_batches(
         for ordinal, batch in enumerate(cut(items, batch_size, max_batch_bytes)):
             batch_id = f"{name}-{ordinal:05d}"
             if not is_complete(batch_id):
-                made = (entry_of(item.content, item.position) for item in batch if isinstance(item, Item))
-                entries = tuple(entry for entry in made if entry is not None)
-                if entries:
-                    yield Batch(batch_id, source_of(piece.query), len(entries), entries)
+                entries, unfit = _read([item for item in batch if isinstance(item, Item)], entry_of)
+                if entries or unfit:
+                    yield Batch(batch_id, source_of(piece.query), len(entries) + len(unfit), entries, unfit)
+
+
+def _read(items: list[Item], entry_of: EntryOf[T]) -> tuple[tuple[T, ...], tuple[DeadLetter, ...]]:
+    """The entries of documents, and the dead letters of those of which none can be made."""
+    made, unfit = list[T | None](), list[DeadLetter]()
+    unexpected = Unexpected("reading the document", len(items))
+    for item in items:
+        try:
+            made.append(entry_of(item.content, item.position))
+        except FAILURES as failure:
+            error = unexpected.as_record_error(failure)
+            document = item.content
+            unfit.append(DeadLetter(STEP, error.code, error.message, None, document.id, item.position))
+    unexpected.check_not_alike()
+    return tuple(entry for entry in made if entry is not None), tuple(unfit)
 
 
 def input_id(target: FirestoreTarget, query: Query, read_time: datetime.datetime | None) -> str:

@@ -26,6 +26,7 @@ from transforms.firestore.tagged_json import from_tagged_json, to_tagged_json
 from transforms.inputs.items import STEP
 from transforms.inputs.options import JSON, PLAIN, REFUSE, WRAP, ReadOptions
 from transforms.inputs.tagged_types import typed
+from transforms.unexpected import FAILURES, Unexpected
 
 _ARRAY, _JSON, _MAP = "$array", "$json", "$map"
 _OWN = frozenset({_ARRAY, _JSON, _MAP})
@@ -40,11 +41,13 @@ def shaped(batch: Batch[Record], options: ReadOptions, *, is_replay: bool = Fals
     if not options.keyed_by_id and options.types == PLAIN and options.nested_arrays == REFUSE:
         return batch
     records, unfit = [], []
+    unexpected = Unexpected("shaping the record", len(batch.entries), may_be_alike=is_replay)
     for record in batch.entries:
         try:
             records.append(record if is_replay and record.raw is None else _shaped(record, options))
-        except RecordError as error:
-            unfit.append(DeadLetter.of(STEP, record, error))
+        except FAILURES as error:
+            unfit.append(DeadLetter.of(STEP, record, unexpected.as_record_error(error)))
+    unexpected.check_not_alike()
     return batch.then(records, unfit)
 
 

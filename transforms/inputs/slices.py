@@ -28,7 +28,7 @@ from transforms.inputs.items import STEP, Item, Reader, cut, unreadable
 from transforms.inputs.options import ReadOptions
 from transforms.inputs.shapes import shaped
 from transforms.inputs.streams import DamagedError, PlainStream, Stream, gunzip_if_compressed, head_of
-from transforms.inputs.unexpected import UNEXPECTED, check_not_alike, of_unexpected
+from transforms.unexpected import FAILURES, UNEXPECTED, Unexpected
 
 OpenFile: TypeAlias = Callable[[InputFile], BinaryIO]
 
@@ -159,19 +159,16 @@ def _reader_of(piece: Slice, stored: BinaryIO, options: ReadOptions) -> Reader:
 def _batch(batch_id: str, source: str, items: list[Item | DeadLetter], reader: Reader) -> Batch[Record]:
     records: list[Record] = []
     dead_letters: list[DeadLetter] = []
-    unexpected: list[Exception] = []
+    unexpected = Unexpected("reading the record", len(items))
     for item in items:
         if isinstance(item, DeadLetter):
             dead_letters.append(item)
             continue
         try:
             records += reader.records(item)
-        except RecordError as error:
-            dead_letters.append(_dead_letter(error, item, reader))
-        except UNEXPECTED as error:
-            unexpected.append(error)
-            dead_letters.append(_dead_letter(of_unexpected(error), item, reader))
-    check_not_alike(unexpected, len(items))
+        except FAILURES as error:
+            dead_letters.append(_dead_letter(unexpected.as_record_error(error), item, reader))
+    unexpected.check_not_alike()
     bytes_read = sum(item.size for item in items if isinstance(item, Item))
     read = len(records) + len(dead_letters)
     return Batch(batch_id, source, read, tuple(records), tuple(dead_letters), bytes_read=bytes_read)

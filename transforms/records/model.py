@@ -24,6 +24,7 @@ from transforms.records.paths import AnyPath, Path
 from transforms.records.shapes import Shapes
 from transforms.records.tally import FieldTally
 from transforms.records.times import unit_by_size
+from transforms.unexpected import UNEXPECTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,11 @@ class RecordSpec:
         for value in values:
             record = self.unwrapped(value)
             for name, at, source in self._undecided:
-                if (unit := unit_by_size(source.find(record))) is not None:
+                try:
+                    unit = unit_by_size(source.find(record))
+                except UNEXPECTED:  # it is met again when the record itself is flattened
+                    continue
+                if unit is not None:
                     votes.setdefault((name, at), Counter())[unit] += 1
         return tuple((name, at, units.most_common(1)[0][0]) for (name, at), units in votes.items())
 

@@ -17,15 +17,18 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from transforms.batch import Batch, input_id_of
+from transforms.batch import Batch, DeadLetter, input_id_of
 from transforms.dead_letters.lines import ReplayedRecord
-from transforms.errors import RecordError
 from transforms.firestore.committer import AtomicGroup
+from transforms.unexpected import FAILURES
 from transforms.upsert.entries import Compared, Flat, Keyed
+from transforms.upsert.failures import unexpected_of
 from transforms.upsert.layout import PairLayout
 from transforms.upsert.pairs import meta_of, pair
 from transforms.upsert.stored import NOTHING, StoredDocument, StoredPair
 from transforms.upsert.versions import Candidate, RunIdentity, Verdict, judge
+
+_COMPARE = "CompareVersions"
 
 # Other content is stored, and stays. Nobody knows yet whether the record itself could be written.
 _PASSED_OVER = frozenset({Verdict.SUPERSEDED, Verdict.UNCHANGED})
@@ -52,7 +55,7 @@ class Decision(NamedTuple):
 
     writes: list[PairWrite]
     resolved: list[tuple[Flat, Verdict]]
-    unfit: list[tuple[Flat, RecordError]]
+    unfit: list[tuple[Flat, Exception]]
 
 
 def compare(batch: Batch[Keyed], stored: Mapping[str, StoredPair], mode: str, run: RunIdentity) -> Batch[Compared]:
@@ -65,18 +68,24 @@ def compare(batch: Batch[Keyed], stored: Mapping[str, StoredPair], mode: str, ru
       run: who writes.
     """
     entries: list[Compared] = []
+    unfit: list[DeadLetter] = []
+    unexpected = unexpected_of([entry.record for entry in batch.entries], "comparing the record")
     unchanged: Counter[str] = Counter()  # by id
     for entry in reversed(batch.entries):
         found = stored.get(entry.key, NOTHING)
-        verdict = judge(_candidate(entry, batch), found, mode, run)
+        try:
+            verdict = judge(_candidate(entry, batch), found, mode, run)
+        except FAILURES as error:
+            unfit.append(DeadLetter.of(_COMPARE, entry.record, unexpected.as_record_error(error), entry.key))
+            continue
         if verdict is Verdict.UNCHANGED and found.holds(entry.content_hash):
             unchanged[entry.key] += 1
             continue
         if verdict is Verdict.WRITE and entry.key in unchanged:
             verdict = Verdict.SUPERSEDED  # the last record of its id is stored already
         entries.append(Compared(*entry, found, verdict))
-    entries.reverse()
-    return batch.then(entries, unchanged=unchanged.total())
+    unexpected.check_not_alike()
+    return batch.then(entries[::-1], unfit[::-1], unchanged=unchanged.total())
 
 
 def set_aside_older(
@@ -120,14 +129,15 @@ def decide(batch: Batch[Flat], layout: PairLayout, run: RunIdentity, now: dateti
     decision = Decision([], [], [])
     decided: set[str] = set()
     for entry in reversed(batch.entries):
-        write = _write(entry, batch, layout, run, now)
         passed_over = entry.verdict in _PASSED_OVER
-        if passed_over or (entry.verdict is Verdict.WRITE and count[entry.key] > 1):
-            try:  # a record that cannot be written replaces none, and is a dead letter whatever replaces it
+        try:
+            write = _write(entry, batch, layout, run, now)
+            # A record that cannot be written replaces none, and is a dead letter whatever replaces it.
+            if passed_over or (entry.verdict is Verdict.WRITE and count[entry.key] > 1):
                 write = write._replace(group=pair(entry, write.meta, layout))
-            except RecordError as error:
-                decision.unfit.append((entry, error))
-                continue
+        except FAILURES as error:
+            decision.unfit.append((entry, error))
+            continue
         if passed_over:
             decision.resolved.append((entry, entry.verdict))
         elif entry.key in decided:

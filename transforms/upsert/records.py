@@ -19,7 +19,9 @@ from transforms.firestore.values import encoded_fields
 from transforms.records.canonical import canonical
 from transforms.records.keys import id_of
 from transforms.records.spec import FieldTally, RecordSpec
+from transforms.unexpected import FAILURES
 from transforms.upsert.entries import Compared, Flat, Keyed
+from transforms.upsert.failures import unexpected_of
 from transforms.upsert.layout import META_FIELD
 
 _HASH_BYTES = 16
@@ -32,18 +34,20 @@ def identify(batch: Batch[Record], spec: RecordSpec) -> Batch[Keyed]:
     spec = spec.in_units(units)
     keyed, unfit = [], []
     counts: Counter[str] = Counter()
+    unexpected = unexpected_of(batch.entries, "identifying the record")
     for record in batch.entries:
         key = None
         try:
             key = key_of(record, spec)
             digest = content_hash(canonical(without_meta(record.value)), spec.fingerprint)
-        except RecordError as error:
-            unfit.append(DeadLetter.of("IdentifyRecords", record, error, key))
+            if record.answer:
+                counts["ids_differing"] += spec.key.read(record.value) not in (None, key)
+                counts["answers_repaired"] += bool(record.answer.repairs)
+        except FAILURES as error:
+            unfit.append(DeadLetter.of("IdentifyRecords", record, unexpected.as_record_error(error), key))
         else:
             keyed.append(Keyed(key, record, digest))
-            if record.answer:
-                counts["answers_repaired"] += bool(record.answer.repairs)
-                counts["ids_differing"] += spec.key.read(record.value) not in (None, key)
+    unexpected.check_not_alike()
     return batch.then(keyed, unfit, units=units, counts={name: n for name, n in counts.items() if n})
 
 
@@ -51,12 +55,14 @@ def flatten(batch: Batch[Compared], spec: RecordSpec) -> Batch[Flat]:
     """The batch with contents and flat forms, and with what the spec found in its records."""
     spec, tally = spec.in_units(batch.units), FieldTally()
     flat, unfit = [], []
+    unexpected = unexpected_of([entry.record for entry in batch.entries], "flattening the record")
     for entry in batch.entries:
         try:
             value = entry.record.value
             flat.append(Flat(*entry, encoded_fields(without_meta(value)), spec.flatten(value, entry.key, tally)))
-        except RecordError as error:
-            unfit.append(DeadLetter.of("FlattenRecords", entry.record, error, entry.key))
+        except FAILURES as error:
+            unfit.append(DeadLetter.of("FlattenRecords", entry.record, unexpected.as_record_error(error), entry.key))
+    unexpected.check_not_alike()
     # To compare paths takes as long as to flatten a hundred records, and other batches of the slice look alike.
     samples = [entry.record.value for entry in flat[:_SAMPLES]] if is_first_of_slice(batch.batch_id) else []
     return batch.then(flat, unfit, fields=spec.report(tally, samples))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from transforms.batch import BatchResult, DeadLetter
+from transforms.batch import Batch, BatchResult, DeadLetter
 from transforms.errors import RecordError
 from transforms.firestore.outcomes import Conflicted, Landed, Outcome
 from transforms.upsert.decide import Decision, PairWrite
 from transforms.upsert.entries import Flat, Written
+from transforms.upsert.failures import unexpected_of
 from transforms.upsert.stored import StoredDocument
 from transforms.upsert.versions import Verdict
 
@@ -28,6 +29,8 @@ class PairResult(BatchResult[Written]):
     schema_version: int = field(kw_only=True)
 
     def __post_init__(self) -> None:
+        records = [entry.record for entry in self.batch.entries]
+        self._unexpected = unexpected_of(records, "writing the record")
         # Pairs whose Commit may have landed although it met a conflict; they are repaired then.
         self._inconsistent: set[str] = set()
 
@@ -55,9 +58,19 @@ class PairResult(BatchResult[Written]):
         else:
             self._add_dead(entry, RecordError(outcome.code, outcome.message), retryable=outcome.retryable)
 
-    def add_unfit(self, entry: Flat, error: RecordError) -> None:
-        """A record that cannot be written."""
-        self._add_dead(entry, error)
+    def add_unfit(self, entry: Flat, error: Exception) -> None:
+        """A record that cannot be written, for one of FAILURES."""
+        self._add_dead(entry, self._unexpected.as_record_error(error))
+
+    def closed(self) -> Batch[Written]:
+        """The batch after the step.
+
+        Raises:
+          JobError: nobody expected the error that all records met.
+          AccountingError: as `Batch.then`.
+        """
+        self._unexpected.check_not_alike()
+        return super().closed()
 
     def give_up(self, entry: Flat) -> None:
         """A record whose documents somebody else changed every time."""

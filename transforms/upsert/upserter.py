@@ -15,12 +15,12 @@ import datetime
 from collections.abc import Iterator, Sequence
 
 from transforms.batch import Batch
-from transforms.errors import RecordError
 from transforms.firestore.client import FirestoreClient
 from transforms.firestore.committer import AtomicGroup, Committer, Conflicted
 from transforms.firestore.packing import RequestLimits
 from transforms.firestore.qos import QualityOfService
 from transforms.retry import Retry
+from transforms.unexpected import FAILURES
 from transforms.upsert.decide import Decision, PairWrite, decide, decide_again
 from transforms.upsert.entries import Flat, Written
 from transforms.upsert.layout import PairLayout
@@ -97,7 +97,7 @@ class Upserter:
             for write in writes:
                 try:
                     group = write.encoded(self._layout)
-                except RecordError as error:
+                except FAILURES as error:
                     result.add_unfit(write.entry, error)
                     continue
                 sent.append(write)
