@@ -93,6 +93,11 @@ class Documents:
                 return document
         return None
 
+    def former(self, name: str, at_us: int) -> Any | None:
+        """The document before the version of a time; None if there was none, or it has been forgotten."""
+        older = [document for time_us, document in self._versions.get(name, ()) if time_us <= at_us]
+        return older[-2] if len(older) > 1 else None
+
     def all(self, at_us: int | None = None) -> list[Any]:
         """The protobuf `Document`s there are, or were, in no order."""
         with self.lock:
@@ -106,6 +111,12 @@ class Documents:
                 return set(self._versions)
             first, end = (bisect_right(self._changes, each, key=lambda change: change[0]) for each in (after_us, to_us))
             return {name for _, names in self._changes[first:end] for name in names}
+
+    def unchanged_until_us(self, after_us: int) -> int:
+        """The last time up to which no commit came after another time."""
+        with self.lock:
+            later = bisect_right(self._changes, after_us, key=lambda change: change[0])
+            return self._changes[later][0] - 1 if later < len(self._changes) else self.read_time_us()
 
     def commit(self, writes: Iterable[Any], *, time_us: int | None = None) -> tuple[int, list[Any]]:
         """Applies protobuf `Write`s, all or none; each sees what those before it did.

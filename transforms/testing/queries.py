@@ -9,7 +9,7 @@ There are no indexes, so no query fails for want of one. Source: `StructuredQuer
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from transforms.firestore import field_paths, messages
@@ -49,21 +49,20 @@ def run(documents: Iterable[Any], parent: str, query: Any) -> list[Any]:
     """The documents that a `StructuredQuery` below `parent` finds, whole, in its order. Raises RpcError."""
     _check(query)
     orders = _full_order(query)
-    found = [
-        document
-        for document in documents
-        if _is_selected(document.name, parent, query.from_[0])
-        and _matches(query.where, document)
-        and all(_value(document, order.field) is not None for order in orders)
-    ]
+    found = [document for document in documents if _is_found(document, parent, query, orders)]
     for order in reversed(orders):
         found.sort(key=lambda document: order_key(_value(document, order.field)), reverse=order.descending)
-    if query.HasField("start_at"):
-        found = [document for document in found if _is_behind(document, query.start_at, orders)]
-    if query.HasField("end_at"):
-        found = [document for document in found if not _is_behind(document, query.end_at, orders)]
     found = found[query.offset :]
     return found[: query.limit.value] if query.HasField("limit") else found
+
+
+def membership(parent: str, query: Any) -> Callable[[Any], bool] | None:
+    """Whether a query finds a document, if that does not depend on the others: None if it does. Raises RpcError."""
+    _check(query)
+    if query.offset or query.HasField("limit"):
+        return None
+    orders = _full_order(query)
+    return lambda document: _is_found(document, parent, query, orders)
 
 
 def projected(document: Any, paths: Sequence[str]) -> Any:
@@ -119,6 +118,16 @@ def _check(query: Any) -> None:
     for cursor in (query.start_at, query.end_at):
         if len(cursor.values) > len(_full_order(query)):
             raise RpcError("INVALID_ARGUMENT", "a cursor has more values than the query has orders")
+
+
+def _is_found(document: Any, parent: str, query: Any, orders: Sequence[_Order]) -> bool:
+    return (
+        _is_selected(document.name, parent, query.from_[0])
+        and _matches(query.where, document)
+        and all(_value(document, order.field) is not None for order in orders)
+        and (not query.HasField("start_at") or _is_behind(document, query.start_at, orders))
+        and not (query.HasField("end_at") and _is_behind(document, query.end_at, orders))
+    )
 
 
 def _is_selected(name: str, parent: str, selector: Any) -> bool:

@@ -101,9 +101,14 @@ class Scripts:
         return script[ordinal] if ordinal < len(script) else None
 
 
-def _failing(code: str, message: str, kept: Callable[[Iterator[Any]], Any]) -> Effect:
+def check_code(code: str) -> None:
+    """Raises ValueError unless it is the name of a gRPC status code."""
     if code not in grpc.StatusCode.__members__:
         raise ValueError(f"code must be the name of a gRPC status code such as UNAVAILABLE, got {code!r}")
+
+
+def _failing(code: str, message: str, kept: Callable[[Iterator[Any]], Any]) -> Effect:
+    check_code(code)
 
     def effect(messages: Iterator[Any]) -> Iterator[Any]:
         yield from kept(messages)

@@ -18,7 +18,9 @@ fails with UNIMPLEMENTED.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -34,14 +36,17 @@ from transforms.firestore.documents import Document
 from transforms.firestore.target import MAX_REQUEST_BYTES, FirestoreTarget
 from transforms.firestore.values import encode, encode_fields, timestamp
 from transforms.testing.documents import Documents, Retention
+from transforms.testing.listen import Listen
 from transforms.testing.order import name_key
 from transforms.testing.script import Effect, Script, Scripts
 from transforms.testing.service import Rpc, Service
 
 PROJECT = "demo-scripted"
 
-# The point for scripts about each write of a BatchWrite; all other points are RPCs.
+# Points for scripts about each write of a BatchWrite, and about each target of a stream; all other points are RPCs.
 _WRITE = "Write"
+_LISTEN, _ADD_TARGET = "Listen", "AddTarget"
+_MAX_REQUESTS = 256  # at once; a Listen stream is one as long as it lasts
 _SEEDED_BEFORE_S = 3600
 _RECOVERY_S = 7 * 24 * 3600.0
 _UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
@@ -72,6 +77,7 @@ class ScriptedFirestore:
 
     Attributes:
       target: where it is, for every transform and client of the connector; names hold before the server runs.
+      listen: the streams of Listen, and what they are to do.
       received: every request, in the order they came.
     """
 
@@ -95,15 +101,17 @@ class ScriptedFirestore:
         minutes_s = _RECOVERY_S if point_in_time_recovery else 0.0
         self._stored = Documents(now, Retention(retention_s, minutes_s, forget_versions))
         self._service = Service(self._stored, documents_per_partition, self._affect_write)
-        self._scripts = Scripts((*self._service.rpcs, _WRITE))
+        self._scripts = Scripts((*self._service.rpcs, _LISTEN, _WRITE, _ADD_TARGET))
+        self.listen = Listen(self._stored, now, self.target.document_name, self._affect_target)
         for rpc, script in (scripts or {}).items():
             self.script(rpc, script)
         seeds = [self._set(path, fields) for path, fields in (documents or {}).items()]
         self._stored.commit(seeds, time_us=int((now() - _SEEDED_BEFORE_S) * 1e6))
 
     def __enter__(self) -> ScriptedFirestore:
-        self._server = grpc.server(ThreadPoolExecutor(max_workers=16), options=_UNLIMITED)
+        self._server = grpc.server(ThreadPoolExecutor(max_workers=_MAX_REQUESTS), options=_UNLIMITED)
         handlers = {name: self._handler(name, rpc) for name, rpc in self._service.rpcs.items()}
+        handlers[_LISTEN] = self._listen_handler()
         generic = grpc.method_handlers_generic_handler("google.firestore.v1.Firestore", handlers)
         self._server.add_generic_rpc_handlers((generic,))
         port = self._server.add_insecure_port("127.0.0.1:0")
@@ -117,6 +125,7 @@ class ScriptedFirestore:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._server.stop(grace=None).wait()
+        self.listen.stop()
 
     def script(self, rpc: str, script: Script) -> None:
         """Says what happens to the requests of an RPC from now on.
@@ -181,21 +190,33 @@ class ScriptedFirestore:
 
     def _handler(self, name: str, rpc: Rpc) -> grpc.RpcMethodHandler:
         def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-            self.received.append(Received(name, request, dict(context.invocation_metadata())))
-            try:
+            self._receive(name, request, context)
+            with _status_in(context):
                 effect = self._scripts.effect(name, request)
                 self._check_size(request)
                 yield from _affected(effect, rpc.answer(request))
-            except RpcError as error:
-                context.abort(grpc.StatusCode[error.code], error.message)
-            except RecordError as error:  # a field path that is none
-                context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
 
         def single(request: Any, context: grpc.ServicerContext) -> Any:
             return list(stream(request, context))[-1]
 
         make = grpc.unary_stream_rpc_method_handler if rpc.streams else grpc.unary_unary_rpc_method_handler
         return make(stream if rpc.streams else single, rpc.request.FromString, rpc.response.SerializeToString)
+
+    def _listen_handler(self) -> grpc.RpcMethodHandler:
+        def stream(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
+            received = (self._receive(_LISTEN, request, context) for request in requests)
+            for first in itertools.islice(received, 1):
+                with _status_in(context):
+                    effect = self._scripts.effect(_LISTEN, first)
+                    yield from _affected(effect, self.listen.serve(itertools.chain([first], received), context))
+
+        return grpc.stream_stream_rpc_method_handler(
+            stream, messages.ListenRequest.FromString, messages.ListenResponse.SerializeToString
+        )
+
+    def _receive(self, name: str, request: Any, context: grpc.ServicerContext) -> Any:
+        self.received.append(Received(name, request, dict(context.invocation_metadata())))
+        return request
 
     def _check_size(self, request: Any) -> None:
         if (n_bytes := request.ByteSize()) > self._max_request_bytes:
@@ -205,6 +226,21 @@ class ScriptedFirestore:
 
     def _affect_write(self, write: Any, name: str, own: Iterator[Any]) -> Iterator[Any]:
         return _affected(self._scripts.effect(_WRITE, write, name), own)
+
+    def _affect_target(self, target: Any, own: Iterator[Any]) -> Iterator[Any]:
+        return _affected(self._scripts.effect(_ADD_TARGET, target), own)
+
+
+@contextlib.contextmanager
+def _status_in(context: grpc.ServicerContext) -> Iterator[None]:
+    """Ends an RPC with the status of the error inside; OK ends a stream early and well."""
+    try:
+        yield
+    except RpcError as error:
+        if error.code != "OK":
+            context.abort(grpc.StatusCode[error.code], error.message)
+    except RecordError as error:  # a field path that is none
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
 
 
 def _affected(effect: Effect | None, own: Iterator[Any]) -> Iterator[Any]:

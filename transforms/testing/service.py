@@ -1,8 +1,7 @@
 """What each RPC answers while no script says otherwise: a generator of messages for a request. No gRPC, no scripts.
 
-A write is applied, and documents are read, when the first message is asked for. An RPC is a row in `rpcs`; one that
-streams both ways, such as Listen, is a generator of messages for an iterator of requests, and may follow the versions
-that `Documents` keeps.
+A write is applied, and documents are read, when the first message is asked for. An RPC is a row in `rpcs`; Listen
+streams both ways and has a module of its own.
 """
 
 from __future__ import annotations

@@ -174,7 +174,7 @@ def test_a_code_that_does_not_exist_is_refused_where_it_is_written(effect):
 
 
 def test_a_script_for_an_unknown_rpc_says_which_there_are():
-    with pytest.raises(ValueError, match=r"^a script needs one of the RPCs Commit, .*, Write, got 'Comit'$"):
+    with pytest.raises(ValueError, match=r"^a script needs one of the RPCs Commit, .*, Write, AddTarget, got 'Comit'$"):
         ScriptedFirestore(scripts={"Comit": []})
 
 

@@ -1,0 +1,175 @@
+"""The Listen RPC, and what a test can make it do: `server.listen`.
+
+    commit ──automatic──▶ published ──▶ every stream: what changed, then NO_CHANGE with read time and token
+       └──── held back until publish() ────┘
+
+A stream sees the database as of the last time that was published. While `automatic`, that is every commit at once, and
+heartbeats come by the server's clock. Otherwise nothing comes but answers to the client's requests and what the test
+asks for, so that a test decides which writes share a snapshot:
+
+    server.listen.automatic = False
+    server.put({"users/ada": {"n": 1}})
+    server.put({"users/ada": {"n": 2}})
+    server.listen.publish()                                  # one change: n is 2
+
+Scripts for `Listen` say what happens to a stream from its first message on. Scripts for `AddTarget` do so for the
+answer to a target; a status there becomes a REMOVE with this cause.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+
+from transforms.testing.documents import Documents
+from transforms.testing.listen_stream import AffectTarget, ListenStream, Manners
+from transforms.testing.resume import Tokens
+
+_TICK_S = 0.1  # of real time, in which the server looks at its clock
+
+
+class Listen:
+    """The Listen streams of a server. Thread-safe.
+
+    Args:
+      stored: the documents.
+      now: seconds since 1970.
+      name: of a document by its path.
+      affect: changes the answer to a target by its script.
+
+    Attributes:
+      heartbeat_s: seconds between two heartbeats of a stream; the service's are at most 30 apart.
+      max_age_s: a stream of this age ends with the status OK; None: none does. The service's end about hourly.
+      max_waiting: a stream that has as many snapshots still to read ends with RESOURCE_EXHAUSTED; None: none does.
+      manners: what the protocol leaves to the server.
+    """
+
+    def __init__(self, stored: Documents, now: Callable[[], float], name: Callable[[str], str], affect: AffectTarget):
+        self.heartbeat_s = 30.0
+        self.max_age_s: float | None = None
+        self.max_waiting: int | None = None
+        self.manners = Manners()
+        self._stored, self._now, self._name, self._affect = stored, now, name, affect
+        self._tokens = Tokens(stored)
+        self._changed = threading.Condition(stored.lock)
+        self._streams: list[ListenStream] = []
+        self._stale: list[str] = []
+        self._published_us, self._is_automatic = 0, True
+        self._clock: threading.Thread | None = None
+        self._stopped = threading.Event()
+        stored.on_commit = self._committed
+
+    @property
+    def automatic(self) -> bool:
+        """Whether each commit is published at once, and heartbeats come by the clock."""
+        return self._is_automatic
+
+    @automatic.setter
+    def automatic(self, is_automatic: bool) -> None:
+        with self._changed:
+            self._published_us = max(self._published_us, self._stored.read_time_us())
+            self._is_automatic = is_automatic
+            self._publish(is_announced=False)
+
+    @property
+    def targets(self) -> list[Any]:
+        """The protobuf `Target`s that clients listen to, in the order of their streams."""
+        with self._changed:
+            return [target.message for stream in self._streams for target in stream.targets.values()]
+
+    def wait_for_targets(self, n_targets: int, timeout_s: float = 10.0) -> None:
+        """Waits until so many targets have been added and not been removed. Raises TimeoutError."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: len(self.targets) == n_targets, timeout_s):
+                raise TimeoutError(f"{len(self.targets)} targets after {timeout_s} s, expected {n_targets}")
+
+    def publish(self) -> None:
+        """Sends to every stream all that has been committed, and the time up to which that is all."""
+        with self._changed:
+            self._published_us = self._stored.read_time_us()
+            self._publish(is_announced=True)
+
+    def heartbeat(self) -> None:
+        """Sends to every stream the time up to which it has been told everything, with nothing new."""
+        with self._changed:
+            self._heartbeat(self._streams)
+
+    def serve(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
+        """The messages of one stream, for its requests from the first to the last. Raises RpcError at its end."""
+        with self._changed:
+            stream = ListenStream(self._stored, self._tokens, self.manners, self._affect, self._now())
+            self._streams.append(stream)
+            self._start_clock()
+        if not context.add_callback(lambda: self._ended(stream)):
+            self._ended(stream)
+        threading.Thread(target=self._receive, args=(stream, requests), daemon=True).start()
+        try:
+            yield from stream.messages()
+        finally:
+            self._ended(stream)
+
+    def stop(self) -> None:
+        """Ends the clock of the server. Streams end with their RPCs."""
+        self._stopped.set()
+        if self._clock:
+            self._clock.join()
+
+    def _receive(self, stream: ListenStream, requests: Iterator[Any]) -> None:
+        try:
+            for request in requests:
+                with self._changed:
+                    if request.HasField("remove_target"):
+                        stream.remove([request.remove_target], None)
+                    elif request.HasField("add_target"):
+                        stream.add(request.add_target, self._present_us(), self._taken_stale())
+                        stream.heartbeat_at = self._now()
+                    self._changed.notify_all()
+        except grpc.RpcError:
+            return  # the stream has ended
+
+    def _present_us(self) -> int:
+        if self._is_automatic:
+            self._published_us = self._stored.read_time_us()
+        return self._published_us
+
+    def _ended(self, stream: ListenStream) -> None:
+        with self._changed:
+            if stream in self._streams:
+                self._streams.remove(stream)
+                stream.close()
+                self._changed.notify_all()
+
+    def _committed(self) -> None:
+        if self._is_automatic and self._streams:
+            self._published_us = self._stored.read_time_us()
+            self._publish(is_announced=False)
+
+    def _publish(self, *, is_announced: bool) -> None:
+        stale = self._taken_stale() if any(stream.targets for stream in self._streams) else []
+        for stream in self._streams:
+            stream.snapshot(self._published_us, stale, is_announced=is_announced)
+
+    def _heartbeat(self, streams: list[ListenStream]) -> None:
+        self._published_us = self._stored.unchanged_until_us(self._published_us)
+        for stream in streams:
+            stream.heartbeat_at = self._now()
+            stream.snapshot(self._published_us, (), is_announced=True)
+
+    def _taken_stale(self) -> list[str]:
+        stale, self._stale = self._stale, []
+        return stale
+
+    def _start_clock(self) -> None:
+        if self._clock is None:
+            self._clock = threading.Thread(target=self._run_clock, daemon=True)
+            self._clock.start()
+
+    def _run_clock(self) -> None:
+        while not self._stopped.wait(_TICK_S):
+            with self._changed:
+                now = self._now()
+                if self._is_automatic:
+                    self._heartbeat([each for each in self._streams if now >= each.heartbeat_at + self.heartbeat_s])
