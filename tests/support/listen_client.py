@@ -111,7 +111,7 @@ class ListenClient:
         if kind == "filter":
             return f"filter {held.target_id}: {held.count}"
         name = held.document.name if kind == "document_change" else held.document
-        fields = f"{decode_fields(held.document.fields)}" if kind == "document_change" else kind
+        fields = f"{dict(sorted(decode_fields(held.document.fields).items()))}" if kind == "document_change" else kind
         ids = [f"+{each}" for each in held.target_ids] if kind == "document_change" else []
         return " ".join([name.split("/documents/")[1], fields, *ids, *(f"-{each}" for each in held.removed_target_ids)])
 

@@ -24,9 +24,11 @@ from typing import Any
 
 import grpc
 
+from transforms.firestore.client import RpcError
 from transforms.testing.documents import Documents
 from transforms.testing.listen_stream import AffectTarget, ListenStream, Manners
 from transforms.testing.resume import Tokens
+from transforms.testing.script import check_code
 
 _TICK_S = 0.1  # of real time, in which the server looks at its clock
 
@@ -97,6 +99,83 @@ class Listen:
         with self._changed:
             self._heartbeat(self._streams)
 
+    def reset(self, collection: str | None = None) -> None:
+        """Has clients forget targets, and sends them whole.
+
+        Args:
+          collection: id of the collections or groups that are meant, as in all methods; default: all targets.
+        """
+        with self._changed:
+            for stream, ids in self._chosen(collection):
+                stream.reset(ids, self._present_us())
+
+    def remove(
+        self,
+        code: str = "DEADLINE_EXCEEDED",
+        message: str = "datastore operation timed out",
+        collection: str | None = None,
+    ) -> None:
+        """Takes targets from their streams, with this cause."""
+        check_code(code)
+        with self._changed:
+            for stream, ids in self._chosen(collection):
+                stream.remove(ids, RpcError(code, message))
+            self._changed.notify_all()
+
+    def cut(
+        self,
+        code: str = "UNAVAILABLE",
+        message: str = "the stream was cut",
+        *,
+        after: int = 0,
+        collection: str | None = None,
+    ) -> None:
+        """Ends streams with a status, after what has been sent so far and `after` messages more; OK: a planned end."""
+        check_code(code)
+        with self._changed:
+            for stream, _ in self._chosen(collection):
+                stream.cut(RpcError(code, message), after)
+                if not after:
+                    self._streams.remove(stream)
+            self._changed.notify_all()
+
+    def silence(self, collection: str | None = None) -> None:
+        """Sends nothing more on the streams there are, heartbeats included; they stay open until they are cut."""
+        with self._changed:
+            for stream, _ in self._chosen(collection):
+                stream.silence()
+
+    def send_stale(self, *paths: str) -> None:
+        """Sends the version before the last one of documents, then the last one: in the next snapshot or answer.
+
+        Nothing is sent of a document that has no other version.
+        """
+        with self._changed:
+            self._stale += map(self._name, paths)
+            if self._is_automatic:
+                self._publish(is_announced=False)
+
+    def send_count(self, count: int | None = None, collection: str | None = None) -> None:
+        """Sends an ExistenceFilter: how many documents match; the truth unless a count is given."""
+        with self._changed:
+            for stream, ids in self._chosen(collection):
+                stream.count(ids, self._present_us(), count)
+
+    def forget_deletes(self) -> None:
+        """Whoever resumes from before is not told what has left a target until now, but sent an ExistenceFilter."""
+        with self._changed:
+            self._tokens.forgotten_us = self._stored.read_time_us()
+
+    def expire_tokens(self) -> None:
+        """Whoever resumes by a token given until now is sent a RESET and everything."""
+        with self._changed:
+            self._tokens.expire()
+
+    def forget_tokens(self) -> None:
+        """Whoever resumes by a token given until now is sent everything without a RESET, and an ExistenceFilter."""
+        with self._changed:
+            self._tokens.forget()
+
     def serve(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
         """The messages of one stream, for its requests from the first to the last. Raises RpcError at its end."""
         with self._changed:
@@ -130,6 +209,15 @@ class Listen:
         except grpc.RpcError:
             return  # the stream has ended
 
+    def _chosen(self, collection: str | None) -> list[tuple[ListenStream, list[int]]]:
+        chosen = []
+        for stream in self._streams:
+            targets = stream.targets.items()
+            ids = [each for each, target in targets if collection is None or target.listens_to(collection)]
+            if ids or collection is None:
+                chosen.append((stream, ids))
+        return chosen
+
     def _present_us(self) -> int:
         if self._is_automatic:
             self._published_us = self._stored.read_time_us()
@@ -149,8 +237,12 @@ class Listen:
 
     def _publish(self, *, is_announced: bool) -> None:
         stale = self._taken_stale() if any(stream.targets for stream in self._streams) else []
-        for stream in self._streams:
-            stream.snapshot(self._published_us, stale, is_announced=is_announced)
+        for stream in self._streams[:]:
+            if self.max_waiting is not None and stream.n_waiting() >= self.max_waiting:
+                stream.discard(RpcError("RESOURCE_EXHAUSTED", "the client reads too slowly"))
+                self._streams.remove(stream)
+            else:
+                stream.snapshot(self._published_us, stale, is_announced=is_announced)
 
     def _heartbeat(self, streams: list[ListenStream]) -> None:
         self._published_us = self._stored.unchanged_until_us(self._published_us)
@@ -170,6 +262,12 @@ class Listen:
     def _run_clock(self) -> None:
         while not self._stopped.wait(_TICK_S):
             with self._changed:
-                now = self._now()
                 if self._is_automatic:
-                    self._heartbeat([each for each in self._streams if now >= each.heartbeat_at + self.heartbeat_s])
+                    self._look_at_clock(self._now())
+
+    def _look_at_clock(self, now: float) -> None:
+        self._heartbeat([each for each in self._streams if now >= each.heartbeat_at + self.heartbeat_s])
+        for stream in self._streams[:]:
+            if self.max_age_s is not None and now >= stream.opened_at + self.max_age_s:
+                stream.cut(RpcError("OK", ""))
+                self._streams.remove(stream)

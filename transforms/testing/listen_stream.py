@@ -11,9 +11,10 @@ outbox: what a client gets does not depend on how fast it reads.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Collection, Iterator, Sequence
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
 
 from transforms.errors import RecordError
@@ -88,6 +89,13 @@ class ListenStream:
             return iter(())
 
         self._outbox.put(begin)
+
+    def discard(self, error: RpcError) -> None:
+        """Ends the stream without what is waiting."""
+        with contextlib.suppress(Empty):
+            while True:
+                self._outbox.get_nowait()
+        self.cut(error)
 
     def silence(self) -> None:
         """Nothing is sent any more; only the end can still come."""
