@@ -13,6 +13,7 @@ in the end is counted in `outcomes.py`.
 
 from __future__ import annotations
 
+import datetime
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -58,8 +59,7 @@ class ModelAnswer:
     source_fields: Mapping[str, str | int | float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One record as an input gave it.
 
     Attributes:
@@ -71,6 +71,7 @@ class Record:
       fallback_id: an id the source carries outside the record, such as a model batch's `custom_id`.
       home: where it belongs in a batch that several files share; None in any other.
       answer: of a record that a model gave; None for all others.
+      failed_at: of a record out of a dead letter, when it failed first; None for all others.
     """
 
     position: int
@@ -80,6 +81,7 @@ class Record:
     fallback_id: str | None = None
     home: Home | None = None
     answer: ModelAnswer | None = None
+    failed_at: datetime.datetime | None = None
 
     @property
     def original(self) -> bytes | Mapping[str, Any]:

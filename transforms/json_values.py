@@ -24,7 +24,7 @@ from transforms.errors import RecordError
 # fast as a regular expression.
 _DIGITS_AS_ZERO = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else byte for byte in range(256))
 _LONG_NUMBER = b"0" * 19
-_ESCAPED_COLON = b"\\u003"  # and A, or a
+_BACKSLASH, _ESCAPED_COLON = b"\\", b"\\u003"  # and A, or a
 
 
 def parse_json(raw: bytes) -> Any:
@@ -66,7 +66,8 @@ def parse_unambiguous(text: str) -> Any:
         raw = text.encode()
         value = parse_json(raw)
         # A colon stands behind each name, and in strings: there are fewer of them in what is left if a name was lost.
-        if raw.count(b":") == orjson.dumps(value).count(b":") and _ESCAPED_COLON not in raw:
+        # One byte is found twenty times as fast as six.
+        if (_BACKSLASH not in raw or _ESCAPED_COLON not in raw) and raw.count(b":") == orjson.dumps(value).count(b":"):
             return value
     except (UnicodeEncodeError, orjson.JSONEncodeError):
         pass  # lone surrogates, integers beyond 64 bit

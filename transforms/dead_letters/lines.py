@@ -59,7 +59,6 @@ _FRAGMENTS = frozenset(
 )
 # The step of earlier versions that learned of a refused row after the batch was completed, and kept what the row held.
 _LATE_STEP = "LoadRows"
-_EPOCH = datetime.datetime.fromtimestamp(0, datetime.timezone.utc)
 
 
 class Origin(NamedTuple):
@@ -149,13 +148,6 @@ class Replay(NamedTuple):
     job_id: str
     run: str
     time: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayedRecord(Record):
-    """A record out of a dead letter; `failed_at` as in `StoredDeadLetter`."""
-
-    failed_at: datetime.datetime = _EPOCH
 
 
 def fields_of(dead_letter: DeadLetter, origin: Origin) -> dict[str, Any]:
@@ -254,14 +246,12 @@ def records_of(stored: StoredDeadLetter, reading: ReadOptions = DEFAULT) -> tupl
         known_id = fields.get("record_id") if fields["step"] == _LATE_STEP else None
         known_id, answer = _answer(fields["answer"]) if "answer" in fields else (known_id, None)
         place = (stored.position, original, line)
-        return (ReplayedRecord(*place, fallback_id=known_id, answer=answer, failed_at=stored.failed_at),)
+        return (Record(*place, fallback_id=known_id, answer=answer, failed_at=stored.failed_at),)
     if _is_csv(original):
         row = _csv_row(stored, original, reading)
-        return (ReplayedRecord(stored.position, row, line, failed_at=stored.failed_at),)
+        return (Record(stored.position, row, line, failed_at=stored.failed_at),)
     value = parse_object(original)
-    return unwrapped(
-        ReplayedRecord(stored.position, value, line, original, failed_at=stored.failed_at), reading.answers
-    )
+    return unwrapped(Record(stored.position, value, line, original, failed_at=stored.failed_at), reading.answers)
 
 
 def count_records(stored: StoredDeadLetter, reading: ReadOptions = DEFAULT) -> int:

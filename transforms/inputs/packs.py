@@ -96,7 +96,7 @@ def shared(batch_id: str, batches: Sequence[Batch[Record]]) -> Batch[Record]:
     homes = [Home(batch.source, batch.batch_id) for batch in batches]
     records, dead_letters = [], []
     for batch, home in zip(batches, homes, strict=True):
-        records += [replace(record, home=home) for record in batch.entries]
+        records += [record._replace(home=home) for record in batch.entries]
         dead_letters += [replace(dead_letter, home=home) for dead_letter in batch.dead_letters]
     others = f" and {len(batches) - 1:,} more" if len(batches) > 1 else ""
     return Batch(

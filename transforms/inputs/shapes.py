@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from transforms.batch import Batch, DeadLetter, Record
@@ -62,7 +61,7 @@ def _shaped(record: Record, options: ReadOptions) -> Record:
             value = {name: without_nested_arrays(member, options.nested_arrays) for name, member in value.items()}
     except RecursionError as error:
         raise RecordError("TOO_DEEP", "the record nests objects and arrays too deeply to be read") from error
-    return record if value is record.value else replace(record, value=value)
+    return record if value is record.value else record._replace(value=value)
 
 
 def _keyed(record: Record) -> Record:
@@ -71,7 +70,7 @@ def _keyed(record: Record) -> Record:
     ((key, value),) = record.value.items()
     if not isinstance(value, Mapping):
         raise RecordError("NOT_KEYED_BY_ID", "what stands under an id is not an object")
-    return replace(record, value=value, fallback_id=key)
+    return record._replace(value=value, fallback_id=key)
 
 
 def without_nested_arrays(value: Any, form: str) -> Any:

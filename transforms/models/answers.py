@@ -54,7 +54,7 @@ _ROUGHLY = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?P<quote>"?)|[{}\[\]]|\.\.\.|…
 
 
 # What a response has of its own: blocks of text, or an object that needs no parsing.
-Item: TypeAlias = "Sequence[str] | Mapping[str, Any]"
+Item: TypeAlias = "Sequence[str] | dict[str, Any]"
 
 
 class Answer(NamedTuple):
@@ -82,7 +82,7 @@ def answer_in(items: Sequence[Item], repair: str = SAFE) -> Answer:
     failures: list[RecordError] = []
     for item in items:
         try:
-            found += [Answer((item,))] if isinstance(item, Mapping) else _of_blocks(item, repair)
+            found += [Answer((item,))] if isinstance(item, dict) else _of_blocks(item, repair)
         except RecordError as failure:
             failures.append(failure)
     distinct = {_identity(answer.records): answer for answer in found} if len(found) > 1 else found
@@ -109,9 +109,9 @@ def _of_blocks(blocks: Sequence[str], repair: str) -> list[Answer]:
 def _of_text(text: str, repair: str) -> list[Answer]:
     """All values in a text that may be its answer."""
     whole = text.strip()
-    if fenced := _FENCED.fullmatch(whole):
+    if whole.startswith("`") and (fenced := _FENCED.fullmatch(whole)):
         whole = fenced[1]
-    if whole[:1] in ("{", "["):
+    if whole.startswith(("{", "[")):
         try:
             return [_answer(parse_unambiguous(whole))]
         except RecordError as error:
@@ -273,6 +273,8 @@ def _check_whole(text: str) -> None:
 
 
 def _answer(value: Any, repairs: tuple[str, ...] = ()) -> Answer:
+    if isinstance(value, dict):
+        return Answer((value,), repairs)
     records = value if isinstance(value, list) else [value]
     if not records or not all(isinstance(record, dict) for record in records):
         what = "an array of other things than objects" if records else "an empty array"

@@ -100,7 +100,7 @@ def is_finished(verdict: Any) -> bool:
 
 def is_body(value: Any) -> bool:
     """Whether something is a response, and not merely like one: no record has all this by chance."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return False
     if value.get("object") in _OBJECTS:
         return True
@@ -226,7 +226,7 @@ def _said(turn: Turn) -> list[Item]:
         raise RecordError("MODEL_ANSWER_NOT_ONE_OBJECT", f"the model called {len(given)} tools, where one is a record")
     if given and isinstance(given[0], str):
         return [[given[0]]]
-    if given and isinstance(given[0], Mapping):
+    if given and isinstance(given[0], dict):
         return [given[0]]
     return [item for item in turn.items if any(text.strip() for text in item)]
 
@@ -247,13 +247,15 @@ def is_gemini(value: Mapping[str, Any]) -> bool:
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """A value if it is an object, else an empty one."""
-    return value if isinstance(value, Mapping) else {}
+    """A value if it is an object, else an empty one. It is a dict; to ask for a Mapping takes seven times as long."""
+    return value if isinstance(value, dict) else {}
 
 
 def text(value: Any) -> str:
     """A text or a whole number as text, else an empty one."""
-    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
 
 
 def _list(value: Any) -> Sequence[Any]:

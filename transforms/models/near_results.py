@@ -78,9 +78,9 @@ def _without_answer(value: Mapping[str, Any]) -> tuple[str, str] | None:
         return "a result of a Gemini or Vertex AI batch", "it has no response that can be read"
     if either(value, "custom_id") is None:
         return None
-    if "response" in value and "error" in value and not isinstance(response, Mapping):
+    if "response" in value and "error" in value and not isinstance(response, dict):
         return "a result of an OpenAI batch", "it has neither a response nor an error that can be read"
-    if isinstance(response, Mapping) and ("error" in value or either(response, "status_code") is not None):
+    if isinstance(response, dict) and ("error" in value or either(response, "status_code") is not None):
         return "a result of an OpenAI batch", "its response has no body"
     if result.get("type") == "succeeded" and not is_body(result.get("message")):
         return "a result of an Anthropic batch", "it has no message"

@@ -149,11 +149,10 @@ def unwrapped(record: Record, options: AnswerOptions = DEFAULT) -> tuple[Record,
     own_fields = _BODY_FIELDS if result.body is value else _OWN_FIELDS[result.provider]
     answer = ModelAnswer(0, options.key == CUSTOM_ID, found.repairs, _carried(value, own_fields))
     if len(records) == 1:
-        return (replace(record, value=records[0], fallback_id=result.request_id, answer=answer),)
+        return (record._replace(value=records[0], fallback_id=result.request_id, answer=answer),)
     request_id = result.request_id
     return tuple(
-        replace(
-            record,
+        record._replace(
             value=part,
             raw=None,
             fallback_id=request_id and f"{request_id}-{number}",
@@ -176,11 +175,11 @@ def _at(path: tuple[str, ...], records: tuple[Mapping[str, Any], ...]) -> tuple[
         return records
     found: Any = records[0]
     for name in path:
-        if not isinstance(found, Mapping) or name not in found:
+        if not isinstance(found, dict) or name not in found:
             return records
         found = found[name]
     elements = found if isinstance(found, list) else [found]
-    if not elements or not all(isinstance(element, Mapping) for element in elements):
+    if not elements or not all(isinstance(element, dict) for element in elements):
         raise RecordError("MODEL_ANSWER_NOT_OBJECTS", f"the model's answer has no objects at {'.'.join(path)}")
     return tuple(elements)
 
@@ -204,12 +203,12 @@ def _is_carried(name: str, member: Any) -> bool:
 
 def _openai(value: Mapping[str, Any]) -> _Result | None:
     response, error = value.get("response"), value.get("error")
-    if isinstance(response, Mapping) and response and "body" not in response:
+    if isinstance(response, dict) and response and "body" not in response:
         return None
     request_id = _id(either(value, "custom_id"))
     if not response and _has_id(value) and _is_error(error):
         return _Result("OPENAI", request_id, None, _error_code(error) or "ERROR")
-    if not response or not isinstance(response, Mapping):
+    if not response or not isinstance(response, dict):
         return None
     status, body = _status(response), _object(response["body"])
     if request_id is None and status is None:
@@ -233,7 +232,7 @@ def _status(response: Mapping[str, Any]) -> int | None:
 
 
 def _is_error(error: Any) -> bool:
-    return isinstance(error, Mapping) and not error.keys().isdisjoint(("code", "message", "type"))
+    return isinstance(error, dict) and not error.keys().isdisjoint(("code", "message", "type"))
 
 
 def _error_code(error: Any) -> str:
@@ -249,7 +248,7 @@ def _anthropic(value: Mapping[str, Any]) -> _Result | None:
     outcome = text(result.get("type"))
     if outcome in _ANTHROPIC_FAILURES:
         return _Result("ANTHROPIC", request_id, None, _error_code(result.get("error")) or outcome)
-    is_answer = outcome == "succeeded" and isinstance(result.get("message"), Mapping)
+    is_answer = outcome == "succeeded" and isinstance(result.get("message"), dict)
     return _Result("ANTHROPIC", request_id, result["message"]) if is_answer else None
 
 
@@ -257,12 +256,12 @@ def _bedrock(value: Mapping[str, Any]) -> _Result | None:
     if "modelInput" not in value and "recordId" not in value:
         return None
     request_id, output, error = _id(value.get("recordId")), value.get("modelOutput"), value.get("error")
-    if isinstance(error, Mapping) and not error.keys().isdisjoint(("errorCode", "errorMessage")):
+    if isinstance(error, dict) and not error.keys().isdisjoint(("errorCode", "errorMessage")):
         number = text(error.get("errorCode"))
         status = int(number) if number.isdecimal() and len(number) <= 3 else 200
         code = "expired" if error.get("expired") is True else _numbered(status) if status != 200 else number
         return _Result("BEDROCK", request_id, None, code or "ERROR", status)
-    return _Result("BEDROCK", request_id, output) if isinstance(output, Mapping) else None
+    return _Result("BEDROCK", request_id, output) if isinstance(output, dict) else None
 
 
 def _gemini_or_vertex(value: Mapping[str, Any]) -> _Result | None:
@@ -287,7 +286,7 @@ def _vertex(value: Mapping[str, Any], request: Mapping[str, Any], response: Any)
     if isinstance(status, str) and status.strip() and not is_body(response):
         code, http_status = _vertex_status(status)
         return _Result("VERTEX", request_id, None, code, http_status)
-    return _Result("VERTEX", request_id, response) if isinstance(response, Mapping) else None
+    return _Result("VERTEX", request_id, response) if isinstance(response, dict) else None
 
 
 def _bare(value: Mapping[str, Any]) -> _Result | None:
@@ -338,7 +337,7 @@ def _object(value: Any) -> Mapping[str, Any] | None:
             value = parse_json_text(value)
         except RecordError:
             return None
-    return value if isinstance(value, Mapping) else None
+    return value if isinstance(value, dict) else None
 
 
 def _id(value: Any) -> str | None:

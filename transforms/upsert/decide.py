@@ -18,7 +18,6 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from transforms.batch import Batch, DeadLetter, input_id_of
-from transforms.dead_letters.lines import ReplayedRecord
 from transforms.firestore.committer import AtomicGroup
 from transforms.unexpected import FAILURES
 from transforms.upsert.entries import Compared, Flat, Keyed
@@ -83,7 +82,7 @@ def compare(batch: Batch[Keyed], stored: Mapping[str, StoredPair], mode: str, ru
             continue
         if verdict is Verdict.WRITE and entry.key in unchanged:
             verdict = Verdict.SUPERSEDED  # the last record of its id is stored already
-        entries.append(Compared(*entry, found, verdict))
+        entries.append(Compared(entry.key, entry.record, entry.content_hash, found, verdict))
     unexpected.check_not_alike()
     return batch.then(entries[::-1], unfit[::-1], unchanged=unchanged.total())
 
@@ -107,10 +106,8 @@ def set_aside_older(
         return min(document.update_time, finished_at.get(document.job_id, document.update_time)) > failed_at
 
     def is_older(entry: Compared) -> bool:
-        record = entry.record
-        return isinstance(record, ReplayedRecord) and any(
-            is_newer(document, record.failed_at) for document in entry.stored.present
-        )
+        failed_at = entry.record.failed_at
+        return failed_at is not None and any(is_newer(document, failed_at) for document in entry.stored.present)
 
     current = [entry for entry in batch.entries if not is_older(entry)]
     return batch.then(current, superseded=len(batch.entries) - len(current))

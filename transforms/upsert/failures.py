@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from transforms.batch import Record
-from transforms.dead_letters.lines import ReplayedRecord
 from transforms.unexpected import Unexpected
 
 
@@ -15,5 +14,5 @@ def unexpected_of(records: Sequence[Record], doing: str) -> Unexpected:
     Args:
       doing: as in `Unexpected`.
     """
-    is_replay = any(isinstance(record, ReplayedRecord) for record in records[:1])
+    is_replay = any(record.failed_at is not None for record in records[:1])
     return Unexpected(doing, len(records), may_be_alike=is_replay)

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from tests.support.stored import stored_document
 from transforms.batch import Batch, Record
-from transforms.dead_letters.lines import ReplayedRecord
 from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.values import serialised_fields
 from transforms.testing import PROJECT
@@ -152,7 +151,7 @@ def document(job_id="other", batch_id="other-0-0", seconds=0):
     ids=["nothing", "before", "since", "the same input", "somebody else", "an earlier job's replay", "a later job"],
 )
 def test_a_record_is_set_aside_if_another_input_has_written_its_documents_since(stored, survives):
-    record = ReplayedRecord(7, {"id": "a"}, failed_at=FAILED_AT)
+    record = Record(7, {"id": "a"}, failed_at=FAILED_AT)
     entry = Compared("a", record, "mine", StoredPair(stored, stored), Verdict.WRITE)
     day = datetime.timedelta(days=1)
     finished_at = {"yesterday": FAILED_AT - day, "tomorrow": FAILED_AT + day}

@@ -16,7 +16,6 @@ from transforms.bigquery.methods import FILE_LOADS
 from transforms.bigquery.row_writer import RowsPlan, RowTable, RowWriter
 from transforms.bigquery.rows import Row
 from transforms.bigquery.target import BigQueryTarget
-from transforms.dead_letters.lines import ReplayedRecord
 from transforms.errors import JobError, OutageError
 from transforms.firestore.packing import RequestLimits
 from transforms.retry import Retry
@@ -83,9 +82,9 @@ def buggy_derivation():
     return dataclasses.replace(SPEC, derived=(dataclasses.replace(derived, derive=Buggy()),))
 
 
-def batch_of(names, record_type=Record):
+def batch_of(names, failed_at=None):
     values = ({"id": f"r{n}", "name": name} for n, name in enumerate(names))
-    records = tuple(record_type(n * 10, value, line=n + 1) for n, value in enumerate(values))
+    records = tuple(Record(n * 10, value, line=n + 1, failed_at=failed_at) for n, value in enumerate(values))
     return Batch("aaa-00000-00000", "in.jsonl", len(records), records)
 
 
@@ -125,7 +124,7 @@ def test_the_same_of_all_records_stops_the_run(where):
 
 @pytest.mark.parametrize("where", STEPS)
 def test_dead_letters_may_all_fail_again(where):
-    assert len(STEPS[where][1](batch_of(["bad"] * 20, ReplayedRecord)).dead_letters) == 20
+    assert len(STEPS[where][1](batch_of(["bad"] * 20, datetime.datetime.now(datetime.timezone.utc))).dead_letters) == 20
 
 
 @pytest.mark.parametrize("error", [JobError, OutageError, OSError, MemoryError])

@@ -1,7 +1,6 @@
 """Pairs: the last record of an id wins, both documents carry the same `_meta`, what does not fit is never sent."""
 
 import datetime
-from dataclasses import replace
 
 import pytest
 
@@ -104,10 +103,10 @@ def test_meta_of_a_model_s_answer_says_what_was_repaired_and_what_the_line_had_o
     entry = flat("ada", 7)
 
     def more(answer):
-        return meta(entry._replace(record=replace(entry.record, answer=answer))).items() - meta(entry).items()
+        return meta(entry._replace(record=entry.record._replace(answer=answer))).items() - meta(entry).items()
 
     fields = {"url": "http://x", "n": 7}
-    found = meta(entry._replace(record=replace(entry.record, answer=ModelAnswer(0, True, ("comments",), fields))))
+    found = meta(entry._replace(record=entry.record._replace(answer=ModelAnswer(0, True, ("comments",), fields))))
     assert found == {**meta(entry), "repairs": ["comments"], "source_fields": fields}
     assert more(ModelAnswer()) == more(None) == set()
 
