@@ -8,6 +8,7 @@ import re
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 import pytest
@@ -15,12 +16,15 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
+from apache_beam.runners.pipeline_context import PipelineContext
 
 import pipeline
 from pipeline import JOBS
 from pipeline.__main__ import main
 from tests.support.credentials import write_credentials
 from tests.support.launchable import LAUNCHABLE, PROJECT, REGION, SERVICE_ACCOUNT, Place
+from transforms.batch import Batch, Record
+from transforms.runtime.batch_coder import BatchCoder
 
 pytestmark = pytest.mark.emulator
 
@@ -195,6 +199,37 @@ def test_steps_have_the_names_that_were_reviewed(staged):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
     assert file.read_text() == text, "run `make snapshots` and review what it changes"
+
+
+# The steps that make something else of a batch: its outcome for the ledger, its rows, the shapes of its fields.
+END_OF_BATCHES = re.compile(r"/(Outcome|Encode/ParDo\(_CollectRowsFn\)|Observe)$")
+
+
+def test_what_a_step_makes_of_batches_is_never_pickled_only_to_be_measured(staged):
+    """Where Beam does not know that a step hands on batches, it pickles all their records for an estimate."""
+    _, of = staged
+    assert [step for step in pickling(of.pipeline) if not END_OF_BATCHES.search(step)] == []
+
+
+def test_a_step_whose_batches_lose_their_type_is_found():
+    graph = beam.Pipeline()
+    batches = graph | "None" >> beam.Create([]).with_output_types(Batch[Record])
+    _ = batches | "Keep" >> beam.Map(lambda batch: batch).with_output_types(Batch[Record])
+    _ = batches | "Lose" >> beam.Map(lambda batch: batch).with_output_types(Any)
+    assert pickling(graph.to_runner_api()) == ["Lose"]
+
+
+def pickling(graph):
+    """The steps that take batches and whose output Beam would pickle as it would anything."""
+    coders = PipelineContext(graph.components).coders
+    collections = graph.components.pcollections
+
+    def are_batches(ids):
+        return [isinstance(coders.get_by_id(collections[name].coder_id), BatchCoder) for name in ids]
+
+    primitives = [step for step in graph.components.transforms.values() if not step.subtransforms]
+    takers = [step for step in primitives if any(are_batches(step.inputs.values()))]
+    return sorted(step.unique_name for step in takers if not all(are_batches(step.outputs.values())))
 
 
 def unlabelled(graph):

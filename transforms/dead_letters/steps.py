@@ -64,9 +64,8 @@ class StoreDeadLetters(beam.PTransform[PCollection[Any], PCollection[Any]]):
 
     @no_annotations  # type: ignore[untyped-decorator]  # Beam takes Batch[T] for a class of its own, which no Batch[Written] is
     def expand(self, batches: PCollection[Batch[T]]) -> PCollection[Batch[T]]:
-        return batches | "Store" >> beam.ParDo(
-            _StoreFn(DeadLetterFolder(self.folder), self.job, self.job_id, self.clock)
-        )
+        store = _StoreFn(DeadLetterFolder(self.folder), self.job, self.job_id, self.clock)
+        return batches | "Store" >> beam.ParDo(store).with_output_types(batches.element_type)
 
 
 @dataclass
@@ -187,7 +186,8 @@ class ResolveDeadLetters(beam.PTransform[PCollection[Any], PCollection[Any]]):
 
     @no_annotations  # type: ignore[untyped-decorator]
     def expand(self, batches: PCollection[Batch[T]]) -> PCollection[Batch[T]]:
-        return batches | "Settle" >> beam.Map(_resolved, self.folder, self.run, self.reading, self.clock)
+        resolve = beam.Map(_resolved, self.folder, self.run, self.reading, self.clock)
+        return batches | "Settle" >> resolve.with_output_types(batches.element_type)
 
 
 @no_annotations  # type: ignore[untyped-decorator]
