@@ -71,6 +71,20 @@ def test_one_of_several_records_of_an_answer_is_replayed_alone(desk):
     assert desk.replay("--spec=profiles")[1][0] == 0
 
 
+def test_a_replayed_record_does_not_replace_a_later_one_of_its_answer(desk):
+    strict = desk.spec("  name:\n    type: string\n", "  name:\n    type: string\n    required: true\n", "strict.yaml")
+    people = [nameless(0, candidate_id="ada"), profile(1, candidate_id="ada"), nameless(2, candidate_id="bob")]
+    choice = {"message": {"content": json.dumps(people)}, "finish_reason": "stop"}
+    desk.ingest({"custom_id": "p", "response": {"status_code": 200, "body": {"choices": [choice]}}}, flags=[strict])
+    before = desk.full["ada"]
+    assert (before["name"], before["_meta"]["position"], before["_meta"]["part"]) == (people[1]["name"], 0, 2)
+
+    # Superseded: the record with part 1. Bob's is stored.
+    assert desk.replay("--spec=profiles") == (0, (2, 1, 0, 1, 0))
+    assert desk.full["ada"] == before
+    assert desk.full["bob"]["_meta"]["part"] == 3
+
+
 def test_what_was_not_repaired_is_replayed_with_more_repair(desk):
     choice = {"message": {"content": '[{"name": "Ada" "skills": ["x"]}, {"name": "Bob"}]'}, "finish_reason": "stop"}
     desk.ingest({"custom_id": "p", "response": {"status_code": 200, "body": {"choices": [choice]}}})

@@ -184,5 +184,6 @@ def _write(entry: Flat, batch: Batch[Flat], layout: PairLayout, run: RunIdentity
 
 
 def _candidate(entry: Keyed | Flat, batch: Batch[Any]) -> Candidate:
-    home = batch.home_of(entry.record)
-    return Candidate(entry.content_hash, home.source, entry.record.position, home.batch_id)
+    record, home = entry.record, batch.home_of(entry.record)
+    part = record.answer.part if record.answer else 0
+    return Candidate(entry.content_hash, home.source, record.position, home.batch_id, part)

@@ -14,6 +14,7 @@ Both documents carry the same `_meta`:
     source, position where the record was read, so that the last of several with one id can win
     job_id, batch_id who wrote it
     attempt          which run of the job that was, counted from 1; 0 if the ledger has forgotten it
+    part             which of several records of a model's answer it is, counted from 1; absent otherwise
     repairs          what was repaired so that a model's answer could be read; absent otherwise
     source_fields    what the line around such an answer had of its own; absent otherwise
 """
@@ -55,6 +56,8 @@ def meta_of(
         "attempt": run.attempt,
     }
     answer = entry.record.answer
+    if candidate.part:
+        meta["part"] = candidate.part
     if answer and answer.repairs:
         meta["repairs"] = list(answer.repairs)
     if answer and answer.source_fields:

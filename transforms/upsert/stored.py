@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from transforms.firestore.client import FirestoreClient
 from transforms.firestore.fetch import fetch_all
@@ -19,6 +19,10 @@ _READ_TIMEOUT_S = 60.0
 # Of a request; the rest is for the database's name and the mask. A name has a tag and a length before it.
 _SHARE_OF_NAMES = 0.9
 _NAME_OVERHEAD_BYTES = 4
+
+
+# Source, position and part. Of two records in one input, the one with the greater place is the later one.
+Place: TypeAlias = tuple[str, int, int]
 
 
 class StoredDocument:
@@ -72,6 +76,11 @@ class StoredDocument:
         """Where in the source; -1 if nobody knows."""
         member = self._member("position")
         return int(member.integer_value) if member.HasField("integer_value") else -1
+
+    @property
+    def place(self) -> Place:
+        """Source, position, and which of several records of an answer; 0 if it is not one of several."""
+        return self.source, self.position, int(self._member("part").integer_value)
 
     @property
     def job_id(self) -> str:

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from transforms.batch import input_id_of
 from transforms.upsert.modes import CREATE_ONLY, OVERWRITE
-from transforms.upsert.stored import StoredDocument, StoredPair
+from transforms.upsert.stored import Place, StoredDocument, StoredPair
 
 # Which unchanged records are known to have their rows in the job's table: all of the run's input, because a run of the
 # same input has sent them; those that this job wrote itself; none.
@@ -67,12 +67,22 @@ class RunIdentity:
 
 
 class Candidate(NamedTuple):
-    """The record in question: its content, and where it stands in the input."""
+    """The record in question: its content, and where it stands in the input.
+
+    Attributes:
+      part: which of several records of a model's answer it is, counted from 1; 0 for any other.
+    """
 
     content_hash: str
     source: str
     position: int
     batch_id: str
+    part: int = 0
+
+    @property
+    def place(self) -> Place:
+        """As `StoredDocument.place`."""
+        return self.source, self.position, self.part
 
 
 def judge(candidate: Candidate, stored: StoredPair, mode: str, run: RunIdentity) -> Verdict:
@@ -122,11 +132,10 @@ def _wrote(document: StoredDocument, candidate: Candidate, run: RunIdentity) -> 
 
 def _is_earlier(document: StoredDocument, candidate: Candidate, run: RunIdentity) -> bool:
     """Whether a stored document comes from an earlier place of the same input."""
-    same_input = input_id_of(document.batch_id) in run.input_ids
-    return same_input and (document.source, document.position) < (candidate.source, candidate.position)
+    return input_id_of(document.batch_id) in run.input_ids and document.place < candidate.place
 
 
 def _is_later(document: StoredDocument, candidate: Candidate, run: RunIdentity) -> bool:
-    """Whether a stored document comes from a later place of the same input: a later file by path, or further on."""
-    same_input = input_id_of(document.batch_id) in run.input_ids
-    return same_input and (document.source, document.position) > (candidate.source, candidate.position)
+    """Whether a stored document comes from a later place of the same input: a later file by path, or further on in the
+    file, or in the same answer of a model."""
+    return input_id_of(document.batch_id) in run.input_ids and document.place > candidate.place

@@ -96,6 +96,30 @@ def test_the_verdict(stored, mode, verdict):
 
 
 @pytest.mark.parametrize(
+    ("position", "stored_part", "part", "verdict"),
+    [
+        (100, 2, 1, Verdict.SUPERSEDED),
+        (100, 1, 2, Verdict.WRITE),
+        (100, 2, 2, Verdict.WRITE),
+        (100, 10, 9, Verdict.SUPERSEDED),
+        (100, None, 1, Verdict.WRITE),
+        (100, None, 0, Verdict.WRITE),
+        (99, 9, 1, Verdict.WRITE),
+        (101, 1, 9, Verdict.SUPERSEDED),
+    ],
+)
+def test_of_several_records_of_one_answer_the_last_wins(position, stored_part, part, verdict):
+    stored = both(source="b.jsonl", position=position, part=stored_part, batch_id="bbb-0-0")
+    assert judge(MINE._replace(part=part), stored, VERSIONED, RUN) is verdict
+
+
+def test_the_same_content_moves_to_the_later_place_within_an_answer():
+    stored = both(content_hash="hash", source="b.jsonl", position=100, part=1, batch_id="bbb-0-0")
+    assert judge(MINE._replace(part=2), stored, VERSIONED, RUN) is Verdict.WRITE
+    assert judge(MINE._replace(part=1), stored, VERSIONED, RUN) is Verdict.UNCHANGED
+
+
+@pytest.mark.parametrize(
     ("stored", "version"),
     [
         (NOTHING, 1),
