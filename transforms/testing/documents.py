@@ -10,6 +10,7 @@ so that readers need no copy. Thread-safe.
 
 from __future__ import annotations
 
+import math
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
@@ -66,12 +67,14 @@ class Documents:
       lock: held by whoever must not see a commit between two reads.
       forgotten_us: a document that was deleted at this time or before may have left no trace; 0 for none.
       on_commit: called after each commit, with the lock held.
+      needed_us: returns the time from which on versions must not be forgotten, however old they are.
     """
 
     def __init__(self, now: Callable[[], float], retention: Retention):
         self.lock = threading.RLock()
         self.forgotten_us = 0
         self.on_commit: Callable[[], None] = lambda: None
+        self.needed_us: Callable[[], float] = lambda: math.inf
         self._now, self._retention, self._time_us = now, retention, 0
         self._versions: dict[str, list[tuple[int, Any | None]]] = {}
         self._changes: list[tuple[int, list[str]]] = []  # time and names of each commit, in order
@@ -140,11 +143,11 @@ class Documents:
             for name in changed:
                 self._versions.setdefault(name, []).append((self._time_us, staged[name]))
             self._changes.append((self._time_us, changed))
-            self._forget(self._retention.unreachable_us(self._time_us))
+            self._forget(min(self._retention.unreachable_us(self._time_us), self.needed_us()))
             self.on_commit()
             return self._time_us, results
 
-    def _forget(self, horizon_us: int) -> None:
+    def _forget(self, horizon_us: float) -> None:
         """Drops what was replaced or deleted at a time or before: each commit is looked at once, when it is as old."""
         n_old = bisect_right(self._changes, horizon_us, key=lambda change: change[0])
         for _, names in self._changes[:n_old]:
@@ -158,4 +161,4 @@ class Documents:
                     self._versions.pop(name, None)
         if n_old:
             del self._changes[:n_old]
-            self.forgotten_us = horizon_us
+            self.forgotten_us = int(horizon_us)

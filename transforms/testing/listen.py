@@ -18,6 +18,7 @@ answer to a target; a status there becomes a REMOVE with this cause.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -62,7 +63,7 @@ class Listen:
         self._published_us, self._is_automatic = 0, True
         self._clock: threading.Thread | None = None
         self._stopped = threading.Event()
-        stored.on_commit = self._committed
+        stored.on_commit, stored.needed_us = self._committed, self._needed_us
 
     @property
     def automatic(self) -> bool:
@@ -195,6 +196,7 @@ class Listen:
         self._stopped.set()
         if self._clock:
             self._clock.join()
+        self._clock = None
 
     def _receive(self, stream: ListenStream, requests: Iterator[Any]) -> None:
         try:
@@ -235,6 +237,9 @@ class Listen:
             self._published_us = self._stored.read_time_us()
             self._publish(is_announced=False)
 
+    def _needed_us(self) -> float:
+        return min((stream.sent_us for stream in self._streams if stream.targets), default=math.inf)
+
     def _publish(self, *, is_announced: bool) -> None:
         stale = self._taken_stale() if any(stream.targets for stream in self._streams) else []
         for stream in self._streams[:]:
@@ -256,6 +261,7 @@ class Listen:
 
     def _start_clock(self) -> None:
         if self._clock is None:
+            self._stopped.clear()
             self._clock = threading.Thread(target=self._run_clock, daemon=True)
             self._clock.start()
 

@@ -48,15 +48,16 @@ class ListenStream:
 
     Attributes:
       targets: those that the client has added and not removed, by id, answered or not.
+      sent_us: the time up to which all of them have been told everything; 0 before the first answer.
       heartbeat_at: when the last heartbeat or answer was put into the outbox, in seconds since 1970.
     """
 
     def __init__(self, stored: Documents, tokens: Tokens, manners: Manners, affect: AffectTarget, now: float):
         self.targets: dict[int, ListenTarget] = {}
         self.heartbeat_at = self.opened_at = now
+        self.sent_us = 0
         self._stored, self._tokens, self._manners, self._affect = stored, tokens, manners, affect
         self._live: dict[int, ListenTarget] = {}  # those that have been answered
-        self._sent_us = 0
         self._outbox: SimpleQueue[Part | None] = SimpleQueue()
         self._is_silent = False
         self._until: tuple[int, RpcError] | None = None  # messages to go, and what comes then
@@ -149,14 +150,16 @@ class ListenStream:
         self._outbox.put(lambda: self._remove([target_id], error))
 
     def _answer(self, target: ListenTarget, to_us: int, stale: Collection[str]) -> Iterator[Any]:
-        start = self._tokens.start(target.message)
+        with self._stored.lock:  # or a commit could have versions forgotten that the answer needs
+            start = self._tokens.start(target.message)
+            caught_up = self._catch_up(max(to_us, start.after_us or 0))
+            found = self._documents([target], start.after_us, self.sent_us, stale, is_told_all=not start.is_doubtful)
+            self._live[target.id] = target
         yield responses.target_change(responses.ADD, [target.id])
-        yield from self._catch_up(max(to_us, start.after_us or 0))
-        self._live[target.id] = target
+        yield from caught_up
         if start.is_reset:
             yield responses.target_change(responses.RESET, [target.id])
-        to_us = self._sent_us
-        yield from self._documents([target], start.after_us, to_us, stale, is_told_all=not start.is_doubtful)
+        yield from found
         if start.is_doubtful:
             yield self._existence_filter(target)
         yield from self._current([target.id])
@@ -185,7 +188,7 @@ class ListenStream:
         yield from self._catch_up(to_us)
         if targets:
             yield responses.target_change(responses.RESET, [target.id for target in targets])
-            yield from self._documents(targets, None, self._sent_us)
+            yield from self._documents(targets, None, self.sent_us)
             yield from self._current([target.id for target in targets])
 
     def _count(self, ids: Collection[int], to_us: int, count: int | None) -> Iterator[Any]:
@@ -199,8 +202,9 @@ class ListenStream:
 
     def _catch_up(self, to_us: int, stale: Collection[str] = ()) -> list[Any]:
         """Brings all targets to a time, or leaves them where they are if that is later."""
-        after_us, self._sent_us = self._sent_us, max(self._sent_us, to_us)
-        return self._documents(list(self._live.values()), after_us, self._sent_us, stale)
+        with self._stored.lock:
+            after_us, self.sent_us = self.sent_us, max(self.sent_us, to_us)
+            return self._documents(list(self._live.values()), after_us, self.sent_us, stale)
 
     def _current(self, ids: Sequence[int]) -> Iterator[Any]:
         yield self._told(responses.CURRENT, ids)
@@ -210,11 +214,11 @@ class ListenStream:
         return self._told(responses.NO_CHANGE)
 
     def _told(self, kind: int, ids: Sequence[int] = ()) -> Any:
-        token = self._tokens.issue(self._sent_us)
-        return responses.target_change(kind, ids, token=token, read_time_us=self._sent_us)
+        token = self._tokens.issue(self.sent_us)
+        return responses.target_change(kind, ids, token=token, read_time_us=self.sent_us)
 
     def _existence_filter(self, target: ListenTarget, count: int | None = None) -> Any:
-        names = target.found(self._sent_us)
+        names = target.found(self.sent_us)
         response = responses.existence_filter(target.id, len(names) if count is None else count)
         if target.message.expected_count.value > 0 and self._manners.bits_per_name:
             bloom.fill(response.filter.unchanged_names, names, self._manners.bits_per_name)

@@ -180,6 +180,7 @@ def test_deletes_that_left_no_version_are_not_told_but_counted(clock):
     with ScriptedFirestore(USERS, now=clock, retention_s=10, forget_versions=True) as server:
         with ListenClient(server) as before:
             listening(before)
+        server.listen.wait_for_targets(0)
         server.delete("users/ada")
         clock.seconds = 11
         server.put({"users/eve": {}})
@@ -187,6 +188,18 @@ def test_deletes_that_left_no_version_are_not_told_but_counted(clock):
             assert listening(after, read_time=before.read_time) == [
                 *("ADD 1", "users/eve {} +1", "filter 1: 2", "CURRENT 1", "NO_CHANGE")
             ]
+
+
+def test_versions_that_a_stream_has_not_been_told_about_are_kept_however_old_they_are(clock):
+    with ScriptedFirestore(USERS, now=clock, retention_s=10, forget_versions=True) as server:
+        server.listen.automatic = False
+        with ListenClient(server) as client:
+            listening(client)
+            server.delete("users/ada")
+            clock.seconds = 100
+            server.put({"posts/p": {}})
+            server.listen.publish()
+            assert client.snapshot() == ["users/ada document_delete -1", "NO_CHANGE"]
 
 
 @pytest.mark.parametrize(
@@ -257,6 +270,21 @@ def test_the_official_client_follows_a_query(server, monkeypatch):
         assert seen.get(timeout=30) == ({"ada": {"n": 5}}, ["REMOVED"])
         server.delete("users/ada")
         assert seen.get(timeout=30) == ({}, ["REMOVED"])
+    finally:
+        watch.unsubscribe()
+
+
+def test_the_official_client_resumes_after_a_cut(server, monkeypatch):
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", server.target.emulator_host)
+    official = firestore.Client(project=PROJECT, credentials=AnonymousCredentials())
+    seen = queue.SimpleQueue()
+    watch = official.collection("users").on_snapshot(lambda found, changes, at: seen.put([each.id for each in found]))
+    try:
+        assert seen.get(timeout=30) == ["ada", "bob"]
+        server.listen.cut("UNAVAILABLE")
+        server.delete("users/ada")
+        assert seen.get(timeout=30) == ["bob"]
+        assert len(server.requests("Listen")) == 2
     finally:
         watch.unsubscribe()
 
