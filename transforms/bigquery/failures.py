@@ -7,14 +7,15 @@ for credentials and a TimeoutError for jobs; `failure_of` sees through all of th
 from __future__ import annotations
 
 import concurrent.futures
-import re
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 import google.auth.exceptions
 import requests
 from google.api_core.exceptions import GoogleAPICallError
 
+from transforms.bigquery.messages import of_request
 from transforms.breaker import CircuitBreaker
 from transforms.errors import FirebeamError, JobError, Kind, TransientError, classify, code_of_http
 from transforms.retry import Retry
@@ -49,7 +50,7 @@ class Failure(NamedTuple):
     Attributes:
       status: of HTTP; 0 when there was no answer.
       code: UPPER_SNAKE.
-      text: what the service said.
+      text: what the service said, without the values that it quoted.
     """
 
     status: int
@@ -92,7 +93,7 @@ def failure_of(error: Exception) -> Failure:
         if _RACE in str(error.message).lower():
             kind = Kind.TRANSIENT
         # A 404 of insertAll, of a table or of a dataset names what is missing; none of them is about a row.
-        return Failure(status, code, _message_of(error), Kind.JOB if code == "NOT_FOUND" else kind)
+        return Failure(status, code, _message_of(code, error), Kind.JOB if code == "NOT_FOUND" else kind)
     if isinstance(error, google.auth.exceptions.GoogleAuthError) and not _is_transient(error):
         return Failure(0, "UNAUTHENTICATED", f"no usable credentials ({type(error).__name__})", Kind.JOB)
     return Failure(0, "UNAVAILABLE", f"no answer from BigQuery ({type(error).__name__})", Kind.TRANSIENT)
@@ -116,12 +117,22 @@ def ask(request: Callable[[], T], doing: str, breaker: CircuitBreaker, retry: Re
         breaker.succeeded()
         return result
 
-    return retry.call(
-        send,
-        catch=(GoogleAPICallError, *NETWORK_ERRORS),
-        meaning=lambda error, attempts: raised_for(error, doing, breaker),
-        is_outage=breaker.is_down,
-    )
+    with causes_untold():
+        return retry.call(
+            send,
+            catch=(GoogleAPICallError, *NETWORK_ERRORS),
+            meaning=lambda error, attempts: raised_for(error, doing, breaker),
+            is_outage=breaker.is_down,
+        )
+
+
+@contextlib.contextmanager
+def causes_untold() -> Iterator[None]:
+    """Errors leave the block without the error they were made of, whose text quotes values: workers log both."""
+    try:
+        yield
+    except FirebeamError as error:
+        raise error from None
 
 
 def raised_for(error: Exception, doing: str, breaker: CircuitBreaker | None = None) -> FirebeamError:
@@ -154,28 +165,13 @@ def _is_transient(error: google.auth.exceptions.GoogleAuthError) -> bool:
     return bool(error.retryable) or isinstance(error, google.auth.exceptions.TransportError)
 
 
-def without_values(message: str) -> str:
-    """A message of BigQuery's without the values that it quotes.
-
-    >>> without_values("Could not parse 'Ada Lovelace' as a timestamp. Required format is YYYY-MM-DD")
-    "Could not parse '…' as a timestamp. Required format is YYYY-MM-DD"
-    >>> without_values('Malformed JSON at byte 0 of input: invalid literal.  Input: "Ada"')
-    'Malformed JSON at byte 0 of input: invalid literal.'
-    >>> without_values("Couldn't parse 'Ada's' as a timestamp")
-    "Couldn't parse '…' as a timestamp"
-    """
-    kept = re.split(r"(?<=\(bad value\)): |\s+Input: |\s*[Vv]alue: ", message, maxsplit=1)[0]
-    # A quote within a word is an apostrophe.
-    return re.sub(r"(?s)(?<!\w)'.*?'(?!\w)", "'…'", re.sub(r'"[^"]*"', '"…"', kept)).strip()
-
-
-def _message_of(error: GoogleAPICallError) -> str:
-    """The service's message without the URL that the client library puts before it.
+def _message_of(code: str, error: GoogleAPICallError) -> str:
+    """The service's message without the URL that the client library puts before it, and without values.
 
     >>> from google.api_core.exceptions import NotFound
-    >>> _message_of(NotFound("POST http://h/insertAll?prettyPrint=false: Not found: Table p:d.t"))
+    >>> _message_of("NOT_FOUND", NotFound("POST http://h/insertAll?prettyPrint=false: Not found: Table p:d.t"))
     'Not found: Table p:d.t'
     """
     method, _, rest = str(error.message).partition(" ")
     said = rest.partition(": ")[2] if method in ("GET", "POST", "PATCH", "PUT", "DELETE") else str(error.message)
-    return said.strip().rstrip(".")[:_MAX_TEXT] or f"HTTP {int(error.code or 0)}"
+    return of_request(code, said)[:_MAX_TEXT] or f"HTTP {int(error.code or 0)}"

@@ -24,8 +24,9 @@ from typing import Any, NamedTuple
 
 from google.api_core.exceptions import GoogleAPICallError
 
-from transforms.bigquery.failures import NETWORK_ERRORS, TRANSIENT_REASONS, Failure, failure_of, without_values
+from transforms.bigquery.failures import NETWORK_ERRORS, TRANSIENT_REASONS, Failure, causes_untold, failure_of
 from transforms.bigquery.insert_all import ENVELOPE_BYTES, InsertAll, entry
+from transforms.bigquery.messages import of_row
 from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import JobError, Kind, TransientError
 from transforms.retry import Retry
@@ -124,8 +125,9 @@ class RowInserter:
             raise ValueError(f"one insert id per row is needed, got {len(insert_ids)} for {len(rows)} rows")
         call = _Call(list(map(entry, rows, insert_ids)))
         queue = deque(self._packed(call))
-        while queue:
-            queue.extendleft(reversed(self._send(call, queue.popleft())))
+        with causes_untold():
+            while queue:
+                queue.extendleft(reversed(self._send(call, queue.popleft())))
         check_that_rows_are_at_fault(self._table, len(rows), call.rejected, self._may_all_be_bad)
         return call.result()
 
@@ -194,7 +196,7 @@ class RowInserter:
         if call.refused_requests[failure.text] >= _ALIKE_REQUESTS and call.accepted == 0:
             raise JobError(f"BigQuery table {self._table}: every request is refused alike: {failure.text}")
         code = "ROW_TOO_LARGE" if failure.kind is Kind.TOO_LARGE else failure.code
-        call.reject(indices[0], code, without_values(failure.text))
+        call.reject(indices[0], code, failure.text)
         return []
 
 
@@ -247,9 +249,9 @@ def _row_message(error: Mapping[str, str]) -> str:
     >>> _row_message({"reason": "invalid", "location": "age", "message": "Could not parse 'x' as an integer"})
     "column age: Could not parse '…' as an integer"
     """
-    text = without_values(error.get("message") or error.get("reason") or "no reason given")
+    said = of_row(error.get("message") or error.get("reason") or "no reason given")
     location = error.get("location")
-    return f"column {location}: {text}" if location else text
+    return f"column {location}: {said.text}" if location else str(said)
 
 
 def upper_snake(reason: str) -> str:

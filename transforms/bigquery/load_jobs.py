@@ -18,11 +18,13 @@ from typing import Any
 from google.api_core.exceptions import Conflict, GoogleAPICallError
 from google.cloud import bigquery
 
-from transforms.bigquery.failures import ADVICE, NETWORK_ERRORS, TRANSIENT_REASONS, raised_for, without_values
+from transforms.bigquery.failures import ADVICE, NETWORK_ERRORS, TRANSIENT_REASONS, causes_untold, raised_for
 from transforms.bigquery.inserter import InsertResult
+from transforms.bigquery.messages import RowMessage, of_request, of_row
 from transforms.bigquery.schema import Column
 from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import FirebeamError, JobError, TransientError
+from transforms.files import GCS
 from transforms.retry import Retry
 
 _TIMEOUT_S = 600.0
@@ -30,13 +32,11 @@ _TIMEOUT_S = 600.0
 _MAX_JOBS = 100
 
 _SHOWN_ERRORS = 3
-_PREFIX = "Error while reading data, error message: "
 # The list is shown; and of errors that only say that there are others it is enough to have one.
 _LIST = re.compile(r"\s*Please look into the errors?\S* \w+ for more details\.?")
 _ONLY_COUNTS = "too many errors"
-_FILE = re.compile(r"gs://\S+")
-_COLUMN = re.compile(r"\b[Ff]ield: ([\w.]*\w)")
-_PLACES = re.compile(r"[.,;]?\s*(?:Field: [\w.]*\w|File: \S+|gs://\S+)")
+_OF_FIELD = re.compile(r"\bfield: ([\w.]*\w)")
+_FILE = re.compile(r"\bFile: (gs://\S+)\s*$")
 
 _CODES = {"accessDenied": "PERMISSION_DENIED", "notFound": "NOT_FOUND"}
 _FIX_COLUMN = (
@@ -70,14 +70,15 @@ class LoadJobSender:
           JobError: BigQuery refuses a row, or the job as a whole; says what to fix.
         """
         doing, breaker = f"BigQuery table {self._table.id}", self._table.breaker
-        return self._retry.call(
-            partial(self._load, batch_id, list(map(dict, rows))),
-            catch=(GoogleAPICallError, *NETWORK_ERRORS, TransientError),
-            meaning=lambda error, attempts: (
-                error if isinstance(error, TransientError) else raised_for(error, doing, breaker)
-            ),
-            is_outage=breaker.is_down,
-        )
+        with causes_untold():
+            return self._retry.call(
+                partial(self._load, batch_id, list(map(dict, rows))),
+                catch=(GoogleAPICallError, *NETWORK_ERRORS, TransientError),
+                meaning=lambda error, attempts: (
+                    error if isinstance(error, TransientError) else raised_for(error, doing, breaker)
+                ),
+                is_outage=breaker.is_down,
+            )
 
     def _load(self, name: str, rows: list[dict[str, Any]]) -> InsertResult:
         for number in range(_MAX_JOBS):
@@ -119,7 +120,7 @@ def failed(
       fix: what to do about rows that do not fit.
     """
     reason = str(result.get("reason"))
-    headline = _text(result)
+    headline = _said(result).text
     details = [text for text in dict.fromkeys(map(_located, (result, *errors))) if _ONLY_COUNTS not in text]
     shown = [headline] * (_ONLY_COUNTS in headline) + details[:_SHOWN_ERRORS] if details else [_located(result)]
     if len(details) > _SHOWN_ERRORS:
@@ -136,15 +137,20 @@ def _located(error: Mapping[str, Any]) -> str:
     >>> _located({"location": "gs://b/f", "message": "Could not convert value to integer. Field: age; Value: eight"})
     'file gs://b/f, column age: Could not convert value to integer'
     """
-    message = _message(error)
-    file, column = _FILE.search(f"{error.get('location') or ''} {message}"), _COLUMN.search(message)
-    places = ([f"file {file[0]}"] if file else []) + ([f"column {column[1]}"] if column else [])
-    return f"{', '.join(places)}: {_text(error)}" if places else _text(error)
+    said, named = _said(error), _FILE.search(_message(error))
+    file = error.get("location") or (named[1] if named else "")
+    column = said.column or (found[1] if (found := _OF_FIELD.search(said.text)) else "")
+    places = ([f"file {file}"] if file.startswith(GCS) else []) + ([f"column {column}"] if column else [])
+    return f"{', '.join(places)}: {said.text}" if places else said.text
 
 
-def _text(error: Mapping[str, Any]) -> str:
-    """What is wrong, without places and values."""
-    return _PLACES.sub("", _LIST.sub("", without_values(_message(error).removeprefix(_PREFIX)))).strip(" ;.")
+def _said(error: Mapping[str, Any]) -> RowMessage:
+    """What is wrong, without values."""
+    message = _LIST.sub("", _message(error))
+    reason = str(error.get("reason"))
+    if reason in _CODES or reason in TRANSIENT_REASONS:
+        return RowMessage(of_request(_CODES.get(reason, "UNAVAILABLE"), message))
+    return of_row(message)
 
 
 def _message(error: Mapping[str, Any]) -> str:

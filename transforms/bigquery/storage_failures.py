@@ -14,6 +14,7 @@ from google.cloud.bigquery_storage_v1 import types
 from google.rpc import status_pb2
 
 from transforms.bigquery.failures import Failure
+from transforms.bigquery.messages import of_request
 from transforms.errors import Kind, classify
 
 _StorageError = types.StorageError.pb()
@@ -98,7 +99,7 @@ def unknown_column(message: str) -> bool:
 
 def _refusal(code: str, reason: str, text: str) -> Refusal:
     text = text.strip().rstrip(".") or reason
-    kind = classify(code, text)
+    kind, said = classify(code, text), of_request(code, text)
     if reason in _OFFSET.values() or reason in _STREAM_ENDED or "stream is finalized" in text.lower():
         meaning = Meaning.OFFSET
     elif reason == _UNKNOWN_COLUMN or unknown_column(text):
@@ -108,14 +109,14 @@ def _refusal(code: str, reason: str, text: str) -> Refusal:
     elif reason in _NOT_FOUND:
         meaning, reason, kind = Meaning.NO_TABLE, "NOT_FOUND", Kind.JOB
     elif reason in _KEY:
-        meaning, kind, text = Meaning.JOB, Kind.JOB, f"{text}: {_FIX_KEY}"
+        meaning, kind, said = Meaning.JOB, Kind.JOB, f"{said}: {_FIX_KEY}"
     elif kind is Kind.TRANSIENT or reason == "KMS_SERVICE_ERROR":
         meaning = Meaning.LATER
     elif kind is Kind.JOB:
         meaning = Meaning.JOB
     else:
         meaning = Meaning.CONTENT
-    return Refusal(Failure(0, reason, text, kind), meaning)
+    return Refusal(Failure(0, reason, said, kind), meaning)
 
 
 def _names_a_stream(text: str) -> bool:

@@ -167,7 +167,7 @@ class StorageClient:
         try:
             return call(request, timeout=timeout_s, metadata=[_routing(parameter, name)])
         except grpc.RpcError as error:
-            raise refusal_of_call(error) from error
+            raise refusal_of_call(error) from None
 
 
 class AppendRows:

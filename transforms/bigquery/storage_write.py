@@ -35,8 +35,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from transforms.bigquery.failures import without_values
 from transforms.bigquery.inserter import InsertResult, Rejected, check_that_rows_are_at_fault
+from transforms.bigquery.messages import of_row
 from transforms.bigquery.schema import Column
 from transforms.bigquery.storage_call import AppendCall
 from transforms.bigquery.storage_failures import Meaning, Refusal, refusal_of, refusal_of_status, unknown_column
@@ -257,7 +257,7 @@ class StorageWriter:
         for error in row_errors:
             if 0 <= error.index < len(request):
                 code = RowError.RowErrorCode.Name(error.code) if error.code else "INVALID"
-                blamed[request[error.index]] = Rejected(request[error.index], code, without_values(error.message))
+                blamed[request[error.index]] = Rejected(request[error.index], code, str(of_row(error.message)))
         if blamed:
             self._again(call, call.blame(request, blamed))
         return bool(blamed)
@@ -280,10 +280,10 @@ class StorageWriter:
             if call.refused_requests[failure.text] >= _ALIKE_REQUESTS and call.accepted == 0:
                 raise JobError(
                     f"BigQuery table {self._target.table.id}: every request is refused alike: "
-                    f"{without_values(failure.text)}. Compare the table's schema with the columns of the rows"
+                    f"{failure.text}. Compare the table's schema with the columns of the rows"
                 )
             code = "ROW_TOO_LARGE" if too_large else failure.code
-            row = Rejected(request[0], code, without_values(failure.text))
+            row = Rejected(request[0], code, failure.text)
             self._again(call, call.blame(request, {row.index: row}))
 
     def _again(self, call: AppendCall, *requests: list[int]) -> None:
@@ -342,7 +342,7 @@ class StorageWriter:
             if meaning is Meaning.NO_COLUMN:
                 raise JobError(
                     f"BigQuery table {self._target.table.id} lacks a column of the rows: "
-                    f"{without_values(failure.text)}. Add it; if it was just added, start again in a few minutes"
+                    f"{failure.text}. Add it; if it was just added, start again in a few minutes"
                 )
             raise TransientError(
                 f"BigQuery table {self._target.table.id}: {failure.text}; gave up after {attempt} attempts"

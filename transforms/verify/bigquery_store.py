@@ -165,12 +165,12 @@ class BigQueryStore:
             rows = iter(job.result(page_size=_PAGE_ROWS, retry=retry, job_retry=None, timeout=_TIMEOUT_S))
             self.bytes_scanned += job.total_bytes_processed or 0
         except _FAILURES as error:
-            raise raised_for(error, doing) from error
+            raise raised_for(error, doing) from None
         while True:
             try:
                 row = next(rows, None)
             except _FAILURES as error:
-                raise raised_for(error, doing) from error
+                raise raised_for(error, doing) from None
             if row is None:
                 return
             breaker.succeeded()

@@ -106,7 +106,7 @@ def test_bad_rows_are_rejected_with_the_column_and_good_ones_land(
     assert result.accepted == 2
     assert result.rejected[:2] == (
         Rejected(1, "INVALID", "column age: Cannot convert value to integer (bad value)"),
-        Rejected(2, "UNKNOWN_COLUMN", "column nonsense: no such field: nonsense.", retryable=True),
+        Rejected(2, "UNKNOWN_COLUMN", "column nonsense: no such field: nonsense", retryable=True),
     )
     assert (result.rejected[2].index, result.rejected[2].code) == (4, "INVALID")
     assert "no json" not in result.rejected[2].message

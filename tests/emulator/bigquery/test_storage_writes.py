@@ -147,7 +147,7 @@ def test_bad_rows_are_rejected_and_good_ones_land(
     rows = [{"id": "a", "name": "A"}, {"id": "b"}, {"id": "c", "name": "C"}, {"id": "d", "name": 8}]
     result = writer_to(target, NAMED_COLUMNS).insert(rows, ["a", "b", "c", "d"])
     assert result.rejected == (
-        Rejected(1, "FIELDS_ERROR", "Missing required field: name."),
+        Rejected(1, "FIELDS_ERROR", "Missing required field: name"),
         Rejected(3, "INVALID", "column name: this int does not fit STRING NOT NULL"),
     )
     assert (result.accepted, count_of(target)) == (2, (2, 2))

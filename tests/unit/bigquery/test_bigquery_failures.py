@@ -8,7 +8,7 @@ import pytest
 import requests
 from google.api_core import exceptions
 
-from transforms.bigquery.failures import failure_of, raised_for, without_values
+from transforms.bigquery.failures import failure_of, raised_for
 from transforms.errors import JobError, Kind, TransientError
 
 URL = "POST https://bigquery.googleapis.com/bigquery/v2/projects/p/insertAll?prettyPrint=false: "
@@ -67,20 +67,3 @@ def test_outside_of_rows_a_failure_is_transient_or_the_jobs(error: Exception, ra
     meant = raised_for(error, "table x")
     assert (type(meant), str(meant)) == (raised, text)
     assert str(pickle.loads(pickle.dumps(meant))) == text
-
-
-@pytest.mark.parametrize(
-    ("message", "kept"),
-    [
-        ("no such field: team.", "no such field: team."),
-        ("Cannot convert value to integer (bad value): Ada", "Cannot convert value to integer (bad value)"),
-        (
-            "Could not convert value to float. Field: score; Value: 4.5/5",
-            "Could not convert value to float. Field: score;",
-        ),
-        ("Invalid NUMERIC value: Ada", "Invalid NUMERIC"),
-        ("Parse error near \"Ada\" and 'Bob'", "Parse error near \"…\" and '…'"),
-    ],
-)
-def test_values_are_cut_out_of_messages(message: str, kept: str) -> None:
-    assert without_values(message) == kept

@@ -75,7 +75,7 @@ def test_refused_rows_are_told_apart_and_the_others_are_accepted(
     assert insert(inserter, 3) == InsertResult(
         accepted=1,
         rejected=(
-            Rejected(0, "INVALID", "column tags: Field value of tags cannot be empty."),
+            Rejected(0, "INVALID", "column tags: Field value of tags cannot be empty"),
             Rejected(2, "INVALID", "column age: Cannot convert value to integer (bad value)"),
         ),
         requests=1,
