@@ -1,6 +1,6 @@
 """A client of the Listen RPC with nothing but gRPC and protobuf messages, for tests of the server's side.
 
-    with ListenClient(server) as client:
+    with ListenClient(server.target) as client:
         client.add("users")
         assert client.snapshot() == ["ADD 1", "users/ada {'n': 1} +1", "CURRENT 1", "NO_CHANGE"]
 
@@ -17,8 +17,8 @@ from typing import Any
 import grpc
 
 from transforms.firestore import messages
+from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.values import decode_fields, encode
-from transforms.testing import ScriptedFirestore
 
 _TIMEOUT_S = 30
 _KINDS = {number: name for name, number in messages.TargetChange.TargetChangeType.items()}
@@ -31,17 +31,17 @@ class ListenClient:
       token, read_time: of the last consistent snapshot, as protobuf has them.
     """
 
-    def __init__(self, server: ScriptedFirestore):
-        self.database = server.target.name
+    def __init__(self, target: FirestoreTarget):
+        self.database = target.name
         self.token, self.read_time = b"", None
-        self._channel = grpc.insecure_channel(server.target.emulator_host, [("grpc.use_local_subchannel_pool", 1)])
+        self._channel = grpc.insecure_channel(target.emulator_host, [("grpc.use_local_subchannel_pool", 1)])
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         method = self._channel.stream_stream(
             "/google.firestore.v1.Firestore/Listen",
             request_serializer=messages.ListenRequest.SerializeToString,
             response_deserializer=messages.ListenResponse.FromString,
         )
-        self.call = method(iter(self._requests.get, None), timeout=_TIMEOUT_S)
+        self.call = method(iter(self._requests.get, None), timeout=_TIMEOUT_S, metadata=_metadata(target))
 
     def __enter__(self) -> ListenClient:
         return self
@@ -114,6 +114,10 @@ class ListenClient:
         fields = f"{dict(sorted(decode_fields(held.document.fields).items()))}" if kind == "document_change" else kind
         ids = [f"+{each}" for each in held.target_ids] if kind == "document_change" else []
         return " ".join([name.split("/documents/")[1], fields, *ids, *(f"-{each}" for each in held.removed_target_ids)])
+
+
+def _metadata(target: FirestoreTarget) -> tuple[tuple[str, str], ...]:
+    return (("authorization", "Bearer owner"), ("google-cloud-resource-prefix", target.name))
 
 
 def where(path: str, op: str, value: Any) -> dict[str, Any]:

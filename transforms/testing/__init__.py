@@ -12,6 +12,7 @@ docs/testing.md says which effects there are, and what of the service is and is 
 """
 
 from transforms.firestore.client import RpcError
+from transforms.testing.listen import Listen
 from transforms.testing.order import name_key, order_key
 from transforms.testing.script import Effect, Script, always, answer, applied_then, cut_after, delay, status
 from transforms.testing.server import PROJECT, Received, ScriptedFirestore
@@ -20,6 +21,7 @@ from transforms.testing.writes import written_name
 __all__ = [
     "PROJECT",
     "Effect",
+    "Listen",
     "Received",
     "RpcError",
     "Script",

@@ -31,7 +31,7 @@ def server(clock):
 
 @pytest.fixture
 def client(server):
-    with ListenClient(server) as opened:
+    with ListenClient(server.target) as opened:
         yield opened
 
 
@@ -154,13 +154,13 @@ def test_a_target_may_end_when_it_is_current(client, server):
 
 @pytest.mark.parametrize("resume", ["resume_token", "read_time"])
 def test_who_resumes_is_sent_what_has_changed_since(server, resume):
-    with ListenClient(server) as before:
+    with ListenClient(server.target) as before:
         listening(before, where=where("n", "GREATER_THAN", 0))
     server.put({"users/ada": {"n": 5}, "users/bob": {"n": -1}, "users/new": {"n": 1}, "users/no": {"n": 0}})
     server.put({"users/ada": {"n": 6}, "users/gone": {"n": 1}})
     server.delete("users/gone")
     since = {"resume_token": before.token, "read_time": before.read_time}[resume]
-    with ListenClient(server) as after:
+    with ListenClient(server.target) as after:
         assert listening(after, where=where("n", "GREATER_THAN", 0), **{resume: since}) == [
             *("ADD 1", "users/new {'n': 1} +1", "users/bob document_remove -1", "users/ada {'n': 6} +1"),
             *("CURRENT 1", "NO_CHANGE"),
@@ -170,21 +170,21 @@ def test_who_resumes_is_sent_what_has_changed_since(server, resume):
 
 
 def test_who_resumes_where_nothing_has_changed_is_sent_nothing(server):
-    with ListenClient(server) as before:
+    with ListenClient(server.target) as before:
         listening(before)
-    with ListenClient(server) as after:
+    with ListenClient(server.target) as after:
         assert listening(after, resume_token=before.token) == ["ADD 1", "CURRENT 1", "NO_CHANGE"]
 
 
 def test_deletes_that_left_no_version_are_not_told_but_counted(clock):
     with ScriptedFirestore(USERS, now=clock, retention_s=10, forget_versions=True) as server:
-        with ListenClient(server) as before:
+        with ListenClient(server.target) as before:
             listening(before)
         server.listen.wait_for_targets(0)
         server.delete("users/ada")
         clock.seconds = 11
         server.put({"users/eve": {}})
-        with ListenClient(server) as after:
+        with ListenClient(server.target) as after:
             assert listening(after, read_time=before.read_time) == [
                 *("ADD 1", "users/eve {} +1", "filter 1: 2", "CURRENT 1", "NO_CHANGE")
             ]
@@ -193,7 +193,7 @@ def test_deletes_that_left_no_version_are_not_told_but_counted(clock):
 def test_versions_that_a_stream_has_not_been_told_about_are_kept_however_old_they_are(clock):
     with ScriptedFirestore(USERS, now=clock, retention_s=10, forget_versions=True) as server:
         server.listen.automatic = False
-        with ListenClient(server) as client:
+        with ListenClient(server.target) as client:
             listening(client)
             server.delete("users/ada")
             clock.seconds = 100
@@ -223,7 +223,7 @@ def test_a_second_target_of_one_id_ends_the_stream(client):
 
 
 def test_requests_are_remembered_and_targets_known_until_the_stream_ends(server):
-    with ListenClient(server) as client:
+    with ListenClient(server.target) as client:
         listening(client)
         client.add("posts", 2)
         server.listen.wait_for_targets(2)
@@ -245,7 +245,7 @@ def test_a_commit_of_a_client_is_published_as_well(client, server):
 
 def test_many_streams_at_once(server):
     with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(ListenClient(server)) for _ in range(100)]
+        clients = [stack.enter_context(ListenClient(server.target)) for _ in range(100)]
         for client in clients:
             client.add("users")
         assert {len(client.snapshot()) for client in clients} == {5}

@@ -29,7 +29,7 @@ def server(clock):
 
 @pytest.fixture
 def client(server):
-    with ListenClient(server) as opened:
+    with ListenClient(server.target) as opened:
         yield opened
 
 
@@ -39,7 +39,7 @@ def resumed(server, client):
     clients = []
 
     def resume(**more):
-        clients.append(ListenClient(server))
+        clients.append(ListenClient(server.target))
         return listening(clients[-1], **({"resume_token": client.token} | more))
 
     yield resume
@@ -138,7 +138,7 @@ def test_a_silent_stream_sends_nothing_and_stays_open_until_it_is_cut(server, cl
     server.listen.heartbeat()
     client.add("posts", 2)
     server.listen.wait_for_targets(2)
-    with ListenClient(server) as other:
+    with ListenClient(server.target) as other:
         assert "users/ada {'n': 5} +1" in listening(other)
     server.listen.wait_for_targets(2)
     assert client.call.is_active()
@@ -151,7 +151,7 @@ def test_a_stream_of_an_age_ends_as_planned(server, client, clock):
     listening(client)
     clock.seconds = 3600
     assert client.end() == ([], "OK")
-    with ListenClient(server) as other:
+    with ListenClient(server.target) as other:
         assert listening(other) == WHOLE
 
 
@@ -178,7 +178,7 @@ def test_a_stream_is_cut_in_the_middle_of_a_snapshot(server, client):
 
 def test_one_collection_s_streams_are_cut(server, client):
     listening(client)
-    with ListenClient(server) as other:
+    with ListenClient(server.target) as other:
         listening(other, "posts")
         server.listen.cut(collection="posts")
         assert other.end() == ([], "UNAVAILABLE: the stream was cut")
@@ -189,17 +189,17 @@ def test_one_collection_s_streams_are_cut(server, client):
 @pytest.mark.parametrize("code", ["UNAUTHENTICATED", "PERMISSION_DENIED", "UNAVAILABLE"])
 def test_a_script_refuses_a_stream_when_it_opens(server, code):
     server.script("Listen", [status(code, "no")])
-    with ListenClient(server) as refused:
+    with ListenClient(server.target) as refused:
         refused.add("users")
         assert refused.end() == ([], f"{code}: no")
-    with ListenClient(server) as next_one:
+    with ListenClient(server.target) as next_one:
         assert listening(next_one) == WHOLE
 
 
 @pytest.mark.parametrize("code", ["OK", "INTERNAL"])
 def test_a_script_cuts_a_stream_after_some_messages(server, code):
     server.script("Listen", [cut_after(3, code, "RST_STREAM")])
-    with ListenClient(server) as client:
+    with ListenClient(server.target) as client:
         client.add("users")
         assert client.end() == (WHOLE[:3], "OK" if code == "OK" else f"{code}: RST_STREAM")
 

@@ -106,7 +106,7 @@ class Listening(RuleBasedStateMachine):
         """What came before belongs to no snapshot and is dropped. The shortest answer has three messages."""
         token = self.client.token
         self.client.__exit__()
-        self.client = ListenClient(self.server)
+        self.client = ListenClient(self.server.target)
         self.server.script(point, [cut_after(n_messages)])
         self.client.add("users", resume_token=token, **MATCHING)
         if point == "Listen":
@@ -118,7 +118,7 @@ class Listening(RuleBasedStateMachine):
     def open(self, since):
         if self.client:
             self.client.__exit__()
-        self.client = ListenClient(self.server)
+        self.client = ListenClient(self.server.target)
         self.client.add("users", **since, **MATCHING)
         if "resume_token" not in since and "read_time" not in since:
             self.mirror = Mirror()
