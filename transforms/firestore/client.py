@@ -21,6 +21,7 @@ import grpc.experimental
 from transforms.breaker import CircuitBreaker
 from transforms.errors import JobError, classify
 from transforms.firestore import messages
+from transforms.firestore.listen_call import ListenCall, ListenChannels
 from transforms.firestore.target import FirestoreTarget
 from transforms.services import SIGN_IN
 
@@ -71,16 +72,22 @@ def client_of(target: FirestoreTarget) -> FirestoreClient:
         return _clients[target]
 
 
-def _channels(target: FirestoreTarget) -> tuple[grpc.Channel, grpc.Channel]:
-    """To the address of the target, and to that of requests in bulk: the same channel for the same address."""
+def _channels(target: FirestoreTarget) -> tuple[grpc.Channel, grpc.Channel, ListenChannels]:
+    """To the address of the target, to that of requests in bulk, and those of streams that last for hours.
+
+    The first two are the same channel for the same address.
+    """
     opened = _opener(target)
-    channel = opened(target.address)
-    return channel, channel if target.batch_address == target.address else opened(target.batch_address)
+    channel = opened(target.address, _CHANNEL_OPTIONS)
+    batch_channel = (
+        channel if target.batch_address == target.address else opened(target.batch_address, _CHANNEL_OPTIONS)
+    )
+    return channel, batch_channel, ListenChannels(lambda options: opened(target.address, options))
 
 
-def _opener(target: FirestoreTarget) -> Callable[[str], grpc.Channel]:
+def _opener(target: FirestoreTarget) -> Callable[[str, Sequence[tuple[str, int]]], grpc.Channel]:
     if target.emulator_host:
-        return lambda address: grpc.insecure_channel(address, options=_CHANNEL_OPTIONS)
+        return lambda address, options: grpc.insecure_channel(address, options=options)
     import google.auth.exceptions
     import google.auth.transport.grpc
     import google.auth.transport.requests
@@ -90,8 +97,8 @@ def _opener(target: FirestoreTarget) -> Callable[[str], grpc.Channel]:
     except google.auth.exceptions.DefaultCredentialsError as error:
         raise JobError(f"{error} {SIGN_IN}") from None
     request = google.auth.transport.requests.Request()
-    return lambda address: google.auth.transport.grpc.secure_authorized_channel(
-        credentials, request, address, options=_CHANNEL_OPTIONS
+    return lambda address, options: google.auth.transport.grpc.secure_authorized_channel(
+        credentials, request, address, options=options
     )
 
 
@@ -101,10 +108,18 @@ class FirestoreClient:
     Args:
       channel: for RPCs that somebody may wait for, or that no other host is known to serve.
       batch_channel: for RPCs in bulk, see `BATCH_HOST`.
+      listen_channels: for streams of Listen; default: `channel`.
     """
 
-    def __init__(self, target: FirestoreTarget, channel: grpc.Channel, batch_channel: grpc.Channel):
+    def __init__(
+        self,
+        target: FirestoreTarget,
+        channel: grpc.Channel,
+        batch_channel: grpc.Channel,
+        listen_channels: ListenChannels | None = None,
+    ):
         self.target = target
+        self._listen_channels = listen_channels or ListenChannels(lambda options: channel)
         self.breaker = CircuitBreaker(f"Firestore ({target.name})", target.max_outage_s)
         self._metadata = _metadata(target)
         self._commit = channel.unary_unary(
@@ -170,6 +185,15 @@ class FirestoreClient:
         return Call(
             self._partition_query.future(request, timeout=timeout_s, metadata=self._metadata), self.breaker
         ).result()
+
+    def listen(self, request: Any, timeout_s: float) -> ListenCall:
+        """Starts a Listen stream with one `ListenRequest`; iterate it for `ListenResponse`s, which raises RpcError."""
+        breaker = self.breaker
+
+        def failure(error: grpc.RpcError, is_first: bool) -> RpcError:
+            return _noted(error, breaker) if is_first else RpcError.of(error)
+
+        return ListenCall(self._listen_channels, request, timeout_s, self._metadata, breaker.succeeded, failure)
 
     def _streamed(self, method: Any, request: Any, timeout_s: float) -> Iterator[Any]:
         call = method(request, timeout=timeout_s, metadata=self._metadata)

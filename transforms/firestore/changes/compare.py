@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 
 from transforms.errors import JobError
 from transforms.firestore.changes.change import ADDED, MODIFIED, REMOVED, Change, ChangeKind
+from transforms.firestore.changes.limits import DEFAULT_LIMITS, Limits
 from transforms.firestore.changes.name_cache import NameCache
 from transforms.firestore.changes.positions import Compare, Follow, Position
 from transforms.firestore.changes.reads import Reads
@@ -32,24 +33,11 @@ _PROGRESS = 2_000  # documents without a change after which the position moves o
 _Pair = tuple[str, int | None, Document | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How large a batch may be.
-
-    Attributes:
-      changes: how many changes.
-      n_bytes: of their documents; a single larger one is a batch of its own.
-    """
-
-    changes: int = 500
-    n_bytes: int = 16 * 1024 * 1024
-
-
 def compare(
     reads: Reads,
     position: Compare,
     announced: Iterable[str] = (),
-    limits: Limits = Limits(),
+    limits: Limits = DEFAULT_LIMITS,
     names: NameCache | None = None,
 ) -> Iterator[tuple[list[Change], Position]]:
     """Yields batches of changes, each with the position behind it; the last one is a `Follow`.
@@ -59,13 +47,14 @@ def compare(
       position: where to begin.
       announced: paths of documents that may have been handed out as added although they were not there at `since`.
       limits: of a batch.
-      names: learns the names at `to`, unless the comparison begins in the middle.
+      names: those at `since`, if they are known, which saves reading them; it learns those at `to`, unless the
+        comparison begins in the middle.
 
     Raises:
       JobError: one of the states cannot be read; the message says how to go on.
       TransientError: the database did not answer.
     """
-    since = reads.versions(position.since, position.after) if position.since and position.sees_deletes else iter(())
+    since = _since(reads, position, names)
     if reads.is_in_name_order:
         pairs = _merged(_with(since, announced, position.after), reads.documents(position.to, position.after))
     else:
@@ -74,7 +63,7 @@ def compare(
     found = _Found(names.max_names if names else 0)
     is_whole = position.after is None
     batch = _Batch(limits)
-    since_us = None if position.since is None or position.sees_deletes else micros(position.since)
+    since_us = micros(position.since) if position.since and position.by_version else None
     for path, before, document in pairs:
         if document is not None:
             found.add(path, document)
@@ -95,6 +84,18 @@ def compare(
     n_documents = found.n if is_whole else None
     follow = Follow(position.to, documents=n_documents, deletes_lost_since=position.deletes_lost_since)
     yield _finished(reads, batch, position), follow
+
+
+def _since(reads: Reads, position: Compare, names: NameCache | None) -> Iterator[tuple[str, int]]:
+    """The versions at `since` that lie behind the position, in name order."""
+    if position.since is None or position.by_version:
+        return iter(())
+    if names is None or names.versions is None:
+        return reads.versions(position.since, position.after)
+    start = None if position.after is None else sort_key(position.after)
+    keyed = sorted((sort_key(path), path) for path in names.versions)
+    known = names.versions
+    return ((path, known[path]) for key, path in keyed if start is None or key > start)
 
 
 class _Found:

@@ -54,19 +54,16 @@ class Compare:
       since: the earlier one; None to compare with an empty database.
       to: the later one.
       after: path of the last document that was compared; None for none yet.
-      deletes_lost_since: as in `Follow`. If it is `since`, that state can no longer be read, and documents count as
-        changed by their versions alone.
+      by_version: the state at `since` can no longer be read: documents count as changed by their versions alone, and
+        deletes are not seen.
+      deletes_lost_since: as in `Follow`.
     """
 
     since: datetime.datetime | None
     to: datetime.datetime
     after: str | None = None
+    by_version: bool = False
     deletes_lost_since: datetime.datetime | None = None
-
-    @property
-    def sees_deletes(self) -> bool:
-        """Whether the state at `since` can be read."""
-        return self.since is None or self.deletes_lost_since != self.since
 
 
 Position: TypeAlias = Compare | Follow
@@ -84,6 +81,7 @@ def to_json(position: Position) -> dict[str, Any]:
             since=_us(position.since),
             to=_us(position.to),
             after=position.after,
+            by_version=position.by_version or None,
             deletes_lost_since=_us(position.deletes_lost_since),
         )
     return _filled(
@@ -105,7 +103,8 @@ def from_json(value: Mapping[str, Any]) -> Position:
     try:
         lost = _time(value.get("deletes_lost_since"))
         if value["kind"] == "compare":
-            return Compare(_time(value.get("since")), from_micros(value["to"]), value.get("after"), lost)
+            since, to = _time(value.get("since")), from_micros(value["to"])
+            return Compare(since, to, value.get("after"), bool(value.get("by_version")), lost)
         if value["kind"] == "follow":
             after = value.get("after")
             return Follow(

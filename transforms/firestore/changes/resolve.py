@@ -72,9 +72,9 @@ def resolve(snapshot: Snapshot, position: Follow, names: NameCache, announced: S
             removals[path] = (None if known is None else known.get(path), None)
     read_time = from_micros(snapshot.read_time_us)
     changes = list(_changes(snapshot, position, names, reads, read_time))
-    n_documents = _n_documents(snapshot, position, names, changes, removals)
-    changes += _removals(removals, reads, read_time)
-    return Resolved(changes, n_documents)
+    gone = list(_removals(removals, reads, read_time))
+    # Last, because whatever fails before leaves the names as they were at the position.
+    return Resolved(changes + gone, _n_documents(snapshot, position, names, changes, removals))
 
 
 def _changes(
@@ -142,8 +142,8 @@ def _not_sent(snapshot: Snapshot, position: Follow, names: NameCache, reads: Rea
 
 def _forgotten(told: ExistenceFilter, snapshot: Snapshot, position: Follow, names: NameCache, reads: Reads) -> Set[str]:
     """Names that the server has not mentioned although they do not match any more."""
-    if names.versions is None and not told.gone:
-        # Documents that were forgotten, or deleted and created again, only make the server's count smaller.
+    if names.versions is None:
+        # All that is not counted here only makes the number smaller: deletes, and documents created again.
         n_new = told.n_changed if reads.is_filtered else told.n_created
         if _count_at(position, reads) + n_new == told.n_documents:
             return frozenset()

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from tests.support.clocks import Clock
 from transforms.errors import JobError
 from transforms.firestore.changes.change import ADDED, MODIFIED, REMOVED
-from transforms.firestore.changes.compare import Limits, compare
+from transforms.firestore.changes.compare import compare
+from transforms.firestore.changes.limits import Limits
 from transforms.firestore.changes.name_cache import NameCache
 from transforms.firestore.changes.positions import Compare, Follow
 from transforms.firestore.changes.reads import Reads
@@ -118,7 +119,7 @@ def test_a_document_that_was_announced_and_is_in_neither_state_is_removed(state,
 @given(before=STATES, after=STATES)
 def test_where_the_earlier_state_cannot_be_read_versions_tell_what_changed(before, after, database):
     since, to = database.become(before), database.become(after)
-    position = Compare(since, to, deletes_lost_since=since)
+    position = Compare(since, to, by_version=True, deletes_lost_since=since)
     ((changes, end),) = list(compare(database.reads(Query("users")), position))
     changed = {f"users/{name}" for name, n in after.items() if before.get(name) != n}
     assert {change.path for change in changes} == changed

@@ -14,7 +14,7 @@ TIMES = st.datetimes(
 )
 MAYBE = st.none() | TIMES
 PATHS = st.text(min_size=1).map(lambda text: f"users/{text}")
-POSITIONS = st.builds(Compare, MAYBE, TIMES, st.none() | PATHS, MAYBE) | st.builds(
+POSITIONS = st.builds(Compare, MAYBE, TIMES, st.none() | PATHS, st.booleans(), MAYBE) | st.builds(
     Follow, TIMES, st.binary(), st.none() | st.integers(0), st.none() | st.builds(After, TIMES, PATHS), MAYBE
 )
 

@@ -1,0 +1,65 @@
+"""What a stream of changes hands out: a batch of changes, and the position behind it."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from transforms.firestore.changes.change import Change
+from transforms.firestore.changes.limits import Limits
+from transforms.firestore.changes.positions import Position
+
+
+class StreamState(enum.Enum):
+    """How a stream is."""
+
+    COMPARING = "comparing"
+    LIVE = "live"
+    DEGRADED = "degraded"
+    RECONNECTING = "reconnecting"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeBatch:
+    """Some changes of one stream, often none.
+
+    Attributes:
+      stream_id: of the stream.
+      changes: sorted by version and path, removals last; of a comparison by path.
+      position: behind these changes: it may be saved once every sink has answered for them, and for those before. None
+        for a stream that failed before it had one.
+      read_time: of the snapshot that has them.
+      state: of the stream.
+      reason: of a state that somebody should know about: what happened, what to do.
+      announced: paths that belong into the journal before a sink sees the changes.
+      save_now: the position must be saved before the next batch reaches a sink.
+    """
+
+    stream_id: str
+    changes: tuple[Change, ...]
+    position: Position | None
+    read_time: datetime.datetime
+    state: StreamState
+    reason: str = ""
+    announced: tuple[str, ...] = ()
+    save_now: bool = False
+
+
+def cut(changes: Sequence[Change], limits: Limits) -> Iterator[tuple[Change, ...]]:
+    """Changes in batches within the limits; at least one batch, perhaps empty.
+
+    >>> [len(batch) for batch in cut([], Limits(2))]
+    [0]
+    """
+    batch: list[Change] = []
+    n_bytes = 0
+    for change in changes:
+        if batch and (len(batch) >= limits.changes or n_bytes + change.n_bytes > limits.n_bytes):
+            yield tuple(batch)
+            batch, n_bytes = [], 0
+        batch.append(change)
+        n_bytes += change.n_bytes
+    yield tuple(batch)
