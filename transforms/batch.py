@@ -51,12 +51,14 @@ class ModelAnswer:
       is_named_by_request: whether the request's id comes before what the record says, where there is one record.
       repairs: what was repaired so that the answer could be read, sorted.
       source_fields: what the line around the answer had of its own.
+      n_fields_dropped: how many more it had, which are not fit to be kept there.
     """
 
     part: int = 0
     is_named_by_request: bool = True
     repairs: tuple[str, ...] = ()
     source_fields: Mapping[str, str | int | float] = field(default_factory=dict)
+    n_fields_dropped: int = 0
 
 
 class Record(NamedTuple):

@@ -67,6 +67,12 @@ RECORDS = Counters(
             is_occasional=True,
         ),
         Counter(
+            "source_fields_dropped",
+            "of the lines around models' answers that do not fit `_meta.source_fields`: objects, arrays, long texts",
+            unit="values",
+            is_occasional=True,
+        ),
+        Counter(
             "unread_bytes",
             "of files that could not be read to their end",
             unit="bytes",

@@ -33,7 +33,7 @@ def test_a_model_s_answer_is_stored_as_it_is_under_the_id_of_its_request(tmp_pat
         lines(
             chat(json.dumps(own), custom_id="c1"),
             chat(f"<think>{json.dumps({**own, 'name': 'Draft'})}</think>{near_json}", custom_id="c2"),
-            chat(json.dumps(own), candidate_id="cand-1", url="http://x"),
+            chat(json.dumps(own), candidate_id="cand-1", url="http://x", tags=["a"], note=None),
             chat(json.dumps([own, {"name": "Bob"}]), custom_id="c4"),
         )
     )
@@ -44,7 +44,8 @@ def test_a_model_s_answer_is_stored_as_it_is_under_the_id_of_its_request(tmp_pat
     assert [full[key] for key in ("c1", "c2", "cand-1", "12345")] == [own] * 4
     assert {key: meta["repairs"] for key, meta in told.items() if "repairs" in meta} == {"c2": ["trailing_commas"]}
     assert told["cand-1"]["source_fields"] == {"candidate_id": "cand-1", "url": "http://x"}
-    assert [run.summary[name] for name in ("read", "written", "answers_repaired", "ids_differing")] == [5, 5, 1, 3]
+    counted = ("read", "written", "answers_repaired", "ids_differing", "source_fields_dropped")
+    assert [run.summary[name] for name in counted] == [5, 5, 1, 3, 1]
 
     again = ingest(tmp_path, target, f"--input={source}")
     assert (again.summary["unchanged"], again.summary["written"]) == (5, 0)

@@ -11,9 +11,9 @@
 | a saved response without a batch        | what `bodies.is_body` wants                                        |
 
 A line is recognised by what it has, whatever else it has: other fields that hold a short text, a number or a boolean go
-with the record as its `source_fields`, the rest is dropped. A record that merely has a field named `key`, `custom_id`
-or `response` is left alone; one that is nearly a result is a NOT_A_MODEL_ANSWER. What a provider reports as failed,
-refused or cut off is a `ProviderError`, its code `PROVIDER_THEIR_CODE`.
+with the record as its `source_fields`, the rest is dropped and counted. A record that merely has a field named `key`,
+`custom_id` or `response` is left alone; one that is nearly a result is a NOT_A_MODEL_ANSWER. What a provider reports as
+failed, refused or cut off is a `ProviderError`, its code `PROVIDER_THEIR_CODE`.
 
 The id that the request carried (`custom_id`, `key`, `recordId`; on Vertex also a label) is the record's `fallback_id`,
 of several records with `-1`, `-2`, … behind it.
@@ -63,32 +63,23 @@ _OWN_FIELDS = {
     "OPENAI": frozenset({"id", "custom_id", "customId", "response", "error"}),
     "ANTHROPIC": frozenset({"custom_id", "customId", "result"}),
     "VERTEX": frozenset({"status", "processed_time", "request", "response", "key", "custom_id", "customId"}),
-    "GEMINI": frozenset({"key", "metadata", "response", "error", "custom_id", "customId"}),
+    "GEMINI": frozenset({"key", "response", "error", "custom_id", "customId"}),
     "BEDROCK": frozenset({"recordId", "modelInput", "modelOutput", "error"}),
 }
-_BODY_FIELDS = frozenset(
-    {
-        "choices",
-        "created",
-        "created_at",
-        "createTime",
-        "create_time",
-        "id",
-        "model",
-        "modelVersion",
-        "model_version",
-        "object",
-        "responseId",
-        "response_id",
-        "role",
-        "service_tier",
-        "status",
-        "stop_reason",
-        "stop_sequence",
-        "system_fingerprint",
-        "type",
-    }
+# … and in a response that was saved without a batch. Sources: the providers' references of these responses.
+_BODY_FIELDS = frozenset().union(
+    ("id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier", "metadata"),
+    ("prompt_filter_results", "prompt_logprobs", "kv_transfer_params", "request_id"),  # Azure, vLLM
+    ("created_at", "completed_at", "status", "error", "incomplete_details", "instructions", "output", "output_text"),
+    ("background", "conversation", "max_output_tokens", "max_tool_calls", "parallel_tool_calls", "prompt", "reasoning"),
+    ("previous_response_id", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "store", "temperature"),
+    ("text", "tool_choice", "tools", "top_logprobs", "top_p", "truncation", "user", "billing"),
+    ("type", "role", "content", "stop_reason", "stop_sequence", "container", "context_management"),  # Anthropic
+    ("candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId", "createTime", "modelStatus"),
+    ("prompt_feedback", "usage_metadata", "model_version", "response_id", "create_time", "model_status"),
 )
+# What Google's lines may call the request's id, at their top or in their metadata; the first counts.
+_ID_FIELDS = ("custom_id", "customId", "key")
 _ANTHROPIC_FAILURES = frozenset({"errored", "canceled", "expired"})
 _MAX_CARRIED_CHARS = 1_500
 
@@ -147,7 +138,7 @@ def unwrapped(record: Record, options: AnswerOptions = DEFAULT) -> tuple[Record,
     found = answer_in(_said_in(result.provider, result.body), options.repair)
     records = _at(options.records_path, found.records)
     own_fields = _BODY_FIELDS if result.body is value else _OWN_FIELDS[result.provider]
-    answer = ModelAnswer(0, options.key == CUSTOM_ID, found.repairs, _carried(value, own_fields))
+    answer = ModelAnswer(0, options.key == CUSTOM_ID, found.repairs, *_carried(value, own_fields))
     if len(records) == 1:
         return (record._replace(value=records[0], fallback_id=result.request_id, answer=answer),)
     request_id = result.request_id
@@ -184,11 +175,19 @@ def _at(path: tuple[str, ...], records: tuple[Mapping[str, Any], ...]) -> tuple[
     return tuple(elements)
 
 
-def _carried(value: Mapping[str, Any], own_fields: frozenset[str]) -> Mapping[str, Any]:
-    """What the user's own fields of a line hold, as far as it is fit to be kept beside the record."""
+def _carried(value: Mapping[str, Any], own_fields: frozenset[str]) -> tuple[Mapping[str, Any], int]:
+    """What the user's own fields of a line hold, as far as it is fit to be kept beside the record; and how many hold
+    something that is not."""
     if own_fields.issuperset(value):
-        return {}
-    return {name: member for name, member in value.items() if name not in own_fields and _is_carried(name, member)}
+        return {}, 0
+    own = {name: member for name, member in value.items() if name not in own_fields and not _says_nothing(name, member)}
+    carried = {name: member for name, member in own.items() if _is_carried(name, member)}
+    return carried, len(own) - len(carried)
+
+
+def _says_nothing(name: str, member: Any) -> bool:
+    """Whether a field holds nothing, or nothing but the request's id."""
+    return member is None or (name == "metadata" and isinstance(member, dict) and set(member).issubset(_ID_FIELDS))
 
 
 def _is_carried(name: str, member: Any) -> bool:
@@ -299,7 +298,7 @@ def _bare(value: Mapping[str, Any]) -> _Result | None:
 def _request_id(value: Mapping[str, Any], request: Mapping[str, Any]) -> str | None:
     """What a line of Google's says of its request: itself, or a label of the request, or the request's metadata."""
     for place in (value, mapping(request.get("labels")), mapping(value.get("metadata"))):
-        for name in ("custom_id", "customId", "key"):
+        for name in _ID_FIELDS:
             if name in place and (found := _id(place[name])) is not None:
                 return found
     return None

@@ -169,17 +169,22 @@ class RecordSpec:
         Raises:
           RecordError: MISSING_ID or INVALID_ID.
         """
-        record = value if isinstance(value, dict) else dict(value)
-        found = self.key.read(record if self.key.template is None else self.unwrapped(record))
+        found = self.id_in(value)
         if found is None:
             found = id_of(fallback_id)
         if found is None:
+            record = value if isinstance(value, dict) else dict(value)
             raise RecordError(
                 "MISSING_ID",
                 f"{self.key.name} is missing: {self.key.origin} must hold text or a whole number"
                 f"{self.key.found_instead(record)}, and no id came with the record",
             )
         return check_id(escaped(found) if self.escapes_ids else found, self.key.name)
+
+    def id_in(self, value: Mapping[str, Any]) -> str | None:
+        """What a record itself says it is called, not yet checked or escaped; None if it does not."""
+        record = value if isinstance(value, dict) else dict(value)
+        return self.key.read(record if self.key.template is None else self.unwrapped(record))
 
     def flatten(self, value: Mapping[str, Any], key: str, tally: FieldTally | None = None) -> dict[str, Any]:
         """The flat fields of a record; what is missing is absent.

@@ -17,7 +17,7 @@ from transforms.batch import Batch, DeadLetter, Record, is_first_of_slice
 from transforms.errors import RecordError
 from transforms.firestore.values import encoded_fields
 from transforms.records.canonical import canonical
-from transforms.records.keys import id_of
+from transforms.records.keys import id_of, unescaped
 from transforms.records.spec import FieldTally, RecordSpec
 from transforms.unexpected import FAILURES
 from transforms.upsert.entries import Compared, Flat, Keyed
@@ -41,8 +41,10 @@ def identify(batch: Batch[Record], spec: RecordSpec) -> Batch[Keyed]:
             key = key_of(record, spec)
             digest = content_hash(canonical(without_meta(record.value)), spec.fingerprint)
             if record.answer:
-                counts["ids_differing"] += spec.key.read(record.value) not in (None, key)
+                named = unescaped(key) if spec.escapes_ids else key
+                counts["ids_differing"] += spec.id_in(record.value) not in (None, named)
                 counts["answers_repaired"] += bool(record.answer.repairs)
+                counts["source_fields_dropped"] += record.answer.n_fields_dropped
         except FAILURES as error:
             unfit.append(DeadLetter.of("IdentifyRecords", record, unexpected.as_record_error(error), key))
         else:

@@ -80,7 +80,36 @@ def test_fields_of_the_users_own_do_not_hide_a_result_and_go_with_the_record(pro
     }
     found = record({**LINES[provider], **own, **dropped})
     assert (found.value, found.answer.source_fields) == ({"name": "Ada"}, own)
-    assert record(LINES[provider]).answer.source_fields == {}
+    # All of them but the null, which says nothing.
+    assert found.answer.n_fields_dropped == len(dropped) - 1
+
+
+@pytest.mark.parametrize("provider", LINES)
+def test_what_the_provider_wrote_itself_is_neither_carried_nor_counted(provider):
+    answer = record(LINES[provider]).answer
+    assert (answer.source_fields, answer.n_fields_dropped) == ({}, 0)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {**CHAT, "created": 1, "model": "m", "usage": {}, "system_fingerprint": "fp", "service_tier": None},
+        {**CHAT, "prompt_filter_results": [{}], "usage": {}},
+        {**MESSAGE, "model": "claude", "stop_sequence": None, "usage": {}, "container": {}, "context_management": {}},
+        {**RESPONSE, "error": None, "incomplete_details": None, "reasoning": {}, "text": {}, "tools": [], "usage": {}},
+        {**GEMINI, "modelVersion": "g", "responseId": "r", "promptFeedback": {}, "createTime": "2026-01-01T00:00:00Z"},
+    ],
+)
+def test_a_response_saved_without_a_batch_has_fields_of_the_user_s_own_only_where_no_provider_has_them(body):
+    answer = record(body).answer
+    assert (answer.source_fields, answer.n_fields_dropped) == ({}, 0)
+    answer = record({**body, "run": 7, "mine": {"a": 1}}).answer
+    assert (answer.source_fields, answer.n_fields_dropped) == ({"run": 7}, 1)
+
+
+def test_several_records_of_an_answer_each_lack_what_was_dropped():
+    found = records({**answering(BOTH), "mine": [1], "url": "http://x"})
+    assert [each.answer.n_fields_dropped for each in found] == [1, 1]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Which id a model's answer is stored under: the request's, the line's own, the record's."""
 
+import dataclasses
+
 import pytest
 
 from pipeline.specs import read_spec
@@ -52,6 +54,22 @@ def test_three_answers_that_name_the_same_person_are_three_records_which_keep_wh
         ("c1", "12345"), ("c2", "12345"), ("c3", "12345")
     ]  # fmt: skip
     assert keyed.counts == {"ids_differing": 3}
+
+
+def test_an_id_that_is_only_escaped_does_not_differ():
+    spec = dataclasses.replace(SPEC, escapes_ids=True)
+    records = tuple(
+        Record(at, {"id": "a/b"}, answer=FIRST, fallback_id=came) for at, came in enumerate((None, "a/b", "c"))
+    )
+    keyed = identify(Batch("b-0", "in.jsonl", 3, records), spec)
+    assert keyed.entries[0].key == keyed.entries[1].key != "a/b"
+    assert keyed.counts == {"ids_differing": 1}
+
+
+def test_what_was_dropped_of_a_line_is_counted_by_value():
+    answers = [ModelAnswer(n_fields_dropped=2), ModelAnswer(1, n_fields_dropped=1), ModelAnswer(), None]
+    records = tuple(Record(at, {"id": f"p{at}"}, answer=answer) for at, answer in enumerate(answers))
+    assert identify(Batch("b-0", "in.jsonl", 4, records), SPEC).counts == {"source_fields_dropped": 3}
 
 
 def test_what_was_repaired_is_counted_and_what_was_not_is_not():
