@@ -28,7 +28,7 @@ from transforms.firestore.operations import (
     Transforms,
     Update,
 )
-from transforms.firestore.values import encode, encoded_fields
+from transforms.firestore.values import check_path_length, encode, encoded_fields
 
 
 def encoded(operation: Operation, documents: str) -> bytes:
@@ -96,11 +96,17 @@ def _update_mask(fields: Mapping[str, Any], mask: Sequence[str] | None) -> list[
         return [field_paths.render([name]) for name in fields]
     if isinstance(mask, str):
         raise RecordError("INVALID_FIELD_PATH", "mask must be a sequence of field paths, not one text")
-    covered = {field_paths.parse(path) for path in mask}
+    covered = set(map(_parsed, mask))
     for leaf in field_paths.leaves(fields):
         if not any(leaf[:length] in covered for length in range(1, len(leaf) + 1)):
             raise RecordError("NOT_IN_MASK", f"{field_paths.render(leaf)} has a value but is not in the mask")
     return list(mask)
+
+
+def _parsed(path: str) -> tuple[str, ...]:
+    names = field_paths.parse(path)
+    check_path_length(names)
+    return names
 
 
 def _transforms(transforms: Transforms) -> bytes:
@@ -108,7 +114,7 @@ def _transforms(transforms: Transforms) -> bytes:
         raise RecordError("INVALID_TRANSFORM", "transforms must map field paths to field transforms")
     write = messages.Write()
     for path, transform in transforms.items():
-        field_paths.parse(path)
+        _parsed(path)
         out = write.update_transforms.add(field_path=path)
         if isinstance(transform, ServerTimestamp):
             out.set_to_server_value = out.ServerValue.REQUEST_TIME

@@ -16,15 +16,15 @@
 
 `decode(encode(v)) == v` for every value of the left column. What Firestore would refuse is a `RecordError` here, before
 any request, and its message names the field: `skills[2].name: …`. Source of the limits: "Quotas and limits" in the
-Firestore documentation.
+Firestore documentation, among them 1,500 bytes for a field name, and as many for a field path.
 """
 
 from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn
 
 from transforms.errors import RecordError
 from transforms.firestore import wire
@@ -32,6 +32,13 @@ from transforms.firestore.messages import Document
 
 MAX_DEPTH = 20
 MAX_FIELD_NAME_BYTES = 1_500
+# Of the names from the document's field down to a value, with a dot between each two. Places in arrays do not count,
+# nor do the backticks that a path may be written with. Source of the number: "Maximum size of a field path"; of how it
+# is counted: the emulator, which refuses the first byte more.
+MAX_FIELD_PATH_BYTES = 1_500
+_PATH_TOO_LONG = "FIELD_PATH_TOO_LONG"
+# A name or a path that is longer is abridged in messages.
+_SHOWN_NAME, _SHOWN_STEPS = 40, 6
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 _MICROSECOND = datetime.timedelta(microseconds=1)
 _BASES: tuple[type[Any], ...] = (int, float, str, bytes, list)
@@ -69,7 +76,7 @@ def encode_fields(record: Mapping[str, Any], fields: Any) -> None:
       RecordError: a value or a name that Firestore cannot hold; the message begins with the field's path.
     """
     try:
-        _encode_map(record, fields, 0)
+        _encode_map(record, fields, 0, 0)
     except _Unencodable as unfit:
         raise RecordError(unfit.code, f"{unfit.where()}: {unfit.problem}") from None
 
@@ -150,7 +157,14 @@ class _Unencodable(Exception):  # noqa: N818 - never leaves this module
         return self
 
     def where(self) -> str:
-        return field_path(reversed(self.steps))
+        steps = [step if isinstance(step, int) else _abridged(step) for step in reversed(self.steps)]
+        if len(steps) > 2 * _SHOWN_STEPS:
+            steps[_SHOWN_STEPS:-_SHOWN_STEPS] = ["…"]
+        return field_path(steps)
+
+
+def _abridged(name: str) -> str:
+    return name if len(name) <= _SHOWN_NAME else f"{name[:_SHOWN_NAME]}…"
 
 
 def field_path(steps: Iterable[str | int]) -> str:
@@ -169,11 +183,15 @@ def field_path(steps: Iterable[str | int]) -> str:
     return path
 
 
-def _encode_map(source: Mapping[str, Any], fields: Any, depth: int) -> None:
+def _encode_map(source: Mapping[str, Any], fields: Any, depth: int, above: int) -> None:
+    """Encodes a map whose own path takes `above` bytes, with the dot behind it."""
     for name, value in source.items():
         try:
             if type(name) is not str or not name or name[:2] == "__" or len(name) > MAX_FIELD_NAME_BYTES // 4:
                 _check_field_name(name)
+            path_bytes = above + (len(name) if name.isascii() else len(name.encode()))
+            if path_bytes > MAX_FIELD_PATH_BYTES:
+                _refuse_path(path_bytes)
             kind = type(value)
             if kind is str:
                 fields[name].string_value = value
@@ -182,21 +200,21 @@ def _encode_map(source: Mapping[str, Any], fields: Any, depth: int) -> None:
             elif kind is float:
                 fields[name].double_value = value
             else:
-                _encode_into(value, fields[name], depth)
+                _encode_into(value, fields[name], depth, path_bytes + 1)
         except _Unencodable as unfit:
             raise unfit.within(str(name))  # noqa: B904 - the same exception on its way up
         except (ValueError, TypeError):  # from protobuf: an integer beyond 64 bit, a lone surrogate
             raise _reason(name, value).within(str(name)) from None
 
 
-def _encode_into(value: Any, out: Any, depth: int) -> None:
+def _encode_into(value: Any, out: Any, depth: int, above: int) -> None:
     kind = type(value)
     if kind is str:
         out.string_value = value
     elif kind is dict:
-        _encode_nested_map(value, out, depth)
+        _encode_nested_map(value, out, depth, above)
     elif kind is list or kind is tuple:
-        _encode_array(value, out, depth)
+        _encode_array(value, out, depth, above)
     elif kind is int:
         out.integer_value = value
     elif kind is float:
@@ -208,17 +226,17 @@ def _encode_into(value: Any, out: Any, depth: int) -> None:
     elif kind is bytes:
         out.bytes_value = value
     else:
-        _encode_rare(value, out, depth)
+        _encode_rare(value, out, depth, above)
 
 
-def _encode_nested_map(value: Mapping[str, Any], out: Any, depth: int) -> None:
+def _encode_nested_map(value: Mapping[str, Any], out: Any, depth: int, above: int) -> None:
     if depth >= MAX_DEPTH:
         raise _Unencodable("TOO_DEEP", f"lies deeper than the {MAX_DEPTH} levels that Firestore keeps")
     out.map_value.SetInParent()  # an empty map is not an absent one
-    _encode_map(value, out.map_value.fields, depth + 1)
+    _encode_map(value, out.map_value.fields, depth + 1, above)
 
 
-def _encode_array(value: list[Any] | tuple[Any, ...], out: Any, depth: int) -> None:
+def _encode_array(value: list[Any] | tuple[Any, ...], out: Any, depth: int, above: int) -> None:
     if depth >= MAX_DEPTH:
         raise _Unencodable("TOO_DEEP", f"lies deeper than the {MAX_DEPTH} levels that Firestore keeps")
     out.array_value.SetInParent()
@@ -229,20 +247,20 @@ def _encode_array(value: list[Any] | tuple[Any, ...], out: Any, depth: int) -> N
             if kind is str:
                 add().string_value = item
             else:
-                _encode_item(item, kind, add(), depth + 1)
+                _encode_item(item, kind, add(), depth + 1, above)
         except _Unencodable as unfit:
             raise unfit.within(position)  # noqa: B904
         except (ValueError, TypeError):
             raise _reason("", item).within(position) from None
 
 
-def _encode_item(item: Any, kind: type, out: Any, depth: int) -> None:
+def _encode_item(item: Any, kind: type, out: Any, depth: int, above: int) -> None:
     if kind is list or kind is tuple:
         raise _Unencodable("NESTED_ARRAY", "an array directly inside an array; wrap it in a map")
-    _encode_into(item, out, depth)
+    _encode_into(item, out, depth, above)
 
 
-def _encode_rare(value: Any, out: Any, depth: int) -> None:
+def _encode_rare(value: Any, out: Any, depth: int, above: int) -> None:
     if isinstance(value, datetime.datetime):
         _encode_timestamp(value, out)
     elif isinstance(value, GeoPoint):
@@ -260,9 +278,9 @@ def _encode_rare(value: Any, out: Any, depth: int) -> None:
         for component in value.components:
             array.values.add().double_value = component
     elif isinstance(value, Mapping):
-        _encode_nested_map(value, out, depth)
+        _encode_nested_map(value, out, depth, above)
     elif base := next((base for base in _BASES if isinstance(value, base)), None):  # a subclass, such as an IntEnum
-        _encode_into(base(value), out, depth)
+        _encode_into(base(value), out, depth, above)
     else:
         raise _Unencodable("UNSUPPORTED_TYPE", f"Firestore has no type for Python's {type(value).__name__}")
 
@@ -285,6 +303,24 @@ def _check_field_name(name: Any) -> None:
         raise _Unencodable("INVALID_FIELD_NAME", "field names of the form __name__ are reserved by Firestore")
     if len(name.encode(errors="surrogatepass")) > MAX_FIELD_NAME_BYTES:
         raise _Unencodable("INVALID_FIELD_NAME", f"a field name must not exceed {MAX_FIELD_NAME_BYTES} bytes")
+
+
+def check_path_length(names: Sequence[str]) -> None:
+    """Raises RecordError if the path of these names is longer than Firestore takes."""
+    n_bytes = sum(len(name.encode(errors="surrogatepass")) for name in names) + len(names) - 1
+    if n_bytes > MAX_FIELD_PATH_BYTES:
+        raise RecordError(_PATH_TOO_LONG, f"{_abridged(names[0])}: {_path_too_long(n_bytes)}")
+
+
+def _refuse_path(n_bytes: int) -> NoReturn:
+    raise _Unencodable(_PATH_TOO_LONG, _path_too_long(n_bytes))
+
+
+def _path_too_long(n_bytes: int) -> str:
+    return (
+        f"the path of the field takes {n_bytes:,} bytes, Firestore takes at most {MAX_FIELD_PATH_BYTES:,}; shorten the "
+        "names that lead to it, or keep them as values"
+    )
 
 
 def _reason(name: str, value: Any) -> _Unencodable:

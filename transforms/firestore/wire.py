@@ -21,6 +21,9 @@ from typing import Any
 from transforms.firestore.messages import varint
 
 MAX_DEPTH = 20
+MAX_PATH_BYTES = 1_500
+# As long as no name is longer, no path of so many levels can be too long, so that nobody has to measure them.
+_SAFE_NAME_BYTES = (MAX_PATH_BYTES - MAX_DEPTH) // (MAX_DEPTH + 1)
 _MAX_NAME = 375  # characters, of at most four bytes each: a field name has at most 1,500 bytes
 
 # Bounds of what is kept, for records whose names are data: some 10 MB.
@@ -49,9 +52,27 @@ class UnusualError(Exception):
 def serialised(record: Mapping[str, Any]) -> bytes:
     """A serialised `Document` that has nothing but these fields, in the record's order. Raises UnusualError."""
     try:
-        return _map(record, _FIELDS, 0)
+        fields = _map(record, _FIELDS, 0)
+        if _Names.longest > _SAFE_NAME_BYTES and _longest_path(record) > MAX_PATH_BYTES:
+            raise UnusualError
     except (UnicodeEncodeError, AttributeError, TypeError):  # a lone surrogate; a name that is not text
         raise UnusualError from None
+    return fields
+
+
+def _longest_path(fields: Mapping[str, Any]) -> int:
+    """Bytes of the longest path of a value in a map; places in arrays do not count.
+
+    >>> _longest_path({"ab": [{"c": 1}, {"defg": {}}], "h": 2})
+    7
+    """
+    longest = 0
+    for name, value in fields.items():
+        n_bytes = len(name.encode())
+        maps = value if type(value) is list else (value,)
+        within = [_longest_path(each) for each in maps if isinstance(each, dict) and each]
+        longest = max(longest, n_bytes + 1 + max(within) if within else n_bytes)
+    return longest
 
 
 class _Prefixes(dict[int, bytes]):
@@ -88,7 +109,13 @@ class _Prefixes(dict[int, bytes]):
 
 
 class _Names(dict[str, _Prefixes]):
-    """The prefixes of every field name, checked."""
+    """The prefixes of every field name, checked.
+
+    Attributes:
+      longest: bytes of the longest name that was ever seen.
+    """
+
+    longest = 0
 
     def __init__(self, tag: bytes):
         super().__init__()
@@ -98,6 +125,7 @@ class _Names(dict[str, _Prefixes]):
         if type(name) is not str or not name or name[:2] == "__" or len(name) > _MAX_NAME:
             raise UnusualError
         text = name.encode()
+        _Names.longest = max(_Names.longest, len(text))
         prefixes = _Prefixes(self._tag, b"\x0a" + varint(len(text)) + text + b"\x12")
         if len(self) < _MAX_NAMES:
             self[name] = prefixes

@@ -16,6 +16,7 @@ from transforms.firestore.values import (
     decode_fields,
     encode,
     encode_fields,
+    encoded_fields,
     serialised_fields,
 )
 
@@ -83,6 +84,44 @@ def test_what_firestore_cannot_hold_is_refused_with_the_path_of_the_field(record
         encode_fields(record, Document().fields)
     assert refused.value.code == code
     assert message in refused.value.message
+
+
+def at(*names):
+    """A record with one value, which these names lead to; an array is between those behind a list."""
+    value = 1
+    for name in reversed(names):
+        value = {name[0]: [value]} if isinstance(name, list) else {name: value}
+    return value
+
+
+# As the emulator counts: bytes of UTF-8, with the dots between; no backticks, no places in arrays.
+LONGEST = [
+    at("a" * 1500),
+    at("a" * 749, "b" * 750),
+    at("a", "b" * 1498),
+    at("a" * 500, "b" * 499, "c" * 499),
+    at("é" * 374, "b" * 751),
+    at("-" * 749, "`" * 750),
+    at(["a" * 749], "b" * 750),
+    at(["a" * 700], ["b" * 399], "c" * 399),
+    {"a" * 749: {"b" * 750: {}}, "c": {"d": [{}]}},
+    at(*["k" * 70] * 20, "k" * 80),
+]
+
+
+@pytest.mark.parametrize("encoding", [serialised_fields, encoded_fields])
+@pytest.mark.parametrize("record", LONGEST, ids=range(len(LONGEST)))
+def test_a_path_of_1_500_bytes_is_kept_and_one_byte_more_is_refused_before_it_is_sent(record, encoding):
+    assert decode_fields(Document.FromString(encoding(record)).fields) == record
+    ((name, value), *_) = record.items()
+    with pytest.raises(RecordError) as refused:
+        encoding({"x" + name: value})
+    if isinstance(value, dict | list):
+        assert refused.value.code == "FIELD_PATH_TOO_LONG"
+        assert "the path of the field takes 1,501 bytes, Firestore takes at most 1,500" in refused.value.message
+    else:
+        assert refused.value.code == "INVALID_FIELD_NAME"
+    assert len(refused.value.message) < 900  # names are abridged
 
 
 def nested(levels):

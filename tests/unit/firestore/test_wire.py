@@ -13,10 +13,11 @@ from transforms.firestore.messages import Document
 from transforms.firestore.values import GeoPoint, decode_fields, encoded_fields, serialised_fields
 
 UTC = datetime.timezone.utc
+long_names = st.builds(lambda letter, n: letter * n, st.sampled_from("aé-"), st.integers(60, 900))
 json_like = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(), st.text(max_size=300)),
     lambda inner: st.one_of(
-        st.dictionaries(st.text(max_size=8), inner, max_size=4),
+        st.dictionaries(st.one_of(st.text(max_size=8), long_names), inner, max_size=4),
         st.lists(inner.filter(lambda item: type(item) is not list), max_size=4),
     ),
     max_leaves=15,

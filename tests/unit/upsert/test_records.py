@@ -47,3 +47,12 @@ def test_what_leaves_a_batch_before_it_is_flattened_does_not_change_its_units():
     rest = compared(batch.then(batch.entries[3:], unchanged=3))
     flat = {entry.key: entry.flat.get("t") for entry in flatten(rest, spec).entries}
     assert flat == {"odd": None, "early": datetime.datetime(1970, 1, 2, tzinfo=datetime.timezone.utc)}
+
+
+def test_a_record_whose_names_make_too_long_a_path_is_a_dead_letter_before_anything_is_sent():
+    values = [{"id": "a"}, {"id": "b", "x" * 800: [{"y" * 700: 1}]}]
+    batch = flatten(compared(keyed(values, SPEC)), SPEC)
+    assert [entry.key for entry in batch.entries] == ["a"]
+    (dead,) = batch.dead_letters
+    assert (dead.step, dead.code, dead.record_id) == ("FlattenRecords", "FIELD_PATH_TOO_LONG", "b")
+    assert "takes 1,501 bytes, Firestore takes at most 1,500" in dead.message
