@@ -219,13 +219,65 @@ def test_the_index_of_pandas_is_left_out_where_it_holds_numbers(read: Read) -> N
 
 
 def test_a_column_that_the_reader_cannot_decode_is_named_and_can_be_left_out(read: Read) -> None:
-    embeddings = pa.array([[1.0, 2.0], None], pa.list_(pa.float32(), 2))  # null lists of fixed size: apache/arrow#35697
-    content = _parquet(pa.table({"id": [1, 2], "e": embeddings}))
+    nothing = pa.array([[], None], pa.list_(pa.float32(), 0))  # of which Arrow stores that each has an element
+    content = _parquet(pa.table({"id": [1, 2], "e": nothing}))
     (letter,) = read(content).dead_letters
     assert letter.code == "UNREADABLE_FILE"
-    assert "it is in column 'e' of type fixed_size_list<element: float>[2], see --drop_columns" in letter.message
+    assert "it is in column 'e' of type fixed_size_list<element: float>[0], see --drop_columns" in letter.message
     assert letter.unread_bytes > 0
     assert read(content, drop_columns=("e",)).values == [{"id": 1}, {"id": 2}]
+
+
+_PAIR = pa.list_(pa.float32(), 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (_PAIR, [[1.0, 2.0], None, [None, 3.0]]),
+        (_PAIR, [None, None]),
+        (pa.list_(pa.string(), 1), [["a"], None, [None]]),
+        (pa.list_(_PAIR, 2), [[[1.0, 2.0], None], None, [None, [3.0, None]]]),
+        (pa.list_(_PAIR), [[[1.0, 2.0], None], [], None]),
+        (pa.large_list(_PAIR), [[[1.0, 2.0], None], [], None]),
+        (pa.list_view(_PAIR), [[[1.0, 2.0], None], [], None]),
+        (pa.struct([("e", _PAIR), ("n", pa.int8())]), [{"e": [1.0, 2.0], "n": 1}, {"e": None, "n": None}, None]),
+        (pa.list_(pa.struct([("n", pa.int8())]), 2), [[{"n": 1}, None], None]),
+    ],
+    ids=str,
+)
+def test_a_list_of_fixed_size_may_be_null(read: Read, kind: pa.DataType, values: list[Any]) -> None:
+    """Arrow writes such files and does not read them: apache/arrow#35697."""
+    lag, letter = pa.array([7] * len(values), pa.duration("s")), pa.array(["x"] * len(values)).dictionary_encode()
+    content = _parquet(pa.table({"id": range(len(values)), "e": pa.array(values, kind), "lag": lag, "d": letter}))
+    found = read(content, batch_size=2)
+    assert found.dead_letters == []
+    assert found.values == [{"id": n, "e": value, "lag": 7.0, "d": "x"} for n, value in enumerate(values)]
+
+
+def test_what_stands_in_lists_of_fixed_size_keeps_its_type(read: Read) -> None:
+    table = pa.table(
+        {
+            "lag": pa.array([[90_000, None], None], pa.list_(pa.duration("ms"), 2)),
+            "at": pa.array([[0, None], None], pa.list_(pa.timestamp("s", "Europe/Berlin"), 2)),
+            "clock": pa.array([[1, None], None], pa.list_(pa.time64("ns"), 2)),
+            "d": pa.array([["1.50", None], None], pa.list_(pa.string(), 2)).cast(pa.list_(pa.decimal128(5, 2), 2)),
+            "tensor": pa.ExtensionArray.from_storage(
+                pa.fixed_shape_tensor(pa.int32(), [2]), pa.array([[1, 2], None], pa.list_(pa.int32(), 2))
+            ),
+        }
+    )
+    epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+    assert read(_parquet(table)).values == [
+        {
+            "lag": [90.0, None],
+            "at": [epoch, None],
+            "clock": ["00:00:00.000000001", None],
+            "d": ["1.50", None],
+            "tensor": [1, 2],
+        },
+        dict.fromkeys(("lag", "at", "clock", "d", "tensor")),
+    ]
 
 
 def test_a_file_of_which_nothing_is_left_has_empty_records(read: Read) -> None:

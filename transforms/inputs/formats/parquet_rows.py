@@ -21,6 +21,7 @@ from transforms.batch import DeadLetter, Record
 from transforms.errors import RecordError
 from transforms.inputs.formats.arrow_values import UnfitError, type_problem, values_of
 from transforms.inputs.formats.columns import AS_THEY_ARE, ColumnOptions, ColumnsError
+from transforms.inputs.formats.parquet_file import open_parquet
 from transforms.inputs.items import STEP, Item, unreadable
 from transforms.inputs.streams import DamagedError
 
@@ -54,7 +55,7 @@ class ParquetRows:
         ordinal = 0
         groups: list[pq.RowGroupMetaData] = []
         try:
-            file = pq.ParquetFile(self.stored)
+            file = open_parquet(self.stored)
             groups = [file.metadata.row_group(group) for group in range(self.last_group)]
             ordinal = sum(group.num_rows for group in groups[: self.first_group])
             names, problem = self._names(file.schema_arrow)
