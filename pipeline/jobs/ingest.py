@@ -6,9 +6,9 @@
                                       … InsertRows ─▶ StoreDeadLetters ─▶ CompleteBatch
                                          BigQuery      JSONL files         ledger
 
-All steps behind the slices are fused, so a batch is read, written, accounted for and shown before the next one begins,
-but that its rows may be on their way meanwhile; memory does not grow with the input. With
-`--bigquery_method=FILE_LOADS` the rows leave their batch behind UpsertPairs and go through load jobs instead.
+All steps behind the slices are fused. While the documents of one batch are written, and the rows of the one before it,
+the next one is read, compared and flattened; batches are accounted for in their order, and memory does not grow with
+the input. With `--bigquery_method=FILE_LOADS` the rows leave their batch behind UpsertPairs and go through load jobs.
 """
 
 import datetime

@@ -126,7 +126,12 @@ def check_kill_and_resume(seed: int, emulator: str, project: str, undisturbed: U
     with faulty(emulator) as server:
         run = run_over(server, target, undisturbed.records, folder)
     assert run.exit_code == 0, run.summary
-    assert end_state(run) == undisturbed.end
+    end, expected = end_state(run), undisturbed.end
+    # A pair was repaired, but the process died before its batch was completed: the next one finds nothing to repair.
+    assert end.counts["repaired"] <= expected.counts["repaired"]
+    assert end._replace(counts=end.counts | {"repaired": 0}) == expected._replace(
+        counts=expected.counts | {"repaired": 0}
+    )
     assert_left_alone(completed, run)
     assert_accounts_add_up(run)
     assert_pairs_are_whole(target)

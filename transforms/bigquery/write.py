@@ -86,13 +86,15 @@ class _WriteRowsFn(beam.DoFn):
     @no_annotations  # type: ignore[untyped-decorator]  # Beam takes Batch[T] for a class of its own
     def process(
         self, element: Batch[Any], windowed: Any = beam.DoFn.WindowedValueParam, columns: Any = ()
-    ) -> Iterator[Batch[Any]]:
+    ) -> Iterator[Any]:
         if self._writer is None:
             self._writer = RowWriter(self._plan, columns)
-        yield from self._background.begin(windowed)
+        done = self._background.wait()
+        self._background.begin(windowed)
+        yield from done
 
     def finish_bundle(self) -> Iterator[Any]:
-        yield from self._background.finish()
+        yield from self._background.wait()
 
     def teardown(self) -> None:
         self._background.close()

@@ -1,20 +1,24 @@
 """What a step does to its elements, one behind: the last element's act runs while the next element is made ready.
 
-    element 1 ──make ready──▶ act ────────────▶ out
-    element 2                 ──make ready──▶ act ────────────▶ out        at most one act at a time, in their order
+    element 1 ──make ready──▶ act ─────────▶ out
+    element 2                 ──make ready──▶ act ─────────▶ out           at most one act at a time, in their order
 
-A row is in its table only when BigQuery answers, and that takes longer than reading the next rows does; fused steps
-would stand still meanwhile. A bundle ends when all of its acts have ended, so what a bundle promises stays.
+A batch is written only when the service answers, and that takes longer than reading the next batch does; fused steps
+would stand still meanwhile. An act begins before the result of the last one goes to the next steps, which may have acts
+of their own. A bundle ends when all of its acts have ended, so what a bundle promises stays.
 
     class _InsertFn(beam.DoFn):
         def setup(self): self._background = Background(insert)
         def start_bundle(self): self._background.forget()
-        def process(self, element, windowed=beam.DoFn.WindowedValueParam): yield from self._background.begin(windowed)
-        def finish_bundle(self): yield from self._background.finish()
+        def process(self, element, windowed=beam.DoFn.WindowedValueParam):
+            done = self._background.wait()
+            self._background.begin(windowed)
+            yield from done
+        def finish_bundle(self): yield from self._background.wait()
         def teardown(self): self._background.close()
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
@@ -33,17 +37,18 @@ class Background:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="background")
         self._begun: tuple[WindowedValue, Future[Any]] | None = None
 
-    def begin(self, element: WindowedValue) -> Iterator[Any]:
-        """Begins with an element once the one before is done, which comes out as a WindowedValue."""
-        yield from self.finish()
-        self._begun = element, self._executor.submit(self._act, element.value)
+    def wait(self) -> list[WindowedValue]:
+        """The element begun last, once its act is done; none if there is none. Raises what the act raised."""
+        if self._begun is None:
+            return []
+        (element, act), self._begun = self._begun, None
+        return [element.with_value(act.result())]
 
-    def finish(self) -> Iterator[Any]:
-        """Waits for the last element, which comes out."""
-        if self._begun is not None:
-            element, future = self._begun
-            self._begun = None
-            yield element.with_value(future.result())
+    def begin(self, element: WindowedValue) -> Future[Any]:
+        """Begins with an element, after `wait`; the act may be waited for."""
+        act = self._executor.submit(self._act, element.value)
+        self._begun = element, act
+        return act
 
     def forget(self) -> None:
         """Waits for what a bundle that failed had begun: its elements come again."""

@@ -9,11 +9,15 @@
 preconditions made of what was read, so that of two writers of one document neither loses an update: whoever comes
 second meets a conflict, reads again and decides again. How it is done is in `upserter.py`, the decisions are in
 `decide.py`, the documents in `pairs.py`.
+
+While `UpsertPairs` writes a batch, the next one comes as far as `UpsertPairs`; one that has an id of the batch that is
+being written is compared when that is done.
 """
 
 import datetime
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics.metric import Metrics
@@ -24,10 +28,12 @@ from transforms.firestore.packing import RequestLimits
 from transforms.firestore.qos import OFF, QosSettings
 from transforms.records.spec import RecordSpec
 from transforms.retry import Retry
+from transforms.runtime.background import Background
 from transforms.runtime.batch_coder import register_batches
 from transforms.runtime.parallelism import declared_parallelism
 from transforms.upsert.decide import compare, set_aside_older
 from transforms.upsert.entries import Compared, Flat, Keyed, Written
+from transforms.upsert.in_flight import in_flight_to
 from transforms.upsert.layout import PairLayout
 from transforms.upsert.records import flatten, identify
 from transforms.upsert.stored import read_stored
@@ -58,8 +64,9 @@ class CompareVersions(beam.PTransform[PCollection[Batch[Keyed]], PCollection[Bat
 
     In: batches of keyed records. Out: the same batches; entries are the records to write, those that this batch has
     already written in this run, those whose row is missing, and those that what is stored supersedes, of which
-    nobody knows yet whether they could be written. Calls: one BatchGetDocuments per batch, `_meta` only; none in the
-    mode overwrite. Fails: TransientError fails the bundle, JobError the job.
+    nobody knows yet whether they could be written. Calls: one BatchGetDocuments per batch, `_meta` only, once no batch
+    of its bundle that has one of its ids is being written; none in the mode overwrite. Fails: TransientError fails
+    the bundle, JobError the job.
     """
 
     layout: PairLayout
@@ -80,7 +87,9 @@ class _CompareFn(beam.DoFn):
         self._client = self.layout.target.connect()
 
     def process(self, element: Batch[Keyed]) -> Iterator[Batch[Compared]]:
-        stored = read_stored(self._client, self.layout, [entry.key for entry in element.entries], self.retry)
+        keys = [entry.key for entry in element.entries]
+        in_flight_to(self.layout).wait_for(keys)
+        stored = read_stored(self._client, self.layout, keys, self.retry)
         yield compare(element, stored, self.layout.mode, self.run)
 
 
@@ -121,8 +130,9 @@ class UpsertPairs(beam.PTransform[PCollection[Batch[Flat]], PCollection[Batch[Wr
 
     In: batches of flat records. Out: the same batches; entries are the records that Firestore acknowledged, the others
     are dead letters of step `UpsertPairs` or counted as superseded or unchanged. Delivery: exactly one version of each
-    content, however often a request or a bundle is repeated; in the mode overwrite at least once. Parallel: batches,
-    and `limits.max_in_flight` Commits in each. Fails: TransientError fails the bundle, JobError the job.
+    content, however often a request or a bundle is repeated; in the mode overwrite at least once. Parallel: bundles,
+    and `limits.max_in_flight` Commits in each; the batches of a bundle are written one after the other, each while the
+    next one is made ready. Fails: TransientError fails the bundle, JobError the job.
 
     Attributes:
       layout: database, collections and mode.
@@ -157,7 +167,33 @@ class _UpsertFn(beam.DoFn):
         target = self.layout.target
         qos = self.qos.shared(target.name)
         self._upserter = Upserter(target.connect(), self.layout, self.run, self.limits, self.retry, qos)
+        self._background = Background(self._upserter.upsert)
+        self._last_keys: frozenset[str] = frozenset()
 
-    def process(self, element: Batch[Flat]) -> Iterator[Batch[Written]]:
-        yield self._upserter.upsert(element)
-        _THROTTLED.inc(self._upserter.take_throttled_s())
+    def start_bundle(self) -> None:
+        self._background.forget()
+
+    def process(self, element: Batch[Flat], windowed: Any = beam.DoFn.WindowedValueParam) -> Iterator[Batch[Written]]:
+        done = self._wait()
+        keys = frozenset(entry.key for entry in element.entries)
+        if not keys.isdisjoint(self._last_keys):
+            # What the batch replaces is accounted for first, or a run that is killed would find it superseded.
+            yield from done
+            done = []
+        self._last_keys = keys
+        in_flight_to(self.layout).begin(self._background.begin(windowed), keys)
+        yield from done
+
+    def finish_bundle(self) -> Iterator[Any]:
+        yield from self._wait()
+
+    def teardown(self) -> None:
+        self._background.close()
+
+    def _wait(self) -> list[Any]:
+        try:
+            done = self._background.wait()
+        finally:
+            in_flight_to(self.layout).end()
+        _THROTTLED.inc(self._upserter.take_throttled_s())  # here, as Beam counts nothing in other threads
+        return done

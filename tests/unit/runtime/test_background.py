@@ -15,40 +15,49 @@ def element(value, timestamp=0):
     return WindowedValue(value, timestamp, ())
 
 
+def values(done):
+    return [each.value for each in done]
+
+
+def wait_and_begin(background, value):
+    done = background.wait()
+    background.begin(element(value))
+    return values(done)
+
+
 def test_an_element_comes_out_when_the_next_one_goes_in_and_the_last_at_the_end():
     background = Background(lambda value: value * 10)
-    out = [[each.value for each in background.begin(element(n))] for n in (1, 2, 3)]
-    assert out == [[], [10], [20]]
-    assert [each.value for each in background.finish()] == [30]
-    assert list(background.finish()) == []
+    assert [wait_and_begin(background, n) for n in (1, 2, 3)] == [[], [10], [20]]
+    assert values(background.wait()) == [30]
+    assert background.wait() == []
     background.close()
 
 
 def test_the_caller_goes_on_while_the_act_is_not_done_yet():
     may_end = threading.Event()
     background = Background(lambda value: may_end.wait(10) and value)
-    assert list(background.begin(element(1))) == []  # it did not wait
+    assert not background.begin(element(1)).done()
     may_end.set()
-    assert [each.value for each in background.finish()] == [1]
+    assert values(background.wait()) == [1]
     background.close()
 
 
 def test_what_an_act_raises_comes_out_in_its_turn_and_only_once():
     background = Background(lambda value: 1 // value)
-    assert list(background.begin(element(0))) == []
+    background.begin(element(0))
     with pytest.raises(ZeroDivisionError):
-        list(background.begin(element(1)))
-    assert list(background.finish()) == []
+        background.wait()
+    assert background.wait() == []
     background.close()
 
 
 def test_a_bundle_that_failed_leaves_nothing_to_the_next_one():
     acted = []
     background = Background(acted.append)
-    assert list(background.begin(element(1))) == []
+    background.begin(element(1))
     background.forget()
     assert acted == [1]
-    assert list(background.finish()) == []
+    assert background.wait() == []
     background.close()
 
 
@@ -60,10 +69,12 @@ class _TimesTenFn(beam.DoFn):
         self._background.forget()
 
     def process(self, element, windowed=beam.DoFn.WindowedValueParam):
-        yield from self._background.begin(windowed)
+        done = self._background.wait()
+        self._background.begin(windowed)
+        yield from done
 
     def finish_bundle(self):
-        yield from self._background.finish()
+        yield from self._background.wait()
 
     def teardown(self):
         self._background.close()

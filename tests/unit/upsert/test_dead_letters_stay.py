@@ -18,7 +18,7 @@ from transforms.upsert.modes import CREATE_ONLY, MERGE, MODES, VERSIONED
 from transforms.upsert.records import flatten, identify
 from transforms.upsert.stored import read_stored
 from transforms.upsert.upserter import Upserter
-from transforms.upsert.versions import RunIdentity
+from transforms.upsert.versions import ALL_ROWS, RunIdentity
 
 NOON = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.timezone.utc)
 SPEC = load_spec(
@@ -43,12 +43,19 @@ VALUES = {
 }
 
 
-def run(server, batches, day, mode=VERSIONED):
-    """The batches of one source through the steps of a run that begins on a day."""
-    started_at = NOON + datetime.timedelta(days=day)
-    identity = RunIdentity("ingest-1", day + 1, started_at, frozenset({"aaa"}))
-    layout = PairLayout(server.target, SPEC.full_collection, SPEC.flat_collection, SPEC.schema_version, mode)
-    retry = Retry(3, 0, 0, clock=no_waiting(started_at.timestamp))
+def layout_of(server, mode=VERSIONED):
+    return PairLayout(server.target, SPEC.full_collection, SPEC.flat_collection, SPEC.schema_version, mode)
+
+
+def run_of(day, rows_known=ALL_ROWS):
+    """A run of the job that begins on a day."""
+    return RunIdentity("ingest-1", day + 1, NOON + datetime.timedelta(days=day), frozenset({"aaa"}), rows_known)
+
+
+def run(server, batches, day, mode=VERSIONED, rows_known=ALL_ROWS):
+    """The batches of one source through the steps of a run that begins on a day, one after the other."""
+    identity, layout = run_of(day, rows_known), layout_of(server, mode)
+    retry = Retry(3, 0, 0, clock=no_waiting(identity.started_at.timestamp))
     client = server.target.connect()
     upserter = Upserter(client, layout, identity, RequestLimits(), retry)
     done = []
@@ -130,8 +137,6 @@ def test_what_is_stored_already_is_not_flattened_again():
     with ScriptedFirestore() as server:
         run(server, batches, 0)
         keyed = identify(batches[0], SPEC)
-        identity = RunIdentity("ingest-1", 2, NOON + datetime.timedelta(days=1), frozenset({"aaa"}))
-        layout = PairLayout(server.target, SPEC.full_collection, SPEC.flat_collection, SPEC.schema_version)
-        stored = read_stored(server.target.connect(), layout, ["a", "b"], Retry(1))
-        compared = compare(keyed, stored, VERSIONED, identity)
+        stored = read_stored(server.target.connect(), layout_of(server), ["a", "b"], Retry(1))
+        compared = compare(keyed, stored, VERSIONED, run_of(1))
     assert (compared.entries, compared.unchanged) == ((), 2)
