@@ -17,8 +17,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from transforms.firestore.changes.change import Change as Change
+    from transforms.firestore.changes.change_batch import ChangeBatch as ChangeBatch
+    from transforms.firestore.changes.options import ListenedQuery as ListenedQuery
+    from transforms.firestore.changes.options import ListenOptions as ListenOptions
     from transforms.firestore.delete import DeleteFromFirestore as DeleteFromFirestore
     from transforms.firestore.documents import Document as Document
+    from transforms.firestore.listen import ListenToFirestore as ListenToFirestore
     from transforms.firestore.operations import ArrayRemove as ArrayRemove
     from transforms.firestore.operations import ArrayUnion as ArrayUnion
     from transforms.firestore.operations import Create as Create
@@ -44,8 +49,12 @@ if TYPE_CHECKING:
     from transforms.firestore.written import WrittenDocument as WrittenDocument
 
 _HOME = {
+    "changes.change": ["Change"],
+    "changes.change_batch": ["ChangeBatch"],
+    "changes.options": ["ListenOptions", "ListenedQuery"],
     "delete": ["DeleteFromFirestore"],
     "documents": ["Document"],
+    "listen": ["ListenToFirestore"],
     "operations": [
         "ArrayRemove",
         "ArrayUnion",

@@ -37,9 +37,15 @@ class Journal(Protocol):
     def entries(self, stream_id: str) -> Sequence[JournalEntry]:
         """All entries of the stream that are kept, in any order."""
 
+    def forget(self, stream_id: str, until: datetime.datetime) -> None:
+        """The runner has committed a `Follow` position of this read time.
+
+        A journal of positions that are saved elsewhere ignores this: the pipeline may begin again at an earlier one.
+        """
+
 
 class MemoryJournal:
-    """A journal of this process, for pipelines whose runner repeats what it has not committed, and for tests."""
+    """A journal that lasts as long as its process, for pipelines whose positions do not last longer, and for tests."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -60,6 +66,25 @@ class MemoryJournal:
         with self._lock:
             kept = [entry for entry in self._entries.get(stream_id, ()) if entry.read_time > until]
             self._entries[stream_id] = kept
+
+
+class ProcessJournal:
+    """The memory journal of the process it is used in; picklable."""
+
+    def add(self, stream_id: str, entry: JournalEntry) -> None:
+        """Kept in memory."""
+        _PROCESS.add(stream_id, entry)
+
+    def entries(self, stream_id: str) -> Sequence[JournalEntry]:
+        """All that were added in this process, except those forgotten."""
+        return _PROCESS.entries(stream_id)
+
+    def forget(self, stream_id: str, until: datetime.datetime) -> None:
+        """Entries up to this time are of no use any more."""
+        _PROCESS.forget(stream_id, until)
+
+
+_PROCESS = MemoryJournal()
 
 
 def announced(

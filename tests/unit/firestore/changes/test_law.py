@@ -5,7 +5,7 @@ process that runs the source is killed between any two of its steps: receive, jo
 """
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -32,6 +32,10 @@ ELSEWHERE = "others/x"
 QUERIES = [Query("users"), Query("users").where("n", "==", 1), Query("users").where("n", ">", 1), Query.group("users")]
 CODES = ["UNAVAILABLE", "INTERNAL", "ABORTED", "OK", "CANCELLED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"]
 MATCHES = {"==": lambda n, value: n == value, ">": lambda n, value: n > value}
+
+
+# What is written, or deleted if None, while a stream is down.
+MEANWHILE = st.lists(st.tuples(st.sampled_from(PATHS), st.none() | st.integers(0, 2)), max_size=4)
 
 
 class NoJournal(MemoryJournal):
@@ -96,30 +100,34 @@ class Listener(RuleBasedStateMachine):
     def time_passes(self, seconds):
         self.server.time.sleep(seconds)
 
-    @rule(after=st.integers(0, 6), code=st.sampled_from(CODES))
-    def cut(self, after, code):
+    @rule(after=st.integers(0, 6), code=st.sampled_from(CODES), meanwhile=MEANWHILE)
+    def cut(self, after, code, meanwhile):
         self.server.cuts.append((after, code))
-        self.interrupt_streams()
+        self.interrupt_streams(meanwhile)
 
-    @rule()
-    def forget_deletes(self):
+    @rule(meanwhile=MEANWHILE)
+    def forget_deletes(self, meanwhile):
+        self.interrupt_streams(meanwhile)
         self.server.tokens.forgotten_us = self.server.stored.read_time_us()
-        self.interrupt_streams()
 
-    @rule()
-    def expire_tokens(self):
+    @rule(meanwhile=MEANWHILE)
+    def expire_tokens(self, meanwhile):
         self.server.tokens.expire()
-        self.interrupt_streams()
+        self.interrupt_streams(meanwhile)
 
-    @rule()
-    def forget_tokens(self):
+    @rule(meanwhile=MEANWHILE)
+    def forget_tokens(self, meanwhile):
         self.server.tokens.forget()
-        self.interrupt_streams()
+        self.interrupt_streams(meanwhile)
 
-    @rule(n=st.integers(1, 3), code=st.sampled_from(["DEADLINE_EXCEEDED", "UNAVAILABLE", "INVALID_ARGUMENT"]))
-    def remove_targets(self, n, code):
+    @rule(
+        n=st.integers(1, 3),
+        code=st.sampled_from(["DEADLINE_EXCEEDED", "UNAVAILABLE", "INVALID_ARGUMENT"]),
+        meanwhile=MEANWHILE,
+    )
+    def remove_targets(self, n, code, meanwhile):
         self.server.refusals += [RpcError(code, "the resume token is of no use")] * n
-        self.interrupt_streams()
+        self.interrupt_streams(meanwhile)
 
     @rule()
     def reset(self):
@@ -137,9 +145,17 @@ class Listener(RuleBasedStateMachine):
     def send_outdated(self, path):
         self.server.stale.append(path)
 
-    def interrupt_streams(self):
+    def interrupt_streams(self, meanwhile):
         for stream in self.server.streams[-1:]:
             stream.cut(RpcError("UNAVAILABLE", "cut"))
+        self.change(meanwhile)
+
+    def change(self, meanwhile):
+        for path, n in meanwhile:
+            if n is None:
+                self.server.delete(path)
+            else:
+                self.server.put(path, n=n)
 
     # What the process does, one step at a time.
 
@@ -182,11 +198,21 @@ class Listener(RuleBasedStateMachine):
                 self.step()
                 self.mirrors_the_database()
 
+    @precondition(lambda self: not self.steps)
+    @rule(path=st.sampled_from(PATHS), n=st.integers(0, 2))
+    def write_and_run(self, path, n):
+        self.server.put(path, n=n)
+        self.run(3)
+
     # What happens to the process.
 
-    @rule()
-    def kill(self):
+    @rule(meanwhile=MEANWHILE, is_removed=st.booleans())
+    def kill(self, meanwhile, is_removed):
+        """And documents change before it is started again, perhaps on a server that cannot catch up."""
         self.batches.close()
+        self.change(meanwhile)
+        if is_removed:
+            self.server.refusals.insert(0, RpcError("DEADLINE_EXCEEDED", "datastore operation timed out"))
         self.claimed, self.steps, self.in_hand = self.saved, [], None
         self.batches = self.source()
 
@@ -248,7 +274,7 @@ class Listener(RuleBasedStateMachine):
 
 
 TestLaw = Listener.TestCase
-TestLaw.settings = settings(max_examples=150, stateful_step_count=40)
+TestLaw.settings = settings(max_examples=250, stateful_step_count=40)
 
 
 class WithoutJournal(Listener):
@@ -258,7 +284,7 @@ class WithoutJournal(Listener):
 def test_without_the_journal_the_law_does_not_hold():
     with pytest.raises(AssertionError):
         run_state_machine_as_test(
-            WithoutJournal, settings=settings(max_examples=300, stateful_step_count=40, report_multiple_bugs=False)
+            WithoutJournal, settings=settings(max_examples=1000, stateful_step_count=40, phases=[Phase.generate])
         )
 
 
@@ -273,7 +299,7 @@ def test_created_announced_killed_deleted_resumed(journal_type, remaining):
     while machine.steps:
         machine.step()
     assert machine.sink == {"users/a": 1}
-    machine.kill()
+    machine.kill([], False)
     machine.delete("users/a")
     for _ in range(3):
         machine.receive()

@@ -1,0 +1,194 @@
+"""A stream in its thread: bounded, opened again when silent, tried again when it failed, closed when it is left."""
+
+import pytest
+
+from transforms import retry
+from transforms.firestore.changes.change_batch import StreamState
+from transforms.firestore.changes.journal import MemoryJournal
+from transforms.firestore.changes.limits import Limits
+from transforms.firestore.changes.options import ListenedQuery, ListenOptions
+from transforms.firestore.changes.parking import Parking
+from transforms.firestore.changes.positions import Compare, Follow
+from transforms.firestore.changes.reads import Reads
+from transforms.firestore.changes.stream import Stream
+from transforms.firestore.query import Query
+from transforms.testing import ScriptedFirestore, status
+
+USERS = ListenedQuery("users", Query("users"))
+
+
+class Time:
+    """Moved by the test."""
+
+    now = 1_800_000_000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def server():
+    with ScriptedFirestore({f"users/u{n:03d}": {} for n in range(300)}) as server:
+        yield server
+
+
+@pytest.fixture
+def streams():
+    """Makes streams that end with the test."""
+    opened = []
+
+    def open_stream(server, position=None, clock=retry.SYSTEM_CLOCK, **options):
+        options = ListenOptions(**{"limits": Limits(10), "snapshot_slack_s": 0, **options}).of(server.target)
+        stream = Stream(server.target.connect(), USERS, position, options, MemoryJournal(), clock, try_again_s=0)
+        opened.append(stream)
+        return stream
+
+    yield open_stream
+    for stream in opened:
+        stream.close()
+        stream.join()
+
+
+def next_batch(stream):
+    ready = []
+    while not stream.is_ready:
+        stream.attach(lambda: ready.append(1))
+    batch = stream.take()
+    stream.accept(batch)
+    return batch
+
+
+def follow(server):
+    return Follow(Reads(server.target.connect(), Query("users")).server_time())
+
+
+def test_it_stops_receiving_when_nobody_takes_and_drops_nothing(server, streams):
+    stream = streams(server, max_buffered=25)
+    changes = []
+    while len(changes) < 300:
+        assert stream.n_buffered <= 25 + 10
+        changes += next_batch(stream).changes
+    assert [change.path for change in changes] == [f"users/u{n:03d}" for n in range(300)]
+
+
+def test_it_is_bounded_by_bytes_as_well(server, streams):
+    stream = streams(server, max_buffered_bytes=1)
+    batch = next_batch(stream)
+    while not batch.changes:
+        batch = next_batch(stream)
+    assert stream.n_buffered <= 10
+
+
+def test_batches_without_changes_are_joined(server, streams):
+    stream = streams(server, follow(server))
+    server.listen.wait_for_targets(1)
+    first = next_batch(stream)
+    for _ in range(5):
+        server.listen.heartbeat()
+    server.put({"users/new": {}})
+    batches = [next_batch(stream)]
+    while not batches[-1].changes:
+        batches.append(next_batch(stream))
+    assert batches[-1].position.read_time > first.position.read_time
+
+
+def test_a_batch_that_is_put_back_is_the_next_one(server, streams):
+    stream = streams(server)
+    next_batch(stream)
+    while not stream.is_ready:
+        pass
+    batch = stream.take()
+    stream.put_back(batch)
+    assert isinstance(stream.position, Compare)
+    assert next_batch(stream) == batch
+    assert stream.position == batch.position
+
+
+def test_a_stream_that_falls_silent_is_opened_again(server, streams):
+    time = Time()
+    stream = streams(server, follow(server), retry.Clock(now=time, monotonic=time), silence_s=120)
+    next_batch(stream)
+    server.listen.wait_for_targets(1)
+    time.now += 119
+    stream.check_silence()
+    assert stream.n_silences == 0
+    time.now += 2
+    stream.check_silence()
+    stream.check_silence()
+    assert stream.n_silences == 1
+    batch = next_batch(stream)
+    assert (batch.state, batch.reason[:9]) == (StreamState.RECONNECTING, "CANCELLED")
+    assert next_batch(stream).state is StreamState.LIVE
+    assert len(server.requests("Listen")) == 2
+
+
+def test_a_stream_that_failed_says_why_and_is_tried_again_where_it_was(server, streams):
+    server.script("AddTarget", [status("PERMISSION_DENIED", "not for you")])
+    position = follow(server)
+    stream = streams(server, position)
+    batch = next_batch(stream)
+    assert (batch.state, batch.position) == (StreamState.FAILED, position)
+    assert "PERMISSION_DENIED: not for you" in stream.failure
+    assert next_batch(stream).state is StreamState.LIVE
+    assert stream.failure == ""
+
+
+def test_a_closed_stream_ends_its_rpc(server, streams):
+    stream = streams(server, follow(server))
+    server.listen.wait_for_targets(1)
+    stream.close()
+    stream.join()
+    server.listen.wait_for_targets(0)
+
+
+def test_a_parked_stream_is_taken_at_its_position_only(server, streams):
+    position, other = follow(server), follow(server)
+    parking = Parking()
+    stream = streams(server, position)
+    parking.park("here", stream)
+    assert parking.take("there", USERS, position) is None
+    assert parking.take("here", USERS, position) is stream
+    parking.park("here", stream)
+    assert parking.take("here", USERS, other) is None
+    stream.join()
+    assert parking.take("here", USERS, position) is None
+
+
+def test_a_parked_stream_of_another_query_is_not_taken(server, streams):
+    position = follow(server)
+    parking = Parking()
+    parking.park("here", streams(server, position))
+    assert parking.take("here", ListenedQuery("users", Query("others")), position) is None
+
+
+def test_a_parked_stream_that_nobody_takes_is_closed_after_a_minute(server, streams):
+    time = Time()
+    parking = Parking(60, time)
+    position = follow(server)
+    stream = streams(server, position)
+    parking.park("here", stream)
+    time.now += 59
+    parking.close_expired()
+    assert parking.take("here", USERS, position) is stream
+    parking.park("here", stream)
+    time.now += 60
+    parking.close_expired()
+    stream.join()
+    assert parking.take("here", USERS, position) is None
+
+
+def test_of_two_streams_at_one_place_the_last_one_stays(server, streams):
+    position = follow(server)
+    parking = Parking()
+    first, second = streams(server, position), streams(server, position)
+    parking.park("here", first)
+    parking.park("here", second)
+    first.join()
+    assert parking.take("here", USERS, position) is second
+
+
+def test_the_timer_closes_what_was_forgotten(server, streams):
+    parking = Parking(0.05)
+    stream = streams(server, follow(server))
+    parking.park("here", stream)
+    stream.join()
