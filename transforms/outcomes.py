@@ -13,6 +13,7 @@ from transforms.counters import BYTES_READ, Breakdown, Counter, Counters, Kinds,
 # How many written ids an outcome names: enough to look one up, few enough for a ledger.
 _SHOWN_IDS = 10
 
+NOT_REPLAYABLE = "not_replayable"
 DEAD_LETTER_REASONS = Breakdown("dead_letters", "has_dead_letters", ("step", "code"))
 
 # What a job counts whose element is a batch of records.
@@ -76,6 +77,12 @@ RECORDS = Counters(
             "unread_bytes",
             "of files that could not be read to their end",
             unit="bytes",
+            beside="has_dead_letters",
+        ),
+        Counter(
+            NOT_REPLAYABLE,
+            "whose dead letters keep no record to replay, so that only ingesting their source again can store them; a "
+            "part of the dead letters",
             beside="has_dead_letters",
         ),
         Counter(BYTES_READ, "of the input, where its reader counts them", unit="bytes"),

@@ -26,6 +26,8 @@ from pipeline.jobs import ingest_flags
 from pipeline.jobs.destination import destination
 from pipeline.jobs.outcome import present_records
 from pipeline.jobs.replay_flags import ALL, NAME, USAGE, Config
+from pipeline.present.summary import Summary
+from pipeline.present.terminal import Console, say
 from pipeline.run.flags import misfit
 from pipeline.run.job import Job, JobPlan, derived_job_id, digest
 from pipeline.run.job_config import RecordsConfig
@@ -44,6 +46,7 @@ from transforms.ledger.jobs import Job as LedgerJob
 from transforms.ledger.jobs import NotAJobError, finish_times, job_document, read_job
 from transforms.ledger.runs import JobDescription
 from transforms.ledger.steps import BeginBatch, CompleteBatch, CompleteJob
+from transforms.outcomes import NOT_REPLAYABLE
 from transforms.runtime.services import services_of
 from transforms.services import Services
 from transforms.upsert.destination import Destination, provide_table
@@ -52,6 +55,7 @@ from transforms.upsert.steps import SetAsideOlder
 from transforms.upsert.versions import ALL_ROWS, NO_ROWS, RunIdentity
 from transforms.upsert.write import compare_records, write_records
 
+_SHOWN_SOURCES = 5
 _EPOCH = datetime.datetime.fromtimestamp(0, datetime.timezone.utc)
 
 
@@ -83,11 +87,13 @@ class Plan(JobPlan[Config]):
     Attributes:
       jobs: whose dead letters there are.
       finished_at: when each job of the ledger finished last.
+      to_ingest: sources of the dead letters that keep no record.
     """
 
     folder: DeadLetterFolder
     jobs: tuple[Replayed, ...]
     finished_at: Mapping[str, datetime.datetime]
+    to_ingest: tuple[str, ...] = ()
 
 
 def prepare(config: Config, options: PipelineOptions) -> Plan:
@@ -113,7 +119,8 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     )
     job_ids = sorted({batch.job_id for batch in batches})
     jobs = tuple(_replayed(config, services, client, job_id, batches) for job_id in job_ids)
-    return Plan(config, description, firestore, folder, jobs, finish_times(client, config.retry))
+    sources = tuple(dict.fromkeys(batch.source for batch in batches if batch.not_kept))
+    return Plan(config, description, firestore, folder, jobs, finish_times(client, config.retry), sources)
 
 
 def provision(plan: Plan) -> None:
@@ -224,4 +231,19 @@ def _absolute(folder: str) -> str:
     return os.path.realpath(folder) if is_local(folder) else folder.rstrip("/")
 
 
-JOB = Job(USAGE, prepare, provision, build, present_records)
+def present(plan: Plan, summary: Summary, console: Console) -> int:
+    """Shows what became of the dead letters, says what to do about those without a record, returns the exit code."""
+    exit_code = present_records(plan, summary, console)
+    if not_replayable := summary.totals[NOT_REPLAYABLE]:
+        sources = ", ".join(plan.to_ingest[:_SHOWN_SOURCES])
+        more = f" and {len(plan.to_ingest) - _SHOWN_SOURCES:,} more" if len(plan.to_ingest) > _SHOWN_SOURCES else ""
+        say(
+            console,
+            f"{not_replayable:,} of the dead letters keep no record, or only a part of one, and cannot be replayed; "
+            f"correct what they say and run ingest again on {sources}{more}",
+            "yellow",
+        )
+    return exit_code
+
+
+JOB = Job(USAGE, prepare, provision, build, present)

@@ -294,7 +294,7 @@ def test_a_dead_letter_is_never_nowhere_and_a_step_done_twice_changes_nothing(de
     desk.ingest(nameless(1), "{not JSON\n", "{nor this\n", flags=[strict])
     desk.edit("permanent", lambda line: {**line, "attempts": 4 if line["line"] == 3 else 1})
     folder, run = DeadLetterFolder(str(desk.dead_letters)), ReplayRun("replay-1", "2026-01-01T00:00:00Z", 5)
-    ((batch_id, _, n),) = folder.batches()
+    ((batch_id, _, n, *_),) = folder.batches()
     failures = [
         DeadLetter("ReadBatches", "INVALID_JSON", "still broken", None, position=line["position"])
         for line in desk.lines("permanent")

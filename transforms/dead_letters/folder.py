@@ -48,11 +48,27 @@ _STEMS = ("", "-rows")
 
 
 class DeadBatch(NamedTuple):
-    """The dead letters of one batch: the batch's id, the job that gave them up, and how many they are."""
+    """The dead letters of one batch.
+
+    Attributes:
+      batch_id: of the batch.
+      job_id: of the job that gave them up.
+      dead_letters: how many they are.
+      source: where their records were read.
+      not_kept: how many of them keep no record.
+    """
 
     batch_id: str
     job_id: str
     dead_letters: int
+    source: str = ""
+    not_kept: int = 0
+
+    @classmethod
+    def of(cls, batch_id: str, stored: Sequence[StoredDeadLetter]) -> "DeadBatch":
+        """Of all dead letters of a batch."""
+        first, not_kept = stored[0], sum(not each.keeps_record for each in stored)
+        return cls(batch_id, first.job_id, len(stored), first.source, not_kept)
 
 
 class ReplayRun(NamedTuple):
@@ -153,7 +169,7 @@ class DeadLetterFolder:
         """
         names = {_without_suffix(_stem(path)) for kind in self.kinds for path in self._list(kind)}
         found = ((batch_id, self.read(batch_id)) for batch_id in sorted(names))
-        return [DeadBatch(batch_id, stored[0].job_id, len(stored)) for batch_id, stored in found if stored]
+        return [DeadBatch.of(batch_id, stored) for batch_id, stored in found if stored]
 
     def read(self, batch_id: str) -> list[StoredDeadLetter]:
         """The dead letters of a batch, in the order of their source.

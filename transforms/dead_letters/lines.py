@@ -20,7 +20,9 @@ answer, so that a replay neither writes the others again nor loses them. A line 
 letter, and failed again if any of the records that it turns out to hold fails.
 
 Of a record that was too large or cut off by damage only the beginning is kept, and of a row of Parquet whose values or
-columns could not be read, only what can be shown of it. Neither is read again at all.
+columns could not be read, only what can be shown of it. Neither is read again at all. Nor is one with a value that none
+of these forms says exactly, which no reader of ours gives: its line has `record: null`, and `record_lost` says so. What
+is not kept is stored by ingesting its source again.
 
 A line that was replayed also has `replay`, with job_id, run (when it began) and time, and, if it failed again,
 `first_time`, when it failed first.
@@ -41,6 +43,7 @@ from typing import Any, NamedTuple
 from transforms.batch import DeadLetter, ModelAnswer, Record
 from transforms.errors import RecordError
 from transforms.firestore.tagged_json import from_tagged_json, to_tagged_json
+from transforms.firestore.values import GeoPoint, Reference, Vector
 from transforms.inputs.formats.csv_dialect import DELIMITERS, sniff_delimiter
 from transforms.inputs.formats.csv_rows import CsvRows
 from transforms.inputs.items import STEP, Item
@@ -59,6 +62,7 @@ _FRAGMENTS = frozenset(
 )
 # The step of earlier versions that learned of a refused row after the batch was completed, and kept what the row held.
 _LATE_STEP = "LoadRows"
+_EXACT = (bool, int, float, str, bytes, Reference, GeoPoint, Vector)
 
 
 class Origin(NamedTuple):
@@ -124,6 +128,11 @@ class StoredDeadLetter:
         return int(self.fields["attempts"])
 
     @property
+    def keeps_record(self) -> bool:
+        """Whether there is a record to be replayed, whatever becomes of it."""
+        return self.original is not None and (self.fields["step"], self.fields["code"]) not in _FRAGMENTS
+
+    @property
     def last_run(self) -> str | None:
         """The run that replayed it last."""
         return self.fields.get("replay", {}).get("run")
@@ -170,7 +179,7 @@ def fields_of(dead_letter: DeadLetter, origin: Origin) -> dict[str, Any]:
         "code": dead_letter.code,
         "message": dead_letter.message,
         "attempts": dead_letter.attempts,
-        **_kept(dead_letter.original),
+        **_kept(dead_letter.original, origin.source),
         **_about(dead_letter),
     }
 
@@ -239,7 +248,7 @@ def records_of(stored: StoredDeadLetter, reading: ReadOptions = DEFAULT) -> tupl
     """
     fields, original = stored.fields, stored.original
     line = fields.get("line")
-    if original is None or (fields["step"], fields["code"]) in _FRAGMENTS:
+    if original is None or not stored.keeps_record:
         raise RecordError(fields["code"], fields["message"])
     if not isinstance(original, bytes):
         # A record whose row was refused late had an id then, though perhaps not one of its own.
@@ -286,7 +295,7 @@ def _answer(about: Fields) -> tuple[str | None, ModelAnswer]:
     return about.get("id"), ModelAnswer(about["part"], repairs=repairs, source_fields=source_fields)
 
 
-def _kept(original: bytes | Mapping[str, Any] | None) -> dict[str, Any]:
+def _kept(original: bytes | Mapping[str, Any] | None, source: str) -> dict[str, Any]:
     if isinstance(original, bytes):
         try:
             return {"record_text": original.decode()}
@@ -295,10 +304,28 @@ def _kept(original: bytes | Mapping[str, Any] | None) -> dict[str, Any]:
     try:
         tagged = to_tagged_json(original)
         json.dumps(tagged)
+        is_exact = _is_exact(original)
     except UNEXPECTED:
-        # No reader gives such a value on purpose. What cannot be kept exactly is not kept as if it were the record.
-        return {"record": None}
-    return {"record": tagged}
+        is_exact = False
+    if is_exact:
+        return {"record": tagged}
+    lost = f"a value of the record has no exact form in JSON, so it is not kept; to store it, ingest {source} again"
+    return {"record": None, "record_lost": lost}
+
+
+def _is_exact(value: Any) -> bool:
+    """Whether tagged JSON says of a value all that Firestore could hold of it.
+
+    >>> _is_exact({"at": [1, b"x", None]}), _is_exact({1: "x"}), _is_exact(datetime.datetime(2026, 1, 1))
+    (True, False, False)
+    """
+    if isinstance(value, Mapping):
+        return all(isinstance(name, str) and _is_exact(member) for name, member in value.items())
+    if isinstance(value, datetime.datetime):
+        return value.tzinfo is not None
+    if isinstance(value, list | tuple) and not isinstance(value, Reference | GeoPoint | Vector):
+        return all(map(_is_exact, value))
+    return value is None or isinstance(value, _EXACT)
 
 
 def _original(fields: Fields, name: str) -> bytes | Mapping[str, Any] | None:

@@ -28,7 +28,7 @@ from transforms.firestore.tagged_json import iso
 from transforms.inputs.files import line_numbers
 from transforms.inputs.options import DEFAULT, ReadOptions
 from transforms.inputs.shapes import shaped
-from transforms.outcomes import BatchOutcome
+from transforms.outcomes import NOT_REPLAYABLE, BatchOutcome
 from transforms.retry import SYSTEM_CLOCK, Clock
 from transforms.runtime.batch_coder import register_batches
 from transforms.runtime.stopping import is_asked_to_stop
@@ -162,7 +162,9 @@ def batch_of(batch_id: str, stored: Sequence[StoredDeadLetter], reading: ReadOpt
         except FAILURES as error:
             dead_letters.append(still_dead(each, unexpected.as_record_error(error)))
     read = len(records) + len(dead_letters)
-    return Batch(batch_id, stored[0].source, read, tuple(records), tuple(dead_letters))
+    not_kept = sum(not each.keeps_record for each in stored)
+    counts = {NOT_REPLAYABLE: not_kept} if not_kept else {}
+    return Batch(batch_id, stored[0].source, read, tuple(records), tuple(dead_letters), counts=counts)
 
 
 @dataclass

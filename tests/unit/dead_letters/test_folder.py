@@ -166,14 +166,14 @@ def test_the_dead_letters_of_a_batch_are_one_batch_in_the_order_of_their_source(
     keep(tmp_path, dead_letter_at(40), batch_id="b-0-rows")
     keep(tmp_path, dead_letter_at(1), batch_id="b-1")
     folder = DeadLetterFolder(str(tmp_path))
-    assert folder.batches() == [("b-0", "ingest-1", 4), ("b-1", "ingest-1", 1)]
+    assert [batch[:3] for batch in folder.batches()] == [("b-0", "ingest-1", 4), ("b-1", "ingest-1", 1)]
     assert [found.position for found in folder.read("b-0")] == [10, 20, 30, 40]
     assert [found.position for found in DeadLetterFolder(str(tmp_path), ("retryable",)).read("b-0")] == [20]
 
 
 def test_a_folder_with_brackets_in_its_name_is_a_folder(tmp_path):
     keep(tmp_path / "dead[1]", dead_letter_at(1))
-    assert DeadLetterFolder(str(tmp_path / "dead[1]")).batches() == [("b-0", "ingest-1", 1)]
+    assert [batch[:3] for batch in DeadLetterFolder(str(tmp_path / "dead[1]")).batches()] == [("b-0", "ingest-1", 1)]
 
 
 def test_a_file_under_another_name_is_refused(tmp_path):

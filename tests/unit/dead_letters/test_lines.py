@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support import any_documents
 from transforms.batch import DeadLetter
 from transforms.dead_letters.lines import Origin, content_of, fields_of, read_line, records_of, still_dead
 from transforms.errors import RecordError
@@ -154,6 +155,13 @@ def test_bytes_that_are_not_text_come_back_exactly():
     assert base64.b64decode(json.loads(line_of(b"\xff"))["record_base64"]) == read_line(line_of(b"\xff")).original
 
 
+@given(any_documents.records)
+def test_every_value_of_firestore_s_is_kept_exactly(record):
+    stored = read_line(line_of(record))
+    assert stored.keeps_record
+    assert any_documents.same(stored.original, record)
+
+
 def _nested(depth):
     value = []
     for _ in range(depth):
@@ -172,10 +180,18 @@ def _nested(depth):
         {("a", "b"): 1},
         10**5000,
         _nested(100_000),
+        {1: "a"},
+        {None: "a"},
+        datetime.datetime(2026, 1, 1),
     ],
-    ids=["UUID", "date", "decimal", "object", "set", "key", "integer", "depth"],
+    ids=["UUID", "date", "decimal", "object", "set", "key", "integer", "depth", "number as name", "no name", "naive"],
 )
 def test_a_dead_letter_can_be_written_whatever_its_value_and_is_not_taken_for_the_record(value):
-    stored = read_line(line_of({"id": "a", "v": value}, code="UNEXPECTED_ERROR"))
+    line = line_of({"id": "a", "v": value}, code="UNEXPECTED_ERROR")
+    stored = read_line(line)
+    assert not stored.keeps_record
+    assert json.loads(line)["record_lost"] == (
+        "a value of the record has no exact form in JSON, so it is not kept; to store it, ingest in.jsonl again"
+    )
     with pytest.raises(RecordError, match="UNEXPECTED_ERROR: message"):
         record_of(stored)
