@@ -53,10 +53,10 @@ class Parking:
         stream.close()
         return None
 
-    def close_expired(self) -> None:
-        """Closes the streams that have been here for too long."""
+    def close_expired(self, parked_s: float | None = None) -> None:
+        """Closes the streams that have been here for `parked_s` seconds; default: for too long."""
         with self._lock:
-            old = self._monotonic() - self._parked_s
+            old = self._monotonic() - (self._parked_s if parked_s is None else parked_s)
             expired = [place for place, (_, parked_at) in self._parked.items() if parked_at <= old]
             streams = [self._parked.pop(place)[0] for place in expired]
         for stream in streams:

@@ -15,6 +15,7 @@ from transforms.firestore.changes.change import ADDED, MODIFIED, REMOVED
 from transforms.firestore.changes.change_batch import StreamState
 from transforms.firestore.changes.journal import MemoryJournal
 from transforms.firestore.changes.options import ListenedQuery, ListenOptions
+from transforms.firestore.changes.parking import PARKING
 from transforms.firestore.changes.positions import Follow
 from transforms.firestore.changes.reads import Reads
 from transforms.firestore.changes.tracker import GroupProvider, GroupTracker
@@ -31,6 +32,7 @@ EXACT = ListenOptions(snapshot_slack_s=0)
 def server():
     with ScriptedFirestore(PEOPLE) as server:
         yield server
+        PARKING.close_expired(0)
 
 
 class InterruptedTracker(GroupTracker):
