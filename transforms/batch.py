@@ -106,7 +106,9 @@ class DeadLetter:
       attempts: how often it was tried, replays included.
       unread_bytes: of records behind it that nobody has seen, where it is the file that cannot be read on.
       home: as in `Record`.
-      fallback_id, answer: as in `Record`, of one of several records of an answer: its original does not say them.
+      fallback_id: as in `Record`, where the original does not say it: of a document, of one of several records of an
+        answer.
+      answer: as in `Record`, of one of several records of an answer.
     """
 
     step: str
@@ -139,7 +141,7 @@ class DeadLetter:
             record.line,
             retryable,
             home=record.home,
-            fallback_id=record.fallback_id if is_part else None,
+            fallback_id=record.fallback_id if is_part or record.raw is None else None,
             answer=record.answer if is_part else None,
         )
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from tests.support.ingest import profile
+from tests.support.ingest import ingest, profile
 from tests.support.replay_desk import Desk, nameless
+from tests.support.verified import put
 
 pytestmark = pytest.mark.emulator
 
@@ -32,3 +33,14 @@ def test_dead_letters_without_a_record_are_counted_apart_and_say_what_to_do(desk
     assert [(line["code"], line["message"]) for line in desk.lines("permanent")] == [
         (line["code"], line["message"]) for line in before
     ]
+
+
+def test_a_document_is_replayed_under_its_own_id_though_its_fields_hold_none(desk, target):
+    ids = ("cand-7", "Zoë 100%", "a.b")
+    fields = {name: value for name, value in nameless(7).items() if name != "candidate_id"}
+    put(target, {f"raw/{key}": fields for key in ids})
+    strict = desk.spec("  name:\n    type: string\n", "  name:\n    type: string\n    required: true\n", "strict.yaml")
+    ingest(desk.folder, target, "--input=firestore://raw", "--max_dead_letter_ratio=1", strict)
+    assert [line["code"] for line in desk.lines("permanent")] == ["MISSING_FIELD"] * 3
+    assert desk.replay("--spec=profiles") == (0, (3, 3, 0, 0, 0))
+    assert sorted(desk.flat) == sorted(desk.full) == sorted(ids)

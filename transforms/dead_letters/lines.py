@@ -12,7 +12,7 @@ original record in the first of three forms that is exact:
 |                | a row of CSV that was not a record       | a CSV of its own: header and row                |
 | record_base64  | the same, in bytes that are not text     | the same                                        |
 | record         | a value without text of its own, as from | the value, which is kept as tagged JSON         |
-|                | CSV, Parquet, a JSON array               |                                                 |
+|                | CSV, Parquet, a JSON array, Firestore    | and of a document the id: `document_id`         |
 |                | one of several records of an answer      | the value, and what `answer` says about it      |
 
 A model's answer may hold several records. The dead letter of one of them keeps that record alone, with its place in the
@@ -30,8 +30,6 @@ A line that was replayed also has `replay`, with job_id, run (when it began) and
 
 from __future__ import annotations
 
-import base64
-import binascii
 import datetime
 import hashlib
 import io
@@ -41,9 +39,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from transforms.batch import DeadLetter, ModelAnswer, Record
+from transforms.dead_letters.originals import FORMS, kept, original_of
 from transforms.errors import RecordError
-from transforms.firestore.tagged_json import from_tagged_json, to_tagged_json
-from transforms.firestore.values import GeoPoint, Reference, Vector
 from transforms.inputs.formats.csv_dialect import DELIMITERS, sniff_delimiter
 from transforms.inputs.formats.csv_rows import CsvRows
 from transforms.inputs.items import STEP, Item
@@ -51,18 +48,18 @@ from transforms.inputs.options import DEFAULT, ReadOptions
 from transforms.inputs.streams import PlainStream
 from transforms.json_values import parse_object
 from transforms.models.results import unwrapped
-from transforms.unexpected import FAILURES, UNEXPECTED
+from transforms.unexpected import FAILURES
 
 Fields = Mapping[str, Any]
 
-_ORIGINALS = ("record_text", "record", "record_base64")
 # With these codes a line keeps a part of a record, or shows what has no exact form: not to be taken for the record.
 _FRAGMENTS = frozenset(
     (STEP, code) for code in ("RECORD_TOO_LARGE", "UNREADABLE_FILE", "UNREADABLE_VALUE", "INVALID_COLUMNS")
 )
 # The step of earlier versions that learned of a refused row after the batch was completed, and kept what the row held.
 _LATE_STEP = "LoadRows"
-_EXACT = (bool, int, float, str, bytes, Reference, GeoPoint, Vector)
+# What the source of documents begins with: see `source_of` in inputs/documents.py.
+_COLLECTION = "firestore://"
 
 
 class Origin(NamedTuple):
@@ -140,7 +137,7 @@ class StoredDeadLetter:
     @property
     def key(self) -> str:
         """The same for the same record of the same place, whatever has happened to it since."""
-        names = ("source", "position", "answer", *_ORIGINALS)
+        names = ("source", "position", "answer", *FORMS)
         kept = {name: self.fields[name] for name in names if name in self.fields}
         return hashlib.blake2b(json.dumps(kept, sort_keys=True).encode(), digest_size=16).hexdigest()
 
@@ -179,7 +176,7 @@ def fields_of(dead_letter: DeadLetter, origin: Origin) -> dict[str, Any]:
         "code": dead_letter.code,
         "message": dead_letter.message,
         "attempts": dead_letter.attempts,
-        **_kept(dead_letter.original, origin.source),
+        **kept(dead_letter.original, origin.source),
         **_about(dead_letter),
     }
 
@@ -227,14 +224,16 @@ def read_line(line: bytes) -> StoredDeadLetter:
         _check(fields, name, str, "text")
     for name in ("position", "attempts"):
         _check(fields, name, int, "a whole number")
+    if "document_id" in fields:
+        _check(fields, "document_id", str, "text")
     if "answer" in fields:
         _check(fields, "answer", dict, "an object")
         _check(fields["answer"], "part", int, "a whole number")
-    kept = [name for name in _ORIGINALS if name in fields]
-    if len(kept) != 1:
-        raise RecordError("NO_DEAD_LETTER", f"it must have one of {', '.join(_ORIGINALS)}, has {len(kept)} of them")
+    forms = [name for name in FORMS if name in fields]
+    if len(forms) != 1:
+        raise RecordError("NO_DEAD_LETTER", f"it must have one of {', '.join(FORMS)}, has {len(forms)} of them")
     time = "first_time" if "first_time" in fields else "time"
-    return StoredDeadLetter(fields, _original(fields, kept[0]), _time(fields, time))
+    return StoredDeadLetter(fields, original_of(fields, forms[0]), _time(fields, time))
 
 
 def records_of(stored: StoredDeadLetter, reading: ReadOptions = DEFAULT) -> tuple[Record, ...]:
@@ -251,9 +250,7 @@ def records_of(stored: StoredDeadLetter, reading: ReadOptions = DEFAULT) -> tupl
     if original is None or not stored.keeps_record:
         raise RecordError(fields["code"], fields["message"])
     if not isinstance(original, bytes):
-        # A record whose row was refused late had an id then, though perhaps not one of its own.
-        known_id = fields.get("record_id") if fields["step"] == _LATE_STEP else None
-        known_id, answer = _answer(fields["answer"]) if "answer" in fields else (known_id, None)
+        known_id, answer = _answer(fields["answer"]) if "answer" in fields else (_known_id(stored), None)
         place = (stored.position, original, line)
         return (Record(*place, fallback_id=known_id, answer=answer, failed_at=stored.failed_at),)
     if _is_csv(original):
@@ -281,70 +278,30 @@ def still_dead(stored: StoredDeadLetter, error: RecordError) -> DeadLetter:
 
 
 def _about(dead_letter: DeadLetter) -> dict[str, Any]:
-    """What the original does not say of one of several records of an answer."""
+    """What the original does not say: of a document its id, of one of several records of an answer its place."""
     answer = dead_letter.answer
     if answer is None:
-        return {}
+        return {} if dead_letter.fallback_id is None else {"document_id": dead_letter.fallback_id}
     known = {"id": dead_letter.fallback_id, "part": answer.part, "repairs": list(answer.repairs)}
     return {"answer": {**known, "source_fields": dict(answer.source_fields)}}
+
+
+def _known_id(stored: StoredDeadLetter) -> str | None:
+    """The id that a record came with which may hold none itself."""
+    fields = stored.fields
+    if "document_id" in fields:
+        return str(fields["document_id"])
+    # Earlier versions did not keep it. A record whose row was refused late, and a document, was mostly stored under it;
+    # a percent sign may come of escaping it, which must not be done twice.
+    record_id = fields.get("record_id")
+    is_of_document = stored.source.startswith(_COLLECTION) and "%" not in (record_id or "")
+    return record_id if fields["step"] == _LATE_STEP or is_of_document else None
 
 
 def _answer(about: Fields) -> tuple[str | None, ModelAnswer]:
     """The id that came with the record, and what else `_about` has kept."""
     repairs, source_fields = tuple(map(str, about.get("repairs", ()))), dict(about.get("source_fields", {}))
     return about.get("id"), ModelAnswer(about["part"], repairs=repairs, source_fields=source_fields)
-
-
-def _kept(original: bytes | Mapping[str, Any] | None, source: str) -> dict[str, Any]:
-    if isinstance(original, bytes):
-        try:
-            return {"record_text": original.decode()}
-        except UnicodeDecodeError:
-            return {"record_base64": base64.b64encode(original).decode()}
-    try:
-        tagged = to_tagged_json(original)
-        json.dumps(tagged)
-        is_exact = _is_exact(original)
-    except UNEXPECTED:
-        is_exact = False
-    if is_exact:
-        return {"record": tagged}
-    lost = f"a value of the record has no exact form in JSON, so it is not kept; to store it, ingest {source} again"
-    return {"record": None, "record_lost": lost}
-
-
-def _is_exact(value: Any) -> bool:
-    """Whether tagged JSON says of a value all that Firestore could hold of it.
-
-    >>> _is_exact({"at": [1, b"x", None]}), _is_exact({1: "x"}), _is_exact(datetime.datetime(2026, 1, 1))
-    (True, False, False)
-    """
-    if isinstance(value, Mapping):
-        return all(isinstance(name, str) and _is_exact(member) for name, member in value.items())
-    if isinstance(value, datetime.datetime):
-        return value.tzinfo is not None
-    if isinstance(value, list | tuple) and not isinstance(value, Reference | GeoPoint | Vector):
-        return all(map(_is_exact, value))
-    return value is None or isinstance(value, _EXACT)
-
-
-def _original(fields: Fields, name: str) -> bytes | Mapping[str, Any] | None:
-    kept = fields[name]
-    if name == "record":
-        try:
-            value = from_tagged_json(kept)
-        except (ValueError, TypeError, AttributeError) as error:
-            raise RecordError("NO_DEAD_LETTER", "record holds a tag, such as $bytes, with a wrong value") from error
-        if value is None or isinstance(value, Mapping):
-            return value
-        raise RecordError("NO_DEAD_LETTER", "record must be an object")
-    if not isinstance(kept, str):
-        raise RecordError("NO_DEAD_LETTER", f"{name} must be text, is another value")
-    try:
-        return kept.encode() if name == "record_text" else base64.b64decode(kept, validate=True)
-    except (UnicodeEncodeError, binascii.Error) as error:
-        what = "has lone surrogates" if name == "record_text" else "is not base64"
-        raise RecordError("NO_DEAD_LETTER", f"{name} {what}") from error
 
 
 def _check(fields: Fields, name: str, kind: type, described: str) -> None:

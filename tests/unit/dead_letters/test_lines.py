@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import any_documents
-from transforms.batch import DeadLetter
+from transforms.batch import DeadLetter, Record
 from transforms.dead_letters.lines import Origin, content_of, fields_of, read_line, records_of, still_dead
 from transforms.errors import RecordError
 from transforms.inputs.options import ReadOptions
@@ -112,6 +112,36 @@ def test_only_a_record_whose_row_was_refused_late_is_given_the_id_it_had(step, k
     assert replayed({"name": "Ada"}, step=step, record_id="ada").fallback_id == known
 
 
+def test_a_document_keeps_its_id_which_its_fields_need_not_hold():
+    record = Record(7, {"name": "Ada"}, fallback_id="ada")
+    dead_letter = DeadLetter.of("FlattenRecords", record, RecordError("MISSING_FIELD", "why"), "ada")
+    line = content_of([fields_of(dead_letter, ORIGIN._replace(source="firestore://people"))])
+    assert json.loads(line)["document_id"] == "ada"
+    found = record_of(read_line(line))
+    assert (found.value, found.fallback_id) == (record.value, "ada")
+
+
+def test_the_id_of_what_is_read_again_from_its_text_is_not_kept_twice():
+    record = Record(7, {"name": "Ada"}, raw=b'{"name": "Ada"}', fallback_id="ada")
+    dead_letter = DeadLetter.of("FlattenRecords", record, RecordError("MISSING_FIELD", "why"), "ada")
+    assert "document_id" not in fields_of(dead_letter, ORIGIN)
+
+
+@pytest.mark.parametrize(
+    ("source", "record_id", "known"),
+    [
+        ("firestore://people", "ada", "ada"),
+        ("firestore://people", "a%2Fb", None),  # as it was escaped, which it is not again
+        ("firestore://people", None, None),
+        ("in.parquet", "ada", None),
+    ],
+)
+def test_lines_of_earlier_versions_have_the_id_of_a_document_as_that_of_the_record(source, record_id, known):
+    dead_letter = DeadLetter("FlattenRecords", "X", "why", {"name": "Ada"}, record_id, position=7)
+    line = content_of([fields_of(dead_letter, ORIGIN._replace(source=source))])
+    assert record_of(read_line(line)).fallback_id == known
+
+
 def test_two_rows_in_place_of_one_are_refused():
     with pytest.raises(RecordError, match="INVALID_CSV: the dead letter has 2 rows below its header instead of one"):
         replayed(b"id,name\n1,Ada\n2,Bo\n")
@@ -133,6 +163,7 @@ def test_what_is_only_shown_of_a_record_is_never_taken_for_it(original, code):
         ({"position": None}, "position must be a whole number, is another value"),
         ({"attempts": True}, "attempts must be a whole number, is another value"),
         ({"source": 7}, "source must be text, is another value"),
+        ({"document_id": 7}, "document_id must be text, is another value"),
         ({"time": "yesterday"}, "time must be like 2026-01-01T00:00:00.000000Z"),
         ({"record": {}}, "it must have one of record_text, record, record_base64, has 2 of them"),
         ({"record_text": 7}, "record_text must be text, is another value"),
