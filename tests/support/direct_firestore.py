@@ -63,6 +63,7 @@ class DirectFirestore:
         self.stale: list[str] = []
         self.requests: list[Any] = []
         self.streams: list[ListenStream] = []
+        self.calls: list[DirectCall] = []
         self._rpcs = Service(self.stored, 128, lambda write, name, own: own).rpcs
 
     def put(self, path: str, **fields: Any) -> None:
@@ -93,7 +94,12 @@ class DirectFirestore:
         stream = ListenStream(self.stored, self.tokens, self.manners, self._affect, self.time())
         stream.add(request.add_target, self.stored.read_time_us(), self._stale_names())
         self.streams.append(stream)
-        return DirectCall(self, stream, self.cuts.pop(0) if self.cuts else None)
+        self.calls.append(DirectCall(self, stream, self.cuts.pop(0) if self.cuts else None))
+        return self.calls[-1]
+
+    def cut_now(self, code: str) -> None:
+        """Ends the last stream before its next message."""
+        self.calls[-1].cut(code)
 
     def snapshot(self, stream: ListenStream) -> None:
         """Everything up to now is sent to a stream."""
@@ -124,7 +130,10 @@ class DirectCall(Iterator[Any]):
         self._left, self._code = cut if cut else (None, "")
 
     def cancel(self) -> None:
-        self._left, self._code = 0, "CANCELLED"
+        self.cut("CANCELLED")
+
+    def cut(self, code: str) -> None:
+        self._left, self._code = 0, code
 
     def __next__(self) -> Any:
         if self._left == 0:

@@ -8,19 +8,28 @@ from __future__ import annotations
 
 import enum
 
-from transforms.errors import Kind, classify
-
 
 class End(enum.Enum):
     """What to do now."""
 
     RECONNECT = "begin again at the position, after a wait"
-    SLOW_DOWN = "begin again at the position, after a wait: the server has too much to send"
     COMPARE = "the position cannot be followed: compare it with a newer state"
     FAIL = "it would end alike again: somebody must correct something first"
 
 
-_TRANSIENT = frozenset({"OK", "ABORTED", "INTERNAL", "UNAVAILABLE", "UNKNOWN", "CANCELLED", "DEADLINE_EXCEEDED"})
+# RESOURCE_EXHAUSTED: we are slow to read, and the server has too much to keep for us.
+_TRANSIENT = frozenset(
+    {
+        "OK",
+        "ABORTED",
+        "INTERNAL",
+        "UNAVAILABLE",
+        "UNKNOWN",
+        "CANCELLED",
+        "DEADLINE_EXCEEDED",
+        "RESOURCE_EXHAUSTED",
+    }
+)
 # Of a position: its token or its read time.
 _OF_A_POSITION = ("token", "read_time", "read time", "too old", "timestamp")
 
@@ -38,13 +47,11 @@ def end_of_call(code: str, message: str, *, was_current: bool) -> End:
     >>> end_of_call("UNAUTHENTICATED", "", was_current=False).name
     'FAIL'
     """
-    if code == "RESOURCE_EXHAUSTED":
-        return End.SLOW_DOWN
     if code in _TRANSIENT or (was_current and code == "UNAUTHENTICATED"):
         return End.RECONNECT
     if code in ("INVALID_ARGUMENT", "FAILED_PRECONDITION", "OUT_OF_RANGE") and _is_about_the_position(message):
         return End.COMPARE
-    return End.RECONNECT if classify(code, message) is Kind.TRANSIENT else End.FAIL
+    return End.FAIL
 
 
 def end_of_target(code: str, message: str, *, was_current: bool, n_removed: int) -> End:
@@ -59,7 +66,8 @@ def end_of_target(code: str, message: str, *, was_current: bool, n_removed: int)
     'COMPARE'
     """
     end = end_of_call(code, message, was_current=was_current)
-    if end is End.RECONNECT and not was_current and (code == "DEADLINE_EXCEEDED" or n_removed > 1):
+    too_slow = code == "DEADLINE_EXCEEDED" or (n_removed > 1 and code != "RESOURCE_EXHAUSTED")
+    if end is End.RECONNECT and not was_current and too_slow:
         return End.COMPARE
     return end
 

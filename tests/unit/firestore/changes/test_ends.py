@@ -25,7 +25,7 @@ def test_most_ends_mean_nothing(code, was_current):
         ("FAILED_PRECONDITION", INDEX, False, End.FAIL),
         ("INVALID_ARGUMENT", "the query is wrong", False, End.FAIL),
         ("UNIMPLEMENTED", "", False, End.FAIL),
-        ("RESOURCE_EXHAUSTED", "too much is buffered", True, End.SLOW_DOWN),
+        ("RESOURCE_EXHAUSTED", "too much is buffered", True, End.RECONNECT),
         ("INVALID_ARGUMENT", "the resume token is not one of this server's", False, End.COMPARE),
         ("FAILED_PRECONDITION", "The requested snapshot version is too old. read_time", False, End.COMPARE),
     ],
@@ -43,7 +43,7 @@ def test_the_ends_that_mean_something(code, message, was_current, end):
         ("UNAVAILABLE", False, 2, End.COMPARE),
         ("OK", True, 0, End.RECONNECT),
         ("PERMISSION_DENIED", False, 2, End.FAIL),
-        ("RESOURCE_EXHAUSTED", False, 2, End.SLOW_DOWN),
+        ("RESOURCE_EXHAUSTED", False, 2, End.RECONNECT),
     ],
 )
 def test_a_target_that_never_catches_up_is_compared(code, was_current, n_removed, end):
