@@ -32,12 +32,13 @@ MAX_REPAIRED_CHARS = 1024 * 1024
 # Brackets that begin no value up to a mark, and marks: more of them take time, and no answer.
 _MAX_STARTS, _MAX_MARKS = 64, 64
 
-_REASONING = "think|thinking|thoughts?|reasoning|reflection|scratchpad"
+_REASONING = r"(?:\w{1,20}:)?(?:think|thinking|thoughts?|reasoning|reflection|scratchpad)"
 _MARK = re.compile(
     rf"""
-      (?P<reasoning> <(?:{_REASONING})> | \[THINK\] | ◁think▷ | <\|channel\|>\s*(?:analysis|commentary)\b
+      (?P<reasoning> <{_REASONING}(?:\s+\w+=[^<>]*)?\s*> | \[THINK\] | ◁think▷
+                   | <\|channel\|>\s*(?:analysis|commentary)\b
                    | <\|(?:START_THINKING|begin_of_thought|begin_of_thinking)\|> )
-    | (?P<answer>    </(?:{_REASONING})> | \[/THINK\] | ◁/think▷ | <\|channel\|>\s*final\b
+    | (?P<answer>    </{_REASONING}\s*> | \[/THINK\] | ◁/think▷ | <\|channel\|>\s*final\b
                    | <\|(?:END_THINKING|end_of_thought|end_of_thinking)\|>
                    | <(?:final_)?answer> | <\|(?:START_RESPONSE|begin_of_solution)\|> )
     | (?P<end>       </(?:final_)?answer> | <\|(?:END_RESPONSE|end_of_solution)\|> )

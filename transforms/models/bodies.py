@@ -24,28 +24,24 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from transforms.errors import RecordError
+from transforms.json_values import parse_json_text
 from transforms.models.answers import Item
 from transforms.models.provider_error import NO_FINISH_REASON, ProviderError
 
 # In lower case, without blanks and underscores, and without the name of the enumeration in front.
-_FINISHED = frozenset(
-    {
-        "stop",
-        "stopsequence",
-        "endturn",
-        "eos",
-        "eostoken",
-        "complete",
-        "completed",
-        "finish",
-        "finished",
-        "toolcall",
-        "toolcalls",
-        "tooluse",
-        "functioncall",
-    }
-)
-_NOT_COMPARED = re.compile(r"[^a-z0-9]+|^(?:finish|stop|completion)_?reason[._]?")
+_CALLED = frozenset({"toolcall", "toolcalls", "tooluse", "functioncall"})
+_FINISHED = _CALLED | {
+    "stop",
+    "stopsequence",
+    "endturn",
+    "eos",
+    "eostoken",
+    "complete",
+    "completed",
+    "finish",
+    "finished",
+}
+_NOT_COMPARED = re.compile(r"[\s_.-]+|^(?:finish|stop|completion)_?reason[._]?")
 _TEXT_TYPES = (None, "text", "output_text")
 _OBJECTS = ("chat.completion", "text_completion", "response")
 _OUTPUTS = ("results", "outputs", "generations")
@@ -95,7 +91,11 @@ def is_finished(verdict: Any) -> bool:
     >>> is_finished("end_turn"), is_finished("FinishReason.STOP"), is_finished("toolCalls"), is_finished("length")
     (True, True, True, False)
     """
-    return verdict == "stop" or _NOT_COMPARED.sub("", text(verdict).lower()) in _FINISHED
+    return verdict == "stop" or _compared(verdict) in _FINISHED
+
+
+def _compared(verdict: Any) -> str:
+    return _NOT_COMPARED.sub("", text(verdict).lower())
 
 
 def is_body(value: Any) -> bool:
@@ -149,18 +149,19 @@ def _choice(choice: Mapping[str, Any]) -> Turn:
 
 
 def _responses(body: Mapping[str, Any]) -> list[Turn]:
-    status = body.get("status")
+    status, outputs = body.get("status"), [mapping(output) for output in _list(body.get("output"))]
     if not is_finished(status):
         details = mapping(either(body, "incomplete_details")).get("reason") or mapping(body.get("error")).get("code")
-        return [Turn(details or status)]
-    outputs = [mapping(output) for output in _list(body.get("output"))]
+        return [Turn(details or status, calls=outputs)]
+    messages = [output for output in outputs if output.get("type") == "message"]
+    final = [message for message in messages if message.get("phase") == "final_answer"]
+    turns = [_message(message.get("content"), message.get("status", status)) for message in final or messages]
     called = [output for output in outputs if output.get("type") == "function_call"]
     if called:
         unfinished = [output["status"] for output in called if not is_finished(output.get("status", status))]
-        return [Turn(unfinished[0] if unfinished else status, calls=[output.get("arguments") for output in called])]
-    messages = [output for output in outputs if output.get("type") == "message"]
-    final = [message for message in messages if message.get("phase") == "final_answer"]
-    return [_message(message.get("content"), message.get("status", status)) for message in final or messages]
+        calls = [output.get("arguments") for output in called]
+        turns.append(Turn(unfinished[0] if unfinished else status, calls=calls))
+    return turns
 
 
 def _candidates(body: Mapping[str, Any]) -> list[Turn]:
@@ -221,27 +222,28 @@ def _arguments(block: Mapping[str, Any]) -> Any:
 
 
 def _said(turn: Turn) -> list[Item]:
+    """What the turn says, and what it calls a tool with; only that where the verdict says that a call is the answer."""
+    items: list[Item] = [item for item in turn.items if any(text.strip() for text in item)]
     given = [call for call in turn.calls if call]
     if len(given) > 1:
         raise RecordError("MODEL_ANSWER_NOT_ONE_OBJECT", f"the model called {len(given)} tools, where one is a record")
-    if given and isinstance(given[0], str):
-        return [[given[0]]]
-    if given and isinstance(given[0], dict):
-        return [given[0]]
-    return [item for item in turn.items if any(text.strip() for text in item)]
+    if not given or not isinstance(given[0], str | dict):
+        return items
+    call: Item = [given[0]] if isinstance(given[0], str) else given[0]
+    return [call] if _compared(turn.verdict) in _CALLED else [*items, call]
 
 
 def is_gemini(value: Mapping[str, Any]) -> bool:
     """Whether it is a response of Gemini, one without candidates included."""
+    if isinstance(either(value, "usage_metadata"), dict):
+        return True
     if either(mapping(either(value, "prompt_feedback")), "block_reason"):
         return True
     candidates = value.get("candidates")
-    if isinstance(either(value, "usage_metadata"), Mapping):
-        return True
     if candidates == []:
         return either(value, "model_version") is not None
     return any(
-        isinstance(candidate.get("content"), Mapping) or either(candidate, "finish_reason") is not None
+        isinstance(candidate.get("content"), dict) or either(candidate, "finish_reason") is not None
         for candidate in map(mapping, _list(candidates))
     )
 
@@ -249,6 +251,16 @@ def is_gemini(value: Mapping[str, Any]) -> bool:
 def mapping(value: Any) -> Mapping[str, Any]:
     """A value if it is an object, else an empty one. It is a dict; to ask for a Mapping takes seven times as long."""
     return value if isinstance(value, dict) else {}
+
+
+def object_in(value: Any) -> Mapping[str, Any] | None:
+    """An object, or the one that a text holds as JSON."""
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        try:
+            value = parse_json_text(value)
+        except RecordError:
+            return None
+    return value if isinstance(value, dict) else None
 
 
 def text(value: Any) -> str:

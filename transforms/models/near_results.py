@@ -10,16 +10,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from transforms.errors import RecordError
-from transforms.models.bodies import either, is_body, mapping
+from transforms.models.bodies import either, is_body, mapping, object_in
 
 _PROMPTS = ("messages", "contents", "input", "prompt", "inputText")
 _REQUEST = "results are read; give the batch's output file"
+_DESCRIBED = frozenset({"request_counts", "endpoint", "input_file_id", "completion_window"})
+_RESULT = frozenset({"id", "custom_id", "customId", "response", "error"})
 EMBEDDINGS = "it holds embeddings, and no answer of a model"
 
 
 def check_not_near_result(value: Mapping[str, Any]) -> None:
     """Raises RecordError, NOT_A_MODEL_ANSWER, if a line is nearly one of a model batch."""
-    found = _request(value) or _description(value) or _without_answer(value) or _embeddings(value)
+    found = _request(value) or _description(value) or _without_answer(value) or _prediction(value) or _other(value)
     if found:
         raise near(*found)
 
@@ -50,7 +52,10 @@ def _request(value: Mapping[str, Any]) -> tuple[str, str] | None:
     has_id = either(value, "custom_id") is not None
     if has_id and _asks(value.get("params")):
         return "a request of an Anthropic batch", _REQUEST
-    if (has_id or "url" in value) and _asks(value.get("body")):
+    body = value.get("body")
+    if (has_id or "url" in value) and (
+        _asks(body) or (isinstance(body, dict) and "url" in value and "method" in value)
+    ):
         return "a request of an OpenAI batch", _REQUEST
     if "status" not in value and "error" not in value and _asks(value.get("request")):
         return "a request of a Gemini or Vertex AI batch", _REQUEST
@@ -60,12 +65,12 @@ def _request(value: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def _asks(request: Any) -> bool:
-    return any(name in mapping(request) for name in _PROMPTS)
+    return any(name in mapping(object_in(request)) for name in _PROMPTS)
 
 
 def _description(value: Mapping[str, Any]) -> tuple[str, str] | None:
     is_batch = value.get("object") == "batch" or value.get("type") == "message_batch"
-    if is_batch and "request_counts" in value:
+    if is_batch and not _DESCRIBED.isdisjoint(value):
         return "the description of a batch", "its results are read; download them and give that file"
     return None
 
@@ -76,23 +81,40 @@ def _without_answer(value: Mapping[str, Any]) -> tuple[str, str] | None:
         return "a result of a Bedrock batch", "it has neither an output nor an error that can be read"
     if ("response" in value or "status" in value) and _asks(value.get("request")):
         return "a result of a Gemini or Vertex AI batch", "it has no response that can be read"
-    if either(value, "custom_id") is None:
+    has_id, has_status = either(value, "custom_id") is not None, either(mapping(response), "status_code") is not None
+    if "body" in mapping(response) and (has_id or has_status):
+        return "a result of an OpenAI batch", "its body is not an object"
+    if not has_id:
         return None
-    if "response" in value and "error" in value and not isinstance(response, dict):
+    is_reason = isinstance(value.get("error"), str) and _RESULT.issuperset(value)
+    if ("response" in value and "error" in value and not isinstance(response, dict)) or is_reason:
         return "a result of an OpenAI batch", "it has neither a response nor an error that can be read"
-    if isinstance(response, dict) and ("error" in value or either(response, "status_code") is not None):
+    if isinstance(response, dict) and ("error" in value or has_status):
         return "a result of an OpenAI batch", "its response has no body"
     if result.get("type") == "succeeded" and not is_body(result.get("message")):
         return "a result of an Anthropic batch", "it has no message"
-    if is_body(result.get("message")) or isinstance(result.get("error"), Mapping):
+    if is_body(result.get("message")) or isinstance(result.get("error"), dict):
         return "a result of an Anthropic batch", "its type is not known"
     return None
 
 
-def _embeddings(value: Mapping[str, Any]) -> tuple[str, str] | None:
+def _prediction(value: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Of Vertex AI's models that are not read, and embeddings."""
     if "instance" in value and holds_embeddings(value):
         return "a prediction of Vertex AI", EMBEDDINGS
+    instance = mapping(value.get("instance"))
+    if ("prediction" in value or "predictions" in value) and (_asks(instance) or (instance and "status" in value)):
+        return "a prediction of Vertex AI", "it has no response that can be read"
     is_keyed = "key" in value or either(value, "custom_id") is not None or "metadata" in value
     if is_keyed and holds_embeddings(value.get("response")):
         return "a result of a batch", EMBEDDINGS
+    return None
+
+
+def _other(value: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Of a response that was saved without a batch."""
+    if value.get("object") == "list" and holds_embeddings(value):
+        return "a response saved without a batch", EMBEDDINGS
+    if str(value.get("object")).endswith("completion.chunk"):
+        return "a piece of a streamed response", "whole responses are read"
     return None

@@ -35,6 +35,10 @@ _PASSING = frozenset(
         "PAUSE_TURN",
         "REQUEST_TIMEOUT",
         "ENGINE_OVERLOADED",
+        "THROTTLINGEXCEPTION",
+        "SERVICEUNAVAILABLEEXCEPTION",
+        "INTERNALSERVEREXCEPTION",
+        "MODELTIMEOUTEXCEPTION",
     }
 )
 # Our own code, of an answer whose end nobody has judged.

@@ -5,7 +5,8 @@ r"""Near-JSON read as what it says: only its structure is edited, never its cont
 | repair              | is                                                        | becomes                     |
 |---------------------|-----------------------------------------------------------|-----------------------------|
 | trailing_commas     | a comma before `}` or `]`                                 | nothing                     |
-| comments            | `// …`, `# …` and `/* … */` between values                | nothing                     |
+| comments            | `// …`, `# …` and `/* … */` between values; none that     | nothing                     |
+|                     | abridges, as `# and 40 more`, and no `#tag`               |                             |
 | control_characters  | a newline, tab or other control character within a string | its escape                  |
 | single_quotes       | 'text', and " within it                                   | "text", \" within it        |
 | escaped_apostrophes | \' within a string                                        | '                           |
@@ -34,7 +35,7 @@ _PIECE = re.compile(
     | (?P<mark>    [{}\[\],:])
     | (?P<string>  "[^"\\]*(?:\\.[^"\\]*)*")
     | (?P<single>  '[^'\\]*(?:\\.[^'\\]*)*')
-    | (?P<comment> //[^\r\n]* | \#[^\r\n]* | /\*.*?\*/)
+    | (?P<comment> //[^\r\n]* | \#(?![^\s\#!])[^\r\n]* | /\*.*?\*/)
     | (?P<dots>    \.\.\. | …)
     | (?P<number>  [-+.\d][\w.+-]*)
     | (?P<word>    [^\W\d][\w$-]* | \$[\w$-]*)
@@ -45,6 +46,12 @@ _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?|-Infinity", r
 _LEADING_ZEROS = re.compile(r"0\d+(?:\.\d+)?", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f]")
 _EDITED_IN_STRINGS = re.compile(r"""\\(.)|"|[\x00-\x1f]""", re.DOTALL)
+# What a comment says that stands for what its author has left out.
+_ABRIDGED = re.compile(
+    r"\.\.\.|…|\b(?:etc|and so (?:on|forth)|omitted|truncated|abridged|shortened|remaining|rest of|continue[sd]?"
+    r"|\d+ more)\b",
+    re.IGNORECASE,
+)
 _WORDS = {"true": "true", "false": "false", "null": "null", "NaN": "NaN", "Infinity": "Infinity"}
 _PYTHON_WORDS = {"True": "true", "False": "false", "None": "null"}
 
@@ -108,7 +115,7 @@ class _Reader:
         self._written.append(piece)
 
     def _comment(self, piece: str) -> None:
-        if "..." in piece or "…" in piece:
+        if _ABRIDGED.search(piece):
             raise not_whole()
         self.repairs.add("comments")
         self._written.append(" ")

@@ -29,9 +29,8 @@ from typing import Any, NamedTuple
 
 from transforms.batch import ModelAnswer, Record
 from transforms.errors import RecordError, code_of_http
-from transforms.json_values import parse_json_text
 from transforms.models.answers import Item, answer_in
-from transforms.models.bodies import either, is_body, is_gemini, mapping, said_in, text
+from transforms.models.bodies import either, is_body, is_gemini, mapping, object_in, said_in, text
 from transforms.models.near_results import EMBEDDINGS, check_not_near_result, holds_embeddings, near
 from transforms.models.options import CUSTOM_ID, DEFAULT, AnswerOptions
 from transforms.models.provider_error import ProviderError
@@ -80,6 +79,8 @@ _BODY_FIELDS = frozenset().union(
 )
 # What Google's lines may call the request's id, at their top or in their metadata; the first counts.
 _ID_FIELDS = ("custom_id", "customId", "key")
+# All that an error has that was saved in place of a response.
+_ERROR_FIELDS = frozenset({"type", "error", "request_id"})
 _ANTHROPIC_FAILURES = frozenset({"errored", "canceled", "expired"})
 _MAX_CARRIED_CHARS = 1_500
 
@@ -136,7 +137,7 @@ def unwrapped(record: Record, options: AnswerOptions = DEFAULT) -> tuple[Record,
     if result.body is None:
         raise ProviderError(result.provider, result.error_code, http_status=result.http_status)
     found = answer_in(_said_in(result.provider, result.body), options.repair)
-    records = _at(options.records_path, found.records)
+    records = tuple(part for record in found.records for part in _at(options.records_path, record))
     own_fields = _BODY_FIELDS if result.body is value else _OWN_FIELDS[result.provider]
     answer = ModelAnswer(0, options.key == CUSTOM_ID, found.repairs, *_carried(value, own_fields))
     if len(records) == 1:
@@ -160,14 +161,12 @@ def _said_in(provider: str, body: Mapping[str, Any]) -> list[Item]:
         raise near("a result of a batch", EMBEDDINGS) if holds_embeddings(body) else error from error
 
 
-def _at(path: tuple[str, ...], records: tuple[Mapping[str, Any], ...]) -> tuple[Mapping[str, Any], ...]:
-    """The records that an answer has at a path; its own where it has nothing there."""
-    if len(records) != 1 or not path:
-        return records
-    found: Any = records[0]
+def _at(path: tuple[str, ...], record: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """The records that an object of an answer has at a path; itself where it has nothing there."""
+    found: Any = record
     for name in path:
         if not isinstance(found, dict) or name not in found:
-            return records
+            return (record,)
         found = found[name]
     elements = found if isinstance(found, list) else [found]
     if not elements or not all(isinstance(element, dict) for element in elements):
@@ -202,22 +201,22 @@ def _is_carried(name: str, member: Any) -> bool:
 
 def _openai(value: Mapping[str, Any]) -> _Result | None:
     response, error = value.get("response"), value.get("error")
-    if isinstance(response, dict) and response and "body" not in response:
+    if not isinstance(response, dict) or "body" not in response:
+        error, response = error or mapping(response).get("error"), None
+    if error and _is_error(error) and _has_id(value):
+        return _Result("OPENAI", _id(either(value, "custom_id")), None, _error_code(error) or "ERROR")
+    if response is None:
         return None
     request_id = _id(either(value, "custom_id"))
-    if not response and _has_id(value) and _is_error(error):
-        return _Result("OPENAI", request_id, None, _error_code(error) or "ERROR")
-    if not response or not isinstance(response, dict):
-        return None
-    status, body = _status(response), _object(response["body"])
+    status, body = _status(response), object_in(response["body"])
     if request_id is None and status is None:
         return None
     if error_body := mapping(body).get("error"):
         code = _error_code(error_body) or (f"HTTP_{status}" if status else "ERROR")
         return _Result("OPENAI", request_id, None, code, status or 200)
-    if body is None or (status is not None and not 200 <= status < 300):
-        return _Result("OPENAI", request_id, None, f"HTTP_{status}", status or 200)
-    return _Result("OPENAI", request_id, body)
+    if status is not None and not 200 <= status < 300:
+        return _Result("OPENAI", request_id, None, f"HTTP_{status}", status)
+    return _Result("OPENAI", request_id, body) if body is not None else None
 
 
 def _has_id(value: Mapping[str, Any]) -> bool:
@@ -231,7 +230,7 @@ def _status(response: Mapping[str, Any]) -> int | None:
 
 
 def _is_error(error: Any) -> bool:
-    return isinstance(error, dict) and not error.keys().isdisjoint(("code", "message", "type"))
+    return isinstance(error, dict) and any(error.get(name) for name in ("code", "message", "type"))
 
 
 def _error_code(error: Any) -> str:
@@ -264,7 +263,7 @@ def _bedrock(value: Mapping[str, Any]) -> _Result | None:
 
 
 def _gemini_or_vertex(value: Mapping[str, Any]) -> _Result | None:
-    request, response = _object(value.get("request")), _object(value.get("response"))
+    request, response = object_in(value.get("request")), object_in(value.get("response"))
     if "request" in value and ("contents" in mapping(request) or "messages" in mapping(request)):
         return _vertex(value, mapping(request), response)
     if is_body(response):
@@ -274,25 +273,40 @@ def _gemini_or_vertex(value: Mapping[str, Any]) -> _Result | None:
     keyed = _request_id(value, {})
     if keyed is not None and mapping(response).get("candidates") == []:
         return _Result("GEMINI", keyed, response)
-    code = mapping(value.get("error")).get("code")
-    if keyed is not None and isinstance(code, int) and "message" in value["error"]:
-        return _Result("GEMINI", keyed, None, text(value["error"].get("status")) or _numbered(code), code)
-    return None
+    error = mapping(value.get("error") or mapping(response).get("error"))
+    return _google_error(error, keyed) if keyed is not None else None
+
+
+def _google_error(error: Mapping[str, Any], request_id: str | None) -> _Result | None:
+    code = error.get("code")
+    if not isinstance(code, int) or "message" not in error:
+        return None
+    return _Result("GEMINI", request_id, None, text(error.get("status")) or _numbered(code), code)
 
 
 def _vertex(value: Mapping[str, Any], request: Mapping[str, Any], response: Any) -> _Result | None:
     request_id, status = _request_id(value, request), value.get("status")
-    if isinstance(status, str) and status.strip() and not is_body(response):
+    if isinstance(status, str) and status.strip() and (_names_error(status) or not is_body(response)):
         code, http_status = _vertex_status(status)
         return _Result("VERTEX", request_id, None, code, http_status)
     return _Result("VERTEX", request_id, response) if isinstance(response, dict) else None
 
 
 def _bare(value: Mapping[str, Any]) -> _Result | None:
+    if "error" in value and _ERROR_FIELDS.issuperset(value):
+        return _bare_error(value)
     if not is_body(value):
         return None
     provider = "GEMINI" if is_gemini(value) else "ANTHROPIC" if isinstance(value.get("content"), list) else "OPENAI"
     return _Result(provider, None, value)
+
+
+def _bare_error(value: Mapping[str, Any]) -> _Result | None:
+    error = value["error"]
+    if not _is_error(error) or not error.get("message"):
+        return None
+    provider = "ANTHROPIC" if value.get("type") == "error" else "OPENAI"
+    return _google_error(error, None) or _Result(provider, None, None, _error_code(error) or "ERROR")
 
 
 def _request_id(value: Mapping[str, Any], request: Mapping[str, Any]) -> str | None:
@@ -302,6 +316,17 @@ def _request_id(value: Mapping[str, Any], request: Mapping[str, Any]) -> str | N
             if name in place and (found := _id(place[name])) is not None:
                 return found
     return None
+
+
+def _names_error(status: str) -> bool:
+    """Whether Vertex's text for people has an error's number or name.
+
+    >>> _names_error("Error code: 429"), _names_error('{"code": 200, "status": "OK"}'), _names_error("done")
+    (True, False, False)
+    """
+    number, name = _STATUS_NUMBER.search(status), _STATUS_NAME.search(status)
+    is_number = number is not None and int(number[1]) != 0 and not 200 <= int(number[1]) < 300
+    return is_number or (name is not None and name[1] != "OK")
 
 
 def _vertex_status(status: str) -> tuple[str, int]:
@@ -327,16 +352,6 @@ def _numbered(code: int) -> str:
     ('RESOURCE_EXHAUSTED', 'RESOURCE_EXHAUSTED', 'CODE_77')
     """
     return code_of_http(code) if code >= 100 else _GRPC_CODES.get(code, f"CODE_{code}")
-
-
-def _object(value: Any) -> Mapping[str, Any] | None:
-    """An object, or the one that a text holds as JSON."""
-    if isinstance(value, str) and value.lstrip().startswith("{"):
-        try:
-            value = parse_json_text(value)
-        except RecordError:
-            return None
-    return value if isinstance(value, dict) else None
 
 
 def _id(value: Any) -> str | None:

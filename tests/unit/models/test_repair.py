@@ -148,6 +148,12 @@ def test_what_ends_within_a_string_or_a_bracket_is_cut_off(text):
         '{"a": 1, ...}',
         '{"a": [1, // ... and 40 more\n 2]}',
         '{"a": [1 /* … */]}',
+        '{"a": [1, # and 40 more\n]}',
+        '{"a": [{"b": 1},\n  // remaining items omitted for brevity\n]}',
+        '{"a": [1, /* etc. */]}',
+        '{"a": 1\n # Truncated\n}',
+        '{"a": [1, // and so on\n 2]}',
+        '{"a": {"b": 1, // (continues like this)\n}}',
     ],
 )
 def test_what_is_abridged_is_not_whole(text):
@@ -155,7 +161,16 @@ def test_what_is_abridged_is_not_whole(text):
         read_value(text)
 
 
+@pytest.mark.parametrize(
+    "comment", ["// more than seven years", "# the rest is from the interview", "/* fetched */", "#", "#! x", "// #1"]
+)
+def test_a_comment_that_abridges_nothing_is_left_out(comment):
+    text = f'{{"a": [1, {comment}\n 2]}}'
+    assert read_value(text) == ({"a": [1, 2]}, len(text), ("comments",))
+
+
 def test_an_ellipsis_within_a_text_is_part_of_it():
+    assert read_value('{"a": ["and so on", "omitted", "etc."],}').value == {"a": ["and so on", "omitted", "etc."]}
     assert read_value('{"a": ["...", "and so on ..."],}').value == {"a": ["...", "and so on ..."]}
 
 
@@ -187,6 +202,9 @@ def test_an_ellipsis_within_a_text_is_part_of_it():
         '{"a": "x\\\ny"}',
         "{1: 2}",
         '{"a": 1: 2}',
+        '{"tags": [{"n": 1}, #python\n]}',
+        '{"tags": [\n  #tag"\n]}',
+        '{"colour": 1, #"size": 2,\n "b": 3}',
     ],
 )
 def test_what_could_mean_two_things_is_not_repaired(text):

@@ -97,6 +97,8 @@ def test_finished_is_finished_in_every_spelling(provider, verdict):
         ("guardrail_intervened", "GUARDRAIL_INTERVENED"),
         ("FINISH_REASON_UNSPECIFIED", "FINISH_REASON_UNSPECIFIED"),
         ("something new", "SOMETHING_NEW"),
+        ("stop!", "STOP"),
+        ("non-stop", "NON_STOP"),
         ("", "NO_FINISH_REASON"),
         (None, "NO_FINISH_REASON"),
         (..., "NO_FINISH_REASON"),
@@ -128,7 +130,9 @@ def test_what_ends_a_text_for_vllm_does_not_hide_why_it_ended():
         (responses("incomplete", incomplete_details={"reason": "max_output_tokens"}), "OPENAI_MAX_OUTPUT_TOKENS"),
         (responses("incomplete", incompleteDetails={"reason": "max_output_tokens"}), "OPENAI_MAX_OUTPUT_TOKENS"),
         (responses("in_progress"), "OPENAI_IN_PROGRESS"),
-        (responses(...), "OPENAI_NO_ANSWER"),
+        (responses(...), "OPENAI_NO_FINISH_REASON"),
+        (responses(None), "OPENAI_NO_FINISH_REASON"),
+        ({"object": "response", "output": []}, "OPENAI_NO_ANSWER"),
         (responses("completed", item_status="incomplete"), "OPENAI_INCOMPLETE"),
         (responses("completed", item_status=None), "OPENAI_NO_FINISH_REASON"),
     ],
@@ -143,6 +147,49 @@ def test_a_tool_call_that_is_not_completed_is_not_used():
     body = {"object": "response", "status": "completed", "output": [call]}
     assert read(openai_line(body)) == {"name": "Ada"}
     assert code_of(openai_line({**body, "output": [{**call, "status": "incomplete"}]})) == "OPENAI_INCOMPLETE"
+
+
+CALLS = {
+    "OPENAI chat": lambda text, verdict: openai_line(
+        {
+            "choices": [
+                {
+                    "message": {"content": text, "tool_calls": [{"function": {"arguments": ADA}}]},
+                    "finish_reason": verdict,
+                }
+            ]
+        }
+    ),
+    "GEMINI": lambda text, verdict: gemini_line(
+        {
+            "candidates": [
+                {
+                    "content": {"parts": [{"text": text}, {"functionCall": {"args": {"name": "Ada"}}}]},
+                    "finishReason": verdict,
+                }
+            ]
+        }
+    ),
+    "OPENAI responses": lambda text, verdict: openai_line(
+        {
+            **responses("completed", text),
+            "output": [*responses("completed", text)["output"], {"type": "function_call", "arguments": ADA}],
+        }
+    ),
+}
+
+
+@pytest.mark.parametrize("provider", CALLS)
+def test_a_text_beside_a_tool_call_is_another_answer_if_it_is_json(provider):
+    bob = '{"name": "Bob"}'
+    assert code_of(CALLS[provider](bob, "stop")) == "AMBIGUOUS_ANSWER"
+    assert read(CALLS[provider]("I save it.", "stop")) == read(CALLS[provider](ADA, "stop")) == {"name": "Ada"}
+
+
+@pytest.mark.parametrize("verdict", ["tool_calls", "toolUse", "FUNCTION_CALL"])
+def test_a_provider_that_says_so_means_the_tool_call(verdict):
+    bob = '{"name": "Bob"}'
+    assert read(CALLS["OPENAI chat"](bob, verdict)) == read(CALLS["GEMINI"](bob, verdict)) == {"name": "Ada"}
 
 
 def test_of_several_choices_those_count_that_are_finished():
