@@ -24,7 +24,7 @@ from transforms.firestore.changes.times import micros_of
 
 TARGET_ID = 1
 MAX_BUFFERED_BYTES = 128 * 1024 * 1024
-MAX_BUFFERED_CHANGES = 100_000  # so that the names of all that are added fit into a journal
+MAX_BUFFERED_CHANGES = 50_000  # so that the names of all that are added fit into a journal
 
 _TYPE = messages.TargetChange.TargetChangeType
 _NO_CHANGE, _REMOVE, _CURRENT, _RESET = (_TYPE.Value(name) for name in ("NO_CHANGE", "REMOVE", "CURRENT", "RESET"))
