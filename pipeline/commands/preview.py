@@ -26,7 +26,7 @@ from transforms.inputs.slices import plan_slices, read_slice
 from transforms.records.explain import Explanation, explain
 from transforms.records.spec import FieldTally, RecordSpec
 from transforms.unexpected import FAILURES, Unexpected
-from transforms.upsert.records import key_of
+from transforms.upsert.records import key_of, value_for
 
 _COUNTED = 1_000  # records
 _SAMPLES = 100  # records whose paths are known
@@ -74,10 +74,11 @@ class _Preview:
             return
         explanations: list[Explanation] = []
         key, flat, problem = None, {}, ""
+        value = value_for(record, spec)
         try:
-            explanations = explain(spec, record.value)
+            explanations = explain(spec, value)
             key = key_of(record, spec)
-            flat = spec.flatten(record.value, key)
+            flat = spec.flatten(value, key)
         except FAILURES as failure:
             error = Unexpected("flattening the record", 1).as_record_error(failure)
             problem = str(error)
@@ -117,7 +118,7 @@ def main(arguments: Sequence[str], console: Console) -> int:
     reading = config.reading(batch_size=100)
     found = 0
     for batch in _batches(config.input, reading):
-        spec = preview.spec.in_units(preview.spec.units_of(record.value for record in batch.entries))
+        spec = preview.spec.in_units(preview.spec.units_of(value_for(record, preview.spec) for record in batch.entries))
         every: list[Record | DeadLetter] = [*batch.entries, *batch.dead_letters]
         for record in sorted(every, key=lambda each: each.position or 0)[: _COUNTED - found]:
             found += 1

@@ -24,7 +24,7 @@ from transforms.export.streams import StreamLedger
 from transforms.export.target import ExportTarget
 from transforms.firestore.documents import Document
 from transforms.ledger.entry import LedgerEntry
-from transforms.records.spec import RecordSpec
+from transforms.records.spec import Origin, RecordSpec
 
 STEP = "WriteRows"
 
@@ -107,7 +107,8 @@ def _flat_rows(
 
 def _row_of_spec(spec: RecordSpec, rows: DocumentRows, document: Document, parameters: Mapping[str, str]) -> Row:
     """The row of what a record spec makes of a document."""
-    return rows.row(document, parameters, spec.flatten(document.fields, document.id))
+    record = spec.with_origin(document.fields, Origin(document.id, parameters))
+    return rows.row(document, parameters, spec.flatten(record, document.id))
 
 
 def _names(every: bool, columns: Sequence[Column], typed: bool) -> _Named:

@@ -39,6 +39,7 @@ def schema_markdown(spec: RecordSpec) -> str:
         _naming(spec),
         _fields(spec),
         _sources(spec),
+        *_between(spec),
         _cleaners(spec),
         _meta(),
         _indexes(spec),
@@ -115,6 +116,12 @@ def _sources(spec: RecordSpec) -> str:
         + (note if unwrapped else "")
         + "\n".join(lines)
     )
+
+
+def _between(spec: RecordSpec) -> tuple[str, ...]:
+    rules = [f"- {chain.rule}: else `OUT_OF_ORDER`." for chain in spec.ordered]
+    rules += [f"- {equal.rule}, where both are there: else `NOT_EQUAL`." for equal in spec.equals]
+    return ("## Checks between values\n\n" + "\n".join(rules),) if rules else ()
 
 
 def _cleaners(spec: RecordSpec) -> str:

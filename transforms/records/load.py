@@ -25,6 +25,7 @@ from transforms.records.keys import id_problem
 from transforms.records.layout import read_bigquery, read_indexes
 from transforms.records.model import Key, RecordSpec
 from transforms.records.paths import Path
+from transforms.records.read_checks import read_equals, read_ordered
 from transforms.records.read_fields import field_name, one_line, read_field, read_path
 from transforms.records.skill_tables import read_skill_table
 from transforms.records.skills import SkillTable
@@ -32,7 +33,7 @@ from transforms.records.yaml_nodes import YamlNode, did_you_mean, parse_yaml
 
 _TOP_KEYS = (
     "name", "description", "schema_version", "key", "full_collection", "flat_collection", "fields", "indexes",
-    "bigquery", "unwrap", "skill_aliases", "skill_alias_files",
+    "bigquery", "unwrap", "ordered", "equals", "skill_aliases", "skill_alias_files",
 )  # fmt: skip
 _REQUIRED_TOP_KEYS = ("name", "schema_version", "key", "full_collection", "flat_collection", "fields")
 _KEY_KEYS = ("name", "from", "template", "description")
@@ -80,6 +81,8 @@ def load_spec(text: str, file: str, read_file: Callable[[str], str] | None = Non
         indexes=read_indexes(top.get("indexes"), everything),
         derived=_derivation_order(everything, field_nodes),
         unwrap=_read_unwrap(top["unwrap"]) if "unwrap" in top else (),
+        ordered=read_ordered(top.get("ordered"), everything),
+        equals=read_equals(top.get("equals"), table),
     )
 
 

@@ -1,8 +1,9 @@
 """A loaded record spec: frozen, picklable, and all that flattening a record needs. Made by `load.load_spec`.
 
-    record ─▶ key_of ─▶ document id
-           └▶ flatten ─▶ fields from their sources, checked     see fields.py
-                      ─▶ derived fields, from the flat ones      see derive.py
+    with_origin ─▶ record ─▶ key_of ─▶ document id
+                          └▶ flatten ─▶ fields from their sources, checked      see fields.py
+                                     ─▶ what must hold between values           see checks.py
+                                     ─▶ derived fields, from the flat ones      see derive.py
 
 Guarantee: whatever the record holds, `flatten` and `key_of` return or raise RecordError, and depend on nothing else.
 """
@@ -17,9 +18,11 @@ from typing import Any
 
 from transforms.batch import EmptyField, FieldCount, FieldReport, Units
 from transforms.errors import RecordError
+from transforms.records.checks import Equal, Ordered
 from transforms.records.fields import UNPLACED, Field, Source, first_clean
 from transforms.records.keys import check_id, escaped, id_of, kind_of
 from transforms.records.nearest import closest, paths_of
+from transforms.records.origins import Origin, with_origin
 from transforms.records.paths import AnyPath, Path
 from transforms.records.shapes import Shapes
 from transforms.records.tally import FieldTally
@@ -100,6 +103,7 @@ class RecordSpec:
       fields: of the flat document, the key first, in the order of the file.
       indexes: composite indexes of the flat collection.
       unwrap: maps whose members count as members of the record, where it has none of that name itself.
+      ordered, equals: what must hold between values of one record.
       escapes_ids: whether an id that Firestore does not take is escaped, not refused; chosen by the job.
     """
 
@@ -115,14 +119,35 @@ class RecordSpec:
     indexes: tuple[tuple[IndexField, ...], ...] = ()
     derived: tuple[Field, ...] = ()  # in an order in which each finds what it is made of
     unwrap: tuple[Path, ...] = ()
+    ordered: tuple[Ordered, ...] = ()
+    equals: tuple[Equal, ...] = ()
     escapes_ids: bool = False
     _shapes: Shapes = field(init=False, compare=False, repr=False)
     _undecided: tuple[tuple[str, int, Source], ...] = field(init=False, compare=False, repr=False)
+    _of_origin: tuple[Path, ...] = field(init=False, compare=False, repr=False)  # in fields and ids
+    _uses_origin: bool = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         every = ((field.name, at, source) for field in self.fields for at, source in enumerate(field.sources))
         object.__setattr__(self, "_shapes", Shapes(self.fields))
         object.__setattr__(self, "_undecided", tuple(each for each in every if each[2].is_undecided))
+        sources = [source for field in self.fields for source in field.sources]
+        of_origin = _of_origin([*self.key.paths, *(path for source in sources for path in source.paths)])
+        checked = _of_origin(path for equal in self.equals for place in equal.places for path in place.paths)
+        object.__setattr__(self, "_of_origin", of_origin)
+        object.__setattr__(self, "_uses_origin", bool(of_origin or checked))
+
+    def with_origin(self, value: Mapping[str, Any], origin: Origin) -> Mapping[str, Any]:
+        """The record as all other methods expect it: with `$id` and `$path`, if the spec asks for them."""
+        return with_origin(value, origin) if self._uses_origin else value
+
+    def content_of(self, value: Mapping[str, Any], origin: Origin) -> Mapping[str, Any]:
+        """All that decides what a record becomes: the record, and what its fields take from where it was read."""
+        if not self._of_origin:
+            return value
+        there = with_origin({}, origin)
+        found = {path.text: path.read(there) for path in self._of_origin}
+        return {**value, **{text: each for text, each in found.items() if each is not None}}
 
     def units_of(self, values: Iterable[Mapping[str, Any]]) -> Units:
         """The units of the Unix times in a batch: for every source that leaves it open, the one that most values have.
@@ -193,7 +218,7 @@ class RecordSpec:
           tally: counts which fields had a value, and which something that no cleaner could place.
 
         Raises:
-          RecordError: MISSING_FIELD, OUT_OF_RANGE or NOT_IN_ENUM.
+          RecordError: MISSING_FIELD, OUT_OF_RANGE, NOT_IN_ENUM, OUT_OF_ORDER or NOT_EQUAL.
         """
         record = self.unwrapped(value) if self.unwrap or type(value) is not dict else value
         flat: dict[str, Any] = {self.key.name: key}
@@ -207,10 +232,14 @@ class RecordSpec:
                 found = plain.checked(found)
             if found is not None:
                 flat[plain.name] = found
+        for equal in self.equals:
+            equal.check(record)
         for derived in self.derived:
             made = derived.checked(derived.derive.compute(flat)) if derived.derive else None
             if made is not None:
                 flat[derived.name] = made
+        for ordered in self.ordered:
+            ordered.check(flat)
         if tally is not None:
             tally.records += 1
             tally.with_value += flat
@@ -247,6 +276,10 @@ class RecordSpec:
         for members in (record, *inner):
             whole.update((name, member) for name, member in members.items() if _blank(whole.get(name)))
         return whole
+
+
+def _of_origin(paths: Iterable[AnyPath]) -> tuple[Path, ...]:
+    return tuple(dict.fromkeys(path for path in paths if isinstance(path, Path) and path.is_of_origin))
 
 
 def _blank(value: Any) -> bool:

@@ -4,6 +4,7 @@
     recent_companies[0]                 one entry of a list, counted from 0
     technical_skills[].skill            the same of every entry: a list
     jmespath: skills[?level=='expert']  whatever JMESPath can say (https://jmespath.org)
+    $id, $path.instrument               of the place the record was read from; see origins.py
 
 Guarantee: reading never raises. A path that leads nowhere, to null or to an empty list reads as None.
 
@@ -22,6 +23,8 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 from jmespath.parser import ParsedResult
 
+from transforms.records.origins import ID, PATH
+
 _PREFIX = "jmespath:"
 _SEGMENT = re.compile(r"(?P<name>[^.\[\]\s][^.\[\]]*)(?P<brackets>(?:\[\d*\])*)")
 _BRACKET = re.compile(r"\[(\d*)\]")
@@ -34,6 +37,11 @@ class Path:
 
     text: str
     steps: tuple[str, ...]
+
+    @property
+    def is_of_origin(self) -> bool:
+        """Whether it leads not into the record, but to the place that it was read from."""
+        return self.steps[0] in (ID, PATH)
 
     def read(self, record: Mapping[str, Any]) -> Any:
         """The value the path leads to, or None."""
@@ -99,6 +107,8 @@ def compile_path(text: str) -> AnyPath:
         steps.append(match["name"].rstrip())
         steps += [int(index) if index else _EACH for index in _BRACKET.findall(match["brackets"])]
     names = tuple(step for step in steps if isinstance(step, str))
+    if steps[0] in (ID, PATH) and (len(names) < len(steps) or len(steps) != (1 if steps[0] == ID else 2)):
+        raise ValueError(f"{text!r} is not of the place a record was read from; write $id, or $path.instrument")
     return Path(text, names) if len(names) == len(steps) else ListPath(text, tuple(steps))
 
 

@@ -37,7 +37,7 @@ _DERIVE_KEYS = {
     "join": ("function", "of", "separator"),
 }
 _Compiled = TypeVar("_Compiled")
-_TYPES = tuple(kind.value for kind in FieldType)
+TYPES = tuple(kind.value for kind in FieldType)
 _NUMERIC = (FieldType.INTEGER, FieldType.NUMBER)
 _TEXTUAL = (FieldType.STRING, FieldType.STRINGS)
 _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,299}")
@@ -59,7 +59,7 @@ def read_field(name: str, node: YamlNode, skills: SkillTable, *, is_in_key: bool
       is_in_key: ids are made of it, so nothing in it is a placeholder.
     """
     found = node.mapping(_FIELD_KEYS, ["type"])
-    kind = FieldType(found["type"].choice(_TYPES))
+    kind = FieldType(found["type"].choice(TYPES))
     field = Field(
         name=field_name(node, name),
         type=kind,
@@ -97,6 +97,12 @@ def _read_sources(
     name = _cleaner_name(found["cleaner"], kind, cleaners_of(skills)) if "cleaner" in found else kind.value
     usual = _Usual(name, _read_settings(found, name, settings))
     return tuple(_read_source(node, kind, usual, skills) for node in found["from"].one_or_more())
+
+
+def read_places(node: YamlNode, kind: FieldType, skills: SkillTable) -> tuple[Source, ...]:
+    """Places in a record outside of any field; placeholders are kept, as in ids."""
+    usual = _Usual(kind.value, Settings(placeholders=False))
+    return tuple(_read_source(entry, kind, usual, skills) for entry in node.one_or_more())
 
 
 def _read_source(node: YamlNode, kind: FieldType, usual: _Usual, skills: SkillTable) -> Source:

@@ -1,8 +1,9 @@
 """Record specs: the public names on one page.
 
 spec = load_spec(text, "profiles.yaml")          # or pipeline.specs.read_spec("profiles")
+record = spec.with_origin(record, Origin(document.id, parameters))       # for specs that ask for $id or $path.NAME
 key = spec.key_of(record, fallback_id=None)      # RecordError: MISSING_ID, INVALID_ID
-flat = spec.flatten(record, key, tally)          # RecordError: MISSING_FIELD, OUT_OF_RANGE, NOT_IN_ENUM
+flat = spec.flatten(record, key, tally)          # RecordError: MISSING_FIELD, OUT_OF_RANGE, NOT_IN_ENUM, …
 tally.counts()                                   # per field: records with a value, and with one that cannot be placed
 """
 
@@ -14,4 +15,5 @@ from transforms.records.model import BigQueryOptions as BigQueryOptions
 from transforms.records.model import IndexField as IndexField
 from transforms.records.model import Key as Key
 from transforms.records.model import RecordSpec as RecordSpec
+from transforms.records.origins import Origin as Origin
 from transforms.records.tally import FieldTally as FieldTally

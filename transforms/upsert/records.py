@@ -18,7 +18,7 @@ from transforms.errors import RecordError
 from transforms.firestore.values import encoded_fields
 from transforms.records.canonical import canonical
 from transforms.records.keys import id_of, unescaped
-from transforms.records.spec import FieldTally, RecordSpec
+from transforms.records.spec import FieldTally, Origin, RecordSpec
 from transforms.unexpected import FAILURES
 from transforms.upsert.entries import Compared, Flat, Keyed
 from transforms.upsert.failures import unexpected_of
@@ -30,7 +30,7 @@ _SAMPLES = 5  # records
 
 def identify(batch: Batch[Record], spec: RecordSpec) -> Batch[Keyed]:
     """The batch with ids and hashes, and with the units that its Unix times are in."""
-    units = spec.units_of(record.value for record in batch.entries)
+    units = spec.units_of(value_for(record, spec) for record in batch.entries)
     spec = spec.in_units(units)
     keyed, unfit = [], []
     counts: Counter[str] = Counter()
@@ -39,10 +39,10 @@ def identify(batch: Batch[Record], spec: RecordSpec) -> Batch[Keyed]:
         key = None
         try:
             key = key_of(record, spec)
-            digest = content_hash(canonical(without_meta(record.value)), spec.fingerprint)
+            digest = content_hash(canonical(_content(record, spec)), spec.fingerprint)
             if record.answer:
                 named = unescaped(key) if spec.escapes_ids else key
-                counts["ids_differing"] += spec.id_in(record.value) not in (None, named)
+                counts["ids_differing"] += spec.id_in(value_for(record, spec)) not in (None, named)
                 counts["answers_repaired"] += bool(record.answer.repairs)
                 counts["source_fields_dropped"] += record.answer.n_fields_dropped
         except FAILURES as error:
@@ -60,8 +60,8 @@ def flatten(batch: Batch[Compared], spec: RecordSpec) -> Batch[Flat]:
     unexpected = unexpected_of([entry.record for entry in batch.entries], "flattening the record")
     for entry in batch.entries:
         try:
-            value = entry.record.value
-            flat.append(Flat(*entry, encoded_fields(without_meta(value)), spec.flatten(value, entry.key, tally)))
+            content = encoded_fields(without_meta(entry.record.value))
+            flat.append(Flat(*entry, content, spec.flatten(value_for(entry.record, spec), entry.key, tally)))
         except FAILURES as error:
             unfit.append(DeadLetter.of("FlattenRecords", entry.record, unexpected.as_record_error(error), entry.key))
     unexpected.check_not_alike()
@@ -85,13 +85,22 @@ def key_of(record: Record, spec: RecordSpec) -> str:
     """
     answer = record.answer
     if answer is None:
-        return spec.key_of(record.value, record.fallback_id)
+        return spec.key_of(value_for(record, spec), record.fallback_id)
     came_with = id_of(record.fallback_id)
     if came_with is None and (around := spec.key.read(answer.source_fields)) is not None:
         came_with = f"{around}-{answer.part}" if answer.part else around
     if answer.is_named_by_request and not answer.part and came_with is not None:
         return spec.key_of({}, came_with)
-    return spec.key_of(record.value, came_with)
+    return spec.key_of(value_for(record, spec), came_with)
+
+
+def value_for(record: Record, spec: RecordSpec) -> Mapping[str, Any]:
+    """A record as its spec reads it: with the id that came with it, if the spec asks for that."""
+    return spec.with_origin(record.value, Origin(record.fallback_id))
+
+
+def _content(record: Record, spec: RecordSpec) -> Mapping[str, Any]:
+    return spec.content_of(without_meta(record.value), Origin(record.fallback_id))
 
 
 def content_hash(content: bytes, spec_fingerprint: str) -> str:

@@ -54,7 +54,8 @@ def test_the_example_loads():
         ("name: people", "name: people\nname: other", "2:name: appears twice, first in line 1; remove one"),
         ("name: people", "nam: people", "1:nam: unknown key; did you mean name? Known: name, description, "
          "schema_version, "
-         "key, full_collection, flat_collection, fields, indexes, bigquery, unwrap, skill_aliases, skill_alias_files"),
+         "key, full_collection, flat_collection, fields, indexes, bigquery, unwrap, ordered, equals, skill_aliases, "
+         "skill_alias_files"),
         ("name: people", "name: people\nunwrap: ['a[]']", "2:unwrap[0]: must name a map: names with dots between"),
         ("schema_version: 1\n", "", "1: 'schema_version' is missing here; add it"),
         ("schema_version: 1", "schema_version: one", "2:schema_version: must be a whole number, got text"),

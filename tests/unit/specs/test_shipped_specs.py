@@ -10,6 +10,7 @@ from apache_beam.io.localfilesystem import LocalFileSystem
 from pipeline.specs import read_spec, shipped_specs
 from transforms.errors import RecordError, SpecError, UsageError
 from transforms.records.levels import LEVELS
+from transforms.records.spec import Origin
 from transforms.records.table import table_columns, table_options
 
 UTC = datetime.timezone.utc
@@ -128,6 +129,64 @@ def test_a_candle_with_a_negative_price_is_refused():
     candle = {"symbol": "A", "interval": "1m", "t": 1759665600, "o": -1, "h": 2, "l": 1, "c": 1}
     with pytest.raises(RecordError, match=r"^OUT_OF_RANGE: open must be at least 0$"):
         read_spec("candles").flatten(candle, "k")
+
+
+LISTENED = {
+    "o": 1.0853, "h": 1.0861, "l": 1.0849, "c": 1.0857, "v": 1204, "ts": 1759665600, "bid": 1.0856, "ask": "1.0858",
+    "complete": True,
+}  # fmt: skip
+WHERE = Origin("1759665600", {"instrument": "EUR_USD", "granularity": "H1"})
+
+
+@pytest.mark.parametrize("ts", [1759665600, "1759665600", datetime.datetime(2025, 10, 5, 12, tzinfo=UTC)])
+def test_a_candle_of_a_listened_collection_is_named_by_its_path(ts):
+    spec = read_spec("candles")
+    candle = spec.with_origin({**LISTENED, "ts": ts}, WHERE)
+    key = spec.key_of(candle, WHERE.id)
+    assert key == "EUR_USD_H1_20251005T120000Z"
+    assert spec.flatten(candle, key) == {
+        "candle_id": key, "symbol": "EUR_USD", "interval": "H1", "open": 1.0853, "high": 1.0861, "low": 1.0849,
+        "close": 1.0857, "volume": 1204.0, "bid": 1.0856, "ask": 1.0858, "complete": True,
+        "open_time": datetime.datetime(2025, 10, 5, 12, tzinfo=UTC),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"l": 1.09}, "OUT_OF_ORDER: low must not exceed open"),
+        ({"h": 1.0855}, "OUT_OF_ORDER: close must not exceed high"),
+        ({"h": 1.0850, "c": 1.085}, "OUT_OF_ORDER: open must not exceed high"),
+        ({"c": 1.0}, "OUT_OF_ORDER: low must not exceed close"),
+        ({"v": -1}, "OUT_OF_RANGE: volume must be at least 0"),
+        ({"bid": -1}, "OUT_OF_RANGE: bid must be at least 0"),
+        ({"ts": 1759665601}, "NOT_EQUAL: ts and $id must be the same timestamp"),
+        (
+            {"ts": None},
+            "MISSING_FIELD: open_time is required, but the record has no usable value; looked in open_time,",
+        ),
+    ],
+)
+def test_a_candle_that_contradicts_itself_is_refused(wrong, message):
+    spec = read_spec("candles")
+    with pytest.raises(RecordError) as caught:
+        spec.flatten(spec.with_origin({**LISTENED, **wrong}, WHERE), "k")
+    assert str(caught.value).startswith(message)
+
+
+def test_a_candle_as_version_1_read_it_means_the_same():
+    """Its own fields come first, and its id may be anything."""
+    old = {
+        "symbol": "btc/usdt", "interval": "1m", "open_time": 1759665600, "open": 1, "high": 2, "low": 1, "close": 2,
+        "volume": 0, "exchange": "x",
+    }  # fmt: skip
+    spec = read_spec("candles")
+    candle = spec.with_origin({**old, "ts": 1759665660}, Origin("BTC-USDT_1m_20251005T120000Z"))
+    assert spec.flatten(candle, spec.key_of(candle, None)) == {
+        "candle_id": "BTC-USDT_1m_20251005T120000Z", "symbol": "BTC-USDT", "interval": "1m", "open": 1.0, "high": 2.0,
+        "low": 1.0, "close": 2.0, "volume": 0.0, "exchange": "x",
+        "open_time": datetime.datetime(2025, 10, 5, 12, tzinfo=UTC),
+    }  # fmt: skip
 
 
 def test_a_student_record_is_read_whole():
