@@ -13,7 +13,8 @@ longer be read, so that deletes cannot be known, the stream is degraded and says
 from __future__ import annotations
 
 import datetime
-from collections.abc import Generator
+import math
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -60,6 +61,10 @@ class Source:
       options: complete, as `ListenOptions.of` makes them.
       journal: of announced names.
       clock: waits and measures; its sleep may end early.
+
+    Attributes:
+      heard_at: when the last message came, by the clock's monotonic time.
+      waiting_since: since when the source waits for a message; infinity while it does something else.
     """
 
     def __init__(
@@ -83,6 +88,7 @@ class Source:
         self._call: Any = None
         self._is_closed = False
         self.heard_at = clock.monotonic()
+        self.waiting_since = math.inf
 
     def batches(self, position: Position | None) -> Batches:
         """Batches from a position on; None for the beginning, a snapshot of everything. It never ends by itself.
@@ -113,7 +119,7 @@ class Source:
         call = self._call
         if call is None:
             return False
-        self.heard_at = self._clock.monotonic()
+        self.waiting_since = math.inf
         call.cancel()
         return True
 
@@ -194,13 +200,12 @@ class Source:
 
     def _listen(self, watch: Watch, position: Follow) -> Batches:
         planned_s = _MIN_STREAM_S + self._clock.random() * (_MAX_STREAM_S - _MIN_STREAM_S)
-        began_at = self.heard_at = self._clock.monotonic()
+        began_at = self._clock.monotonic()
         call = self._call = self._client.listen(self._request(position), planned_s)
         if self._is_closed:
             call.cancel()
         try:
-            for response in call:
-                self.heard_at = self._clock.monotonic()
+            for response in self._messages(call):
                 if (snapshot := watch.take(response)) is not None:
                     yield from self._hand_out(snapshot)
                     watch.accept(micros(self._follow_position.read_time), self._names.versions)
@@ -210,8 +215,15 @@ class Source:
         else:
             yield from self._pause("OK: the service ended the stream")
         finally:
-            self._call = None
+            self._call, self.waiting_since = None, math.inf
             call.cancel()
+
+    def _messages(self, call: Any) -> Iterator[Any]:
+        self.waiting_since = self._clock.monotonic()
+        for response in call:
+            self.heard_at, self.waiting_since = self._clock.monotonic(), math.inf
+            yield response
+            self.waiting_since = self._clock.monotonic()
 
     def _hand_out(self, snapshot: Snapshot) -> Batches:
         position = self._follow_position

@@ -114,7 +114,7 @@ class Stream:
 
     def check_silence(self) -> None:
         """Opens the stream again if nothing has been heard for too long."""
-        silent_s = self._clock.monotonic() - self._source.heard_at
+        silent_s = self._clock.monotonic() - self._source.waiting_since
         if self._options.silence_s and silent_s > self._options.silence_s and self._source.interrupt():
             self.n_silences += 1
 

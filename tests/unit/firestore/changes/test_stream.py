@@ -122,6 +122,24 @@ def test_a_stream_that_falls_silent_is_opened_again(server, streams):
     assert len(server.requests("Listen")) == 2
 
 
+def test_a_stream_that_nobody_takes_from_is_not_silent(server, streams):
+    time = Time()
+    clock = retry.Clock(now=time, monotonic=time)
+    stream = streams(server, follow(server), clock, silence_s=120, max_buffered=1, limits=Limits(1))
+    next_batch(stream)
+    server.listen.wait_for_targets(1)
+    server.put({f"users/new{n}": {} for n in range(3)})  # one snapshot, of which one change fits
+    while not stream.n_buffered:
+        pass
+    time.now += 1000
+    stream.check_silence()
+    assert stream.n_silences == 0
+    changes = []
+    while len(changes) < 3:
+        changes += next_batch(stream).changes
+    assert len(server.requests("Listen")) == 1
+
+
 def test_a_stream_that_failed_says_why_and_is_tried_again_where_it_was(server, streams):
     server.script("AddTarget", [status("PERMISSION_DENIED", "not for you")])
     position = follow(server)
