@@ -15,7 +15,9 @@ from transforms.models.bodies import either, is_body, mapping, object_in
 _PROMPTS = ("messages", "contents", "input", "prompt", "inputText")
 _REQUEST = "results are read; give the batch's output file"
 _DESCRIBED = frozenset({"request_counts", "endpoint", "input_file_id", "completion_window"})
-_RESULT = frozenset({"id", "custom_id", "customId", "response", "error"})
+# What a line has that has nothing of its user's own.
+_RESULT = frozenset({"id", "custom_id", "customId", "response", "result", "error"})
+_KEYED = frozenset({"key", "response"})
 EMBEDDINGS = "it holds embeddings, and no answer of a model"
 
 
@@ -79,15 +81,19 @@ def _without_answer(value: Mapping[str, Any]) -> tuple[str, str] | None:
     response, result = value.get("response"), mapping(value.get("result"))
     if "modelInput" in value and "recordId" in value:
         return "a result of a Bedrock batch", "it has neither an output nor an error that can be read"
-    if ("response" in value or "status" in value) and _asks(value.get("request")):
+    is_vertex = _asks(value.get("request")) or ("processed_time" in value and "request" in value)
+    is_empty = not response and "response" in value and _KEYED.issuperset(value)
+    if (is_vertex and ("response" in value or "status" in value)) or is_empty:
         return "a result of a Gemini or Vertex AI batch", "it has no response that can be read"
     has_id, has_status = either(value, "custom_id") is not None, either(mapping(response), "status_code") is not None
     if "body" in mapping(response) and (has_id or has_status):
         return "a result of an OpenAI batch", "its body is not an object"
     if not has_id:
         return None
-    is_reason = isinstance(value.get("error"), str) and _RESULT.issuperset(value)
-    if ("response" in value and "error" in value and not isinstance(response, dict)) or is_reason:
+    if "result" in value and not value["result"] and _RESULT.issuperset(value):
+        return "a result of an Anthropic batch", "it has no result that can be read"
+    is_empty = not response and not {"response", "error"}.isdisjoint(value) and _RESULT.issuperset(value)
+    if ("response" in value and "error" in value and not isinstance(response, dict)) or is_empty:
         return "a result of an OpenAI batch", "it has neither a response nor an error that can be read"
     if isinstance(response, dict) and ("error" in value or has_status):
         return "a result of an OpenAI batch", "its response has no body"
@@ -115,6 +121,8 @@ def _other(value: Mapping[str, Any]) -> tuple[str, str] | None:
     """Of a response that was saved without a batch."""
     if value.get("object") == "list" and holds_embeddings(value):
         return "a response saved without a batch", EMBEDDINGS
+    if value.get("type") == "message" and "role" in value and "stop_reason" in value:
+        return "a response saved without a batch", "it has no answer that can be read"
     if str(value.get("object")).endswith("completion.chunk"):
         return "a piece of a streamed response", "whole responses are read"
     return None

@@ -83,6 +83,7 @@ _ID_FIELDS = ("custom_id", "customId", "key")
 _ERROR_FIELDS = frozenset({"type", "error", "request_id"})
 _ANTHROPIC_FAILURES = frozenset({"errored", "canceled", "expired"})
 _MAX_CARRIED_CHARS = 1_500
+_MAX_NAME_CHARS = 200  # with `_meta.source_fields` before it the path has far less than Firestore's 1,500 bytes
 
 # Source: google/rpc/code.proto.
 _GRPC_CODES = {
@@ -190,7 +191,7 @@ def _says_nothing(name: str, member: Any) -> bool:
 
 
 def _is_carried(name: str, member: Any) -> bool:
-    if not name.isprintable() or not name or len(name) > _MAX_CARRIED_CHARS or name.startswith("__"):
+    if not name.isprintable() or not name or len(name) > _MAX_NAME_CHARS or name.startswith("__"):
         return False
     if isinstance(member, str):
         return len(member) <= _MAX_CARRIED_CHARS and not any("\ud800" <= char <= "\udfff" for char in member)

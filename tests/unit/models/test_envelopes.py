@@ -74,6 +74,7 @@ def test_fields_of_the_users_own_do_not_hide_a_result_and_go_with_the_record(pro
         "none": None,
         "long": "x" * 1501,
         "big": 2**63,
+        "é" * 201: 1,
         "odd": "\ud800",
         "__a__": 1,
         "": 2,

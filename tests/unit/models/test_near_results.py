@@ -11,6 +11,7 @@ from tests.unit.models.test_envelopes import (
     MESSAGE,
     OPENAI_LINE,
     PROMPT,
+    VERTEX_LINE,
     record,
     records,
 )
@@ -158,6 +159,10 @@ def test_a_line_that_is_nearly_a_result_says_what_it_looks_like(line, what, why,
         {"id": 1, "stop_reason": "end of contract", "content": "x"},
         {"id": 1, "error": {"code": 404, "message": "x"}},
         {"recordId": 1, "error": "none"},
+        {"id": 1, "custom_id": "p1", "response": "yes"},
+        {"custom_id": "p1", "result": {"score": 1}},
+        {"custom_id": "p1", "result": None, "name": "Ada"},
+        {"key": "p1", "response": None, "name": "Ada"},
         {"custom_id": "p1", "name": "Ada", "error": "none"},
         {"id": 1, "object": "list", "data": ["a"]},
         {"id": 1, "object": "batch", "size": 7},
@@ -171,12 +176,25 @@ def test_a_record_that_has_a_field_of_the_same_name_is_left_alone(value):
     assert record(value).value == value
 
 
-def test_a_line_with_an_id_and_a_reason_alone_is_no_record():
-    for line in (
-        {"custom_id": "p1", "error": "timeout"},
-        {"id": "b", "custom_id": "p1", "error": "timeout", "response": ""},
-    ):
-        with pytest.raises(
-            RecordError, match=r"^NOT_A_MODEL_ANSWER: the line looks like a result of an OpenAI batch, but "
-        ):
-            records(line)
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ({"custom_id": "p1", "error": "timeout"}, "a result of an OpenAI batch"),
+        ({"id": "b", "custom_id": "p1", "error": "timeout", "response": ""}, "a result of an OpenAI batch"),
+        ({"id": "b", "custom_id": "p1", "error": None}, "a result of an OpenAI batch"),
+        ({"id": "b", "customId": 7, "response": {}}, "a result of an OpenAI batch"),
+        ({"custom_id": "p1", "result": None}, "a result of an Anthropic batch"),
+        ({"custom_id": "p1", "result": {}}, "a result of an Anthropic batch"),
+        ({"key": "p1", "response": None}, "a result of a Gemini or Vertex AI batch"),
+        ({"key": "p1", "response": {}}, "a result of a Gemini or Vertex AI batch"),
+        ({**VERTEX_LINE, "request": None, "response": {}}, "a result of a Gemini or Vertex AI batch"),
+        (
+            {**VERTEX_LINE, "request": {"x": 1}, "response": "", "status": "late"},
+            "a result of a Gemini or Vertex AI batch",
+        ),
+        ({**MESSAGE, "content": None}, "a response saved without a batch"),
+    ],
+)
+def test_what_has_nothing_but_what_a_provider_writes_is_no_record(line, what):
+    with pytest.raises(RecordError, match=f"^NOT_A_MODEL_ANSWER: the line looks like {what}, but it has n"):
+        records(line)
