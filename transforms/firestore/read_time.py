@@ -20,6 +20,7 @@ from transforms.firestore.client import FirestoreClient
 from transforms.firestore.fetch import fetch_all
 from transforms.firestore.reader import REQUEST_TIMEOUT_S, read_error
 from transforms.firestore.values import timestamp
+from transforms.retry import Retry
 
 _HOUR = datetime.timedelta(hours=1)
 _RETENTION = datetime.timedelta(days=7)
@@ -64,8 +65,15 @@ def check_read_time(choice: ReadTimeChoice, now: Callable[[], datetime.datetime]
         )
 
 
-def fix_read_time(client: FirestoreClient, choice: ReadTimeChoice) -> datetime.datetime | None:
+def fix_read_time(
+    client: FirestoreClient, choice: ReadTimeChoice, retry: Retry | None = None
+) -> datetime.datetime | None:
     """The read time; None for the newest state. One request, unless the choice is LATEST.
+
+    Args:
+      client: of the database.
+      choice: what was asked for.
+      retry: maximum attempts, and how long to wait between them.
 
     Raises:
       JobError: the database cannot be read at that time, cannot be reached, or does not exist.
@@ -78,6 +86,7 @@ def fix_read_time(client: FirestoreClient, choice: ReadTimeChoice) -> datetime.d
     answers = fetch_all(
         client,
         lambda: client.batch_get((name,), (), REQUEST_TIMEOUT_S, wanted),
+        retry,
         explain=lambda error: read_error(client, error),
     )
     read_time = answers[0].read_time

@@ -54,7 +54,7 @@ class Reads:
 
     def server_time(self) -> datetime.datetime:
         """A read time at which everything can be read that was committed before the call."""
-        read_time = fix_read_time(self._client, JOB_START)
+        read_time = fix_read_time(self._client, JOB_START, self._retry)
         assert read_time is not None
         return read_time
 
@@ -70,7 +70,7 @@ class Reads:
             return None
         minute = read_time.replace(second=0, microsecond=0)
         try:
-            fix_read_time(self._client, minute)
+            fix_read_time(self._client, minute, self._retry)
         except JobError:
             return None
         return minute

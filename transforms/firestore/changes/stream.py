@@ -30,6 +30,10 @@ from transforms.retry import SYSTEM_CLOCK, Clock
 TRY_AGAIN_S = 60.0
 
 
+class _ClosedError(Exception):
+    """Nobody wants the stream any more; leaves the thread and nothing else."""
+
+
 class Stream:
     """Thread-safe; one thread takes from it.
 
@@ -134,8 +138,10 @@ class Stream:
             position = self.position
             while not self._closed.is_set():
                 position = self._receive(position)
+        except _ClosedError:
+            pass
         except BaseException as error:
-            self.error = error
+            self.error = error  # whoever takes next raises it
         finally:
             with self._changed:
                 self._on_ready()
@@ -156,7 +162,9 @@ class Stream:
         return position
 
     def _wait(self, seconds: float) -> None:
-        self._closed.wait(seconds)
+        """Waits for the next attempt of anything, of which there is none once the stream is closed."""
+        if self._closed.wait(seconds):
+            raise _ClosedError
 
     def _put(self, batch: ChangeBatch) -> bool:
         """Adds a batch when there is room. False if the stream was closed meanwhile."""

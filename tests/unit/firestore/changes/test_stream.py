@@ -1,5 +1,7 @@
 """A stream in its thread: bounded, opened again when silent, tried again when it failed, closed when it is left."""
 
+import threading
+
 import pytest
 
 from transforms import retry
@@ -157,6 +159,22 @@ def test_a_closed_stream_ends_its_rpc(server, streams):
     stream.close()
     stream.join()
     server.listen.wait_for_targets(0)
+
+
+@pytest.mark.parametrize("rpc", ["BatchGetDocuments", "RunQuery", "Listen"])
+def test_a_closed_stream_does_not_wait_for_a_database_that_is_away(server, streams, rpc):
+    asked = threading.Event()
+
+    def refuse(request, ordinal):
+        asked.set()
+        return status("UNAVAILABLE")
+
+    server.script(rpc, refuse)
+    stream = streams(server, None)
+    asked.wait()
+    stream.close()
+    stream.join()
+    assert stream.error is None
 
 
 def test_a_parked_stream_is_taken_at_its_position_only(server, streams):
