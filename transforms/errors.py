@@ -28,7 +28,7 @@ class UsageError(FirebeamError):
 
 
 class SpecError(UsageError):
-    """A record spec that cannot be used.
+    """A file of YAML, a record spec or a streams file, that cannot be used.
 
     Args:
       file: path of the YAML file.

@@ -6,15 +6,12 @@ read_spec("gs://bucket/mine.yaml")      a file of any of Beam's file systems
 """
 
 import posixpath
-import re
-from importlib import resources
 
-from transforms import files
-from transforms.errors import SpecError, UsageError
+from pipeline.yaml_files import YamlFiles
+from transforms.errors import SpecError
 from transforms.records.spec import RecordSpec, load_spec
-from transforms.records.yaml_nodes import MAX_BYTES
 
-_SHIPPED_NAME = re.compile(r"[A-Za-z0-9_-]+")
+SPECS = YamlFiles(__name__, "spec", "record spec")
 
 
 def read_spec(name_or_path: str) -> RecordSpec:
@@ -26,9 +23,10 @@ def read_spec(name_or_path: str) -> RecordSpec:
       SpecError: it cannot be used; says where and why.
       UsageError: there is no such spec; lists the shipped ones.
     """
-    if _SHIPPED_NAME.fullmatch(name_or_path):
-        return _read_shipped(name_or_path)
-    return load_spec(_read_text(name_or_path), name_or_path, lambda file: _read_text(_beside(name_or_path, file)))
+    found = SPECS.read(name_or_path)
+    if found.is_shipped:
+        return load_spec(found.text, found.file)
+    return load_spec(found.text, found.file, lambda file: SPECS.read_text(_beside(name_or_path, file)))
 
 
 def shipped_specs() -> list[str]:
@@ -37,36 +35,7 @@ def shipped_specs() -> list[str]:
     >>> shipped_specs()
     ['candles', 'profiles', 'student_records']
     """
-    files = (entry.name for entry in resources.files(__name__).iterdir())
-    return sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml"))
-
-
-def _read_shipped(name: str) -> RecordSpec:
-    if name not in shipped_specs():
-        raise UsageError(
-            f"there is no spec called {name!r}; shipped are {', '.join(shipped_specs())}. "
-            "For a spec of your own give the path of its YAML file, such as ./my_spec.yaml"
-        )
-    file = f"{name}.yaml"
-    return load_spec(resources.files(__name__).joinpath(file).read_text("utf-8"), file)
-
-
-def _read_text(path: str) -> str:
-    shipped = f"shipped specs are {', '.join(shipped_specs())}"
-    try:
-        with files.open_file(path) as file:
-            content = file.read(MAX_BYTES + 1)
-    except Exception as error:  # every file system of Beam's has exceptions of its own
-        raise SpecError(
-            path, None, "", f"cannot be read ({type(error).__name__}); check the path; {shipped}"
-        ) from error
-    if len(content) > MAX_BYTES:
-        raise SpecError(path, None, "", f"must not exceed {MAX_BYTES:,} bytes; is it a record spec?")
-    try:
-        return str(content.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise SpecError(path, line, "", "is not UTF-8; save it as UTF-8 text") from None
+    return SPECS.names()
 
 
 def _beside(spec_path: str, file: str) -> str:

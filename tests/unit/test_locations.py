@@ -86,7 +86,7 @@ def test_input_is_files_and_collections_each_once_and_in_order(folder):
     [
         ("none.jsonl", "--input none.jsonl matches no file"),
         ("firestore://users/ada", "'users/ada' names a document"),
-        ("firestore://**/posts", "names a document; a collection has an odd number of segments"),
+        ("firestore://**/posts", "names a document; did you mean its collection"),
         ("bigquery:acme:people.users", "--input bigquery:acme:people.users matches no file"),
     ],
 )

@@ -268,13 +268,14 @@ def check_field(field: str) -> None:
 def check_collection_path(path: str) -> None:
     """Raises UsageError unless `path` names a collection: an odd number of segments.
 
-    >>> check_collection_path("users/ada")
+    >>> check_collection_path("users/ada")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    transforms.errors.UsageError: 'users/ada' names a document; a collection has an odd number of segments, users
+    transforms.errors.UsageError: 'users/ada' names a document; did you mean its collection, users, or one ...
     """
     if len(_check_segments(path)) % 2 == 0:
         raise UsageError(
-            f"{path!r} names a document; a collection has an odd number of segments, {path.rpartition('/')[0]}"
+            f"{path!r} names a document; did you mean its collection, {path.rpartition('/')[0]}, "
+            f"or one below it, {path}/COLLECTION?"
         )
 
 

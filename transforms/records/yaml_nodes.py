@@ -155,14 +155,17 @@ class YamlNode:
             self.fail(f"must be {_KINDS.get(_kind(self.node), 'plain YAML')}; put it in quotes if it is text")
 
 
-def parse_yaml(text: str, file: str) -> YamlNode:
+def parse_yaml(text: str, file: str, kind: str = "record spec") -> YamlNode:
     """The root of a YAML text.
+
+    Args:
+      kind: what the file should be, for messages.
 
     Raises:
       SpecError: it is not YAML, or not of the plain kind.
     """
     if len(text.encode(errors="surrogatepass")) > MAX_BYTES:
-        raise SpecError(file, None, "", f"must not exceed {MAX_BYTES:,} bytes; is it a record spec?")
+        raise SpecError(file, None, "", f"must not exceed {MAX_BYTES:,} bytes; is it a {kind}?")
     try:
         root = yaml.compose(text, Loader=_BoundedLoader)
     except _BeyondBoundsError as error:
@@ -175,7 +178,7 @@ def parse_yaml(text: str, file: str) -> YamlNode:
         line = text.count("\n", 0, error.position) + 1
         raise SpecError(file, line, "", "is not valid YAML: it holds a character that YAML forbids") from None
     if root is None:
-        raise SpecError(file, None, "", "is empty; start from one of the shipped specs")
+        raise SpecError(file, None, "", f"is empty; start from a shipped {kind}")
     _check_size(root, file)
     return YamlNode(root, file, "")
 

@@ -25,7 +25,10 @@ def sent(query, span=EVERY_NAME):
     ("build", "problem"),
     [
         (lambda: Query(""), "'' is not a path: a segment must not be empty"),
-        (lambda: Query("users/ada"), "'users/ada' names a document; a collection has an odd number of segments, users"),
+        (
+            lambda: Query("users/ada"),
+            "'users/ada' names a document; did you mean its collection, users, or one below it, users/ada/COLLECTION?",
+        ),
         (lambda: Query("users//posts"), "'users//posts' is not a path: a segment must not be empty"),
         (lambda: Query("users/__x__/posts"), "segments of the form __id__ are reserved"),
         (lambda: Query("posts", parent="users/ada"), "only a group has a parent; write Query\\('users/ada/posts'\\)"),

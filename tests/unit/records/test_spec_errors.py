@@ -199,8 +199,8 @@ def test_a_mistake_in_what_builds_on_fields_is_named_too(addition, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "people.yaml: is empty; start from one of the shipped specs"),
-        ("# nothing\n", "people.yaml: is empty; start from one of the shipped specs"),
+        ("", "people.yaml: is empty; start from a shipped record spec"),
+        ("# nothing\n", "people.yaml: is empty; start from a shipped record spec"),
         ("- a\n", "people.yaml:1: must be a map, got a list"),
         ("a: [1\nb: 2\n", "people.yaml:2: is not valid YAML: expected ',' or ']', but got ':'"),
         ("a: 1\n---\nb: 2\n", "people.yaml:2: is not valid YAML: but found another document"),
