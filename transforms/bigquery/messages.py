@@ -77,7 +77,7 @@ def of_row(message: str) -> RowMessage:
     >>> str(of_row("JSON parsing error in row starting at position 43: Array specified for non-repeated field: a.b."))
     'JSON parsing error in row starting at position 43: Array specified for non-repeated field: a.b'
     >>> str(of_row("The service complains of Ada (36) in a new way: Lovelace is invalid."))
-    'The service … of … in a new … is invalid'
+    'The service … of … in a new way: … is invalid'
     """
     rest = _LEAD.sub("", _FILE.sub("", message.strip()))
     place = _PLACE.match(rest)
