@@ -55,6 +55,7 @@ class CommandEntry(NamedTuple):
 JOBS = {
     "ingest": JobEntry("pipeline.jobs.ingest", "batch outputs into pairs of Firestore documents, and rows of BigQuery"),
     "export": JobEntry("pipeline.jobs.export", "collections of Firestore into typed tables and changelogs of BigQuery"),
+    "listen": JobEntry("pipeline.jobs.listen", "changes of Firestore, as they happen, into BigQuery", streaming=True),
     "replay": JobEntry("pipeline.jobs.replay", "dead letters through the job they came from"),
     "verify": JobEntry("pipeline.jobs.verify", "prove that two stores hold the same documents, or say which differ"),
 }

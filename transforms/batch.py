@@ -201,6 +201,7 @@ class Batch(Generic[T]):
       fields: what a spec found in its records, where one flattened them.
       homes: of a batch that several files share: where its records belong, in their order; empty for any other.
       counts: what else is counted, by the names that the job's counters have.
+      behind: where its source stands behind it, as the reader says to the job's last step; None where nobody asks.
     """
 
     batch_id: str
@@ -219,6 +220,7 @@ class Batch(Generic[T]):
     fields: FieldReport | None = None
     homes: tuple[Home, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    behind: object | None = None
 
     def __post_init__(self) -> None:
         accounted = len(self.entries) + len(self.dead_letters) + self.superseded + self.unchanged
@@ -266,6 +268,7 @@ class Batch(Generic[T]):
             self.fields if fields is None else fields,
             self.homes,
             {**self.counts, **counts} if counts else self.counts,
+            self.behind,
         )
 
     def home_of(self, record: Record) -> Home:

@@ -130,10 +130,12 @@ class Counters:
     Attributes:
       batches: what its batches are called.
       all: the counters, in the order they are shown in; the first is the sum.
+      kept_in_streams: whether the documents of streams keep the numbers, because batches have none.
     """
 
     batches: str
     all: tuple[Counter, ...]
+    kept_in_streams: bool = False
 
     def __post_init__(self) -> None:
         if [counter.role for counter in self.all].count(Role.TOTAL) != 1 or self.total is not self.all[0]:

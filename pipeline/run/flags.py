@@ -30,6 +30,7 @@ C = TypeVar("C")
 A = ParamSpec("A")
 
 _OPTION = "option"
+_VARIABLE_PREFIX = "FIREBEAM_"
 _TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
 
 
@@ -173,6 +174,21 @@ def parse(usage: Usage[C], arguments: Sequence[str]) -> tuple[C, list[str]]:
     if missing:
         raise UsageError(f"{', '.join(missing)} must be given; `firebeam {usage.name} --help` shows an example")
     return usage.config(**read), rest
+
+
+def from_environment(usage: Usage[Any], arguments: Sequence[str], environ: Mapping[str, str]) -> list[str]:
+    """Arguments, behind those that the environment gives as `FIREBEAM_FLAG`: a flag that is given as such wins.
+
+    >>> usage = Usage("status", dataclasses.make_dataclass("C", [("job_id", str, option("", group="Job", help="id"))]))
+    >>> from_environment(usage, ["--json"], {"FIREBEAM_JOB_ID": "listen-1"})
+    ['--job_id=listen-1', '--json']
+    >>> from_environment(usage, ["--job_id", "listen-2"], {"FIREBEAM_JOB_ID": "listen-1"})
+    ['--job_id', 'listen-2']
+    """
+    given = {word.partition("=")[0] for word in arguments}
+    names = (field.name for field in dataclasses.fields(usage.config) if f"--{field.name}" not in given)
+    found = ((name, environ.get(f"{_VARIABLE_PREFIX}{name.upper()}")) for name in names)
+    return [*(f"--{name}={value}" for name, value in found if value), *arguments]
 
 
 def parse_only(usage: Usage[C], arguments: Sequence[str]) -> C:

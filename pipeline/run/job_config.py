@@ -107,6 +107,10 @@ class JobConfig(RunFlags, ResultFlags, DeadLetterFlags, RequestFlags, DatabaseFl
         """The database, and how long it may be silent. Raises UsageError if it is not named well."""
         return replace(super().firestore(services), max_outage_s=self.max_outage_s)
 
+    def to_resume(self) -> list[str]:
+        """What the command that resumes the run has beside the flags of the one that began it."""
+        return ["--restart=false"] if self.restart else []
+
     def parameters(self) -> dict[str, Any]:
         """The flags as the ledger keeps them, but for those that are about one command; they hold no secrets."""
         kept = {name: value for name, value in asdict(self).items() if name not in _OF_ONE_COMMAND}

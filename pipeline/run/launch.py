@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pipeline import JobEntry
 from pipeline.present.terminal import Console
 from pipeline.run.beam_flags import beam_flags
-from pipeline.run.flags import parse, refuse_unknown
+from pipeline.run.flags import from_environment, parse, refuse_unknown
 
 
 def launch(entry: JobEntry, arguments: Sequence[str], console: Console, environ: Mapping[str, str] = os.environ) -> int:
@@ -25,12 +25,12 @@ def launch(entry: JobEntry, arguments: Sequence[str], console: Console, environ:
       SystemExit: `--help` was asked for and printed.
     """
     usage = entry.usage
-    config, rest = parse(usage, arguments)
+    config, rest = parse(usage, from_environment(usage, arguments, environ) if entry.streaming else arguments)
     unknown = [word for word in rest if word.startswith("--") and word.partition("=")[0] not in beam_flags()]
     if unknown:
         refuse_unknown(usage, unknown, beam_flags())
     from pipeline.run.start import start  # imports Beam
 
     # The command that resumes this run must not start it over.
-    command = shlex.join(["firebeam", usage.name, *arguments, *(["--restart=false"] if config.restart else [])])
+    command = shlex.join(["firebeam", usage.name, *arguments, *config.to_resume()])
     return start(entry.job, config, rest, command, console, environ)

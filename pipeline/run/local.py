@@ -1,6 +1,7 @@
 """A run on this machine: it works in a thread, while the main thread listens to Ctrl-C and to whoever wants to end it.
 
-    1st signal    batches in flight are finished, the run is interrupted: the same command resumes it
+    1st signal    batches in flight are finished, the run is interrupted: the same command resumes it; a job that has no
+                  end is completed by it, with exit code 0
     2nd signal    the process ends at once; what is acknowledged is written, the rest is done again
 
 Workers in processes of their own do not hear the first signal's request, so they are ended at once, too.
@@ -37,11 +38,14 @@ _LOG = logging.getLogger(__name__)
 _KILL_INTERVAL_S = 0.02
 
 
-def run(job: Job[C, P], plan: P, options: PipelineOptions, console: Console, command: str) -> Summary:
+def run(
+    job: Job[C, P], plan: P, options: PipelineOptions, console: Console, command: str, *, streaming: bool
+) -> Summary:
     """Runs a plan to its end, whichever it is, and says what became of every record.
 
     Args:
       command: resumes the run, if it is stopped.
+      streaming: whether the job has no end: to stop it is to complete it.
 
     Raises:
       UsageError: somebody else runs the job, or it is unfinished and its input has changed.
@@ -54,7 +58,7 @@ def run(job: Job[C, P], plan: P, options: PipelineOptions, console: Console, com
         with running.started():
             show_progress(running, ledger.totals, ledger.beat, console, plan.description.bytes_total)
         running.raise_failure()
-        state = INTERRUPTED if running.was_stopped else COMPLETED
+        state = INTERRUPTED if running.was_stopped and not streaming else COMPLETED
     except Exception as failure:  # whatever ended the run, the user learns what became of the records
         error = explain(failure)
         _LOG.debug("job %s failed", plan.job_id, exc_info=True)

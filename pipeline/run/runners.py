@@ -121,6 +121,22 @@ def refuse_cloud_with_emulators(options: PipelineOptions, environ: Mapping[str, 
         )
 
 
+def refuse_several_workers(options: PipelineOptions) -> None:
+    """A local runner drops what is left of a source that has no end, unless one worker in this process reads it.
+
+    Raises:
+      UsageError: there would be more.
+    """
+    direct = options.view_as(DirectOptions)
+    if not isinstance(runner(options), FnApiRunner):
+        return
+    if direct.direct_num_workers != 1 or direct.direct_running_mode == "multi_processing":
+        raise UsageError(
+            "a job that has no end runs here with one worker in this process: with more, Beam's local runner drops "
+            "changes; leave out --direct_num_workers and --direct_running_mode"
+        )
+
+
 def in_this_process(options: PipelineOptions) -> bool:
     """Whether the workers are threads of the launching process."""
     local = isinstance(runner(options), FnApiRunner)

@@ -22,7 +22,7 @@ from pipeline.present.terminal import Console, say
 from pipeline.run import local
 from pipeline.run.dataflow import check_submission, name_job, notes, set_defaults
 from pipeline.run.job import C, Job, P
-from pipeline.run.runners import beam_options, on_dataflow, refuse_cloud_with_emulators
+from pipeline.run.runners import beam_options, on_dataflow, refuse_cloud_with_emulators, refuse_several_workers
 from pipeline.run.submission import WaitEnded, submit
 from transforms.ledger.jobs import INTERRUPTED
 
@@ -43,9 +43,10 @@ def start(
     options = beam_options(job.usage, config, rest)
     FileSystems.set_options(options)  # or files are looked for as another account than the pipeline's
     refuse_cloud_with_emulators(options, environ)
-    in_cloud = on_dataflow(options)
+    in_cloud, streaming = on_dataflow(options), JOBS[job.name].streaming
+    if streaming:
+        refuse_several_workers(options)
     if in_cloud:
-        streaming = JOBS[job.name].streaming
         set_defaults(job.name, config, options, environ, streaming=streaming)
         check_submission(job.name, config, options, streaming=streaming)
         for note in notes(config, options):
@@ -60,7 +61,8 @@ def start(
         except WaitEnded as ended:
             return ended.exit_code
         return EXIT_OK if submitted is None else _conclude(job, plan, submitted, console, command)
-    return _conclude(job, plan, local.run(job, plan, options, console, command), console, command)
+    summary = local.run(job, plan, options, console, command, streaming=streaming)
+    return _conclude(job, plan, summary, console, command)
 
 
 def _conclude(job: Job[C, P], plan: P, summary: Summary, console: Console, command: str) -> int:

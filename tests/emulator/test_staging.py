@@ -157,8 +157,9 @@ def test_a_checkout_brings_its_own_package_with_every_module_and_data_file(place
 
 
 def test_options_are_those_asked_for_and_pass_beams_own_checks(staged):
-    _, of = staged
-    assert {name: of.options.get(name) for name in OPTIONS} == OPTIONS
+    name, of = staged
+    expected = {**OPTIONS, "streaming": JOBS[name].streaming}
+    assert {option: of.options.get(option) for option in expected} == expected
     # With the service's own endpoint, where Beam looks at what it skips for a local one.
     checked = PipelineOptions([], **{name: _whole(value) for name, value in of.options.items()})
     checked.view_as(GoogleCloudOptions).dataflow_endpoint = "https://dataflow.googleapis.com"
@@ -202,7 +203,7 @@ def test_steps_have_the_names_that_were_reviewed(staged):
 
 
 # The steps that make something else of a batch: its outcome for the ledger, its rows, the shapes of its fields.
-END_OF_BATCHES = re.compile(r"/(Outcome|Encode/ParDo\(_CollectRowsFn\)|Observe)$")
+END_OF_BATCHES = re.compile(r"/(Outcome|Save|Encode/ParDo\(_CollectRowsFn\)|Observe)$")
 
 
 def test_what_a_step_makes_of_batches_is_never_pickled_only_to_be_measured(staged):

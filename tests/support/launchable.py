@@ -211,6 +211,16 @@ def _check_export(place: Place, n: int) -> None:
     assert rows == [(f"p{i:05d}", f"Person {i}", i) for i in range(n)]
 
 
+def _prepare_listen(place: Place, n: int) -> None:
+    _write(place, "watched", {f"p{i:05d}": {"name": f"Person {i}", "age": i} for i in range(n)})
+
+
+def _check_listen(place: Place, n: int) -> None:
+    table = f"`{place.table.replace(':', '.')}_live_latest`"
+    rows = place.rows(f"SELECT document_id, name, age FROM {table} ORDER BY document_id")
+    assert rows == [(f"p{i:05d}", f"Person {i}", i) for i in range(n)]
+
+
 def _prepare_verify(place: Place, n: int) -> None:
     """The first document is another on the right, the last one is missing there."""
     documents = {f"p{i:05d}": {"age": i} for i in range(n)}
@@ -244,6 +254,16 @@ LAUNCHABLE = {
         ("--collection=people", "--bigquery_table={table}", "--dead_letters={folder}/dead_letters"),
         _prepare_export,
         _check_export,
+    ),
+    "listen": Launchable(
+        (
+            "--collection=watched",
+            "--once=true",
+            "--bigquery_table={table}_live",
+            "--dead_letters={folder}/dead_letters",
+        ),
+        _prepare_listen,
+        _check_listen,
     ),
     "replay": Launchable(("--dead_letters={folder}/letters", "--spec=profiles"), _prepare_replay, _check_replay),
     "verify": Launchable(

@@ -8,13 +8,17 @@ from hypothesis import strategies as st
 
 from pipeline import JOBS
 from transforms.counters import Breakdown, Counter, Counters, Role
+from transforms.listen.counters import CHANGES
 from transforms.outcomes import RECORDS
 from transforms.verify.counters import DOCUMENTS
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.parametrize(("page", "counters"), [("ingest.md", RECORDS), ("verify.md", DOCUMENTS)])
+COUNTED = {"ingest.md": RECORDS, "verify.md": DOCUMENTS, "listen.md": CHANGES}
+
+
+@pytest.mark.parametrize(("page", "counters"), COUNTED.items())
 def test_the_documentation_has_the_table_of_the_counters(page, counters):
     assert counters.as_markdown() in (DOCS / page).read_text(), f"docs/{page} needs\n{counters.as_markdown()}"
 
@@ -25,6 +29,7 @@ def test_every_job_says_what_it_counts():
         "export": RECORDS,
         "replay": RECORDS,
         "verify": DOCUMENTS,
+        "listen": CHANGES,
     }
 
 

@@ -39,27 +39,38 @@ class WriteRows(beam.PTransform[PCollection[Any], WrittenRows]):
 
     In: batches. Out: the same batches; an entry whose row was refused is a dead letter, with BigQuery's own message.
     Delivery: as the method, see `senders.py`. Parallel: batches; while the rows of one are sent, the next is made
-    ready. Fails: TransientError fails the bundle, JobError the job; one row that a load job refuses fails the job.
+    ready, unless `is_one_behind` is false. Fails: TransientError fails the bundle, JobError the job; one row that a
+    load job refuses fails the job.
 
     Args:
       plan: how rows are made and sent.
       columns: of the tables whose columns the plan does not know; one element, and the tables are there once it is.
       step: label of the step that sends rows.
+      is_one_behind: whether the rows of a batch are sent while the next one is made ready, so that a batch is handed on
+        when the next one comes, or the bundle ends. False where a batch must have its answers before the next comes.
     """
 
-    def __init__(self, plan: RowsPlan[Any], columns: PCollection[Any] | None = None, step: str = "Write"):
+    def __init__(
+        self,
+        plan: RowsPlan[Any],
+        columns: PCollection[Any] | None = None,
+        step: str = "Write",
+        *,
+        is_one_behind: bool = True,
+    ):
         super().__init__()
         unknown = [table.purpose for table in plan.tables if table.columns is None]
         if unknown and columns is None:
             raise ValueError(f"columns must be given, as the plan does not have those of {', '.join(unknown)}")
-        self._plan, self._columns, self._step = plan, columns, step
+        self._plan, self._columns, self._step, self._is_one_behind = plan, columns, step, is_one_behind
 
     @no_annotations  # type: ignore[untyped-decorator]  # Beam warns of every output that is several collections
     def expand(self, batches: PCollection[Any]) -> WrittenRows:
         plan = self._plan
         side_inputs: dict[str, Any] = {} if self._columns is None else {"columns": AsSingleton(self._columns)}
         if plan.method != FILE_LOADS:
-            write = beam.ParDo(_WriteRowsFn(plan), **side_inputs).with_output_types(batches.element_type)
+            fn = _WriteRowsFn(plan) if self._is_one_behind else _WriteRowsAtOnceFn(plan)
+            write = beam.ParDo(fn, **side_inputs).with_output_types(batches.element_type)
             return WrittenRows(batches | self._step >> write)
         purposes = [table.purpose for table in plan.tables]
         encode = beam.ParDo(_CollectRowsFn(plan), **side_inputs).with_output_types(batches.element_type)
@@ -102,6 +113,20 @@ class _WriteRowsFn(beam.DoFn):
     def _write(self, batch: Batch[Any]) -> Batch[Any]:
         assert self._writer is not None, "a batch is processed before it is written"
         return self._writer.write(batch)
+
+
+class _WriteRowsAtOnceFn(beam.DoFn):
+    def __init__(self, plan: RowsPlan[Any]):
+        self._plan = plan
+
+    def setup(self) -> None:
+        self._writer: RowWriter[Any] | None = None
+
+    @no_annotations  # type: ignore[untyped-decorator]
+    def process(self, element: Batch[Any], columns: Any = ()) -> Iterator[Any]:
+        if self._writer is None:
+            self._writer = RowWriter(self._plan, columns)
+        yield self._writer.write(element)
 
 
 class _CollectRowsFn(beam.DoFn):

@@ -55,16 +55,19 @@ class StoreDeadLetters(beam.PTransform[PCollection[Any], PCollection[Any]]):
       job: name of the job, such as `ingest`.
       job_id: of this run.
       clock: injected by tests.
+      looks_for_earlier: whether a batch without dead letters removes those that it had before. Not worth its requests
+        where batches are small and many, and are seldom done again.
     """
 
     folder: str
     job: str
     job_id: str
     clock: Clock = SYSTEM_CLOCK
+    looks_for_earlier: bool = True
 
     @no_annotations  # type: ignore[untyped-decorator]  # Beam takes Batch[T] for a class of its own, which no Batch[Written] is
     def expand(self, batches: PCollection[Batch[T]]) -> PCollection[Batch[T]]:
-        store = _StoreFn(DeadLetterFolder(self.folder), self.job, self.job_id, self.clock)
+        store = _StoreFn(DeadLetterFolder(self.folder), self.job, self.job_id, self.clock, self.looks_for_earlier)
         return batches | "Store" >> beam.ParDo(store).with_output_types(batches.element_type)
 
 
@@ -74,9 +77,13 @@ class _StoreFn(beam.DoFn):
     job: str
     job_id: str
     clock: Clock
+    looks_for_earlier: bool
 
     @no_annotations  # type: ignore[untyped-decorator]
     def process(self, element: Batch[T]) -> Iterator[Batch[T]]:
+        if not (element.dead_letters or self.looks_for_earlier):
+            yield element
+            return
         if element.homes:
             self.folder.store_several(
                 [(self._origin(home), located(of_home, home.source)) for home, of_home in by_home(element)]

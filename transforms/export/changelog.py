@@ -94,10 +94,38 @@ class ChangelogRows:
             cells["path_params"] = json_text(parameters)
         return Row(cells, ())
 
+    def removed(
+        self,
+        name: str,
+        version: datetime.datetime | None,
+        seen_at: datetime.datetime,
+        since: datetime.datetime,
+        parameters: Mapping[str, str] | None = None,
+    ) -> Row:
+        """The row of a document that is gone.
 
-def event_id(name: str, time: datetime.datetime | None) -> str:
-    """The id of the event that made a document what it was at its update_time."""
-    return insert_id(name, "" if time is None else time.isoformat())
+        Args:
+          name: full name.
+          version: its last one that is known; whoever finds the same delete again gives the same event id.
+          seen_at: when it was seen to be gone.
+          since: the version of the row, later than all versions that the document had.
+        """
+        cells: dict[str, Any] = {
+            "timestamp": self._timestamp(seen_at),
+            "event_id": event_id(name, version, DELETE),
+            DOCUMENT_NAME: name,
+            "operation": DELETE,
+            DOCUMENT_ID: name.rpartition("/")[2],
+            UPDATE_TIME: self._timestamp(since),
+        }
+        if parameters:
+            cells["path_params"] = json_text(parameters)
+        return Row(cells, ())
+
+
+def event_id(name: str, time: datetime.datetime | None, *operation: str) -> str:
+    """The id of the event that made a document what it was at its update_time; with DELETE, that ended this state."""
+    return insert_id(name, "" if time is None else time.isoformat(), *operation)
 
 
 def _of_the_extension(value: Any) -> Any:

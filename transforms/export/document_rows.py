@@ -22,7 +22,7 @@ from typing import Any
 from transforms.bigquery.cells import MISFIT, Converter, converter, json_text, writable
 from transforms.bigquery.rows import Row
 from transforms.bigquery.schema import OVERFLOW, UPDATE_TIME, Column
-from transforms.export.columns import DOCUMENT_ID, DOCUMENT_NAME, field_of, fixed_columns
+from transforms.export.columns import DELETED_AT, DOCUMENT_ID, DOCUMENT_NAME, field_of, fixed_columns
 from transforms.firestore import field_paths
 from transforms.firestore.documents import Document
 
@@ -61,6 +61,9 @@ class DocumentRows:
       read_time: of all documents.
       extracted_at: when.
       typed: typed cells instead of JSON cells; see `cells.py`.
+
+    Attributes:
+      time: makes a cell of a time.
     """
 
     def __init__(
@@ -80,9 +83,9 @@ class DocumentRows:
         for column in writable(columns):
             if column.name not in fixed:
                 _add_place(self._places, field_of(column) or (column.name,), column, typed)
-        self._time = converter(Column(UPDATE_TIME, "TIMESTAMP"), typed=typed)
+        self.time = converter(Column(UPDATE_TIME, "TIMESTAMP"), typed=typed)
         times = {"read_time": read_time, "extracted_at": extracted_at}
-        self._of_run = {name: self._time(time) for name, time in times.items() if time is not None}
+        self._of_run = {name: self.time(time) for name, time in times.items() if time is not None}
 
     def row(
         self,
@@ -100,8 +103,8 @@ class DocumentRows:
             DOCUMENT_ID: document.id,
             DOCUMENT_NAME: document.name,
             **(parameters or {}),
-            "create_time": self._time(document.create_time),
-            UPDATE_TIME: self._time(document.update_time),
+            "create_time": self.time(document.create_time),
+            UPDATE_TIME: self.time(document.update_time),
             **self._of_run,
         }
         for name in self._unfixed & cells.keys():
@@ -112,6 +115,31 @@ class DocumentRows:
             return Row(cells, ())
         cells[OVERFLOW] = json_text(overflow)
         return Row(cells, tuple(sorted(overflow)))
+
+    def removed(
+        self,
+        name: str,
+        gone_at: datetime.datetime,
+        since: datetime.datetime,
+        parameters: Mapping[str, str] | None = None,
+    ) -> Row:
+        """The row that says that a document is gone.
+
+        Args:
+          name: full name.
+          gone_at: when it was seen to be gone.
+          since: the version of the row, later than all versions that the document had.
+          parameters: values of the path parameters.
+        """
+        cells: dict[str, Any] = {
+            DOCUMENT_ID: name.rpartition("/")[2],
+            DOCUMENT_NAME: name,
+            **(parameters or {}),
+            UPDATE_TIME: self.time(since),
+            **self._of_run,
+            DELETED_AT: self.time(gone_at),
+        }
+        return Row(cells, ())
 
 
 def _add_place(places: dict[str, _Place], path: Iterable[str], column: Column, typed: bool) -> None:

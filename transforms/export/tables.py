@@ -5,7 +5,7 @@ shapes ──provide──▶ columns, tables, views ─ … rows … ─▶ con
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ from transforms.bigquery.client import BigQueryClient
 from transforms.bigquery.queries import drop, execute, query
 from transforms.bigquery.schema import Column
 from transforms.bigquery.tables import ensure_latest_view, ensure_table, existing_columns
+from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import JobError
 from transforms.export import statements
 from transforms.export.changelog import changelog_columns
@@ -41,21 +42,9 @@ def provide(target: ExportTarget, shapes: Mapping[str, Shape]) -> tuple[Column, 
     client = target.table.client()
     columns: tuple[Column, ...] = ()
     if target.flat:
-        present = existing_columns(target.flat, client=client)
-        if reasons := misfits(present, fixed_columns(target.parameters)):
-            raise JobError(
-                f"BigQuery table {target.flat.id} cannot hold documents: {'; '.join(reasons)}. Change the table "
-                "(ALTER COLUMN … DROP NOT NULL), rename the path parameter, or export to another table"
-            )
-        columns = document_columns(shapes, target.nested, target.fixed, present)
-        if ensure_table(target.flat, columns, ROW_OPTIONS, client=client).added:
-            # Another job may have added fields to a STRUCT in between; they are matched by place.
-            columns = existing_columns(target.flat, client=client)
-        ensure_latest_view(target.flat, statements.latest_rows(target.flat), client=client)
+        columns = provide_flat(target.flat, target.parameters, target.fixed, shapes, target.nested, client)
     if target.changelog:
-        wanted = changelog_columns(existing_columns(target.changelog, client=client))
-        ensure_table(target.changelog, wanted, ROW_OPTIONS, client=client)
-        ensure_latest_view(target.changelog, statements.latest_changes(target.changelog), client=client)
+        provide_changelog(target.changelog, client)
     if target.staging:
         # Some of its rows only name a document.
         staged = tuple(
@@ -66,6 +55,45 @@ def provide(target: ExportTarget, shapes: Mapping[str, Shape]) -> tuple[Column, 
             check_structs(existing_columns(target.staging, client=client), columns)
             return staged  # a load job is refused that has other modes than its table
     return columns
+
+
+def provide_flat(
+    table: BigQueryTarget,
+    parameters: Sequence[str],
+    fixed: Sequence[Column],
+    shapes: Mapping[str, Shape],
+    nested: str,
+    client: BigQueryClient,
+) -> tuple[Column, ...]:
+    """Makes the table of typed rows and its view, or widens it; returns its columns.
+
+    Args:
+      parameters: names of path parameters.
+      fixed: columns that do not depend on what documents hold.
+      shapes: of the documents' fields.
+      nested: what becomes of maps; see `columns.py`.
+
+    Raises:
+      JobError, TransientError: as `provide`.
+    """
+    present = existing_columns(table, client=client)
+    if reasons := misfits(present, fixed_columns(parameters)):
+        raise JobError(
+            f"BigQuery table {table.id} cannot hold documents: {'; '.join(reasons)}. Change the table "
+            "(ALTER COLUMN … DROP NOT NULL), rename the path parameter, or export to another table"
+        )
+    columns = document_columns(shapes, nested, fixed, present)
+    if ensure_table(table, columns, ROW_OPTIONS, client=client).added:
+        # Another job may have added fields to a STRUCT in between; they are matched by place.
+        columns = existing_columns(table, client=client)
+    ensure_latest_view(table, statements.latest_rows(table), client=client)
+    return columns
+
+
+def provide_changelog(table: BigQueryTarget, client: BigQueryClient) -> None:
+    """Makes the table of changes and its view. Raises JobError and TransientError as `provide`."""
+    ensure_table(table, changelog_columns(existing_columns(table, client=client)), ROW_OPTIONS, client=client)
+    ensure_latest_view(table, statements.latest_changes(table), client=client)
 
 
 def held_versions(client: BigQueryClient, target: ExportTarget, names: Iterable[str]) -> dict[str, datetime]:

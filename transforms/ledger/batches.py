@@ -26,6 +26,7 @@ from transforms.firestore import messages
 from transforms.firestore.committer import AtomicGroup, Committer
 from transforms.firestore.query import Query
 from transforms.ledger.document import KEPT, LedgerDocument
+from transforms.ledger.streams import read_streams
 from transforms.outcomes import BatchOutcome
 
 PROCESSING, COMPLETED, ERROR = "processing", "completed", "error"
@@ -105,7 +106,10 @@ class Batches:
         committer.commit(AtomicGroup((messages.delete(name),)) for name in names)
 
     def last_completed_at(self) -> datetime.datetime | None:
-        """When the batch was completed that was completed last; None if none was."""
+        """When the batch was completed, or the stream written, that was last; None if none was."""
+        if self._counters.kept_in_streams:
+            streams = read_streams(self._job.client, self._job.id, self._job.retry)
+            return max((stream.updated_at for stream in streams), default=None)
         newest_first = self.query.order_by("completed_at", descending=True)
         times = (each.fields["completed_at"] for each in self._job.documents(newest_first.limit(1)))
         return next(times, None)

@@ -17,6 +17,7 @@ from transforms.firestore.query import Query
 from transforms.firestore.reader import CannotAggregateError, count, sums
 from transforms.ledger.batches import COMPLETED, ERROR, PROCESSING, Batches
 from transforms.ledger.document import LedgerDocument
+from transforms.ledger.streams import read_streams, summed
 
 _EPOCH = datetime.datetime.fromtimestamp(0, datetime.timezone.utc)
 _NEWEST_IDS = 5
@@ -152,6 +153,8 @@ def read_totals(job: LedgerDocument, counters: Counters) -> Totals:
       JobError: credentials, permission or database.
       TransientError: no answer after bounded retries.
     """
+    if counters.kept_in_streams:
+        return _of_streams(job, counters)
     batches = Batches(job, counters).query
     try:
         totals = _summed(job, batches, counters)
@@ -191,6 +194,11 @@ def add_up(counters: Counters, batches: Iterable[Mapping[str, Any]]) -> Totals:
         totals.first_completed_at = completed[0]["completed_at"]
     totals.add_newest(completed[::-1])
     return totals
+
+
+def _of_streams(job: LedgerDocument, counters: Counters) -> Totals:
+    streams = read_streams(job.client, job.id, job.retry)
+    return Totals(counters, batches=len(streams), counts=collections.Counter(summed(streams, counters)))
 
 
 def _are_totals(counters: Counters, fields: Mapping[str, Any]) -> bool:

@@ -1,0 +1,211 @@
+"""listen: changes of Firestore into sinks, as they happen, for ever.
+
+    Create([group]) ─▶ Listen ─▶ EnterChanges ─▶ FlattenChanges ─▶ WriteRows ─▶ StoreDeadLetters ─▶ SavePositions
+                       journal    Batch[Changed]  record spec       an answer    JSONL files         pipeline_streams/
+                                                                    per row
+
+All is fused behind one root: a change goes through every step before the next one comes, and a position is saved when
+every sink has answered. What comes after the last saved position comes again after a crash, and changes nothing then.
+With --once streams end behind what was there when the run began, and so does the job.
+"""
+
+import datetime
+import logging
+from dataclasses import dataclass, replace
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipeline.exit_codes import EXIT_FAILED, EXIT_OK
+from pipeline.jobs.listen_flags import IGNORE, NAME, NOW, SNAPSHOT, STOP, USAGE, Config
+from pipeline.jobs.listen_streams import Listened, check_saved, streams_of
+from pipeline.jobs.outcome import show_summary
+from pipeline.present.summary import Summary
+from pipeline.present.terminal import Console, say
+from pipeline.run.job import Job, JobPlan, derived_job_id
+from pipeline.specs import read_spec
+from transforms.bigquery.methods import TYPED_METHODS
+from transforms.bigquery.storage_target import StorageTarget
+from transforms.bigquery.target import BigQueryTarget
+from transforms.bigquery.write import WriteRows
+from transforms.dead_letters.folder import DeadLetterFolder
+from transforms.dead_letters.steps import StoreDeadLetters
+from transforms.errors import JobError, UsageError
+from transforms.firestore.changes.options import ListenOptions
+from transforms.firestore.changes.positions import Follow, Position
+from transforms.firestore.listen import ListenToFirestore
+from transforms.firestore.read_time import JOB_START, fix_read_time
+from transforms.ledger.jobs import COMPLETED, read_job
+from transforms.ledger.runs import JobDescription, Opening
+from transforms.ledger.stream_journal import LedgerJournal
+from transforms.ledger.stream_writer import WRITERS
+from transforms.ledger.streams import claim, read_streams, stream_document
+from transforms.listen.rows import ChangeTables, rows_of_changes
+from transforms.listen.steps import EnterChanges, FlattenChanges, SavePositions
+from transforms.listen.tables import flat_columns, provide_tables
+from transforms.records.spec import RecordSpec
+from transforms.runtime.services import services_of
+from transforms.services import Services
+
+
+@dataclass(frozen=True)
+class Plan(JobPlan[Config]):
+    """A config with everything read and looked up that the graph needs.
+
+    Attributes:
+      streams: what is listened to.
+      tables: of BigQuery; None without a table.
+      spec: the record spec, if there is one.
+      now: the database's time when the run was asked for.
+      storage_host: of an emulator's Storage Write API, where that is used.
+      positions: where streams begin, by id.
+    """
+
+    streams: tuple[Listened, ...]
+    tables: ChangeTables | None
+    spec: RecordSpec | None
+    now: datetime.datetime
+    storage_host: str | None
+    positions: tuple[tuple[str, Position], ...] = ()
+
+    @property
+    def options(self) -> ListenOptions:
+        """How streams behave."""
+        config = self.config
+        return ListenOptions(
+            max_names=config.max_names,
+            max_buffered=config.max_buffered,
+            stop_on_lost_deletes=config.on_lost_deletes == STOP,
+        )
+
+    @property
+    def until(self) -> datetime.datetime | None:
+        """When streams end; None for never."""
+        return self.now if self.config.once else None
+
+    def opened(self, opening: Opening) -> "Plan":
+        """The plan of the run that the ledger has opened. A run that is resumed continues, whatever it began with."""
+        saved = {stream.stream_id: stream for stream in read_streams(self.firestore.connect(), self.job_id, self.retry)}
+        positions: dict[str, Position] = {}
+        for stream in self.streams:
+            before = saved.get(stream.stream_id)
+            has_begun = before is not None and opening.resumed and before.attempt == opening.attempt
+            is_fresh = self.config.start in (SNAPSHOT, NOW) or self.config.restart
+            if before and before.position and (has_begun or not is_fresh):
+                positions[stream.stream_id] = before.position
+            elif self.config.start == NOW:
+                positions[stream.stream_id] = Follow(self.now)
+        return replace(self, opening=opening, positions=tuple(positions.items()))
+
+
+def prepare(config: Config, options: PipelineOptions) -> Plan:
+    """Checks what can be checked before anything is started.
+
+    Raises:
+      UsageError: what is wrong with which flag.
+      JobError: the database cannot be reached.
+    """
+    logging.getLogger().setLevel(config.log_level)
+    services = services_of(options)
+    firestore = config.firestore(services)
+    spec = None if config.spec is None else read_spec(config.spec)
+    if config.bigquery_table is None:
+        raise UsageError("changes go nowhere: pass --bigquery_table=PROJECT:DATASET.TABLE")
+    streams = streams_of(config, spec.fingerprint if spec else "", (f"bigquery:{config.bigquery_table}",))
+    description = JobDescription(
+        NAME,
+        config.job_id
+        or derived_job_id(NAME, _about(streams), firestore.project, firestore.database, config.bigquery_table),
+        config.parameters(),
+        # A position says where a stream resumes, so a run with other streams or another pace is welcome.
+        input_fingerprint="",
+        spec_fingerprint="",
+    )
+    plan = Plan(config, description, firestore, streams, None, spec, datetime.datetime.min, None)
+    plan = replace(plan, tables=_tables(plan, services))
+    DeadLetterFolder(config.dead_letters).check_writable()
+    client = firestore.connect()
+    now = fix_read_time(client, JOB_START)
+    assert now is not None, "a read time that is fixed is a time"
+    saved = {stream.stream_id: stream for stream in read_streams(client, plan.job_id, plan.retry)}
+    check_saved(streams, saved, config)
+    storage_host = None
+    if plan.tables and config.bigquery_method in TYPED_METHODS:
+        storage_host = StorageTarget.of(plan.tables.table, services).grpc_host
+    return replace(plan, now=now, storage_host=storage_host)
+
+
+def _about(streams: tuple[Listened, ...]) -> tuple[tuple[str, str], ...]:
+    return tuple((stream.stream_id, stream.description.query_fingerprint) for stream in streams)
+
+
+def _tables(plan: Plan, services: Services) -> ChangeTables | None:
+    config = plan.config
+    if config.bigquery_table is None:
+        return None
+    names = dict.fromkeys(name for stream in plan.streams for name in stream.settings.parameter_names)
+    return ChangeTables(
+        BigQueryTarget.parse(config.bigquery_table, services, config.max_outage_s),
+        config.layout,
+        tuple(names),
+        plan.firestore.document_name(""),
+        plan.options.of(plan.firestore).snapshot_slack_s or 0.0,
+    )
+
+
+def provision(plan: Plan) -> None:
+    """Makes the tables, and the streams this run's own.
+
+    Raises:
+      JobError: a dataset is missing, or a table does not fit; or the job has another owner by now.
+    """
+    client = plan.firestore.connect()
+    if plan.tables:
+        queries = (stream.query.query for stream in plan.streams)
+        provide_tables(plan.tables, plan.spec, client, queries, plan.retry)
+    job = read_job(plan.document())
+    if job is None or job.attempt != plan.run.attempt:
+        raise JobError(f"job {plan.job_id} was taken over or removed by another process; this one stops")
+    WRITERS.forget(plan.ledger)
+    positions = dict(plan.positions)
+    for stream in plan.streams:
+        document = stream_document(client, plan.job_id, stream.stream_id, plan.retry)
+        position = positions.get(stream.stream_id)
+        claim(document, stream.description, job.owner, plan.run.attempt, position, plan.config.counters)
+
+
+def build(pipeline: beam.Pipeline, plan: Plan) -> None:
+    """Draws the graph of a run."""
+    config, ledger = plan.config, plan.ledger
+    settings = {stream.stream_id: stream.settings for stream in plan.streams}
+    changes = pipeline | "ListenToFirestore" >> ListenToFirestore(
+        tuple(stream.query for stream in plan.streams),
+        target=plan.firestore,
+        positions=dict(plan.positions),
+        until=plan.until,
+        options=plan.options,
+        journal=LedgerJournal(ledger),
+    )
+    batches = changes | "EnterChanges" >> EnterChanges(plan.job_id, settings, config.deletes != IGNORE)
+    if plan.spec:
+        batches = batches | "FlattenChanges" >> FlattenChanges(plan.spec)
+    if plan.tables:
+        columns, started_at = flat_columns(plan.tables), plan.run.started_at
+        rows = rows_of_changes(plan.tables, columns, started_at, config.bigquery_method, plan.storage_host, plan.retry)
+        batches = (batches | "WriteRows" >> WriteRows(rows, is_one_behind=False)).batches
+    _ = (
+        batches
+        | "StoreDeadLetters" >> StoreDeadLetters(config.dead_letters, NAME, plan.job_id, looks_for_earlier=False)
+        | "SavePositions" >> SavePositions(ledger, config.save_interval_s, config.health_interval_s, plan.until)
+    )
+
+
+def present(plan: Plan, summary: Summary, console: Console) -> int:
+    """Shows how a run ended; returns the exit code. Being stopped is how a run ends that has no other end."""
+    show_summary(summary, console)
+    if summary.totals.unwanted:
+        say(console, f"dead letters: {plan.config.dead_letters}")
+    return EXIT_OK if summary.state == COMPLETED else EXIT_FAILED
+
+
+JOB = Job(USAGE, prepare, provision, build, present)

@@ -1,0 +1,133 @@
+"""What `firebeam listen` can be asked for: its flags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pipeline.run.flags import Usage, option
+from pipeline.run.job_config import JobConfig
+from transforms.bigquery.methods import INSERT_ROWS, STORAGE_WRITE
+from transforms.counters import Counters
+from transforms.export.options import FLAT, LAYOUTS
+from transforms.listen.counters import CHANGES
+
+NAME = "listen"
+
+RESUME, SNAPSHOT, NOW = "resume", "snapshot", "now"
+APPLY, IGNORE = "apply", "ignore"
+DEGRADE, STOP = "degrade", "stop"
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(JobConfig):
+    """The flags of listen."""
+
+    counters: ClassVar[Counters] = CHANGES
+
+    collection: tuple[str, ...] = option(
+        (),
+        group="What",
+        metavar="PATH",
+        help="collections to listen to, each a stream; users/{user}/posts listens to those of every user; repeat it or "
+        "separate with commas",
+    )
+    collection_group: tuple[str, ...] = option(
+        (), group="What", metavar="ID", help="collection groups to listen to: every collection of that id"
+    )
+    where: tuple[str, ...] = option(
+        (),
+        group="What",
+        metavar="CONDITION",
+        commas=False,
+        help="only documents for which this holds, such as 'complete == true'; repeat it for more",
+    )
+    fields: tuple[str, ...] = option((), group="What", metavar="FIELD", help="only these fields; default: all")
+    spec: str | None = option(
+        None,
+        group="What",
+        metavar="NAME|FILE",
+        help="record spec that checks documents and defines the columns; default: documents as they are",
+    )
+    start: str | None = option(
+        None,
+        group="From",
+        choices=(RESUME, SNAPSHOT, NOW),
+        help="resume: where the last run ended; snapshot: everything that is there, then its changes; now: changes "
+        "from now on; default: resume, or snapshot if nothing is saved",
+    )
+    once: bool = option(
+        False, group="From", help="end when everything up to now is in the sinks, instead of listening on"
+    )
+    bigquery_table: str | None = option(
+        None, group="To", metavar="PROJECT:DATASET.TABLE", help="table that rows of changes are appended to"
+    )
+    layout: str = option(
+        FLAT,
+        group="To",
+        choices=LAYOUTS,
+        help="flat has one column per field; changelog has the columns of Firebase's extension; both writes TABLE and "
+        "TABLE_changelog",
+    )
+    bigquery_method: str = option(
+        INSERT_ROWS,
+        group="To",
+        choices=(INSERT_ROWS, STORAGE_WRITE),
+        help="how rows get into the table; STORAGE_WRITE is the Storage Write API, which costs less",
+    )
+    deletes: str = option(
+        APPLY,
+        group="To",
+        choices=(APPLY, IGNORE),
+        help="documents that are deleted, or leave the query: apply ends them in the sinks, ignore keeps them there",
+    )
+    on_lost_deletes: str = option(
+        DEGRADE,
+        group="To",
+        choices=(DEGRADE, STOP),
+        help="a stream that was down for so long that deletes can no longer be found: degrade goes on and says so, "
+        "stop ends it",
+    )
+    max_buffered: int = option(
+        10_000,
+        group="Pace",
+        minimum=1,
+        maximum=1_000_000,
+        help="changes of a stream that wait for the sinks before nothing more is read; none is dropped",
+    )
+    max_names: int = option(
+        200_000,
+        group="Pace",
+        minimum=1,
+        maximum=10_000_000,
+        help="names of documents that are kept in memory per stream; of larger streams deletes cost more reads",
+    )
+    save_interval_s: float = option(
+        5,
+        group="Pace",
+        minimum=0,
+        maximum=300,
+        help="how many seconds a position may wait to be saved; after a crash these changes come again",
+    )
+    health_interval_s: float = option(
+        30, group="Health", minimum=10, maximum=600, help="seconds between two writes about a stream that is quiet"
+    )
+    log_level: str = option("WARNING", group="Health", choices=LOG_LEVELS, help="what is logged")
+
+    def to_resume(self) -> list[str]:
+        """What the command that resumes the run has beside the flags of the one that began it."""
+        return [*super().to_resume(), *(["--start=resume"] if self.start in (SNAPSHOT, NOW) else [])]
+
+
+USAGE = Usage(
+    NAME,
+    Config,
+    about="""\
+Listens to collections of Firestore and writes every change to BigQuery as it happens, deletes included, none missed.
+It runs until a signal ends it, with exit code 0; after a crash the same command resumes it. Every flag may also be set
+in the environment, as FIREBEAM_ and its name; what is given as a flag wins.""",
+    example="""\
+  firebeam listen --collection=users --project=my-project --database='(default)' \\
+      --bigquery_table=my-project:live.users --dead_letters=gs://my-bucket/dead_letters""",
+)

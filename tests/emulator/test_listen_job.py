@@ -1,0 +1,59 @@
+"""firebeam listen on the emulators: what is written while it runs, while it is down, and while it is killed arrives."""
+
+import signal
+
+import pytest
+
+from tests.support.export import people
+from tests.support.listen import ListenDesk, wait_until
+from transforms.ledger.jobs import COMPLETED, job_document, read_job
+from transforms.ledger.streams import STOPPED
+
+pytestmark = pytest.mark.emulator
+
+
+@pytest.fixture
+def listen(desk):
+    return ListenDesk(desk)
+
+
+def test_once_brings_everything_up_to_now_and_the_next_time_only_what_has_changed(listen, desk):
+    desk.store(people(*range(20)))
+    assert listen.once("--layout=both") == 0
+    assert listen.is_equal()
+    assert listen.is_equal("_changelog_latest")
+    desk.store({**people(3, age=7), "users/u004": None, **people(99)})
+    assert listen.once("--layout=both") == 0
+    assert listen.is_equal()
+    assert listen.is_equal("_changelog_latest")
+    (stream,) = listen.streams().values()
+    assert stream.state == STOPPED
+    counted = {name: stream.counts[name] for name in ("read", "written", "removed")}
+    assert counted == {"read": 23, "written": 23, "removed": 1}
+    assert stream.counts_of_run()["read"] == 3
+    operations = [row["operation"] for row in desk.rows("_changelog", "timestamp")]
+    assert (operations.count("CREATE"), operations.count("UPDATE"), operations.count("DELETE")) == (21, 1, 1)
+
+
+def test_it_listens_until_a_signal_ends_it_which_is_no_failure(listen, desk):
+    desk.store(people(1, 2))
+    with listen.running() as process:
+        wait_until(lambda: bool(listen.streams()) and listen.is_equal())
+        desk.store({**people(2, age=3), "users/u001": None, **people(5)})
+        wait_until(listen.is_equal)
+        assert listen.end(process) == 0
+    assert [stream.state for stream in listen.streams().values()] == [STOPPED]
+    job = read_job(job_document(desk.database.connect(), "listen-1"))
+    assert job.state == COMPLETED
+
+
+def test_what_is_written_and_deleted_while_it_is_dead_arrives_when_it_is_resumed(listen, desk):
+    desk.store(people(*range(10)))
+    with listen.running("--save_interval_s=0") as process:
+        wait_until(lambda: bool(listen.streams()) and listen.is_equal())
+        desk.store(people(50))
+        wait_until(listen.is_equal)
+        assert listen.end(process, signal.SIGKILL) == -signal.SIGKILL
+    desk.store({"users/u050": None, "users/u001": None, **people(2, age=1), **people(60)})
+    assert listen.once() == 0
+    assert listen.is_equal()
