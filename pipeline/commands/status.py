@@ -21,6 +21,7 @@ from pipeline.present.progress import live_line, progress_line
 from pipeline.present.status import Status, recent_table
 from pipeline.present.terminal import Console, say, show, standard_output
 from pipeline.run.flags import Usage, option, parse, refuse_unknown
+from pipeline.run.job_config import check_job_id
 from pipeline.run.service_flags import AccountFlags
 from transforms.counters import Counters
 from transforms.errors import UsageError
@@ -93,7 +94,10 @@ def _config(arguments: Sequence[str]) -> Config:
         raise UsageError(f"status shows one job at a time, got {', '.join(named)}")
     if config.follow and not named:
         raise UsageError("--follow needs the id of a job: firebeam status ID --follow")
-    return replace(config, job_id=named[0]) if named else config
+    if not named:
+        return config
+    check_job_id(named[0])
+    return replace(config, job_id=named[0])
 
 
 def _status(document: LedgerDocument) -> Status:

@@ -87,10 +87,15 @@ class RunFlags:
 
     def __post_init__(self) -> None:
         if self.job_id is not None:
-            try:
-                check_document_id(self.job_id)
-            except RecordError as error:
-                raise UsageError(f"--job_id names a document of the ledger: {error.message}") from None
+            check_job_id(self.job_id)
+
+
+def check_job_id(job_id: str) -> None:
+    """Raises UsageError if no job can have this id."""
+    try:
+        check_document_id(job_id)
+    except RecordError as error:
+        raise UsageError(f"--job_id names a document of the ledger: {error.message}") from None
 
 
 @dataclass(frozen=True, kw_only=True)

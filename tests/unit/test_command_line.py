@@ -124,3 +124,24 @@ def test_an_unknown_cleaner_is_refused_with_file_line_and_key(capsys, firestore,
 def test_without_a_project_the_flag_and_the_variable_are_named(capsys, firestore, source):
     told = refused(capsys, firestore, "ingest", f"--input={source}", f"--dead_letters={source.parent}")
     assert told == "error: no Google Cloud project is named; pass --project=PROJECT or set GOOGLE_CLOUD_PROJECT\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["replay", "--dead_letters=" + "a" * 5_000], "error: there is no folder aaaa"),
+        (
+            ["status", "a" * 5_000],
+            "error: --job_id names a document of the ledger: a document id must not exceed 1,500",
+        ),
+        (["status", "--job_id=a/b"], "error: --job_id names a document of the ledger: a document id must not contain"),
+        (["ingest", "--input=a", "--job_id=a/b"], "error: --job_id names a document of the ledger"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_names_nothing_is_refused_before_anybody_is_asked(firestore, capsys, arguments, problem):
+    assert main([*arguments, f"--project={PROJECT}"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(problem)
+    assert said.count("\n") == 1
+    assert not firestore.requests()

@@ -19,6 +19,7 @@ already counted its attempt does not count it twice.
 """
 
 import json
+import stat
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -99,9 +100,14 @@ class DeadLetterFolder:
 
     def check_exists(self) -> None:
         """Raises UsageError if it is not a local folder. A prefix of a bucket exists as soon as it is named."""
-        if files.is_local(self.path) and not Path(self.path).is_dir():
+        try:
+            is_there = not files.is_local(self.path) or stat.S_ISDIR(Path(self.path).stat().st_mode)
+        except (OSError, ValueError):  # also of a name that is too long to be one
+            is_there = False
+        if not is_there:
             raise UsageError(
-                f"there is no folder {self.path}; pass --dead_letters=DIR, where a job has stored its dead letters"
+                f"there is no folder {files.shown(self.path)}; pass --dead_letters=DIR, where a job has stored its "
+                "dead letters"
             )
 
     def check_writable(self) -> None:

@@ -36,6 +36,9 @@ ENCODINGS = (
 )
 
 
+_UNMARKED = "it has no byte order mark; --encoding=utf-16-le or utf-16-be says which order it has"
+
+
 def decoded(stream: Stream, encoding: str) -> Stream:
     """The stream as UTF-8; the same one, if it is that already."""
     return stream if encoding == UTF_8 else _DecodedStream(stream, encoding)
@@ -83,8 +86,10 @@ class _DecodedStream:
         while True:
             try:
                 text = self._decoder.decode(block, final=not block)
-            except UnicodeDecodeError as error:
-                why, unread = f"it is not {self._encoding} ({error.reason})", len(block) + self._stream.pass_over()
+            except UnicodeError as error:
+                # The codec of UTF-16 says the one thing that a decoding error cannot say: that no order is marked.
+                reason = error.reason if isinstance(error, UnicodeDecodeError) else _UNMARKED
+                why, unread = f"it is not {self._encoding} ({reason})", len(block) + self._stream.pass_over()
                 self._damage = DamagedError(why, self._offset, unread=unread)
                 raise self._damage from error
             if text or not block:

@@ -94,3 +94,11 @@ def test_large_files_are_decoded_block_by_block(read: Read) -> None:
     assert len(found.slices) == 1  # a byte of the file is not a byte of the text
     assert len(found.records) == 2000
     assert found.records[1].line == 2
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_utf16_that_does_not_say_its_order_is_unreadable_and_says_what_to_pass(read: Read, name: str) -> None:
+    content = TEXTS[name].format("Zoë").encode("utf-16-le")
+    (letter,) = read(content, encoding="utf-16").dead_letters
+    assert (letter.code, letter.unread_bytes) == ("UNREADABLE_FILE", len(content))
+    assert "it has no byte order mark; --encoding=utf-16-le or utf-16-be says which order it has" in letter.message
