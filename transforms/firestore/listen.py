@@ -18,7 +18,7 @@ it is. A stream is opened once per process: a runner that interrupts the group e
 
 import datetime
 import threading
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,14 +29,13 @@ from apache_beam.pvalue import PBegin, PCollection
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 
-from transforms.errors import JobError
 from transforms.firestore.arguments import DatabaseArguments
 from transforms.firestore.changes.change_batch import ChangeBatch, StreamState
 from transforms.firestore.changes.journal import Journal, JournalEntry, ProcessJournal
+from transforms.firestore.changes.open_streams import OpenStreams
 from transforms.firestore.changes.options import ListenedQuery, ListenOptions, check_streams
-from transforms.firestore.changes.parking import PARKING
+from transforms.firestore.changes.pace import Pace, Unpaced
 from transforms.firestore.changes.positions import Follow, Position
-from transforms.firestore.changes.stream import Stream
 from transforms.firestore.changes.times import micros
 from transforms.firestore.changes.tracker import Claim, GroupPositions, GroupProvider
 from transforms.firestore.query import Query
@@ -92,6 +91,7 @@ class ListenToFirestore(DatabaseArguments, beam.PTransform[PBegin, PCollection[C
       journal: keeps the names that were announced, picklable; the default lasts as long as the process.
       checkpoint_s: how often the reader lets the runner commit what it has handed out.
       clock: injected by tests.
+      pace: whose batch is next, and which streams are open; default: all, in turn.
       Further: those of `DatabaseArguments`, see arguments.py.
 
     Raises:
@@ -105,6 +105,7 @@ class ListenToFirestore(DatabaseArguments, beam.PTransform[PBegin, PCollection[C
     journal: Journal = ProcessJournal()  # noqa: RUF009 - without state
     checkpoint_s: float = 5.0
     clock: Clock = SYSTEM_CLOCK
+    pace: Pace = Unpaced()  # noqa: RUF009 - frozen
 
     def __post_init__(self) -> None:
         self._streams = streams_of(self.source)
@@ -113,7 +114,7 @@ class ListenToFirestore(DatabaseArguments, beam.PTransform[PBegin, PCollection[C
         target = self.target_of(services_of(begin.pipeline.options))
         group = StreamGroup(target, self._streams, tuple(self.positions.items()), self.until)
         groups = begin | "Groups" >> beam.Create([group], reshuffle=False)
-        listen = ListenFn(self.options.of(target), self.journal, self.checkpoint_s, self.clock)
+        listen = ListenFn(self.options.of(target), self.journal, self.checkpoint_s, self.clock, self.pace)
         batches: PCollection[ChangeBatch] = groups | "Listen" >> beam.ParDo(listen)
         return batches
 
@@ -142,6 +143,7 @@ class ListenFn(beam.DoFn):
     journal: Journal
     checkpoint_s: float
     clock: Clock = SYSTEM_CLOCK
+    pace: Pace = Unpaced()  # noqa: RUF009 - frozen
 
     @beam.DoFn.unbounded_per_element()  # type: ignore[untyped-decorator]
     def process(
@@ -151,100 +153,48 @@ class ListenFn(beam.DoFn):
         watermark: Any = beam.DoFn.WatermarkEstimatorParam(_MANUAL_WATERMARK),  # noqa: B008
     ) -> Iterator[Any]:
         wake = threading.Event()
-        opened = self._open(group, tracker.current_restriction(), wake)
+        streams = OpenStreams(group.target, group.streams, self.options, self.journal, self.pace, self.clock, wake.set)
         commit_at = self.clock.monotonic() + self.checkpoint_s
         try:
-            while self._park_all_but(_ids(tracker), group, opened):
+            while positions := dict(tracker.current_restriction().positions):
                 if is_asked_to_stop():
                     tracker.try_claim(None)
-                    _close(opened)
+                    streams.close()
                     return
                 if self.clock.monotonic() >= commit_at:
                     tracker.defer_remainder()
                     return
-                _check_failures(opened)
                 wake.clear()
-                stream = next_stream(opened)
-                if stream is None:
+                streams.serve(positions)
+                streams.check_failures(positions)
+                batch = streams.next(positions)
+                if batch is None:
                     wake.wait(min(_LOOK_S, max(0.0, commit_at - self.clock.monotonic())))
-                    for each in opened.values():
-                        each.check_silence()
+                    streams.check_silence()
                     continue
-                batch = stream.take()
                 if not tracker.try_claim(Claim(batch.stream_id, batch.position)):
                     _CLAIMS_REFUSED.inc()
-                    stream.put_back(batch)
+                    streams.put_back(batch)
                     continue
-                stream.accept(batch)
+                streams.accept(batch)
                 if batch.announced:
                     self.journal.add(batch.stream_id, JournalEntry(batch.read_time, batch.announced))
                 _CHANGES.inc(len(batch.changes))
                 yield TimestampedValue(batch, Timestamp(micros=micros(batch.read_time)))
                 _advance(watermark, tracker.current_restriction())
                 if _is_behind(batch, group.until) and tracker.try_claim(Claim(batch.stream_id, None, is_end=True)):
-                    opened.pop(batch.stream_id).close()
+                    streams.end(batch.stream_id)
         finally:
-            self._park_all_but((), group, opened)
-
-    def _open(self, group: StreamGroup, restriction: GroupPositions, wake: threading.Event) -> dict[str, Stream]:
-        """The streams of the restriction, parked ones where their positions are still the same."""
-        listened = {stream.stream_id: stream for stream in group.streams}
-        opened: dict[str, Stream] = {}
-        for stream_id, position in restriction.positions:
-            if isinstance(position, Follow):
-                self.journal.forget(stream_id, position.read_time)
-            place = _place(group, stream_id)
-            stream = PARKING.take(place, listened[stream_id], position)
-            if stream is not None:
-                _STREAMS_TAKEN_UP.inc()
-            else:
-                client = group.target.connect()
-                stream = Stream(client, listened[stream_id], position, self.options, self.journal, self.clock)
-                _STREAMS_OPENED.inc()
-            stream.attach(wake.set)
-            opened[stream_id] = stream
-        return opened
-
-    def _park_all_but(self, ids: Sequence[str], group: StreamGroup, opened: dict[str, Stream]) -> bool:
-        """Parks streams that are another reader's from now on. Returns whether any is left."""
-        for stream_id in [each for each in opened if each not in ids]:
-            PARKING.park(_place(group, stream_id), opened.pop(stream_id))
-        return bool(opened)
-
-
-def _check_failures(opened: dict[str, Stream]) -> None:
-    """Raises JobError if every stream has failed."""
-    if opened and all(stream.failure for stream in opened.values()):
-        raise JobError("; ".join(f"stream {stream_id}: {stream.failure}" for stream_id, stream in opened.items()))
-
-
-def _close(opened: dict[str, Stream]) -> None:
-    for stream in opened.values():
-        stream.close()
-    opened.clear()
-
-
-def next_stream(opened: dict[str, Stream]) -> Stream | None:
-    """The stream whose turn it is: of those that have something, the one that was served longest ago; None for none."""
-    for stream_id, stream in opened.items():
-        if stream.is_ready:
-            opened[stream_id] = opened.pop(stream_id)  # the last one from now on
-            return stream
-    return None
-
-
-def _ids(tracker: Any) -> list[str]:
-    return [stream_id for stream_id, _ in tracker.current_restriction().positions]
-
-
-def _place(group: StreamGroup, stream_id: str) -> Hashable:
-    return group.target, stream_id
+            streams.park()
+            _STREAMS_OPENED.inc(streams.n_opened)
+            _STREAMS_TAKEN_UP.inc(streams.n_taken_up)
 
 
 def _is_behind(batch: ChangeBatch, until: datetime.datetime | None) -> bool:
     """Whether a stream has handed out everything up to a time."""
     position = batch.position
-    is_whole = isinstance(position, Follow) and position.after is None and batch.state is not StreamState.RECONNECTING
+    is_waiting = batch.state in (StreamState.RECONNECTING, StreamState.PAUSED)
+    is_whole = isinstance(position, Follow) and position.after is None and not is_waiting
     return until is not None and is_whole and batch.read_time >= until
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import enum
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from transforms.firestore.changes.change import Change
 from transforms.firestore.changes.limits import Limits
@@ -17,6 +17,7 @@ class StreamState(enum.Enum):
 
     COMPARING = "comparing"
     LIVE = "live"
+    PAUSED = "paused"
     DEGRADED = "degraded"
     RECONNECTING = "reconnecting"
     FAILED = "failed"
@@ -46,6 +47,18 @@ class ChangeBatch:
     reason: str = ""
     announced: tuple[str, ...] = ()
     save_now: bool = False
+
+
+def joined(earlier: ChangeBatch, later: ChangeBatch, max_changes: int, limits: Limits) -> ChangeBatch | None:
+    """Two pieces of one snapshot as one batch; None if they are of two, or together too large."""
+    if earlier.save_now or later.save_now or not (earlier.changes and later.changes):
+        return None
+    if (earlier.state, earlier.read_time) != (later.state, later.read_time):
+        return None
+    changes = earlier.changes + later.changes
+    if len(changes) > max_changes or sum(change.n_bytes for change in changes) > limits.n_bytes:
+        return None
+    return replace(later, changes=changes, announced=earlier.announced + later.announced)
 
 
 def cut(changes: Sequence[Change], limits: Limits) -> Iterator[tuple[Change, ...]]:

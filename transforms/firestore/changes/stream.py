@@ -4,6 +4,7 @@
                  │            ▲                           └───no────▶ put back: nothing has happened
                  └ waits while it is full
 
+Pieces of one snapshot are taken together, as many as the taker wants.
 A full buffer stops the thread, so the connection fills up and the server waits: nothing is dropped. Batches without
 changes are joined, so a stream that nobody takes from stays small.
 """
@@ -18,9 +19,10 @@ from contextlib import closing
 from dataclasses import replace
 
 from transforms.errors import JobError
-from transforms.firestore.changes.change_batch import ChangeBatch, StreamState
+from transforms.firestore.changes.change_batch import ChangeBatch, StreamState, joined
 from transforms.firestore.changes.journal import Journal
 from transforms.firestore.changes.options import ListenedQuery, ListenOptions
+from transforms.firestore.changes.pace import Offer
 from transforms.firestore.changes.positions import Position
 from transforms.firestore.changes.source import Source
 from transforms.firestore.client import FirestoreClient
@@ -50,8 +52,9 @@ class Stream:
       listened: as given.
       position: behind the last batch that was accepted.
       error: what ended the thread, other than what FAILED batches say.
-      failure: why the stream is FAILED, as the last batch that was accepted says; empty if it is not.
+      state, reason: as the last batch that was accepted says; None before the first one.
       n_silences: how often the stream was opened again because it had been silent.
+      n_full: how often it stopped receiving because too much waited.
     """
 
     def __init__(
@@ -67,12 +70,14 @@ class Stream:
         self.listened, self.position, self._options, self._clock = listened, position, options, clock
         self._try_again_s = try_again_s
         self.error: BaseException | None = None
-        self.failure = ""
-        self.n_silences = 0
+        self.state: StreamState | None = None
+        self.reason = ""
+        self.n_silences = self.n_full = 0
         self._on_ready: Callable[[], None] = lambda: None
         self._changed = threading.Condition()
         self._closed = threading.Event()
         self._buffer: deque[ChangeBatch] = deque()
+        self._taken: list[ChangeBatch] = []
         self._n_changes = self._n_bytes = 0
         self._source = Source(client, listened, options, journal, replace(clock, sleep=self._wait))
         self._thread = threading.Thread(target=self._run, name=f"listen {listened.stream_id}", daemon=True)
@@ -91,30 +96,52 @@ class Stream:
         return self._n_changes
 
     @property
+    def failure(self) -> str:
+        """Why the stream is FAILED; empty if it is not."""
+        return self.reason if self.state is StreamState.FAILED else ""
+
+    @property
     def is_ready(self) -> bool:
         """Whether there is a batch to take."""
         return bool(self._buffer) or self.error is not None
 
-    def take(self) -> ChangeBatch:
-        """The next batch, to be accepted or put back. Raises what ended the thread."""
+    def offer(self) -> Offer:
+        """What there is to take."""
+        with self._changed:
+            n_ready = len(self._buffer[0].changes) if self._buffer else 0 if self.error is not None else None
+            return Offer(self.listened.stream_id, n_ready, self._n_changes, self.n_full)
+
+    def take(self, max_changes: int = 1) -> ChangeBatch:
+        """The next batch, and with it what follows in its snapshot up to `max_changes`; to be accepted or put back.
+
+        Raises what ended the thread.
+        """
         with self._changed:
             if not self._buffer and self.error is not None:
                 raise self.error
-            return self._buffer.popleft()
+            batch = self._buffer.popleft()
+            self._taken = [batch]
+            while self._buffer and (longer := joined(batch, self._buffer[0], max_changes, self._options.limits)):
+                self._taken.append(self._buffer.popleft())
+                batch = longer
+            return batch
 
     def accept(self, batch: ChangeBatch) -> None:
         """The batch that was taken is the taker's now."""
         with self._changed:
+            self._taken = []
             self.position = batch.position
-            self.failure = batch.reason if batch.state is StreamState.FAILED else ""
+            if batch.state is not StreamState.PAUSED:
+                self.state, self.reason = batch.state, batch.reason
             self._n_changes -= len(batch.changes)
             self._n_bytes -= _n_bytes(batch)
             self._changed.notify_all()
 
-    def put_back(self, batch: ChangeBatch) -> None:
-        """The batch that was taken is the next one again."""
+    def put_back(self) -> None:
+        """What was taken last comes next again, in its pieces."""
         with self._changed:
-            self._buffer.appendleft(batch)
+            self._buffer.extendleft(reversed(self._taken))
+            self._taken = []
 
     def check_silence(self) -> None:
         """Opens the stream again if nothing has been heard for too long."""
@@ -169,6 +196,7 @@ class Stream:
     def _put(self, batch: ChangeBatch) -> bool:
         """Adds a batch when there is room. False if the stream was closed meanwhile."""
         with self._changed:
+            self.n_full += self._is_full
             self._changed.wait_for(lambda: self._closed.is_set() or not self._is_full)
             if self._closed.is_set():
                 return False

@@ -100,10 +100,51 @@ def test_a_batch_that_is_put_back_is_the_next_one(server, streams):
     while not stream.is_ready:
         pass
     batch = stream.take()
-    stream.put_back(batch)
+    stream.put_back()
     assert isinstance(stream.position, Compare)
     assert next_batch(stream) == batch
     assert stream.position == batch.position
+
+
+def pieces_of_a_snapshot(server, streams, n_changes):
+    """A stream whose next snapshot waits in pieces of 10."""
+    stream = streams(server, follow(server))
+    next_batch(stream)
+    server.put({f"users/new{n:03d}": {} for n in range(n_changes)})
+    while stream.n_buffered < n_changes:
+        pass
+    return stream
+
+
+def test_pieces_of_one_snapshot_are_taken_together_as_many_as_wanted(server, streams):
+    stream = pieces_of_a_snapshot(server, streams, 45)
+    assert (stream.offer().n_ready, stream.offer().n_buffered) == (10, 45)
+    batch = stream.take(35)
+    assert [change.path for change in batch.changes] == [f"users/new{n:03d}" for n in range(30)]
+    assert batch.announced == tuple(change.path for change in batch.changes)
+    assert batch.position.after.path == "users/new029"
+    stream.accept(batch)
+    rest = stream.take(500)
+    assert len(rest.changes) == 15
+    assert rest.position.after is None
+    stream.accept(rest)
+    assert stream.offer()[1:3] == (None, 0)
+
+
+def test_what_is_put_back_comes_again_in_its_pieces(server, streams):
+    stream = pieces_of_a_snapshot(server, streams, 25)
+    position = stream.position
+    stream.take(500)
+    stream.put_back()
+    assert stream.position == position
+    assert [len(next_batch(stream).changes) for _ in range(3)] == [10, 10, 5]
+
+
+def test_it_counts_how_often_it_was_full(server, streams):
+    stream = streams(server, max_buffered=25)
+    while stream.n_full < 1:
+        pass
+    assert stream.n_buffered >= 25
 
 
 def test_a_stream_that_falls_silent_is_opened_again(server, streams):
