@@ -128,7 +128,7 @@ _ANNOUNCED = re.compile(r"(?<=\(bad value\)): .*|\s+Input: .*|[;.]?\s*\b[Vv]alue
 _FORMS = tuple(
     (re.compile(pattern, re.DOTALL), shown)
     for pattern, shown in (
-        (rf"(Cannot convert value to {_TYPE} \(bad value\)): .*", r"\1"),
+        (rf"(Cannot convert value to {_TYPE} \(bad value\)):.*", r"\1"),
         (rf"Could not convert value(?: '.*')? to ({_TYPE})", r"Could not convert value to \1"),
         (
             rf"Could not parse '.*' as ({_TYPE}) for field ({_NAME}) \(position \d+\) .*",
@@ -139,15 +139,15 @@ _FORMS = tuple(
             r"Could not parse '…' as \1. \2",
         ),
         (rf"Could not parse '.*' as ({_TYPE})", r"Could not parse '…' as \1"),
-        (r"((?:Invalid|Bad) \w+ value): .*", r"\1"),
+        (r"((?:Invalid|Bad) \w+ value):.*", r"\1"),
         (r"(Invalid (?:date|datetime|time|timestamp)(?: string)?)[: ].*", r"\1: …"),
         (
             rf"Value .* (for field {_NAME} of the destination table \S+ is outside the allowed bounds)(\.[^.'\"]*)?",
             r"Value … \1\2",
         ),
         (rf"(Timestamp field value is out of range): .* (on field {_NAME})", r"\1: … \2"),
-        (r"(Timestamp field value is out of range): .*", r"\1"),
-        (rf"(The value for column '{_NAME}' is out of valid \w+ range): .*", r"\1"),
+        (r"(Timestamp field value is out of range):.*", r"\1"),
+        (rf"(The value for column '{_NAME}' is out of valid \w+ range):.*", r"\1"),
         (rf"((?:[Nn]o such|Array specified for non-repeated|Missing required) field: {_NAME})", r"\1"),
         (rf"(Field value of {_NAME} cannot be empty)", r"\1"),
         (rf"(This field: {_NAME} is not a record)", r"\1"),

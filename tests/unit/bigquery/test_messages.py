@@ -93,7 +93,19 @@ WHOLE = [
 # No word of a value may be one of BigQuery's own, or else nothing could be said of it.
 values = st.one_of(
     st.sampled_from(
-        ["1.2.3", "-0.8534597960201471", "Ada Lovelace", "O'Hara's", "a: b; c", "x' as y", '"', "'", "7' 2\""]
+        [
+            "1.2.3",
+            "-0.8534597960201471",
+            "Ada Lovelace",
+            "O'Hara's",
+            "a: b; c",
+            "x' as y",
+            '"',
+            "'",
+            "7' 2\"",
+            ",",
+            ";,:",
+        ]
     ),
     st.text(st.characters(categories=["Lo", "Nd"], include_characters=" '\".:;,\n/"), min_size=1, max_size=30).filter(
         lambda text: text.strip(" .") == text and text.strip()
