@@ -12,6 +12,8 @@ from transforms.firestore.target import FirestoreTarget
 
 # The service sends something at least every 30 s, and is known to fall silent for ever after large snapshots.
 _SILENCE_S = 120.0
+# An emulator sends nothing while nothing is written, and was seen to send nothing more although much was.
+_EMULATOR_SILENCE_S = 20.0
 # An emulator names read times at which it does not show all commits yet; measured, milliseconds.
 _EMULATOR_SLACK_S = 1.0
 
@@ -61,11 +63,13 @@ class ListenOptions:
                 raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
 
     def of(self, target: FirestoreTarget) -> ListenOptions:
-        """The options for this target: an emulator sends no heartbeats, and its snapshots are inexact."""
+        """The options for this target: an emulator is silent for other reasons, and its snapshots are inexact."""
         is_emulator = target.emulator_host is not None
         return replace(
             self,
-            silence_s=(0.0 if is_emulator else _SILENCE_S) if self.silence_s is None else self.silence_s,
+            silence_s=(_EMULATOR_SILENCE_S if is_emulator else _SILENCE_S)
+            if self.silence_s is None
+            else self.silence_s,
             snapshot_slack_s=(_EMULATOR_SLACK_S if is_emulator else 0.0)
             if self.snapshot_slack_s is None
             else self.snapshot_slack_s,

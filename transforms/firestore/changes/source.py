@@ -20,7 +20,7 @@ from typing import Any
 
 from transforms.errors import JobError, OutageError, TransientError
 from transforms.firestore import messages
-from transforms.firestore.changes.change import ADDED
+from transforms.firestore.changes.change import ADDED, Change
 from transforms.firestore.changes.change_batch import ChangeBatch, StreamState, cut
 from transforms.firestore.changes.compare import compare
 from transforms.firestore.changes.ends import End, end_of_call, end_of_target
@@ -246,7 +246,7 @@ class Source:
             elif documents and documents[-1].update_time and not self._options.snapshot_slack_s:
                 after = After(documents[-1].update_time, documents[-1].path)
                 self._position = replace(self._follow_position, after=after)
-            added = tuple(change.path for change in changes if change.kind == ADDED)
+            added = tuple(change.path for change in changes if _is_new(change, position.read_time))
             batch = self._batch(self._follow_position, read_time, state, reason)
             yield replace(batch, changes=changes, announced=added)
 
@@ -320,3 +320,9 @@ class Source:
 
     def _now(self) -> datetime.datetime:
         return datetime.datetime.fromtimestamp(self._clock.now(), datetime.timezone.utc)
+
+
+def _is_new(change: Change, since: datetime.datetime) -> bool:
+    """Whether the document may not have been there at the position; also one that was created again since."""
+    created = change.document.create_time if change.document else None
+    return change.kind == ADDED or (created is not None and created > since)

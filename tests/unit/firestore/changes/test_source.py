@@ -267,3 +267,14 @@ def test_more_than_is_kept_in_memory_is_compared():
     _, changes = listener.live()
     assert kinds(changes) == {"users/4": REMOVED}
     assert StreamState.COMPARING in [batch.state for batch in listener.handed_out[3:]]
+
+
+def test_a_document_that_is_created_again_is_journaled_as_it_may_be_newer_than_the_position():
+    listener = Listener(snapshot_slack_s=1.0)
+    listener.server.put("users/ada", n=1)
+    listener.live()
+    listener.server.delete("users/ada")
+    listener.server.put("users/ada", n=2)
+    batch, _ = listener.until(lambda batch: batch.changes)
+    assert kinds(batch.changes) == {"users/ada": MODIFIED}
+    assert batch.announced == ("users/ada",)
