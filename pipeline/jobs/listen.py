@@ -18,19 +18,21 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.exit_codes import EXIT_FAILED, EXIT_OK
 from pipeline.jobs.listen_flags import IGNORE, NAME, NOW, SNAPSHOT, STOP, USAGE, Config
-from pipeline.jobs.listen_streams import Listened, check_saved, streams_of
+from pipeline.jobs.listen_streams import Listened, check_saved, file_of, streams_of
 from pipeline.jobs.outcome import show_summary
 from pipeline.present.summary import Summary
 from pipeline.present.terminal import Console, say
 from pipeline.run.job import Job, JobPlan, derived_job_id
 from pipeline.specs import read_spec
 from transforms.bigquery.methods import TYPED_METHODS
+from transforms.bigquery.schema import check_names
 from transforms.bigquery.storage_target import StorageTarget
 from transforms.bigquery.target import BigQueryTarget
 from transforms.bigquery.write import WriteRows
 from transforms.dead_letters.folder import DeadLetterFolder
 from transforms.dead_letters.steps import StoreDeadLetters
 from transforms.errors import JobError, UsageError
+from transforms.export.columns import fixed_columns
 from transforms.firestore.changes.options import ListenOptions
 from transforms.firestore.changes.positions import Follow, Position
 from transforms.firestore.listen import ListenToFirestore
@@ -44,6 +46,7 @@ from transforms.listen.rows import ChangeTables, rows_of_changes
 from transforms.listen.steps import EnterChanges, FlattenChanges, SavePositions
 from transforms.listen.tables import flat_columns, provide_tables
 from transforms.records.spec import RecordSpec
+from transforms.records.table import spec_columns
 from transforms.runtime.services import services_of
 from transforms.services import Services
 
@@ -108,10 +111,12 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     logging.getLogger().setLevel(config.log_level)
     services = services_of(options)
     firestore = config.firestore(services)
-    spec = None if config.spec is None else read_spec(config.spec)
+    file = file_of(config)
+    named = config.spec or (file.spec if file else None)
+    spec = None if named is None else read_spec(named)
     if config.bigquery_table is None:
         raise UsageError("changes go nowhere: pass --bigquery_table=PROJECT:DATASET.TABLE")
-    streams = streams_of(config, spec.fingerprint if spec else "", (f"bigquery:{config.bigquery_table}",))
+    streams = streams_of(config, file, spec.fingerprint if spec else "", (f"bigquery:{config.bigquery_table}",))
     description = JobDescription(
         NAME,
         config.job_id
@@ -143,11 +148,15 @@ def _tables(plan: Plan, services: Services) -> ChangeTables | None:
     config = plan.config
     if config.bigquery_table is None:
         return None
-    names = dict.fromkeys(name for stream in plan.streams for name in stream.settings.parameter_names)
+    of_spec = spec_columns(plan.spec) if plan.spec else ()
+    taken = {column.name for column in of_spec}  # where a field has the name of a parameter, it has the column
+    found = (name for stream in plan.streams for name in stream.settings.parameter_names)
+    names = tuple(dict.fromkeys(name for name in found if name not in taken))
+    check_names(fixed_columns(names) + of_spec)
     return ChangeTables(
         BigQueryTarget.parse(config.bigquery_table, services, config.max_outage_s),
         config.layout,
-        tuple(names),
+        names,
         plan.firestore.document_name(""),
         plan.options.of(plan.firestore).snapshot_slack_s or 0.0,
     )

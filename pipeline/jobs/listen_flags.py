@@ -26,6 +26,19 @@ class Config(JobConfig):
 
     counters: ClassVar[Counters] = CHANGES
 
+    streams: str | None = option(
+        None,
+        group="What",
+        metavar="NAME|FILE",
+        help="streams file that names collections, filters and priorities; candles is shipped",
+    )
+    stream_var: tuple[str, ...] = option(
+        (),
+        group="What",
+        metavar="NAME=VALUES",
+        commas=False,
+        help="values of a variable of the streams file, such as instruments=EUR_USD,GBP_USD; repeat it for more",
+    )
     collection: tuple[str, ...] = option(
         (),
         group="What",
@@ -48,7 +61,8 @@ class Config(JobConfig):
         None,
         group="What",
         metavar="NAME|FILE",
-        help="record spec that checks documents and defines the columns; default: documents as they are",
+        help="record spec that checks documents and defines the columns; default: that of the streams file, or else "
+        "documents as they are",
     )
     start: str | None = option(
         None,
@@ -128,6 +142,8 @@ Listens to collections of Firestore and writes every change to BigQuery as it ha
 It runs until a signal ends it, with exit code 0; after a crash the same command resumes it. Every flag may also be set
 in the environment, as FIREBEAM_ and its name; what is given as a flag wins.""",
     example="""\
+  firebeam listen --streams=candles --stream_var=instruments=EUR_USD,GBP_USD --project=my-project \\
+      --bigquery_table=my-project:market.candles
   firebeam listen --collection=users --project=my-project --database='(default)' \\
       --bigquery_table=my-project:live.users --dead_letters=gs://my-bucket/dead_letters""",
 )

@@ -1,7 +1,7 @@
 """Which streams a listen job has, by its flags, and where each of them begins, by the ledger.
 
---collection, --collection_group ──▶ Listened: query, settings of its entries, description for the ledger
-pipeline_streams/{job_id}:… ───────▶ SavedStream ──▶ position, or UsageError
+--streams, --collection, --collection_group ──▶ Listened: query, settings of its entries, description for the ledger
+pipeline_streams/{job_id}:… ──────────────────▶ SavedStream ──▶ position, or UsageError
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from pipeline.jobs.listen_flags import RESUME, Config
 from pipeline.run.job import digest
+from pipeline.streams import read_streams
 from transforms.errors import UsageError
 from transforms.firestore.changes.options import ListenedQuery
 from transforms.firestore.collection_patterns import CollectionPattern, by_query
@@ -18,6 +19,7 @@ from transforms.firestore.conditions import parse_condition
 from transforms.firestore.query import Query
 from transforms.inputs.identity import of_query
 from transforms.ledger.streams import SavedStream, StreamDescription
+from transforms.listen.definitions import StreamDefinition, StreamsFile, parse_variables
 from transforms.listen.entries import StreamSettings
 
 
@@ -41,27 +43,43 @@ class Listened:
         return self.query.stream_id
 
 
-def streams_of(config: Config, spec_fingerprint: str, sinks: tuple[str, ...]) -> tuple[Listened, ...]:
+def file_of(config: Config) -> StreamsFile | None:
+    """The streams file that the flags name, if they do.
+
+    Raises:
+      UsageError: it cannot be read, or there are flags beside it that it takes the place of.
+    """
+    if config.streams is None:
+        if config.stream_var:
+            raise UsageError("--stream_var sets a variable of a streams file; name that with --streams")
+        return None
+    others = ("collection", "collection_group", "where", "fields")
+    if given := [f"--{name}" for name in others if getattr(config, name)]:
+        raise UsageError(f"--streams says what is listened to; leave {given[0]} out, or write it into the file")
+    return read_streams(config.streams, parse_variables(config.stream_var))
+
+
+def streams_of(
+    config: Config, file: StreamsFile | None, spec_fingerprint: str, sinks: tuple[str, ...]
+) -> tuple[Listened, ...]:
     """The streams that the flags ask for.
 
     Raises:
       UsageError: there is none, or one of them cannot be listened to.
     """
+    if file is not None:
+        return tuple(_of_file(each, spec_fingerprint, sinks) for each in file.streams)
     if not config.collection and not config.collection_group:
-        raise UsageError("nothing to listen to: pass --collection=users or --collection_group=posts")
+        raise UsageError(
+            "nothing to listen to: pass --collection=users, --collection_group=posts, or --streams with a streams file"
+        )
     patterns = map(CollectionPattern, (*config.collection, *(f"**/{each}" for each in config.collection_group)))
     found = []
     for query, meant in by_query(patterns).items():
         stream_id = ",".join(pattern.text for pattern in meant)
         listened = ListenedQuery(stream_id, _conditioned(query, config))
-        description = StreamDescription(
-            stream_id,
-            " and ".join([stream_id, *config.where]),
-            digest(of_query(listened.query), [pattern.text for pattern in meant]),
-            spec_fingerprint,
-            sinks,
-        )
-        found.append(Listened(listened, StreamSettings(meant), description))
+        shown = " and ".join([stream_id, *config.where])
+        found.append(_listened(listened, StreamSettings(meant), shown, spec_fingerprint, sinks))
     return tuple(found)
 
 
@@ -84,6 +102,29 @@ def check_saved(streams: Sequence[Listened], saved: Mapping[str, SavedStream], c
                     f"the {name} of stream {stream.stream_id} has changed since its position was saved; put it back, "
                     "pass --start=snapshot to write everything again, or choose another --job_id"
                 )
+
+
+def _of_file(definition: StreamDefinition, spec_fingerprint: str, sinks: tuple[str, ...]) -> Listened:
+    query, parameters = definition.query, dict(definition.parameters)
+    conditions = (f"{each.field} {each.operator} {each.value!r}" for each in query.conditions)
+    settings = StreamSettings((CollectionPattern(query.collection),), parameters)
+    shown = " and ".join([query.collection, *conditions])
+    listened = ListenedQuery(definition.stream_id, query)
+    return _listened(listened, settings, shown, spec_fingerprint, sinks, definition.priority)
+
+
+def _listened(
+    listened: ListenedQuery,
+    settings: StreamSettings,
+    shown: str,
+    spec_fingerprint: str,
+    sinks: tuple[str, ...],
+    priority: str | None = None,
+) -> Listened:
+    about = ([pattern.text for pattern in settings.patterns], sorted(settings.parameters.items()))
+    fingerprint = digest(of_query(listened.query), *about)
+    description = StreamDescription(listened.stream_id, shown, fingerprint, spec_fingerprint, sinks, priority or "")
+    return Listened(listened, settings, description)
 
 
 def _conditioned(query: Query, config: Config) -> Query:

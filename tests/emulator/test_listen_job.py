@@ -1,5 +1,6 @@
 """firebeam listen on the emulators: what is written while it runs, while it is down, and while it is killed arrives."""
 
+import json
 import signal
 
 import pytest
@@ -57,3 +58,30 @@ def test_what_is_written_and_deleted_while_it_is_dead_arrives_when_it_is_resumed
     desk.store({"users/u050": None, "users/u001": None, **people(2, age=1), **people(60)})
     assert listen.once() == 0
     assert listen.is_equal()
+
+
+def candle(time, *, complete=True, **prices):
+    return {"o": 1.0, "h": 3.0, "l": 1.0, "c": 2.0, "v": 10, "ts": time, "complete": complete, **prices}
+
+
+def test_candles_arrive_typed_incomplete_ones_are_never_seen_and_bad_ones_are_dead_letters(desk):
+    flags = ("--streams=candles", "--stream_var=instruments=EUR_USD,GBP_USD", "--stream_var=granularities=H1")
+    listen, begins = ListenDesk(desk, flags), 1_759_665_600
+    times = range(begins, begins + 40 * 3600, 3600)
+    desk.store({f"candles/EUR_USD/H1/{time}": candle(time, complete=time != times[-1]) for time in times})
+    desk.store({f"candles/GBP_USD/H1/{begins}": candle(begins, h=0.5)})
+    assert listen.once() == 0
+    rows = desk.rows("")
+    assert [row["document_id"] for row in rows] == [str(time) for time in times[:-1]]
+    first = {name: rows[0][name] for name in ("instrument", "granularity", "symbol", "interval", "open", "volume")}
+    assert first == {
+        "instrument": "EUR_USD", "granularity": "H1", "symbol": "EUR_USD", "interval": "H1", "open": 1.0, "volume": 10.0
+    }  # fmt: skip
+    (letter,) = [line for file in (desk.folder / "dead_letters").rglob("*.jsonl") for line in file.open()]
+    assert json.loads(letter)["code"] == "OUT_OF_ORDER"
+    streams = listen.streams()
+    assert streams["candles-GBP_USD-H1"].counts["dead_letter_count"] == 1
+    assert streams["candles-GBP_USD-H1"].fields["last_error"]["code"] == "OUT_OF_ORDER"
+    desk.store({f"candles/EUR_USD/H1/{times[-1]}": candle(times[-1]), f"candles/EUR_USD/H1/{times[0]}": None})
+    assert listen.once() == 0
+    assert [row["document_id"] for row in desk.rows()] == [str(time) for time in times[1:]]

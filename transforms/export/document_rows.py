@@ -139,6 +139,8 @@ class DocumentRows:
             **self._of_run,
             DELETED_AT: self.time(gone_at),
         }
+        for column in self._unfixed & cells.keys():
+            del cells[column]  # the table has a field of that name
         return Row(cells, ())
 
 

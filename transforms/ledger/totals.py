@@ -44,7 +44,7 @@ class Totals:
       kinds: breakdowns by `Breakdown.field`.
       first_completed_at: when the first batch was completed.
       newest_ids: documents written last.
-      recent: the batches completed last, newest first.
+      recent: the batches completed last, newest first; of a job whose streams are kept, all of those.
     """
 
     counters: Counters
@@ -198,7 +198,11 @@ def add_up(counters: Counters, batches: Iterable[Mapping[str, Any]]) -> Totals:
 
 def _of_streams(job: LedgerDocument, counters: Counters) -> Totals:
     streams = read_streams(job.client, job.id, job.retry)
-    return Totals(counters, batches=len(streams), counts=collections.Counter(summed(streams, counters)))
+    totals = Totals(counters, batches=len(streams), counts=collections.Counter(summed(streams, counters)))
+    total = counters.total.name
+    newest = sorted(streams, key=lambda stream: stream.updated_at, reverse=True)
+    totals.recent = tuple(Completion(each.updated_at, each.counts_of_run().get(total, 0), 0) for each in newest)
+    return totals
 
 
 def _are_totals(counters: Counters, fields: Mapping[str, Any]) -> bool:

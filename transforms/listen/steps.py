@@ -27,7 +27,7 @@ from transforms.ledger.totals import read_totals
 from transforms.listen.counters import ADDED, MODIFIED, REMOVED
 from transforms.listen.entries import Changed, StreamPoint, StreamSettings, entered, refused
 from transforms.outcomes import BatchOutcome
-from transforms.records.spec import RecordSpec
+from transforms.records.spec import Origin, RecordSpec
 from transforms.runtime.batch_coder import register_batches
 from transforms.runtime.metrics import count_batch
 from transforms.runtime.stopping import is_asked_to_stop
@@ -96,7 +96,8 @@ def _flattened(batch: Batch[Changed], spec: RecordSpec) -> Batch[Changed]:
             entries.append(entry)
             continue
         try:
-            entries.append(entry._replace(record=spec.flatten(document.fields, document.id)))
+            record = spec.with_origin(document.fields, Origin(document.id, entry.parameters))
+            entries.append(entry._replace(record=spec.flatten(record, document.id)))
         except FAILURES as failure:
             error = unexpected.as_record_error(failure)
             dead_letters.append(refused(entry, _FLATTEN, error.code, error.message, retryable=False))
