@@ -30,6 +30,7 @@ from transforms.firestore.query import Query
 from transforms.firestore.reader import read
 from transforms.ledger.document import LedgerDocument
 from transforms.ledger.owners import Owner, is_alive
+from transforms.ledger.stored_fields import OWNER, Types, misfit
 from transforms.retry import Retry
 
 JOBS = "pipeline_jobs"
@@ -39,7 +40,7 @@ RUNNING, COMPLETED, FAILED, INTERRUPTED = "running", "completed", "failed", "int
 _STATES = frozenset({RUNNING, COMPLETED, FAILED, INTERRUPTED})
 
 # Every field that a job has, and of which types.
-_FIELDS: Mapping[str, tuple[type, ...]] = {
+_FIELDS: Types = {
     "job": (str,),
     "state": (str,),
     "attempt": (int,),
@@ -54,9 +55,7 @@ _FIELDS: Mapping[str, tuple[type, ...]] = {
     "error": (str, NoneType),
     "totals": (dict,),
 }
-_OWNER_FIELDS: Mapping[str, tuple[type, ...]] = {"host": (str,), "pid": (int,), "since": (datetime.datetime,)}
 _OWN_FIELDS = frozenset({*_FIELDS, "batches_total", "expire_at"})
-_TYPE_NAMES = {str: "a string", int: "an integer", dict: "a map", datetime.datetime: "a timestamp", NoneType: "null"}
 
 
 class NotAJobError(UsageError):
@@ -118,7 +117,7 @@ class Job:
     @classmethod
     def of(cls, job_id: str, fields: Mapping[str, Any]) -> Job:
         """From the fields of its document. Raises NotAJobError if it is not one that a job has."""
-        if reason := _misfit(fields, _FIELDS) or _misfit(fields["owner"], _OWNER_FIELDS, "owner."):
+        if reason := misfit(fields, _FIELDS) or misfit(fields["owner"], OWNER, "owner."):
             raise NotAJobError(job_id, reason)
         if reason := _out_of_range(fields):
             raise NotAJobError(job_id, reason)
@@ -208,16 +207,6 @@ def finish_times(client: FirestoreClient, retry: Retry | None = None) -> dict[st
     documents = read(client, Query(JOBS).select("finished_at"), retry=retry)
     times = {document.id: document.fields.get("finished_at") for document in documents}
     return {job_id: at for job_id, at in times.items() if isinstance(at, datetime.datetime)}
-
-
-def _misfit(fields: Any, types: Mapping[str, tuple[type, ...]], prefix: str = "") -> str:
-    """What is wrong with the types of fields; empty if nothing is."""
-    for name, allowed in types.items():
-        if name not in fields:
-            return f"it has no field {prefix}{name}"
-        if type(fields[name]) not in allowed:
-            return f"its field {prefix}{name} is not {' or '.join(_TYPE_NAMES[each] for each in allowed)}"
-    return ""
 
 
 def _out_of_range(fields: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any
 
 from transforms.counters import Counters
@@ -31,12 +32,25 @@ from transforms.firestore.query import Query
 from transforms.firestore.reader import read
 from transforms.ledger.document import KEPT, LedgerDocument
 from transforms.ledger.owners import Owner
+from transforms.ledger.stored_fields import OWNER, Types, misfit
 from transforms.retry import Retry
 
 STREAMS = "pipeline_streams"
 
 STARTING, COMPARING, CATCHING_UP, LIVE = "starting", "comparing", "catching up", "live"
 PAUSED, RECONNECTING, DEGRADED, FAILED, STOPPED = "paused", "reconnecting", "degraded", "failed", "stopped"
+_FIELDS: Types = {
+    "job_id": (str,),
+    "attempt": (int,),
+    "stream": (str,),
+    "owner": (dict,),
+    "state": (str,),
+    "reason": (str,),
+    "position": (dict, NoneType),
+    "updated_at": (datetime.datetime,),
+    "counts": (dict,),
+    "counts_before": (dict,),
+}
 STATES = (STARTING, COMPARING, CATCHING_UP, LIVE, PAUSED, RECONNECTING, DEGRADED, FAILED, STOPPED)
 
 
@@ -90,29 +104,33 @@ class SavedStream:
     @classmethod
     def of(cls, document_id: str, fields: Mapping[str, Any]) -> SavedStream:
         """From the fields of its document. Raises UsageError if it is somebody else's."""
+        foreign = UsageError(
+            f"{STREAMS}/{document_id} is not a stream of Firebeam, which leaves it alone; choose another --job_id"
+        )
+        if misfit(fields, _FIELDS) or misfit(fields["owner"], OWNER) or fields["state"] not in STATES:
+            raise foreign
+        if not all(type(n) is int for counts in ("counts", "counts_before") for n in fields[counts].values()):
+            raise foreign
         try:
-            owner = fields["owner"]
             position = None if fields["position"] is None else from_json(fields["position"])
-            STATES.index(fields["state"])
-            return cls(
-                document_id,
-                str(fields["job_id"]),
-                int(fields["attempt"]),
-                str(fields["stream"]),
-                str(fields["state"]),
-                str(fields["reason"]),
-                position,
-                Owner(str(owner["host"]), int(owner["pid"])),
-                owner["since"],
-                fields["updated_at"],
-                dict(fields["counts"]),
-                dict(fields["counts_before"]),
-                fields,
-            )
-        except (KeyError, TypeError, ValueError):
-            raise UsageError(
-                f"{STREAMS}/{document_id} is not a stream of Firebeam, which leaves it alone; choose another --job_id"
-            ) from None
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            raise foreign from None
+        owner = fields["owner"]
+        return cls(
+            document_id,
+            fields["job_id"],
+            fields["attempt"],
+            fields["stream"],
+            fields["state"],
+            fields["reason"],
+            position,
+            Owner(owner["host"], owner["pid"]),
+            owner["since"],
+            fields["updated_at"],
+            fields["counts"],
+            fields["counts_before"],
+            fields,
+        )
 
     def counts_of_run(self) -> dict[str, int]:
         """What was counted since the present run began."""
