@@ -57,7 +57,7 @@ class Unexpected:
 
     def __init__(self, doing: str, n_records: int, *, may_be_alike: bool = False):
         self._doing, self._n_records, self._may_be_alike = doing, n_records, may_be_alike
-        self._n_errors, self._reasons = 0, dict[str, Exception]()
+        self._n_errors, self._reasons = 0, set[str]()
 
     def as_record_error(self, error: Exception) -> RecordError:
         """The error of the one record. One of UNEXPECTED names its kind and its place in the code, and no content.
@@ -71,15 +71,15 @@ class Unexpected:
         place = f" in {frames[-1].filename.rpartition('/')[2]}, line {frames[-1].lineno}" if frames else ""
         message = f"{self._doing} failed unexpectedly: {type(error).__name__}{place}"
         self._n_errors += 1
-        self._reasons.setdefault(message, error)
+        self._reasons.add(message)
         return RecordError("UNEXPECTED_ERROR", message)
 
     def check_not_alike(self) -> None:
         """Raises JobError if all records met the same error, and they are too many for that to be chance."""
         is_everywhere = self._n_errors >= max(self._n_records, _FEWEST_ALIKE)
         if is_everywhere and len(self._reasons) == 1 and not self._may_be_alike:
-            ((reason, error),) = self._reasons.items()
+            (reason,) = self._reasons
             raise JobError(
                 f"all {self._n_records} records of a batch failed for one reason: {reason}; it is a mistake of "
                 "Firebeam, please report it"
-            ) from error
+            )
