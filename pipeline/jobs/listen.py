@@ -42,7 +42,9 @@ from transforms.ledger.runs import JobDescription, Opening
 from transforms.ledger.stream_journal import LedgerJournal
 from transforms.ledger.stream_writer import WRITERS
 from transforms.ledger.streams import claim, read_streams, stream_document
+from transforms.listen.priorities import parse_rates
 from transforms.listen.rows import ChangeTables, rows_of_changes
+from transforms.listen.schedule import PacedStream, PaceSettings, schedule_of
 from transforms.listen.steps import EnterChanges, FlattenChanges, SavePositions
 from transforms.listen.tables import flat_columns, provide_tables
 from transforms.records.spec import RecordSpec
@@ -60,6 +62,7 @@ class Plan(JobPlan[Config]):
       tables: of BigQuery; None without a table.
       spec: the record spec, if there is one.
       now: the database's time when the run was asked for.
+      max_changes_per_min: of all streams together; None for any number.
       storage_host: of an emulator's Storage Write API, where that is used.
       positions: where streams begin, by id.
     """
@@ -67,6 +70,7 @@ class Plan(JobPlan[Config]):
     streams: tuple[Listened, ...]
     tables: ChangeTables | None
     spec: RecordSpec | None
+    max_changes_per_min: int | None
     now: datetime.datetime
     storage_host: str | None
     positions: tuple[tuple[str, Position], ...] = ()
@@ -79,6 +83,22 @@ class Plan(JobPlan[Config]):
             max_names=config.max_names,
             max_buffered=config.max_buffered,
             stop_on_lost_deletes=config.on_lost_deletes == STOP,
+        )
+
+    @property
+    def pace(self) -> PaceSettings:
+        """Whose changes go next, and how many."""
+        config = self.config
+        return PaceSettings(
+            self.job_id,
+            tuple(PacedStream(each.stream_id, each.description.priority or None) for each in self.streams),
+            tuple(parse_rates(config.rates).items()),
+            self.max_changes_per_min,
+            config.lend_rates,
+            config.max_concurrent_streams,
+            config.turn_s,
+            config.health_interval_s,
+            config.silence_s,
         )
 
     @property
@@ -116,7 +136,8 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     spec = None if named is None else read_spec(named)
     if config.bigquery_table is None:
         raise UsageError("changes go nowhere: pass --bigquery_table=PROJECT:DATASET.TABLE")
-    streams = streams_of(config, file, spec.fingerprint if spec else "", (f"bigquery:{config.bigquery_table}",))
+    rates, sinks = parse_rates(config.rates), (f"bigquery:{config.bigquery_table}",)
+    streams = streams_of(config, file, spec.fingerprint if spec else "", sinks, rates)
     description = JobDescription(
         NAME,
         config.job_id
@@ -126,7 +147,8 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
         input_fingerprint="",
         spec_fingerprint="",
     )
-    plan = Plan(config, description, firestore, streams, None, spec, datetime.datetime.min, None)
+    limit = config.max_changes_per_min or (file.max_changes_per_min if file else None)
+    plan = Plan(config, description, firestore, streams, None, spec, limit, datetime.datetime.min, None)
     plan = replace(plan, tables=_tables(plan, services))
     DeadLetterFolder(config.dead_letters).check_writable()
     client = firestore.connect()
@@ -185,7 +207,7 @@ def provision(plan: Plan) -> None:
 
 def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     """Draws the graph of a run."""
-    config, ledger = plan.config, plan.ledger
+    config, ledger, schedule = plan.config, plan.ledger, schedule_of(plan.pace)
     settings = {stream.stream_id: stream.settings for stream in plan.streams}
     changes = pipeline | "ListenToFirestore" >> ListenToFirestore(
         tuple(stream.query for stream in plan.streams),
@@ -194,6 +216,7 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
         until=plan.until,
         options=plan.options,
         journal=LedgerJournal(ledger),
+        pace=schedule,
     )
     batches = changes | "EnterChanges" >> EnterChanges(plan.job_id, settings, config.deletes != IGNORE)
     if plan.spec:
@@ -205,7 +228,8 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     _ = (
         batches
         | "StoreDeadLetters" >> StoreDeadLetters(config.dead_letters, NAME, plan.job_id, looks_for_earlier=False)
-        | "SavePositions" >> SavePositions(ledger, config.save_interval_s, config.health_interval_s, plan.until)
+        | "SavePositions"
+        >> SavePositions(ledger, config.save_interval_s, config.health_interval_s, plan.until, schedule)
     )
 
 

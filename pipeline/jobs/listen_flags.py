@@ -11,6 +11,7 @@ from transforms.bigquery.methods import INSERT_ROWS, STORAGE_WRITE
 from transforms.counters import Counters
 from transforms.export.options import FLAT, LAYOUTS
 from transforms.listen.counters import CHANGES
+from transforms.listen.priorities import DEFAULT_RATES
 
 NAME = "listen"
 
@@ -103,6 +104,32 @@ class Config(JobConfig):
         help="a stream that was down for so long that deletes can no longer be found: degrade goes on and says so, "
         "stop ends it",
     )
+    max_concurrent_streams: int = option(
+        8,
+        group="Pace",
+        minimum=1,
+        maximum=1_000,
+        help="streams that are open at once, in each process; the others take turns",
+    )
+    turn_s: float = option(
+        60, group="Pace", minimum=1, maximum=3_600, help="how long a turn lasts while other streams wait, in seconds"
+    )
+    rates: tuple[str, ...] = option(
+        tuple(f"{priority}={rate}" for priority, rate in DEFAULT_RATES.items()),
+        group="Pace",
+        metavar="PRIORITY=N",
+        help="changes per minute of each stream by its priority; streams without a priority have no limit of their own",
+    )
+    max_changes_per_min: int | None = option(
+        None,
+        group="Pace",
+        minimum=1,
+        maximum=1_000_000,
+        help="changes per minute of all streams together; default: that of the streams file, or else any number",
+    )
+    lend_rates: bool = option(
+        True, group="Pace", help="streams that are late may use the rates that others leave unused"
+    )
     max_buffered: int = option(
         10_000,
         group="Pace",
@@ -126,6 +153,13 @@ class Config(JobConfig):
     )
     health_interval_s: float = option(
         30, group="Health", minimum=10, maximum=600, help="seconds between two writes about a stream that is quiet"
+    )
+    silence_s: float = option(
+        600,
+        group="Health",
+        minimum=0,
+        maximum=86_400,
+        help="a stream that could not be connected again for so many seconds is opened anew; 0 for never",
     )
     log_level: str = option("WARNING", group="Health", choices=LOG_LEVELS, help="what is logged")
 

@@ -60,15 +60,22 @@ def file_of(config: Config) -> StreamsFile | None:
 
 
 def streams_of(
-    config: Config, file: StreamsFile | None, spec_fingerprint: str, sinks: tuple[str, ...]
+    config: Config,
+    file: StreamsFile | None,
+    spec_fingerprint: str,
+    sinks: tuple[str, ...],
+    rates: Mapping[str, int],
 ) -> tuple[Listened, ...]:
     """The streams that the flags ask for.
+
+    Args:
+      rates: changes per minute by priority.
 
     Raises:
       UsageError: there is none, or one of them cannot be listened to.
     """
     if file is not None:
-        return tuple(_of_file(each, spec_fingerprint, sinks) for each in file.streams)
+        return tuple(_of_file(each, spec_fingerprint, sinks, rates) for each in file.streams)
     if not config.collection and not config.collection_group:
         raise UsageError(
             "nothing to listen to: pass --collection=users, --collection_group=posts, or --streams with a streams file"
@@ -104,13 +111,15 @@ def check_saved(streams: Sequence[Listened], saved: Mapping[str, SavedStream], c
                 )
 
 
-def _of_file(definition: StreamDefinition, spec_fingerprint: str, sinks: tuple[str, ...]) -> Listened:
+def _of_file(
+    definition: StreamDefinition, spec_fingerprint: str, sinks: tuple[str, ...], rates: Mapping[str, int]
+) -> Listened:
     query, parameters = definition.query, dict(definition.parameters)
     conditions = (f"{each.field} {each.operator} {each.value!r}" for each in query.conditions)
     settings = StreamSettings((CollectionPattern(query.collection),), parameters)
     shown = " and ".join([query.collection, *conditions])
     listened = ListenedQuery(definition.stream_id, query)
-    return _listened(listened, settings, shown, spec_fingerprint, sinks, definition.priority)
+    return _listened(listened, settings, shown, spec_fingerprint, sinks, definition.priority, rates)
 
 
 def _listened(
@@ -120,10 +129,14 @@ def _listened(
     spec_fingerprint: str,
     sinks: tuple[str, ...],
     priority: str | None = None,
+    rates: Mapping[str, int] = {},
 ) -> Listened:
     about = ([pattern.text for pattern in settings.patterns], sorted(settings.parameters.items()))
     fingerprint = digest(of_query(listened.query), *about)
-    description = StreamDescription(listened.stream_id, shown, fingerprint, spec_fingerprint, sinks, priority or "")
+    limit = rates[priority] if priority else None
+    description = StreamDescription(
+        listened.stream_id, shown, fingerprint, spec_fingerprint, sinks, priority or "", limit
+    )
     return Listened(listened, settings, description)
 
 

@@ -71,6 +71,22 @@ class Progress:
     save_now: bool = False
 
 
+class Gauges(NamedTuple):
+    """What the process knows of how a stream is served just now.
+
+    Attributes:
+      buffered: changes that wait.
+      n_backpressure: how often it stopped receiving because too many waited, in this process.
+      n_restarts: how often it was opened anew, in this process.
+      optimizations_applied: what was tuned for it in the last minute.
+    """
+
+    buffered: int = 0
+    n_backpressure: int = 0
+    n_restarts: int = 0
+    optimizations_applied: tuple[str, ...] = ()
+
+
 class _Base(NamedTuple):
     """The document as it was read or written last."""
 
@@ -109,7 +125,7 @@ class StreamWriter:
         self._error: dict[str, Any] | None = None
         self._recent: deque[_Recent] = deque()
         self._latencies: deque[float] = deque(maxlen=_MOST_LATENCIES)
-        self._gauges: Mapping[str, Any] = {}
+        self._gauges = self._saved_gauges = Gauges()
         self._covered: datetime.datetime | None = None
 
     @property
@@ -117,11 +133,8 @@ class StreamWriter:
         """Names that were announced up to this read time need no journal any more; None if nobody knows."""
         return self._covered
 
-    def add(self, progress: Progress, gauges: Mapping[str, Any] | None = None) -> None:
+    def add(self, progress: Progress, gauges: Gauges = Gauges()) -> None:  # noqa: B008 - a tuple
         """Takes one more batch into account, and saves if that is due.
-
-        Args:
-          gauges: fields of the document that somebody else knows, such as `buffered`.
 
         Raises (as `save_if_due`):
           JobError: the stream is another run's by now, or the ledger cannot be written.
@@ -142,7 +155,7 @@ class StreamWriter:
                 self._recent.append(_Recent(clock.monotonic(), n, n_dead))
             self._heard_at = now
             self._latencies.extend(progress.latencies_ms)
-            self._gauges = gauges or self._gauges
+            self._gauges = gauges
             if progress.error:
                 self._error = {"code": progress.error[0], "message": progress.error[1], "at": now}
             if progress.save_now or state == FAILED != self._saved_state or not self._saved_state:
@@ -187,6 +200,7 @@ class StreamWriter:
         self._base = base
         self._unsaved.clear()
         self._extra.clear()
+        self._saved_gauges = self._gauges
         self._saved_state, self._saved_at = self._state, self._document.retry.clock.monotonic()
         self._covered = _covered(base.fields["position"])
 
@@ -214,7 +228,12 @@ class StreamWriter:
         rates = {**before["rates"], **self._rates()}
         return {
             **before,
-            **self._gauges,
+            "buffered": self._gauges.buffered,
+            "backpressure_events": before["backpressure_events"]
+            + self._gauges.n_backpressure
+            - self._saved_gauges.n_backpressure,
+            "restarts": before["restarts"] + self._gauges.n_restarts - self._saved_gauges.n_restarts,
+            "optimizations_applied": list(self._gauges.optimizations_applied),
             "state": self._state,
             "reason": last.reason,
             "since": self._since,

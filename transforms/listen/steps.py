@@ -21,11 +21,12 @@ from transforms.firestore.changes.positions import Follow
 from transforms.ledger.entry import LedgerEntry
 from transforms.ledger.jobs import COMPLETED
 from transforms.ledger.runs import JobLedger
-from transforms.ledger.stream_writer import WRITERS, Progress, StreamWriter
+from transforms.ledger.stream_writer import WRITERS, Gauges, Progress, StreamWriter
 from transforms.ledger.streams import LIVE, STOPPED, read_streams
 from transforms.ledger.totals import read_totals
 from transforms.listen.counters import ADDED, MODIFIED, REMOVED
 from transforms.listen.entries import Changed, StreamPoint, StreamSettings, entered, refused
+from transforms.listen.schedule import Schedule
 from transforms.outcomes import BatchOutcome
 from transforms.records.spec import Origin, RecordSpec
 from transforms.runtime.batch_coder import register_batches
@@ -118,15 +119,17 @@ class SavePositions(beam.PTransform[PCollection[Batch[Changed]], PCollection[Bat
       save_interval_s: how long a position with changes behind it may wait to be saved.
       beat_interval_s: how often a stream is written to which nothing happens.
       until: streams end behind the first snapshot of this time or later; None: they never end.
+      pace: the schedule of the streams, which knows how they are served; None without one.
     """
 
     entry: LedgerEntry
     save_interval_s: float = 5.0
     beat_interval_s: float = 30.0
     until: datetime.datetime | None = None
+    pace: Schedule | None = None
 
     def expand(self, batches: PCollection[Batch[Changed]]) -> PCollection[BatchOutcome]:
-        save = _SaveFn(self.entry, self.save_interval_s, self.beat_interval_s, self.until)
+        save = _SaveFn(self.entry, self.save_interval_s, self.beat_interval_s, self.until, self.pace)
         return batches | "Save" >> beam.ParDo(save).with_output_types(BatchOutcome)
 
 
@@ -136,6 +139,7 @@ class _SaveFn(beam.DoFn):
     save_interval_s: float
     beat_interval_s: float
     until: datetime.datetime | None
+    pace: Schedule | None
 
     @no_annotations  # type: ignore[untyped-decorator]
     def process(self, element: Batch[Changed]) -> Iterator[BatchOutcome]:
@@ -143,7 +147,7 @@ class _SaveFn(beam.DoFn):
         assert isinstance(point, StreamPoint), "every batch of the job says where its stream stands"
         outcome = outcome_of(element)
         writer = self._writer(point.stream_id)
-        writer.add(_progress(element, point, outcome.counts, self._now()))
+        writer.add(_progress(element, point, outcome.counts, self._now()), self._gauges(point.stream_id))
         if is_last(point, self.until):
             writer.stop()
             if self.entry.unattended:
@@ -160,6 +164,12 @@ class _SaveFn(beam.DoFn):
 
     def _writer(self, stream_id: str) -> StreamWriter:
         return WRITERS.of(self.entry, stream_id, self.save_interval_s, self.beat_interval_s)
+
+    def _gauges(self, stream_id: str) -> Gauges:
+        if self.pace is None:
+            return Gauges()
+        now = self.pace.pace_of(stream_id)
+        return Gauges(now.buffered, now.backpressure_events, now.restarts, now.optimizations_applied)
 
     def _now(self) -> datetime.datetime:
         return datetime.datetime.fromtimestamp(self.entry.retry.clock.now(), datetime.timezone.utc)
@@ -186,7 +196,8 @@ def is_last(point: StreamPoint, until: datetime.datetime | None) -> bool:
     """Whether the stream ends here, by the rule of `ListenToFirestore`."""
     if until is None or not isinstance(point.position, Follow) or point.position.after is not None:
         return False
-    return point.state is not StreamState.RECONNECTING and point.read_time >= until
+    is_waiting = point.state in (StreamState.RECONNECTING, StreamState.PAUSED)
+    return not is_waiting and point.read_time >= until
 
 
 def _close_if_over(entry: LedgerEntry) -> None:
