@@ -14,7 +14,13 @@ from typing import TypeVar
 import pytest
 from hypothesis import settings
 
-from pipeline.emulators.start import BigQueryEmulator, EmulatorMissingError, bigquery_emulator, firestore_emulator
+from pipeline.emulators.start import (
+    BigQueryEmulator,
+    EmulatorMissingError,
+    bigquery_emulator,
+    firestore_emulator,
+    pubsub_emulator,
+)
 from tests.support.credentials import write_credentials
 
 T = TypeVar("T")
@@ -37,6 +43,13 @@ def fake_credentials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
 def firestore_host() -> Iterator[str]:
     """Host and port of the Firestore emulator."""
     with _or_skip(firestore_emulator()) as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def pubsub_host() -> Iterator[str]:
+    """Host and port of the Pub/Sub emulator."""
+    with _or_skip(pubsub_emulator()) as host:
         yield host
 
 

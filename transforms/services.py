@@ -21,7 +21,14 @@ FIRESTORE_EMULATOR = "FIRESTORE_EMULATOR_HOST"
 BIGQUERY_EMULATOR = "BIGQUERY_EMULATOR_HOST"
 BIGQUERY_GRPC_EMULATOR = "BIGQUERY_EMULATOR_GRPC_HOST"
 STORAGE_EMULATOR = "STORAGE_EMULATOR_HOST"  # the Cloud Storage library reads it by itself
-EMULATOR_VARIABLES = (FIRESTORE_EMULATOR, BIGQUERY_EMULATOR, BIGQUERY_GRPC_EMULATOR, STORAGE_EMULATOR)
+PUBSUB_EMULATOR = "PUBSUB_EMULATOR_HOST"
+EMULATOR_VARIABLES = (
+    FIRESTORE_EMULATOR,
+    BIGQUERY_EMULATOR,
+    BIGQUERY_GRPC_EMULATOR,
+    STORAGE_EMULATOR,
+    PUBSUB_EMULATOR,
+)
 
 # It covers all of the services.
 CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
@@ -68,7 +75,7 @@ class Services:
     Attributes:
       project: Google Cloud project of what does not name one.
       credentials: called once per client, in the worker, never for an emulator. Picklable.
-      firestore_emulator, bigquery_grpc_emulator: `host:port`; None for Google Cloud.
+      firestore_emulator, bigquery_grpc_emulator, pubsub_emulator: `host:port`; None for Google Cloud.
       bigquery_emulator: URL; None for Google Cloud.
     """
 
@@ -77,6 +84,7 @@ class Services:
     firestore_emulator: str | None = None
     bigquery_emulator: str | None = None
     bigquery_grpc_emulator: str | None = None
+    pubsub_emulator: str | None = None
 
     @classmethod
     def of(
@@ -108,4 +116,5 @@ class Services:
             host(FIRESTORE_EMULATOR),
             (bigquery if "://" in bigquery else f"http://{bigquery}") if bigquery else None,
             host(BIGQUERY_GRPC_EMULATOR),
+            host(PUBSUB_EMULATOR),
         )

@@ -26,7 +26,7 @@ from functools import partial
 from typing import NamedTuple
 
 from pipeline.commands.probes import SIGN_IN, find_account, reach, use_folder
-from pipeline.emulators.machine import find_firestore_jar, find_java, find_python
+from pipeline.emulators.machine import FIRESTORE, find_jar, find_java, find_python
 from pipeline.locations import firestore_target
 from pipeline.present.tables import Cell, Column, Table, Tone
 from pipeline.present.terminal import Console, show
@@ -161,8 +161,8 @@ def diagnose(
         look("dead letters", folder, [ways[STORAGE_EMULATOR]] if in_cloud else [])
 
     if FIRESTORE_EMULATOR not in emulated:
-        jar = look("Firestore emulator", lambda: str(find_firestore_jar(environ)), otherwise=Verdict.HINT)
-        look("Java", lambda: str(find_java(find_firestore_jar(environ), environ)), [jar], Verdict.HINT)
+        jar = look("Firestore emulator", lambda: str(find_jar(FIRESTORE, environ)), otherwise=Verdict.HINT)
+        look("Java", lambda: str(find_java(FIRESTORE, find_jar(FIRESTORE, environ), environ)), [jar], Verdict.HINT)
     if BIGQUERY_EMULATOR not in emulated:
         look("BigQuery emulator", lambda: f"runs on {find_python(environ)}", otherwise=Verdict.HINT)
     return checks

