@@ -29,6 +29,8 @@ BY_LIBRARY = "json_repair"
 
 # Repairing takes time that grows faster than the text, and what is longer than this fits no document anyway.
 MAX_REPAIRED_CHARS = 1024 * 1024
+# The library reads on from every bracket within a string as well: a deeper nest of them takes it minutes.
+_MAX_DEPTH = 100
 # Brackets that begin no value up to a mark, and marks: more of them take time, and no answer.
 _MAX_STARTS, _MAX_MARKS = 64, 64
 
@@ -52,7 +54,7 @@ _LOOKS_LIKE_OBJECT = re.compile(r"""(?:\[\s*)*\{\s*(?://|/\*|["'“\w$][^{}]*?:)
 _GOES_ON = re.compile(r"""\s*,\s*["'\w$-]+\s*:""")
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _ROUGHLY = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?P<quote>"?)|[{}\[\]]|\.\.\.|…|(?<![\w.])-?0\d', re.DOTALL)
-
+_BRACKET = re.compile(r"[{}\[\]]")
 
 # What a response has of its own: blocks of text, or an object that needs no parsing.
 Item: TypeAlias = "Sequence[str] | dict[str, Any]"
@@ -269,8 +271,21 @@ def _check_whole(text: str) -> None:
             raise broken()  # leading zeros
     if depth > 0:
         raise cut_off()
-    if len(text) > MAX_REPAIRED_CHARS:
+    if len(text) > MAX_REPAIRED_CHARS or _depth(text) > _MAX_DEPTH:
         raise broken()
+
+
+def _depth(text: str) -> int:
+    """How deep its brackets nest, also those within strings.
+
+    >>> _depth('[{"a": "[{"}, 1]'), _depth("}}}[")
+    (4, 1)
+    """
+    deepest = depth = 0
+    for bracket in _BRACKET.finditer(text):
+        depth = depth + 1 if bracket[0] in "{[" else max(depth - 1, 0)
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _answer(value: Any, repairs: tuple[str, ...] = ()) -> Answer:
