@@ -75,6 +75,9 @@ COMMANDS = {
     "status": CommandEntry(
         "pipeline.commands.status", "show how far a job is, wherever it runs; without an id, the recent jobs"
     ),
+    "streams": CommandEntry(
+        "pipeline.commands.streams", "show how the streams of listen jobs are: state, counts, pace, lag, the last error"
+    ),
     "templates": CommandEntry(
         "pipeline.commands.templates", "write the metadata of the jobs' Flex Templates from their flags"
     ),

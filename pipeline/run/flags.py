@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import os
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -176,7 +177,7 @@ def parse(usage: Usage[C], arguments: Sequence[str]) -> tuple[C, list[str]]:
     return usage.config(**read), rest
 
 
-def from_environment(usage: Usage[Any], arguments: Sequence[str], environ: Mapping[str, str]) -> list[str]:
+def from_environment(usage: Usage[Any], arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> list[str]:
     """Arguments, behind those that the environment gives as `FIREBEAM_FLAG`: a flag that is given as such wins.
 
     >>> usage = Usage("status", dataclasses.make_dataclass("C", [("job_id", str, option("", group="Job", help="id"))]))

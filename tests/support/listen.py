@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import random
 import signal
 import subprocess
 import sys
@@ -85,3 +86,35 @@ def wait_until(holds: Callable[[], bool], max_wait_s: float = MAX_WAIT_S) -> Non
     while not holds():
         assert time.monotonic() < until, "it does not come"
         threading.Event().wait(0.2)
+
+
+class Writer:
+    """Writes, changes, deletes and recreates a few documents as long as the block lasts, one commit after the other.
+
+    Args:
+      desk: whose database.
+      chance: decides what is written.
+      pause_s: between two commits.
+    """
+
+    def __init__(self, desk: ExportDesk, chance: random.Random, pause_s: float = 0.02):
+        self._desk, self._chance, self._pause_s = desk, chance, pause_s
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *exception: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def write(self, n: int = 1) -> None:
+        """So many commits."""
+        for _ in range(n):
+            path = f"users/u{self._chance.randrange(40):02d}"
+            self._desk.store({path: None if self._chance.random() < 0.35 else {"n": self._chance.randrange(1000)}})
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._pause_s):
+            self.write()
