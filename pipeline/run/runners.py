@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import (
@@ -24,9 +24,12 @@ from pipeline.run.job import C, Job, P
 from transforms.errors import FirebeamError, UsageError
 from transforms.services import EMULATOR_VARIABLES
 
+View = TypeVar("View", bound=PipelineOptions)
+
 DATAFLOW_RUNNER = "DataflowRunner"
 # Beam's other ways to write it.
 _DATAFLOW_RUNNERS = frozenset({"dataflow", "dataflowrunner"})
+_VIEWS = "_views"
 _LOCAL_RUNNERS = frozenset({"DirectRunner", "FnApiRunner", "BundleBasedDirectRunner", "SwitchingDirectRunner"})
 
 
@@ -43,7 +46,7 @@ def beam_options(usage: Usage[C], config: C, rest: Sequence[str]) -> PipelineOpt
     if unknown:
         refuse_unknown(usage, unknown, beam_flags())
     shared = [f"--project={config.project}"] if config.project else []
-    options = PipelineOptions([*rest, *shared])
+    options = _Options([*rest, *shared])
     if (workers := options.view_as(DirectOptions).direct_num_workers) < 0:
         raise UsageError(f"--direct_num_workers must be at least 0, which means one per processor, got {workers}")
     standard = options.view_as(StandardOptions)
@@ -64,6 +67,20 @@ def beam_options(usage: Usage[C], config: C, rest: Sequence[str]) -> PipelineOpt
 
 def _refuse(message: str) -> NoReturn:
     raise UsageError(message)
+
+
+class _Options(PipelineOptions):
+    """Options whose views are made once: to make one parses the command line, and for a graph of 20 steps Beam asks for
+    one 240 times, which takes longer than all the rest of drawing it."""
+
+    def view_as(self, cls: type[View]) -> View:
+        views: dict[type[View], View] = self.__dict__.setdefault(_VIEWS, {})
+        if cls not in views:
+            views[cls] = super().view_as(cls)
+        return views[cls]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != _VIEWS}
 
 
 def runner(options: PipelineOptions) -> Any:

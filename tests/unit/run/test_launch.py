@@ -1,9 +1,11 @@
 """From flags to exit code: Beam's options, the runner, and how a run that fails says so."""
 
+import copy
 import json
+import pickle
 
 import pytest
-from apache_beam.options.pipeline_options import GoogleCloudOptions, SetupOptions
+from apache_beam.options.pipeline_options import DebugOptions, GoogleCloudOptions, SetupOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from rich.console import Console
 
@@ -53,6 +55,17 @@ def test_beam_gets_its_own_flags_and_the_ones_it_shares_with_the_job():
     cloud = of.view_as(GoogleCloudOptions)
     assert (cloud.project, cloud.region, runner(of)) == ("acme-prod", "eu", "DataflowRunner")
     assert of.get_all_options()["max_num_workers"] == 7
+
+
+def test_a_view_of_the_options_is_made_once_and_a_copy_has_its_own():
+    of = options("--streaming", "--experiments=a")
+    view, copied = of.view_as(StandardOptions), copy.deepcopy(of)
+    assert of.view_as(StandardOptions) is view
+    of.view_as(StandardOptions).streaming = False
+    of.view_as(DebugOptions).experiments.append("b")
+    assert (view.streaming, of.view_as(DebugOptions).experiments) == (False, ["a", "b"])
+    assert (copied.view_as(StandardOptions).streaming, copied.view_as(DebugOptions).experiments) == (True, ["a"])
+    assert pickle.loads(pickle.dumps(of)).get_all_options() == of.get_all_options()
 
 
 def test_the_main_session_is_never_pickled():
