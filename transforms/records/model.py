@@ -11,9 +11,11 @@ Guarantee: whatever the record holds, `flatten` and `key_of` return or raise Rec
 from __future__ import annotations
 
 import datetime
+import pickle
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from typing import Any
 
 from transforms.batch import EmptyField, FieldCount, FieldReport, Units
@@ -126,6 +128,15 @@ class RecordSpec:
     _undecided: tuple[tuple[str, int, Source], ...] = field(init=False, compare=False, repr=False)
     _of_origin: tuple[Path, ...] = field(init=False, compare=False, repr=False)  # in fields and ids
     _uses_origin: bool = field(init=False, compare=False, repr=False)
+    _pickled: bytes = field(init=False, compare=False, repr=False, default=b"")
+
+    def __reduce__(self) -> tuple[Callable[[bytes], RecordSpec], tuple[bytes]]:
+        """As bytes that are made once, and loaded once in each process: Beam pickles each step of a job several times,
+        and a spec with its table of skills has thousands of parts."""
+        if not self._pickled:
+            parts = [getattr(self, each.name) for each in fields(self) if each.init]
+            object.__setattr__(self, "_pickled", pickle.dumps(parts, pickle.HIGHEST_PROTOCOL))
+        return _loaded, (self._pickled,)
 
     def __post_init__(self) -> None:
         every = ((field.name, at, source) for field in self.fields for at, source in enumerate(field.sources))
@@ -280,6 +291,13 @@ class RecordSpec:
 
 def _of_origin(paths: Iterable[AnyPath]) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(path for path in paths if isinstance(path, Path) and path.is_of_origin))
+
+
+@lru_cache(maxsize=8)
+def _loaded(pickled: bytes) -> RecordSpec:
+    spec = RecordSpec(*pickle.loads(pickled))  # noqa: S301  # only ever of this job's own launcher
+    object.__setattr__(spec, "_pickled", pickled)
+    return spec
 
 
 def _blank(value: Any) -> bool:

@@ -269,6 +269,13 @@ def test_flattening_leaves_the_record_as_it_was():
     assert json.dumps(record) == before
 
 
+def test_a_spec_that_several_steps_have_is_one_in_their_process():
+    spec = spec_of("f: {type: string, from: f}")
+    again, other = (pickle.loads(pickle.dumps(each)) for each in (spec, spec_of("g: {type: string, from: g}")))
+    assert pickle.loads(pickle.dumps(again)) is pickle.loads(pickle.dumps(spec)) is again
+    assert (again == spec, other == spec) == (True, False)
+
+
 def test_a_pickled_spec_does_the_same():
     spec = spec_of(ALL_TYPES, "indexes: [[s, n desc]]")
     again = pickle.loads(pickle.dumps(spec))
