@@ -13,12 +13,11 @@ import contextlib
 import logging
 import os
 import threading
-import time
 from collections.abc import Iterator
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import apache_beam as beam
-import psutil
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.exit_codes import EXIT_INTERRUPTED
@@ -33,9 +32,10 @@ from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED
 from transforms.ledger.owners import Owner
 from transforms.runtime.stopping import ask_to_stop, forget_request, is_asked_to_stop
 
-_LOG = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from pipeline.run.worker_processes import WorkerProcesses
 
-_KILL_INTERVAL_S = 0.02
+_LOG = logging.getLogger(__name__)
 
 
 def run(
@@ -76,8 +76,8 @@ class Running:
     """
 
     def __init__(self, pipeline: beam.Pipeline, stops_softly: bool, console: Console, command: str):
-        self._stops_softly, self._console, self._command = stops_softly, console, command
-        self._not_ours = _living_children()
+        self._console, self._command = console, command
+        self._processes = None if stops_softly else _processes_from_now_on()
         # Beam's local runner cannot be cancelled.
         self._work = Work(lambda: pipeline.run().wait_until_finish(), "beam")
 
@@ -110,13 +110,14 @@ class Running:
             raise self._work.failure
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._stops_softly and not is_asked_to_stop():
+        if self._processes is None and not is_asked_to_stop():
             say(self._console, "finishing the batches in flight; a second signal stops at once")
             ask_to_stop()
             return
         threading.excepthook = lambda _: None  # those of Beam's threads that miss their worker
         logging.disable()
-        self._end_workers()
+        if self._processes:
+            self._processes.end()
         self._console.show_cursor()  # the live bar, which hid it, is not ended
         say(self._console, f"stopped; to resume: {self._command}")
         os._exit(EXIT_INTERRUPTED)  # Beam's threads would keep the process alive
@@ -124,24 +125,13 @@ class Running:
     def _give_up(self) -> None:
         if self._work.is_going_on:
             ask_to_stop()
-            if self._stops_softly:
+            if self._processes is None:
                 self._work.wait()
             else:
-                self._end_workers()
-
-    def _end_workers(self) -> None:
-        """Kills the processes started since this run was planned, and those that they start meanwhile."""
-        while workers := _living_children() - self._not_ours:
-            for worker in workers:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    worker.kill()
-            time.sleep(_KILL_INTERVAL_S)
+                self._processes.end()
 
 
-def _living_children() -> set[psutil.Process]:
-    living = set()
-    for child in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if child.status() != psutil.STATUS_ZOMBIE:  # ended, but nobody has asked for its exit code
-                living.add(child)
-    return living
+def _processes_from_now_on() -> WorkerProcesses:
+    from pipeline.run.worker_processes import WorkerProcesses  # imports psutil, which most runs do without
+
+    return WorkerProcesses()

@@ -17,15 +17,15 @@ from google.cloud.bigquery_storage_v1 import types
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.rpc import status_pb2
 
-from transforms.bigquery.storage_target import (
+from transforms.bigquery.storage_messages import (
     AppendRowsRequest,
     AppendRowsResponse,
     CreateWriteStreamRequest,
     FinalizeWriteStreamRequest,
     FinalizeWriteStreamResponse,
-    StorageTarget,
     WriteStream,
 )
+from transforms.bigquery.storage_target import StorageTarget
 from transforms.bigquery.target import BigQueryTarget
 
 

@@ -23,7 +23,7 @@ IMPORTS_BEAM_LATE = "transforms.files"
 # The rooms of transforms/ and the modules beside them, lowest first: each imports only from lines above its own.
 LAYERS = """
 errors
-batch breaker counters json_values retry unexpected
+batch breaker counters json_values lazy_package retry unexpected
 files outcomes services
 runtime
 firestore

@@ -15,6 +15,15 @@ ROOT = Path(__file__).parents[2]
 BEAM_AND_BIGQUERY = ("apache_beam", "google.cloud.bigquery", "pandas", "pyarrow", "numpy")
 EVERY_CLIENT = (*BEAM_AND_BIGQUERY, "google.cloud.firestore_v1.types", "grpc", "google.auth", "psutil")
 
+OF_OTHER_JOBS = (
+    "google.cloud.bigquery.client",
+    "google.cloud.bigquery_storage_v1.client",
+    "google.cloud.dataflow_v1beta3",
+    "google.cloud.pubsub_v1",
+    "json_repair",
+    "psutil",
+)
+
 PROGRAM = """
 import sys
 from pipeline.__main__ import main
@@ -79,3 +88,13 @@ def test_a_command_that_is_not_a_job_never_imports_beam(arguments, tmp_path):
         environ = {"FIRESTORE_EMULATOR_HOST": server.target.emulator_host}
         given = [argument.format(folder=tmp_path) for argument in arguments]
         assert left_by(*given, without=BEAM_AND_BIGQUERY, environ=environ) == "0 []"
+
+
+def test_a_job_does_not_execute_the_clients_that_beam_imports_for_other_jobs(tmp_path):
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"candidate_id": "c1", "name": "Ada"}\n')
+    with ScriptedFirestore() as server:
+        environ = {"FIRESTORE_EMULATOR_HOST": server.target.emulator_host}
+        flags = [f"--input={source}", f"--project={PROJECT}", f"--dead_letters={tmp_path}/dead_letters"]
+        assert left_by("ingest", *flags, without=OF_OTHER_JOBS, environ=environ) == "0 []"
+        assert "candidates/c1" in server.documents

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from transforms.firestore.lazy_package import make_lazy
+from transforms.lazy_package import make_lazy
 
 INIT = """
 from lazy.outer.inner import leaf

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from google.cloud import bigquery
 
-from transforms.bigquery.client import BigQueryClient
 from transforms.bigquery.failures import RETRY, ask
 from transforms.breaker import CircuitBreaker
 from transforms.errors import TransientError
 from transforms.retry import Retry
+
+if TYPE_CHECKING:
+    from transforms.bigquery.client import BigQueryClient
 
 T = TypeVar("T")
 

@@ -10,15 +10,13 @@ import enum
 from typing import Any
 
 import grpc
-from google.cloud.bigquery_storage_v1 import types
 from google.rpc import status_pb2
 
 from transforms.bigquery.failures import Failure
 from transforms.bigquery.messages import of_request
+from transforms.bigquery.storage_messages import StorageError
 from transforms.errors import Kind, classify
 
-_StorageError = types.StorageError.pb()
-_StorageErrorCode = types.StorageError.StorageErrorCode
 _CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 OFFSET_ALREADY_EXISTS = "OFFSET_ALREADY_EXISTS"
@@ -69,9 +67,9 @@ def refusal_of_status(status: Any) -> Refusal:
     """
     code, text = _CODES.get(status.code, "UNKNOWN"), status.message
     for detail in status.details:
-        error = _StorageError()
+        error = StorageError()
         if detail.Unpack(error) and error.code:
-            return _refusal(code, _StorageErrorCode(error.code).name, text or error.error_message)
+            return _refusal(code, StorageError.StorageErrorCode.Name(error.code), text or error.error_message)
     return _refusal(code, _OFFSET.get(code, code), text)
 
 

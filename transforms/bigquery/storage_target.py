@@ -20,10 +20,17 @@ import google.auth.transport.grpc
 import google.auth.transport.requests
 import grpc
 from google.api_core.gapic_v1 import routing_header
-from google.cloud.bigquery_storage_v1 import types
 
 from transforms.bigquery.failures import Failure
 from transforms.bigquery.storage_failures import Meaning, Refusal, refusal_of_call
+from transforms.bigquery.storage_messages import (
+    AppendRowsRequest,
+    AppendRowsResponse,
+    CreateWriteStreamRequest,
+    FinalizeWriteStreamRequest,
+    FinalizeWriteStreamResponse,
+    WriteStream,
+)
 from transforms.bigquery.target import BigQueryTarget
 from transforms.breaker import CircuitBreaker, breaker_of
 from transforms.errors import Kind, UsageError
@@ -45,14 +52,6 @@ _CHANNEL_OPTIONS = (
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
 )
-
-AppendRowsRequest = types.AppendRowsRequest.pb()
-AppendRowsResponse = types.AppendRowsResponse.pb()
-CreateWriteStreamRequest = types.CreateWriteStreamRequest.pb()
-FinalizeWriteStreamRequest = types.FinalizeWriteStreamRequest.pb()
-FinalizeWriteStreamResponse = types.FinalizeWriteStreamResponse.pb()
-RowError = types.RowError.pb()
-WriteStream = types.WriteStream.pb()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +144,7 @@ class StorageClient:
     def create_stream(self, timeout_s: float) -> str:
         """The name of a new stream whose rows are visible as soon as they are acknowledged. Raises Refusal."""
         request = CreateWriteStreamRequest(parent=self._target.name)
-        request.write_stream.type_ = types.WriteStream.Type.COMMITTED
+        request.write_stream.type_ = WriteStream.COMMITTED
         name: str = self._unary(self._create_write_stream, request, "parent", self._target.name, timeout_s).name
         return name
 

@@ -40,9 +40,10 @@ from transforms.bigquery.messages import of_row
 from transforms.bigquery.schema import Column
 from transforms.bigquery.storage_call import AppendCall
 from transforms.bigquery.storage_failures import Meaning, Refusal, refusal_of, refusal_of_status, unknown_column
+from transforms.bigquery.storage_messages import RowError
 from transforms.bigquery.storage_rows import RowMessage
 from transforms.bigquery.storage_streams import BatchStream
-from transforms.bigquery.storage_target import AppendRows, RowError, StorageClient, StorageTarget
+from transforms.bigquery.storage_target import AppendRows, StorageClient, StorageTarget
 from transforms.errors import JobError, Kind, RecordError, TransientError
 from transforms.retry import Retry
 

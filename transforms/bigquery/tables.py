@@ -14,17 +14,19 @@ from __future__ import annotations
 import contextlib
 import datetime
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from google.api_core.exceptions import Conflict, NotFound, PreconditionFailed
 from google.cloud import bigquery
 
-from transforms.bigquery.client import BigQueryClient
 from transforms.bigquery.failures import RETRY, ask
 from transforms.bigquery.schema import Column, TableOptions, schema_difference, sql_type
 from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import JobError
 from transforms.retry import Retry
+
+if TYPE_CHECKING:
+    from transforms.bigquery.client import BigQueryClient
 
 # The client library's own retries would hide errors for up to ten minutes and double ours.
 _RPC: dict[str, Any] = {"retry": None, "timeout": 60.0}

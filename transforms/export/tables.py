@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from transforms.bigquery.client import BigQueryClient
 from transforms.bigquery.queries import drop, execute, query
 from transforms.bigquery.schema import Column
 from transforms.bigquery.tables import ensure_latest_view, ensure_table, existing_columns
@@ -30,6 +29,9 @@ from transforms.ledger.jobs import job_document
 from transforms.ledger.totals import read_totals
 from transforms.outcomes import RECORDS
 from transforms.retry import Retry
+
+if TYPE_CHECKING:
+    from transforms.bigquery.client import BigQueryClient
 
 
 def provide(target: ExportTarget, shapes: Mapping[str, Shape]) -> tuple[Column, ...]:

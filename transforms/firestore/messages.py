@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from transforms.firestore.lazy_package import make_lazy
+from transforms.lazy_package import make_lazy
 
 make_lazy("google.cloud.firestore_v1")
 types = importlib.import_module("google.cloud.firestore_v1.types")

@@ -18,8 +18,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-import json_repair
-
 from transforms.errors import RecordError
 from transforms.json_values import UNAMBIGUOUS, parse_unambiguous
 from transforms.models.options import AGGRESSIVE, SAFE
@@ -245,6 +243,8 @@ def _by_library(text: str) -> Answer:
         raise cut_off()
     _check_whole(text)
     try:
+        import json_repair  # which few jobs ask
+
         value = json_repair.loads(text, skip_json_loads=True)
     except (ValueError, RecursionError) as error:
         raise broken() from error
