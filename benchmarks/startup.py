@@ -1,8 +1,10 @@
 """`python -m benchmarks.startup`: what the command line costs before a job begins, beside the import of Beam.
 
-    command                    CPU s   of Beam's import
-    import apache_beam          2.98               1.00
-    firebeam ingest --help      0.17               0.06
+    command                                  CPU s   of Beam's import
+    import apache_beam                        0.76               1.00
+    firebeam ingest --help                    0.06               0.08
+    import apache_beam, and one request       0.80               1.00
+    firebeam ingest, until its first Commit   0.97               1.20
 
 CPU time of the process from its start to its end, without those it starts, as doctor starts Java to ask its version;
 the least of several runs. Commands that ask a database ask a scripted one.
@@ -10,10 +12,13 @@ the least of several runs. Commands that ask a database ask a scripted one.
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from pipeline import COMMANDS, JOBS
@@ -34,6 +39,22 @@ except SystemExit:
 _COST = """
 import sys, time
 sys.stderr.write(f"\\n{time.process_time()}")
+"""
+_BEAM_AND_REQUEST = f"{_BEAM}, and one request"
+_REQUEST = f"""
+{_BEAM}
+from transforms.firestore.target import FirestoreTarget
+from transforms.services import Services
+target = FirestoreTarget.of(Services.of(), {PROJECT!r})
+list(target.connect().batch_get([target.document_name("a/b")], (), 10))
+"""
+_FIRST_COMMIT = """
+import sys
+from benchmarks.commit_times import FIRST_CPU_S, watch_commits
+from pipeline.__main__ import main
+watch_commits()
+main(sys.argv[1:])
+sys.stderr.write(f"\\n{FIRST_CPU_S[0]}")
 """
 _NOTHING: Mapping[str, str] = {}
 COMMAND_LINES: Sequence[Sequence[str]] = [
@@ -74,6 +95,22 @@ def measured(command_lines: Sequence[Sequence[str]] = COMMAND_LINES, runs: int =
             yield Cost(" ".join(["firebeam", *arguments]), cpu_s, cpu_s / beam_s)
 
 
+def until_first_commit(runs: int = _RUNS) -> Iterator[Cost]:
+    """What ingest of one record costs until it is acknowledged; first, what Beam's import and a request cost."""
+    with ScriptedFirestore() as server, tempfile.TemporaryDirectory() as folder:
+        environ = {"FIRESTORE_EMULATOR_HOST": server.target.emulator_host or ""}
+        source = Path(folder, "in.jsonl")
+        source.write_text('{"candidate_id": "c1", "name": "Ada"}\n')
+        job = ["ingest", f"--input={source}", f"--project={PROJECT}", f"--dead_letters={folder}/dead_letters"]
+        job.append("--upsert=overwrite")  # or the second run has nothing to commit
+        beam_s = min(_cpu_s(_REQUEST, (), environ) for _ in range(runs))
+        yield Cost(_BEAM_AND_REQUEST, beam_s, 1.0)
+        cpu_s = min(
+            _cpu_s(_FIRST_COMMIT, [*job, f"--job_id=n{n}", "--upsert=overwrite"], environ, "") for n in range(runs)
+        )
+        yield Cost("firebeam ingest, until its first Commit", cpu_s, cpu_s / beam_s)
+
+
 def as_table(costs: Iterator[Cost]) -> Table:
     """For people."""
     rows = tuple((cost.command, f"{cost.cpu_s:.2f}", f"{cost.share:.2f}") for cost in costs)
@@ -81,9 +118,9 @@ def as_table(costs: Iterator[Cost]) -> Table:
     return Table("the command line before a job begins", columns, (rows,))
 
 
-def _cpu_s(code: str, arguments: Sequence[str] = (), environ: Mapping[str, str] = _NOTHING) -> float:
+def _cpu_s(code: str, arguments: Sequence[str] = (), environ: Mapping[str, str] = _NOTHING, cost: str = _COST) -> float:
     done = subprocess.run(
-        [sys.executable, "-c", code + _COST, *arguments],
+        [sys.executable, "-c", code + cost, *arguments],
         env={**os.environ, **environ},
         capture_output=True,
         text=True,
@@ -93,4 +130,4 @@ def _cpu_s(code: str, arguments: Sequence[str] = (), environ: Mapping[str, str] 
 
 
 if __name__ == "__main__":
-    show(standard_output(), as_table(measured()))
+    show(standard_output(), as_table(itertools.chain(measured(), until_first_commit())))

@@ -1,6 +1,6 @@
-"""No command waits for Beam: what each costs is a small share of what it costs to import Beam."""
+"""No command waits for Beam, and a job for little else: what each costs beside the import of Beam."""
 
-from benchmarks.startup import measured
+from benchmarks.startup import measured, until_first_commit
 from transforms.testing import PROJECT
 
 MAX_SHARE = {
@@ -16,3 +16,8 @@ def test_a_command_costs_no_more_than_a_fifth_of_the_import_of_beam():
     _, *costs = measured([*MAX_SHARE], runs=2)
     too_much = [cost for cost, allowed in zip(costs, MAX_SHARE.values(), strict=True) if cost.share > allowed]
     assert too_much == []
+
+
+def test_a_job_costs_little_more_than_the_import_of_beam_until_its_first_commit():
+    _, job = until_first_commit(runs=3)
+    assert job.share <= 1.3

@@ -124,7 +124,8 @@ class JobLedger:
             opening = Opening(before.attempt + 1 if before else 1, now, False, kept=keep(before))
         self._write(description, owner, opening, now)
         # Also of a resumed run: the process that began it may have died before it had removed them all.
-        self.batches.remove_before(opening.attempt)
+        if opening.attempt > 1:
+            self.batches.remove_before(opening.attempt)
         if not opening.resumed:
             return opening
         completed = self.batches.ids("state", "==", BATCH_COMPLETED)
