@@ -18,6 +18,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.exit_codes import EXIT_FAILED, EXIT_OK
 from pipeline.jobs.listen_flags import IGNORE, NAME, NOW, SNAPSHOT, STOP, USAGE, Config
+from pipeline.jobs.listen_sinks import places_of, sinks_of
 from pipeline.jobs.listen_streams import Listened, check_saved, file_of, streams_of
 from pipeline.jobs.outcome import show_summary
 from pipeline.present.summary import Summary
@@ -31,7 +32,7 @@ from transforms.bigquery.target import BigQueryTarget
 from transforms.bigquery.write import WriteRows
 from transforms.dead_letters.folder import DeadLetterFolder
 from transforms.dead_letters.steps import StoreDeadLetters
-from transforms.errors import JobError, UsageError
+from transforms.errors import JobError
 from transforms.export.columns import fixed_columns
 from transforms.firestore.changes.options import ListenOptions
 from transforms.firestore.changes.positions import Follow, Position
@@ -45,8 +46,10 @@ from transforms.ledger.streams import claim, read_streams, stream_document
 from transforms.listen.priorities import parse_rates
 from transforms.listen.rows import ChangeTables, rows_of_changes
 from transforms.listen.schedule import PacedStream, PaceSettings, schedule_of
+from transforms.listen.sinks import ChangeSink
 from transforms.listen.steps import EnterChanges, FlattenChanges, SavePositions
 from transforms.listen.tables import flat_columns, provide_tables
+from transforms.listen.write import WriteChanges
 from transforms.records.spec import RecordSpec
 from transforms.records.table import spec_columns
 from transforms.runtime.services import services_of
@@ -64,6 +67,7 @@ class Plan(JobPlan[Config]):
       now: the database's time when the run was asked for.
       max_changes_per_min: of all streams together; None for any number.
       storage_host: of an emulator's Storage Write API, where that is used.
+      sinks: where changes go beside BigQuery.
       positions: where streams begin, by id.
     """
 
@@ -73,6 +77,7 @@ class Plan(JobPlan[Config]):
     max_changes_per_min: int | None
     now: datetime.datetime
     storage_host: str | None
+    sinks: tuple[ChangeSink, ...]
     positions: tuple[tuple[str, Position], ...] = ()
 
     @property
@@ -134,21 +139,19 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     file = file_of(config)
     named = config.spec or (file.spec if file else None)
     spec = None if named is None else read_spec(named)
-    if config.bigquery_table is None:
-        raise UsageError("changes go nowhere: pass --bigquery_table=PROJECT:DATASET.TABLE")
-    rates, sinks = parse_rates(config.rates), (f"bigquery:{config.bigquery_table}",)
-    streams = streams_of(config, file, spec.fingerprint if spec else "", sinks, rates)
+    rates, places = parse_rates(config.rates), places_of(config)
+    sinks = sinks_of(config, firestore)
+    streams = streams_of(config, file, spec.fingerprint if spec else "", places, rates)
     description = JobDescription(
         NAME,
-        config.job_id
-        or derived_job_id(NAME, _about(streams), firestore.project, firestore.database, config.bigquery_table),
+        config.job_id or derived_job_id(NAME, _about(streams), firestore.project, firestore.database, *_named(places)),
         config.parameters(),
         # A position says where a stream resumes, so a run with other streams or another pace is welcome.
         input_fingerprint="",
         spec_fingerprint="",
     )
     limit = config.max_changes_per_min or (file.max_changes_per_min if file else None)
-    plan = Plan(config, description, firestore, streams, None, spec, limit, datetime.datetime.min, None)
+    plan = Plan(config, description, firestore, streams, None, spec, limit, datetime.datetime.min, None, sinks)
     plan = replace(plan, tables=_tables(plan, services))
     DeadLetterFolder(config.dead_letters).check_writable()
     client = firestore.connect()
@@ -164,6 +167,11 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
 
 def _about(streams: tuple[Listened, ...]) -> tuple[tuple[str, str], ...]:
     return tuple((stream.stream_id, stream.description.query_fingerprint) for stream in streams)
+
+
+def _named(places: tuple[str, ...]) -> list[str]:
+    """The places in a job's id; a table stands there as the flag has it."""
+    return [place.removeprefix("bigquery:") for place in places]
 
 
 def _tables(plan: Plan, services: Services) -> ChangeTables | None:
@@ -225,6 +233,8 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
         columns, started_at = flat_columns(plan.tables), plan.run.started_at
         rows = rows_of_changes(plan.tables, columns, started_at, config.bigquery_method, plan.storage_host, plan.retry)
         batches = (batches | "WriteRows" >> WriteRows(rows, is_one_behind=False)).batches
+    for sink in plan.sinks:
+        batches = batches | sink.step >> WriteChanges(sink)
     _ = (
         batches
         | "StoreDeadLetters" >> StoreDeadLetters(config.dead_letters, NAME, plan.job_id, looks_for_earlier=False)

@@ -91,6 +91,12 @@ class Config(JobConfig):
         choices=(INSERT_ROWS, STORAGE_WRITE),
         help="how rows get into the table; STORAGE_WRITE is the Storage Write API, which costs less",
     )
+    handler: str | None = option(
+        None,
+        group="To",
+        metavar="MODULE:FUNCTION",
+        help="Python function that is called for every change, sync or async; what it raises makes a dead letter",
+    )
     deletes: str = option(
         APPLY,
         group="To",

@@ -41,15 +41,7 @@ class ExportDesk:
 
     def store(self, documents: Mapping[str, Mapping[str, Any] | None]) -> None:
         """Writes documents by path; None deletes one."""
-        writes = []
-        for path, fields in documents.items():
-            name = self.database.document_name(path)
-            if fields is None:
-                writes.append(messages.delete(name))
-            else:
-                writes.append(messages.update(messages.document(name, serialised_fields(fields))))
-        report = Committer(self.database.connect()).commit(AtomicGroup((write,)) for write in writes)
-        assert {type(outcome).__name__ for outcome in report.outcomes} <= {"Landed"}
+        store(self.database, documents)
 
     def export(self, *flags: str) -> int:
         """Runs `firebeam export` in this process and returns its exit code; `summary` is what the run said."""
@@ -124,6 +116,19 @@ COMPLETION = b"has_overflow"
 
 # The columns that every table of documents has.
 FIXED = frozenset(column.name for column in fixed_columns())
+
+
+def store(database: FirestoreTarget, documents: Mapping[str, Mapping[str, Any] | None]) -> None:
+    """Writes documents by path; None deletes one."""
+    writes = []
+    for path, fields in documents.items():
+        name = database.document_name(path)
+        if fields is None:
+            writes.append(messages.delete(name))
+        else:
+            writes.append(messages.update(messages.document(name, serialised_fields(fields))))
+    report = Committer(database.connect()).commit(AtomicGroup((write,)) for write in writes)
+    assert {type(outcome).__name__ for outcome in report.outcomes} <= {"Landed"}
 
 
 def people(*numbers: int, **more: Any) -> dict[str, dict[str, Any]]:

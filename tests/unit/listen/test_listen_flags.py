@@ -47,7 +47,7 @@ def saved(server, position, *flags):
     [
         ([TABLE], "nothing to listen to: pass --collection=users, --collection_group=posts, or --streams with a "
                   "streams file"),
-        (["--collection=users"], "changes go nowhere: pass --bigquery_table=PROJECT:DATASET.TABLE"),
+        (["--collection=users"], "changes go nowhere: pass --bigquery_table=PROJECT:DATASET.TABLE or "),
         (
             ["--collection=candles/EUR_USD/H1/data", TABLE],
             "'candles/EUR_USD/H1/data' names a document; did you mean its collection, candles/EUR_USD/H1, or one below "
