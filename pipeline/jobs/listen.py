@@ -9,8 +9,11 @@ every sink has answered. What comes after the last saved position comes again af
 With --once streams end behind what was there when the run began, and so does the job.
 """
 
+import contextlib
 import datetime
 import logging
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import apache_beam as beam
@@ -24,6 +27,8 @@ from pipeline.jobs.outcome import show_summary
 from pipeline.present.summary import Summary
 from pipeline.present.terminal import Console, say
 from pipeline.run.job import Job, JobPlan, derived_job_id
+from pipeline.run.runners import on_dataflow
+from pipeline.run.status_server import StatusPages, status_server
 from pipeline.specs import read_spec
 from transforms.bigquery.methods import TYPED_METHODS
 from transforms.bigquery.schema import check_names
@@ -32,7 +37,7 @@ from transforms.bigquery.target import BigQueryTarget
 from transforms.bigquery.write import WriteRows
 from transforms.dead_letters.folder import DeadLetterFolder
 from transforms.dead_letters.steps import StoreDeadLetters
-from transforms.errors import JobError
+from transforms.errors import JobError, UsageError
 from transforms.export.columns import fixed_columns
 from transforms.firestore.changes.options import ListenOptions
 from transforms.firestore.changes.positions import Follow, Position
@@ -43,6 +48,7 @@ from transforms.ledger.runs import JobDescription, Opening
 from transforms.ledger.stream_journal import LedgerJournal
 from transforms.ledger.stream_writer import WRITERS
 from transforms.ledger.streams import claim, read_streams, stream_document
+from transforms.listen.health import HealthLimits
 from transforms.listen.priorities import parse_rates
 from transforms.listen.rows import ChangeTables, rows_of_changes
 from transforms.listen.schedule import PacedStream, PaceSettings, schedule_of
@@ -103,8 +109,21 @@ class Plan(JobPlan[Config]):
             config.max_concurrent_streams,
             config.turn_s,
             config.health_interval_s,
-            config.silence_s,
+            config.silence_s if config.auto_recovery else 0,
         )
+
+    @contextlib.contextmanager
+    def serving(self, console: Console) -> Iterator[None]:
+        """Answers probes and Prometheus while the job runs, if that is asked for."""
+        config, client = self.config, self.firestore.connect()
+        if config.port is None:
+            yield
+            return
+        limits = HealthLimits(config.silence_s or math.inf, config.max_error_rate)
+        pages = StatusPages(lambda: read_streams(client, self.job_id, self.retry), limits, self.retry.clock)
+        with status_server(pages, config.host, config.port) as port:
+            say(console, f"status: http://{config.host}:{port}/health, /metrics")
+            yield
 
     @property
     def until(self) -> datetime.datetime | None:
@@ -134,6 +153,8 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
       JobError: the database cannot be reached.
     """
     logging.getLogger().setLevel(config.log_level)
+    if config.port is not None and on_dataflow(options):
+        raise UsageError("--port opens a server in this process, and Dataflow's workers run the job; leave it out")
     services = services_of(options)
     firestore = config.firestore(services)
     file = file_of(config)

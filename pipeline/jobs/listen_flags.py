@@ -165,7 +165,30 @@ class Config(JobConfig):
         group="Health",
         minimum=0,
         maximum=86_400,
-        help="a stream that could not be connected again for so many seconds is opened anew; 0 for never",
+        help="a stream that could not be connected for so many seconds is unhealthy, and opened anew; 0 for never",
+    )
+    auto_recovery: bool = option(True, group="Health", help="whether such a stream is opened anew")
+    max_error_rate: float = option(
+        0.1,
+        group="Health",
+        minimum=0,
+        maximum=1,
+        help="a stream of whose changes a larger share became dead letters in the last five minutes is unhealthy",
+    )
+    port: int | None = option(
+        None,
+        group="Health",
+        minimum=0,
+        maximum=65_535,
+        help="port of a status server in this process, with /health and /metrics; 0 for any; default: none",
+        in_templates=False,
+    )
+    host: str = option(
+        "127.0.0.1",
+        group="Health",
+        metavar="ADDRESS",
+        help="address that the status server listens on; 0.0.0.0 for all of this computer",
+        in_templates=False,
     )
     log_level: str = option("WARNING", group="Health", choices=LOG_LEVELS, help="what is logged")
 

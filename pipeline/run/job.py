@@ -7,6 +7,7 @@ Config ─prepare─▶ Plan ─provision─▶ tables
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 from collections.abc import Callable, Mapping
@@ -84,6 +85,10 @@ class JobPlan(Generic[C_co]):
     def kept(self, before: LedgerJob | None) -> Mapping[str, Any]:
         """What the ledger keeps with a new run for the job itself, given how the run before ended, if there was one."""
         return {}
+
+    def serving(self, console: Console) -> contextlib.AbstractContextManager[None]:
+        """What this process offers while it runs the job; entered before the ledger is opened. Raises UsageError."""
+        return contextlib.nullcontext()
 
     def opened(self: P, opening: Opening) -> P:
         """The plan of the run that the ledger has opened."""

@@ -50,6 +50,13 @@ def run(
     Raises:
       UsageError: somebody else runs the job, or it is unfinished and its input has changed.
     """
+    with plan.serving(console):
+        return _run(job, plan, options, console, command, streaming=streaming)
+
+
+def _run(
+    job: Job[C, P], plan: P, options: PipelineOptions, console: Console, command: str, *, streaming: bool
+) -> Summary:
     ledger = RunLedger(plan)
     plan = ledger.open(Owner(), console)
     state, error = FAILED, None

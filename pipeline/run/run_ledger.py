@@ -44,7 +44,9 @@ class RunLedger(Generic[P]):
             restart=plan.config.restart,
             take_over=plan.config.take_over,
         )
-        if opening.resumed:
+        if opening.resumed and self._counters.kept_in_streams:
+            say(console, f"resuming {plan.job_id}: its {self._counters.batches} continue at their saved positions")
+        elif opening.resumed:
             say(console, f"resuming {plan.job_id}: {len(opening.completed):,} {self._counters.batches} are done")
         self._opening = replace(opening, unattended=owner.dataflow_job is not None)
         try:

@@ -2,9 +2,12 @@
 
 import json
 import signal
+import socket
+import urllib.request
 
 import pytest
 
+from pipeline.__main__ import main
 from tests.support.export import people
 from tests.support.listen import ListenDesk, wait_until
 from transforms.ledger.jobs import COMPLETED, job_document, read_job
@@ -36,10 +39,22 @@ def test_once_brings_everything_up_to_now_and_the_next_time_only_what_has_change
     assert (operations.count("CREATE"), operations.count("UPDATE"), operations.count("DELETE")) == (21, 1, 1)
 
 
-def test_it_listens_until_a_signal_ends_it_which_is_no_failure(listen, desk):
+@pytest.fixture
+def port():
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return found.getsockname()[1]
+
+
+def test_it_listens_until_a_signal_ends_it_which_is_no_failure(listen, desk, port):
     desk.store(people(1, 2))
-    with listen.running() as process:
+    with listen.running(f"--port={port}") as process:
         wait_until(lambda: bool(listen.streams()) and listen.is_equal())
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as answer:
+            health = json.load(answer)
+        assert (answer.status, health["overall_status"], health["total_streams"]) == (200, "healthy", 1)
+        assert main(["streams", "listen-1", "--check", f"--project={desk.database.project}"]) == 0
+        # Somebody else is refused, with the name of the owner.
+        assert listen.once() == 2
         desk.store({**people(2, age=3), "users/u001": None, **people(5)})
         wait_until(listen.is_equal)
         assert listen.end(process) == 0
@@ -58,6 +73,13 @@ def test_what_is_written_and_deleted_while_it_is_dead_arrives_when_it_is_resumed
     desk.store({"users/u050": None, "users/u001": None, **people(2, age=1), **people(60)})
     assert listen.once() == 0
     assert listen.is_equal()
+
+
+def test_a_taken_port_is_refused_before_anything_starts(listen, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert listen.once(f"--port={taken.getsockname()[1]}") == 2
+    assert "pass another --port" in capsys.readouterr().err
+    assert listen.streams() == {}
 
 
 def candle(time, *, complete=True, **prices):

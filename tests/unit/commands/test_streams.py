@@ -109,6 +109,26 @@ def test_a_stream_of_a_job_that_has_ended_is_stopped(jobs, capsys):
     assert json.loads(capsys.readouterr().out)[0]["state"] == "stopped"
 
 
+def test_a_health_check_passes_while_a_stream_is_well_and_fails_when_nobody_listens(jobs, capsys):
+    assert streams("--check") == 1
+    ledger = jobs.begin("listen-1", "users")
+    assert streams("listen-1", "--check", "--max_error_rate=1") == 0
+    assert "healthy: 1 of 1 streams are active" in capsys.readouterr().out
+    assert streams("listen-1", "--check") == 1
+    assert "33.3 % of its changes in the last five minutes became dead letters" in capsys.readouterr().out
+    ledger.finish(COMPLETED, None, {})
+    assert streams("--check", "--json", "--max_error_rate=1") == 1
+    assert json.loads(capsys.readouterr().out)["overall_status"] == "unhealthy"
+
+
+def test_prometheus_reads_their_numbers(jobs, capsys):
+    jobs.begin("listen-1", "users")
+    assert streams("--prometheus") == 0
+    assert (
+        'firebeam_stream_changes_total{job_id="listen-1",stream="users",outcome="written"} 2' in capsys.readouterr().out
+    )
+
+
 def test_an_id_that_nobody_has_is_refused(jobs, capsys):
     assert streams("listen-9") == 2
     assert "there is no stream or listen job listen-9 in projects/demo-scripted" in capsys.readouterr().err.replace(
