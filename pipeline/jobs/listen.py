@@ -161,7 +161,7 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     named = config.spec or (file.spec if file else None)
     spec = None if named is None else read_spec(named)
     rates, places = parse_rates(config.rates), places_of(config)
-    sinks = sinks_of(config, firestore)
+    sinks = sinks_of(config, firestore, services)
     streams = streams_of(config, file, spec.fingerprint if spec else "", places, rates)
     description = JobDescription(
         NAME,

@@ -91,6 +91,12 @@ class Config(JobConfig):
         choices=(INSERT_ROWS, STORAGE_WRITE),
         help="how rows get into the table; STORAGE_WRITE is the Storage Write API, which costs less",
     )
+    pubsub_topic: str | None = option(
+        None,
+        group="To",
+        metavar="TOPIC",
+        help="Pub/Sub topic, projects/PROJECT/topics/TOPIC or TOPIC, that a message is published to for every change",
+    )
     handler: str | None = option(
         None,
         group="To",

@@ -2,7 +2,9 @@
 
 import json
 
+import grpc
 import pytest
+from google.pubsub_v1.types import pubsub
 
 from pipeline.__main__ import main
 from tests.support.export import people, store
@@ -45,3 +47,53 @@ def test_a_handler_sees_every_change_and_what_it_refuses_is_a_dead_letter(target
     assert len({change[-1] for change in seen}) == 4
     (line,) = [json.loads(line) for file in (tmp_path / "dead_letters").rglob("*.jsonl") for line in file.open()]
     assert (line["code"], line["record_id"]) == ("HANDLER_FAILED", "users/u003")
+
+
+def call(host, service, method, request, response):
+    with grpc.insecure_channel(host) as channel:
+        sent = channel.unary_unary(
+            f"/google.pubsub.v1.{service}/{method}", request_serializer=None, response_deserializer=response.FromString
+        )
+        return sent(request.SerializeToString(), timeout=60)
+
+
+@pytest.fixture
+def topic(pubsub_host, firestore_project, monkeypatch):
+    """A topic with a subscription; gives what pulls its messages."""
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub_host)
+    topic = pubsub.Topic.pb()(name=f"projects/{firestore_project}/topics/changes")
+    call(pubsub_host, "Publisher", "CreateTopic", topic, pubsub.Topic.pb())
+    name = f"projects/{firestore_project}/subscriptions/changes"
+    ordered = pubsub.Subscription.pb()(name=name, topic=topic.name, enable_message_ordering=True)
+    call(pubsub_host, "Subscriber", "CreateSubscription", ordered, pubsub.Subscription.pb())
+
+    def pull(number):
+        found = []
+        while len(found) < number:
+            request = pubsub.PullRequest.pb()(subscription=name, max_messages=number)
+            found += call(pubsub_host, "Subscriber", "Pull", request, pubsub.PullResponse.pb()).received_messages
+            ids = [each.ack_id for each in found]
+            acknowledge = pubsub.AcknowledgeRequest.pb()(subscription=name, ack_ids=ids)
+            call(pubsub_host, "Subscriber", "Acknowledge", acknowledge, pubsub.Topic.pb())
+        return [each.message for each in found]
+
+    return pull
+
+
+def test_a_topic_gets_a_message_for_every_change_those_of_a_document_in_their_order(target, tmp_path, topic):
+    store(target, people(1, 2))
+    assert listen(target, tmp_path, "--pubsub_topic=changes") == 0
+    store(target, {**people(1, age=9), "users/u002": None})
+    assert listen(target, tmp_path, "--pubsub_topic=changes") == 0
+    messages = topic(4)
+    contents = [json.loads(message.data) for message in messages]
+    kinds = {path: [each["kind"] for each in contents if each["path"] == path] for path in ("users/u001", "users/u002")}
+    assert kinds == {"users/u001": ["added", "modified"], "users/u002": ["added", "removed"]}
+    assert {message.ordering_key for message in messages} == set(kinds)
+    assert [each["document"] for each in contents if each["kind"] == "modified"] == [{"n": 1, "age": 9}]
+    assert len({message.attributes["event_id"] for message in messages}) == 4
+
+
+def test_a_topic_that_is_missing_is_named_before_anything_starts(target, tmp_path, topic, capsys):
+    assert listen(target, tmp_path, "--pubsub_topic=other") != 0
+    assert "gcloud pubsub topics create other" in " ".join(capsys.readouterr().err.split())

@@ -25,9 +25,10 @@ LAYERS = """
 errors
 batch breaker counters json_values lazy_package retry unexpected
 files outcomes services
+channels
 runtime
 firestore
-bigquery
+bigquery pubsub
 records models
 inputs
 dead_letters

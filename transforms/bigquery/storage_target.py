@@ -16,8 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import google.auth.transport.grpc
-import google.auth.transport.requests
 import grpc
 from google.api_core.gapic_v1 import routing_header
 
@@ -33,6 +31,7 @@ from transforms.bigquery.storage_messages import (
 )
 from transforms.bigquery.target import BigQueryTarget
 from transforms.breaker import CircuitBreaker, breaker_of
+from transforms.channels import CHANNEL_OPTIONS, channel_opener
 from transforms.errors import Kind, UsageError
 from transforms.services import BIGQUERY_EMULATOR, BIGQUERY_GRPC_EMULATOR, Services
 
@@ -44,14 +43,6 @@ _MAX_EMULATOR_REQUEST_BYTES = 4 * 2**20 - 2**16
 _HOST = "bigquerystorage.googleapis.com:443"
 _SERVICE = "/google.cloud.bigquery.storage.v1.BigQueryWrite/"
 _TRACE_ID = "firebeam"
-
-_CHANNEL_OPTIONS = (
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    # Finds connections that a NAT or a load balancer dropped silently.
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +102,8 @@ class StorageTarget:
         Raises:
           JobError: there are no credentials.
         """
-        if self.grpc_host:
-            return StorageClient(self, grpc.insecure_channel(self.grpc_host, options=_CHANNEL_OPTIONS))
-        channel = google.auth.transport.grpc.secure_authorized_channel(
-            self.table.google_credentials(),
-            google.auth.transport.requests.Request(),
-            _HOST,
-            options=_CHANNEL_OPTIONS,
-        )
-        return StorageClient(self, channel)
+        opened = channel_opener(None if self.grpc_host else self.table.google_credentials)
+        return StorageClient(self, opened(self.grpc_host or _HOST, CHANNEL_OPTIONS))
 
 
 class StorageClient:

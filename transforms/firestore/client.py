@@ -19,20 +19,16 @@ import grpc
 import grpc.experimental
 
 from transforms.breaker import CircuitBreaker
-from transforms.errors import JobError, classify
+from transforms.channels import CHANNEL_OPTIONS, channel_opener
+from transforms.errors import classify
 from transforms.firestore import messages
 from transforms.firestore.listen_call import ListenCall, ListenChannels
 from transforms.firestore.target import FirestoreTarget
-from transforms.services import SIGN_IN
 
 _SERVICE = "/google.firestore.v1.Firestore/"
 
-# Messages of any size may arrive; keepalive finds connections that a NAT or a load balancer dropped silently.
 _CHANNEL_OPTIONS = (
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
+    *CHANNEL_OPTIONS,
     # A stream is read in the thread that asks for it: half the CPU of handing every message over from another one.
     (grpc.experimental.ChannelOptions.SingleThreadedUnaryStream, 1),
 )
@@ -77,29 +73,12 @@ def _channels(target: FirestoreTarget) -> tuple[grpc.Channel, grpc.Channel, List
 
     The first two are the same channel for the same address.
     """
-    opened = _opener(target)
+    opened = channel_opener(None if target.emulator_host else target.credentials)
     channel = opened(target.address, _CHANNEL_OPTIONS)
     batch_channel = (
         channel if target.batch_address == target.address else opened(target.batch_address, _CHANNEL_OPTIONS)
     )
     return channel, batch_channel, ListenChannels(lambda options: opened(target.address, options))
-
-
-def _opener(target: FirestoreTarget) -> Callable[[str, Sequence[tuple[str, int]]], grpc.Channel]:
-    if target.emulator_host:
-        return lambda address, options: grpc.insecure_channel(address, options=options)
-    import google.auth.exceptions
-    import google.auth.transport.grpc
-    import google.auth.transport.requests
-
-    try:
-        credentials = target.credentials()
-    except google.auth.exceptions.DefaultCredentialsError as error:
-        raise JobError(f"{error} {SIGN_IN}") from None
-    request = google.auth.transport.requests.Request()
-    return lambda address, options: google.auth.transport.grpc.secure_authorized_channel(
-        credentials, request, address, options=options
-    )
 
 
 class FirestoreClient:

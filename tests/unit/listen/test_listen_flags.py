@@ -47,7 +47,7 @@ def saved(server, position, *flags):
     [
         ([TABLE], "nothing to listen to: pass --collection=users, --collection_group=posts, or --streams with a "
                   "streams file"),
-        (["--collection=users"], "changes go nowhere: pass --bigquery_table=PROJECT:DATASET.TABLE or "),
+        (["--collection=users"], "changes go nowhere: pass --bigquery_table=PROJECT:DATASET.TABLE, "),
         (
             ["--collection=candles/EUR_USD/H1/data", TABLE],
             "'candles/EUR_USD/H1/data' names a document; did you mean its collection, candles/EUR_USD/H1, or one below "
@@ -62,6 +62,9 @@ def saved(server, position, *flags):
             ["--streams=candles", "--stream_var=instrument=A", TABLE],
             "--stream_var=instrument: candles.yaml has no variable of that name; did you mean instruments?",
         ),
+        (["--collection=users", "--handler=nothing_of_mine:f"],
+         "--handler=nothing_of_mine:f: there is no module nothing_of_mine; run in its directory, or add that to "),
+        (["--collection=users", "--pubsub_topic=a/b"], "a Pub/Sub topic is named projects/PROJECT/topics/TOPIC, or "),
         (["--streams=nowhere.yaml", TABLE], "nowhere.yaml: cannot be read (FileNotFoundError); check the path; "),
         (["--collection=users/{deleted_at}/x", TABLE], "columns deleted_at and deleted_at are one for BigQuery, "),
         ([*USERS, "--start=resume"], "stream users has no saved position to resume from; leave out --start, or pass "

@@ -1,0 +1,1 @@
+"""Pub/Sub: where a topic is, and how messages get there with an answer for each."""
