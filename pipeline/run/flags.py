@@ -180,6 +180,8 @@ def parse(usage: Usage[C], arguments: Sequence[str]) -> tuple[C, list[str]]:
 def from_environment(usage: Usage[Any], arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> list[str]:
     """Arguments, behind those that the environment gives as `FIREBEAM_FLAG`: a flag that is given as such wins.
 
+    Each line of a variable is a value, for flags that may be repeated.
+
     >>> usage = Usage("status", dataclasses.make_dataclass("C", [("job_id", str, option("", group="Job", help="id"))]))
     >>> from_environment(usage, ["--json"], {"FIREBEAM_JOB_ID": "listen-1"})
     ['--job_id=listen-1', '--json']
@@ -188,8 +190,11 @@ def from_environment(usage: Usage[Any], arguments: Sequence[str], environ: Mappi
     """
     given = {word.partition("=")[0] for word in arguments}
     names = (field.name for field in dataclasses.fields(usage.config) if f"--{field.name}" not in given)
-    found = ((name, environ.get(f"{_VARIABLE_PREFIX}{name.upper()}")) for name in names)
-    return [*(f"--{name}={value}" for name, value in found if value), *arguments]
+    found = ((name, environ.get(f"{_VARIABLE_PREFIX}{name.upper()}", "")) for name in names)
+    return [
+        *(f"--{name}={line.strip()}" for name, value in found for line in value.splitlines() if line.strip()),
+        *arguments,
+    ]
 
 
 def parse_only(usage: Usage[C], arguments: Sequence[str]) -> C:
