@@ -20,7 +20,7 @@ already counted its attempt does not count it twice.
 
 import json
 import stat
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -173,9 +173,18 @@ class DeadLetterFolder:
         Raises:
           UsageError: a line is not a dead letter; names file and line.
         """
+        return [DeadBatch.of(batch_id, stored) for batch_id, stored in self.stored()]
+
+    def stored(self) -> Iterator[tuple[str, list[StoredDeadLetter]]]:
+        """The dead letters of every batch that has some, with its id.
+
+        Raises:
+          UsageError: as `batches`.
+        """
         names = {_without_suffix(_stem(path)) for kind in self.kinds for path in self._list(kind)}
-        found = ((batch_id, self.read(batch_id)) for batch_id in sorted(names))
-        return [DeadBatch.of(batch_id, stored) for batch_id, stored in found if stored]
+        for batch_id in sorted(names):
+            if found := self.read(batch_id):
+                yield batch_id, found
 
     def read(self, batch_id: str) -> list[StoredDeadLetter]:
         """The dead letters of a batch, in the order of their source.
@@ -248,10 +257,13 @@ class DeadLetterFolder:
     ) -> None:
         own = {path: [stored for _, stored in _read(path)] for path in self._own(name)}
         replayed = [stored for all_stored in own.values() for stored in all_stored]
+        places = Counter((stored.position, stored.part) for stored in replayed)
         landing, parking = [], []
         again: dict[str, Fields] = {}
         for stored in replayed:
-            failure = next((each for each in reversed(failures.get(stored.position, ())) if _is_of(each, stored)), None)
+            shares_place = places[stored.position, stored.part] > 1
+            here = reversed(failures.get(stored.position, ()))
+            failure = next((each for each in here if _is_of(each, stored, by_id=shares_place)), None)
             if failure is None:
                 landing.append(landed(stored, replay))
             elif (failed := failed_again(stored, failure, replay))["attempts"] >= max_attempts:
@@ -313,8 +325,13 @@ class _File:
             return fields
 
 
-def _is_of(failure: DeadLetter, stored: StoredDeadLetter) -> bool:
-    """Whether what failed in one place is what a dead letter there holds: one part of an answer, or all of it."""
+def _is_of(failure: DeadLetter, stored: StoredDeadLetter, *, by_id: bool) -> bool:
+    """Whether what failed in one place is what a dead letter there holds: one part of an answer, or all of it.
+
+    Changes of documents that one commit wrote have one place, and are told apart by id.
+    """
+    if by_id and failure.record_id != stored.fields.get("record_id"):
+        return False
     return not stored.part or (failure.answer is not None and failure.answer.part == stored.part)
 
 

@@ -120,6 +120,11 @@ class StoredDeadLetter:
         return int(self.fields.get("answer", {}).get("part", 0))
 
     @property
+    def last_failed_at(self) -> datetime.datetime:
+        """When it failed last."""
+        return _time(self.fields, "time")
+
+    @property
     def attempts(self) -> int:
         """How often the record was tried."""
         return int(self.fields["attempts"])

@@ -67,36 +67,44 @@ class StoreDeadLetters(beam.PTransform[PCollection[Any], PCollection[Any]]):
 
     @no_annotations  # type: ignore[untyped-decorator]  # Beam takes Batch[T] for a class of its own, which no Batch[Written] is
     def expand(self, batches: PCollection[Batch[T]]) -> PCollection[Batch[T]]:
-        store = _StoreFn(DeadLetterFolder(self.folder), self.job, self.job_id, self.clock, self.looks_for_earlier)
-        return batches | "Store" >> beam.ParDo(store).with_output_types(batches.element_type)
+        store = DeadLetterStore(
+            DeadLetterFolder(self.folder), self.job, self.job_id, self.clock, self.looks_for_earlier
+        )
+        return batches | "Store" >> beam.Map(_stored, store).with_output_types(batches.element_type)
 
 
-@dataclass
-class _StoreFn(beam.DoFn):
+@no_annotations  # type: ignore[untyped-decorator]
+def _stored(batch: Batch[T], store: "DeadLetterStore") -> Batch[T]:
+    store.store(batch)
+    return batch
+
+
+@dataclass(frozen=True)
+class DeadLetterStore:
+    """Where the dead letters of a job's batches go; its attributes are those of `StoreDeadLetters`."""
+
     folder: DeadLetterFolder
     job: str
     job_id: str
-    clock: Clock
-    looks_for_earlier: bool
+    clock: Clock = SYSTEM_CLOCK
+    looks_for_earlier: bool = True
 
-    @no_annotations  # type: ignore[untyped-decorator]
-    def process(self, element: Batch[T]) -> Iterator[Batch[T]]:
-        if not (element.dead_letters or self.looks_for_earlier):
-            yield element
+    def store(self, batch: Batch[Any]) -> None:
+        """Writes the files of a batch."""
+        if not (batch.dead_letters or self.looks_for_earlier):
             return
-        if element.homes:
+        if batch.homes:
             self.folder.store_several(
-                [(self._origin(home), located(of_home, home.source)) for home, of_home in by_home(element)]
+                [(self._origin(home), located(of_home, home.source)) for home, of_home in by_home(batch)]
             )
         else:
-            own = located(element.dead_letters, element.source)
-            self.folder.store(self._origin(Home(element.source, element.batch_id)), own)
-        for dead_letter in element.dead_letters[:_MOST_LOGGED]:
-            where = (self.job_id, element.batch_id, dead_letter.record_id or f"at {dead_letter.position}")
+            own = located(batch.dead_letters, batch.source)
+            self.folder.store(self._origin(Home(batch.source, batch.batch_id)), own)
+        for dead_letter in batch.dead_letters[:_MOST_LOGGED]:
+            where = (self.job_id, batch.batch_id, dead_letter.record_id or f"at {dead_letter.position}")
             _LOG.info("job %s, batch %s, record %s: %s %s", *where, dead_letter.step, dead_letter.code)
-        if (further := len(element.dead_letters) - _MOST_LOGGED) > 0:
-            _LOG.info("job %s, batch %s: %d further dead letters", self.job_id, element.batch_id, further)
-        yield element
+        if (further := len(batch.dead_letters) - _MOST_LOGGED) > 0:
+            _LOG.info("job %s, batch %s: %d further dead letters", self.job_id, batch.batch_id, further)
 
     def _origin(self, home: Home) -> Origin:
         return Origin(self.job, self.job_id, home.batch_id, _now(self.clock), home.source)

@@ -31,6 +31,7 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 
 from transforms.firestore.arguments import DatabaseArguments
 from transforms.firestore.changes.change_batch import ChangeBatch, StreamState
+from transforms.firestore.changes.feed import Feed, NoFeed
 from transforms.firestore.changes.journal import Journal, JournalEntry, ProcessJournal
 from transforms.firestore.changes.open_streams import OpenStreams
 from transforms.firestore.changes.options import ListenedQuery, ListenOptions, check_streams
@@ -92,6 +93,7 @@ class ListenToFirestore(DatabaseArguments, beam.PTransform[PBegin, PCollection[C
       checkpoint_s: how often the reader lets the runner commit what it has handed out.
       clock: injected by tests.
       pace: whose batch is next, and which streams are open; default: all, in turn.
+      feed: of changes that are handed out once more; default: none.
       Further: those of `DatabaseArguments`, see arguments.py.
 
     Raises:
@@ -106,6 +108,7 @@ class ListenToFirestore(DatabaseArguments, beam.PTransform[PBegin, PCollection[C
     checkpoint_s: float = 5.0
     clock: Clock = SYSTEM_CLOCK
     pace: Pace = Unpaced()  # noqa: RUF009 - frozen
+    feed: Feed = NoFeed()  # noqa: RUF009 - frozen
 
     def __post_init__(self) -> None:
         self._streams = streams_of(self.source)
@@ -114,7 +117,7 @@ class ListenToFirestore(DatabaseArguments, beam.PTransform[PBegin, PCollection[C
         target = self.target_of(services_of(begin.pipeline.options))
         group = StreamGroup(target, self._streams, tuple(self.positions.items()), self.until)
         groups = begin | "Groups" >> beam.Create([group], reshuffle=False)
-        listen = ListenFn(self.options.of(target), self.journal, self.checkpoint_s, self.clock, self.pace)
+        listen = ListenFn(self.options.of(target), self.journal, self.checkpoint_s, self.clock, self.pace, self.feed)
         batches: PCollection[ChangeBatch] = groups | "Listen" >> beam.ParDo(listen)
         return batches
 
@@ -144,6 +147,7 @@ class ListenFn(beam.DoFn):
     checkpoint_s: float
     clock: Clock = SYSTEM_CLOCK
     pace: Pace = Unpaced()  # noqa: RUF009 - frozen
+    feed: Feed = NoFeed()  # noqa: RUF009 - frozen
 
     @beam.DoFn.unbounded_per_element()  # type: ignore[untyped-decorator]
     def process(
@@ -153,7 +157,9 @@ class ListenFn(beam.DoFn):
         watermark: Any = beam.DoFn.WatermarkEstimatorParam(_MANUAL_WATERMARK),  # noqa: B008
     ) -> Iterator[Any]:
         wake = threading.Event()
-        streams = OpenStreams(group.target, group.streams, self.options, self.journal, self.pace, self.clock, wake.set)
+        streams = OpenStreams(
+            group.target, group.streams, self.options, self.journal, self.pace, self.clock, wake.set, self.feed
+        )
         commit_at = self.clock.monotonic() + self.checkpoint_s
         try:
             while positions := dict(tracker.current_restriction().positions):

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from transforms.batch import Batch, DeadLetter
 from transforms.firestore.changes.change import REMOVED, Change
-from transforms.firestore.changes.change_batch import ChangeBatch, StreamState
+from transforms.firestore.changes.change_batch import Again, ChangeBatch, StreamState
 from transforms.firestore.changes.positions import Position
 from transforms.firestore.changes.times import micros
 from transforms.firestore.collection_patterns import CollectionPattern, all_parameters
@@ -89,6 +89,7 @@ class StreamPoint:
       save_now: the position must be saved before the next batch reaches a sink.
       kinds: how many changes are of which kind.
       n_bytes: of their documents.
+      again: of a batch of dead letters that are tried again.
     """
 
     stream_id: str
@@ -99,18 +100,23 @@ class StreamPoint:
     save_now: bool
     kinds: Mapping[str, int]
     n_bytes: int
+    again: Again | None = None
 
 
 def entered(changes: ChangeBatch, job_id: str, settings: StreamSettings) -> Batch[Changed]:
     """The batch of a batch of changes.
 
     Its id is the same for the same changes, so that what a repeated batch leaves replaces what the first one left.
+    Dead letters come again under the id that they have; those that are not true any more are superseded.
     """
-    entries = []
+    entries: list[Changed] = []
+    again = changes.again
     for change in changes.changes:
         parameters = settings.parameters_of(change.path)
         if parameters is not None:
-            entries.append(Changed(change.path, micros(change.update_time or change.read_time), change, parameters))
+            version = micros(change.update_time or change.read_time)
+            attempts = again.attempts[change.path] if again else 0
+            entries.append(Changed(change.path, version, change, parameters, attempts=attempts))
     point = StreamPoint(
         changes.stream_id,
         changes.position,
@@ -118,9 +124,14 @@ def entered(changes: ChangeBatch, job_id: str, settings: StreamSettings) -> Batc
         changes.state,
         changes.reason,
         changes.save_now,
-        collections.Counter(entry.change.kind for entry in entries),
-        sum(entry.change.n_bytes for entry in entries),
+        {} if again else collections.Counter(entry.change.kind for entry in entries),
+        0 if again else sum(entry.change.n_bytes for entry in entries),
+        again,
     )
+    if again:
+        superseded = again.n_changes - len(entries)
+        n, ids = again.n_changes, (again.batch_id, changes.stream_id)
+        return Batch(*ids, n, tuple(entries), superseded=superseded, behind=point)
     return Batch(
         _batch_id(job_id, changes),
         changes.stream_id,
@@ -141,7 +152,7 @@ def input_id_of_stream(job_id: str, stream_id: str) -> str:
 
 
 def _batch_id(job_id: str, changes: ChangeBatch) -> str:
-    listed = [part for each in changes.changes for part in (each.kind, each.path, str(each.update_time))]
+    listed = [part for each in changes.changes for part in (each.kind, each.path, str(each.update_time or each.read_time))]
     return f"{input_id_of_stream(job_id, changes.stream_id)}-{_digest(*listed)}"
 
 

@@ -112,6 +112,10 @@ class Rates:
         """Whether n changes are part of what is reserved, so that they may pass others that wait."""
         return stream_id in self._first and self._used_by_first.sum(now_s) + n <= self._reserved
 
+    def most(self) -> int:
+        """How many changes can be handed out at once at all; what comes in a larger piece is counted afterwards."""
+        return 10**9 if self._overall is None else self._overall - self._reserved
+
     def piece(self, stream_id: str) -> int | None:
         """In how many changes at a time a stream is best handed out; None if its rate does not matter.
 

@@ -29,6 +29,10 @@ from transforms.listen.rates import Rates, SlidingMinute
 from transforms.listen.turns import Turns
 from transforms.retry import SYSTEM_CLOCK, Clock
 
+# Changes that a sink refused, once more: known to a schedule as one more stream, less urgent than all others.
+DEAD_LETTERS = "dead letters"
+_SHARE_OF_DEAD_LETTERS = 10
+
 
 @dataclass(frozen=True, slots=True)
 class PacedStream:
@@ -136,6 +140,7 @@ class Schedule:
         self._turns = Turns(settings.max_concurrent_streams, settings.turn_s)
         now_s = self._now()
         shares = {each.stream_id: DEFAULT_RATES[each.priority or MEDIUM] for each in settings.streams}
+        shares[DEAD_LETTERS] = _SHARE_OF_DEAD_LETTERS
         self._streams = {stream_id: _Remembered(share, now_s) for stream_id, share in shares.items()}
         self._level = 0.0  # how far behind a stream begins that was quiet
         self._busy: frozenset[str] = frozenset()
@@ -175,7 +180,7 @@ class Schedule:
             ready.sort(key=lambda offer: (self._streams[offer.stream_id].behind, -self._streams[offer.stream_id].share))
             is_blocked = False
             for offer in ready:
-                n = offer.n_ready or 0
+                n = min(offer.n_ready or 0, self._rates.most())
                 if not n:
                     return Choice(offer.stream_id, 0)
                 stream = self._streams[offer.stream_id]
@@ -210,6 +215,9 @@ class Schedule:
         """Counts a batch."""
         with self._lock:
             now_s, n = self._now(), len(batch.changes)
+            if batch.again:
+                self._count_again(n, now_s)
+                return
             stream = self._streams[batch.stream_id]
             stream.behind += max(1, n) / stream.share
             if len(self._busy) <= 1:
@@ -236,6 +244,10 @@ class Schedule:
         with self._lock:
             for stream_id, stream in self._streams.items():
                 stream.held = held.get(stream_id, "")
+
+    def held_of(self, stream_id: str) -> str:
+        """Why a stream is held; empty if it is not."""
+        return self._streams[stream_id].held
 
     def pace_of(self, stream_id: str) -> StreamPace:
         """How a stream is served."""
@@ -296,6 +308,11 @@ class Schedule:
         if not is_open:
             return f"waits for its turn; {self.settings.max_concurrent_streams} streams are open at once"
         return self._streams[stream_id].held
+
+    def _count_again(self, n: int, now_s: float) -> None:
+        """Counts changes that are handed out once more: they are nobody's but the overall rate's."""
+        self._streams[DEAD_LETTERS].behind += max(1, n) / self._streams[DEAD_LETTERS].share
+        self._rates.add(DEAD_LETTERS, n, self._busy, now_s)
 
     def _note(self, stream: _Remembered, batch: ChangeBatch, now_s: float) -> None:
         """What a batch says about its stream."""

@@ -16,6 +16,7 @@ from apache_beam.pvalue import PCollection
 from apache_beam.typehints.decorators import no_annotations
 
 from transforms.batch import Batch, DeadLetter
+from transforms.dead_letters.steps import DeadLetterStore
 from transforms.firestore.changes.change_batch import ChangeBatch, StreamState
 from transforms.firestore.changes.positions import Follow
 from transforms.ledger.entry import LedgerEntry
@@ -26,6 +27,7 @@ from transforms.ledger.streams import LIVE, STOPPED, read_streams
 from transforms.ledger.totals import read_totals
 from transforms.listen.counters import ADDED, MODIFIED, REMOVED
 from transforms.listen.entries import Changed, StreamPoint, StreamSettings, entered, refused
+from transforms.listen.retries import Retries
 from transforms.listen.schedule import Schedule
 from transforms.outcomes import BatchOutcome
 from transforms.records.spec import Origin, RecordSpec
@@ -107,6 +109,36 @@ def _flattened(batch: Batch[Changed], spec: RecordSpec) -> Batch[Changed]:
 
 
 @dataclass
+class KeepDeadLetters(beam.PTransform[PCollection[Batch[Changed]], PCollection[Batch[Changed]]]):
+    """Stores what was refused, and puts into its new place what was tried again.
+
+    In: batches that every sink has answered for. Out: the same. Delivery: files are written before a batch is handed
+    on. Fails: a folder that cannot be written fails the bundle.
+
+    Attributes:
+      store: where dead letters go.
+      retries: which hands them out again.
+    """
+
+    store: DeadLetterStore
+    retries: Retries
+
+    def expand(self, batches: PCollection[Batch[Changed]]) -> PCollection[Batch[Changed]]:
+        return batches | "Store" >> beam.Map(_kept, self.store, self.retries).with_output_types(Batch[Changed])
+
+
+@no_annotations  # type: ignore[untyped-decorator]
+def _kept(batch: Batch[Changed], store: DeadLetterStore, retries: Retries) -> Batch[Changed]:
+    again = batch.behind.again if isinstance(batch.behind, StreamPoint) else None
+    if again is None:
+        store.store(batch)
+        retries.stored(batch.source, len(batch.dead_letters))
+    else:
+        retries.resolve(batch.source, again, batch.dead_letters)
+    return batch
+
+
+@dataclass
 class SavePositions(beam.PTransform[PCollection[Batch[Changed]], PCollection[BatchOutcome]]):
     """The last step: saves how far streams have come, and what became of their changes.
 
@@ -176,15 +208,16 @@ class _SaveFn(beam.DoFn):
 
 
 def outcome_of(batch: Batch[Changed]) -> BatchOutcome:
-    """What became of a batch, by the job's counters."""
+    """What became of a batch, by the job's counters. Dead letters that land leave those, as they were read before."""
     point = batch.behind
-    kinds = point.kinds if isinstance(point, StreamPoint) else {}
+    assert isinstance(point, StreamPoint), "every batch of the job says where its stream stands"
+    kinds, n_known = point.kinds, batch.read if point.again else 0
     counts = {
-        "read": batch.read,
+        "read": batch.read - n_known,
         "written": len(batch.entries),
         "unchanged": batch.unchanged,
         "superseded": batch.superseded,
-        "dead_letter_count": len(batch.dead_letters),
+        "dead_letter_count": len(batch.dead_letters) - n_known,
         "retries": batch.retries,
         "bytes_read": batch.bytes_read,
         **{kind: kinds.get(kind, 0) for kind in (ADDED, MODIFIED, REMOVED)},

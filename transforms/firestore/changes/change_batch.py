@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime
 import enum
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from transforms.firestore.changes.change import Change
 from transforms.firestore.changes.limits import Limits
@@ -23,6 +24,22 @@ class StreamState(enum.Enum):
     FAILED = "failed"
 
 
+class Again(NamedTuple):
+    """What is handed out once more, because a sink refused it.
+
+    Attributes:
+      batch_id: under which it was refused.
+      n_changes: how many changes that were; those of the batch are the ones that are still true.
+      attempts: how often each was tried, by path.
+      run: tells this attempt from all others.
+    """
+
+    batch_id: str
+    n_changes: int
+    attempts: Mapping[str, int]
+    run: str
+
+
 @dataclass(frozen=True, slots=True)
 class ChangeBatch:
     """Some changes of one stream, often none.
@@ -37,6 +54,7 @@ class ChangeBatch:
       reason: of a state that somebody should know about: what happened, what to do.
       announced: paths that belong into the journal before a sink sees the changes.
       save_now: the position must be saved before the next batch reaches a sink.
+      again: of a batch that is handed out once more; its position is that of the stream.
     """
 
     stream_id: str
@@ -47,6 +65,7 @@ class ChangeBatch:
     reason: str = ""
     announced: tuple[str, ...] = ()
     save_now: bool = False
+    again: Again | None = None
 
 
 def joined(earlier: ChangeBatch, later: ChangeBatch, max_changes: int, limits: Limits) -> ChangeBatch | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from transforms.errors import JobError
 from transforms.firestore.changes.change_batch import ChangeBatch, StreamState
+from transforms.firestore.changes.feed import Feed, NoFeed
 from transforms.firestore.changes.journal import Journal
 from transforms.firestore.changes.options import ListenedQuery, ListenOptions
 from transforms.firestore.changes.pace import Offer, Pace, Report
@@ -35,6 +36,7 @@ class OpenStreams:
       streams: of the group.
       options, journal, pace, clock: of each.
       on_ready: called from any thread when a stream has something.
+      feed: of batches beside those of the streams.
       n_opened, n_taken_up: how many streams were opened, and how many found parked.
     """
 
@@ -45,6 +47,7 @@ class OpenStreams:
     pace: Pace
     clock: Clock
     on_ready: Callable[[], None]
+    feed: Feed = NoFeed()  # noqa: RUF009 - frozen
     n_opened: int = 0
     n_taken_up: int = 0
     _opened: dict[str, Stream] = field(default_factory=dict)  # the one served last is last
@@ -73,9 +76,13 @@ class OpenStreams:
 
         Raises what ended the thread of a stream.
         """
-        choice = self.pace.choose(self._offers())
-        if choice is not None:
+        offered = self.feed.offer()
+        choice = self.pace.choose(self._offers() if offered is None else [*self._offers(), offered])
+        if choice is not None and choice.stream_id in self._opened:
             return self._opened[choice.stream_id].take(choice.max_changes)
+        if choice is not None:
+            batch = self.feed.take(self.target, positions)
+            return None if batch is None else self._stated(batch)
         for report in self.pace.reports(tuple(positions)):
             batch = self._reported(report, positions[report.stream_id])
             if batch is not None:
@@ -84,13 +91,16 @@ class OpenStreams:
 
     def put_back(self, batch: ChangeBatch) -> None:
         """The batch is the next one of its stream again."""
+        if batch.again:
+            self.feed.put_back(batch)
+            return
         stream = self._opened.get(batch.stream_id)
         if stream is not None:
             stream.put_back()
 
     def accept(self, batch: ChangeBatch) -> None:
         """The batch leaves."""
-        stream = self._opened.pop(batch.stream_id, None)
+        stream = None if batch.again else self._opened.pop(batch.stream_id, None)
         if stream is not None:
             self._opened[batch.stream_id] = stream
             stream.accept(batch)
@@ -174,6 +184,13 @@ class OpenStreams:
         if stream is None or stream.state is None:
             return None
         return ChangeBatch(report.stream_id, (), position, read_time, stream.state, stream.reason)
+
+    def _stated(self, batch: ChangeBatch) -> ChangeBatch:
+        """A batch of the feed, which says of its stream what that said last."""
+        stream = self._opened.get(batch.stream_id)
+        if stream is None:
+            return replace(batch, state=StreamState.PAUSED, reason="waits for its turn")
+        return replace(batch, state=stream.state or batch.state, reason=stream.reason)
 
     def _place(self, stream_id: str) -> Hashable:
         return self.target, stream_id
