@@ -14,7 +14,8 @@ from pipeline.present.terminal import Console, say, say_error, show, standard_ou
 from pipeline.run.launch import launch
 from transforms.errors import FirebeamError, UsageError
 
-# Beam logs the traceback of every failure, which the launcher explains in a sentence, and rejected rows with values.
+# Beam logs the traceback of every failure, which the launcher explains in a sentence, and rejected rows with values;
+# gRPC that of an answer that cannot be read, as the Firestore emulator sends now and then, which the call's end says.
 _SILENCED = (
     "apache_beam.runners.common",
     "apache_beam.runners.portability.local_job_service",
@@ -22,6 +23,7 @@ _SILENCED = (
     "apache_beam.io.gcp.bigquery_tools",
     "apache_beam.runners.dataflow.dataflow_runner",
     "apache_beam.runners.dataflow.internal.apiclient",
+    "grpc._common",
 )
 
 # Imports make 200,000 objects and no garbage: to look for it as often as by default takes a tenth of a command's time,

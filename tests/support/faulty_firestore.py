@@ -15,12 +15,9 @@ fourth in a row of one RPC, so that whoever retries often enough always gets thr
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import hashlib
 import random
-import socket
-import struct
 import threading
 import time
 from collections import Counter
@@ -30,6 +27,7 @@ from typing import Any, NamedTuple
 
 import grpc
 
+from tests.support.wire import Wire
 from transforms.firestore.client import RpcError
 
 # What Firestore answers, now and then, to requests with which nothing is wrong.
@@ -142,7 +140,7 @@ class FaultyFirestore:
         self._channel = grpc.insecure_channel(self._emulator, options=_UNLIMITED)
         self._server = grpc.server(ThreadPoolExecutor(max_workers=16), options=_UNLIMITED)
         self._server.add_generic_rpc_handlers((_Handlers(self._unary, self._stream),))
-        self._wire = _Wire(self._server.add_insecure_port("127.0.0.1:0"))
+        self._wire = Wire(self._server.add_insecure_port("127.0.0.1:0"))
         self._server.start()
         self.host = f"127.0.0.1:{self._wire.port}"
         return self
@@ -236,54 +234,3 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
 def _passed_on(context: Any) -> list[tuple[str, str]]:
     """The caller's metadata without what describes the caller's own connection."""
     return [(key, value) for key, value in context.invocation_metadata() if not key.startswith(("grpc-", "user-agent"))]
-
-
-class _Wire:
-    """A TCP relay to a loopback port whose connections can be broken all at once."""
-
-    def __init__(self, server_port: int):
-        self._server_port = server_port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._live: set[socket.socket] = set()
-        self._lock = threading.Lock()
-        threading.Thread(target=self._accept, name="wire", daemon=True).start()
-
-    def cut(self) -> None:
-        """Breaks every connection, without good-bye."""
-        with self._lock:
-            live, self._live = self._live, set()
-        for end in live:
-            with contextlib.suppress(OSError):  # the other side was faster
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                end.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        """Takes no more connections and breaks those there are."""
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
-        self._listener.close()
-        self.cut()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self._listener.accept()
-            except OSError:  # closed
-                return
-            far = socket.create_connection(("127.0.0.1", self._server_port))
-            with self._lock:
-                self._live |= {near, far}
-            for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=self._pump, args=(source, sink), name="wire", daemon=True).start()
-
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # cut
-            while data := source.recv(65536):
-                sink.sendall(data)
-        for end in (source, sink):
-            with contextlib.suppress(OSError):  # the other direction's thread was faster
-                end.shutdown(socket.SHUT_RDWR)
-        with self._lock:
-            self._live.discard(source)
-        source.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import random
 import signal
 import subprocess
@@ -48,9 +49,10 @@ class ListenDesk:
         return main(self.arguments("--once", *flags))
 
     @contextmanager
-    def running(self, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
+    def running(self, *flags: str, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
         """Runs it in a process of its own; it is killed if it still runs at the end of the block."""
-        process = subprocess.Popen([sys.executable, "-m", "pipeline", *self.arguments(*flags)])
+        command = [sys.executable, "-m", "pipeline", *self.arguments(*flags)]
+        process = subprocess.Popen(command, env={**os.environ, **environ})
         try:
             yield process
         finally:

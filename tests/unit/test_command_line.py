@@ -1,6 +1,7 @@
 """`firebeam` from the outside: what it lists, and that wrong usage ends with 2 before anything is started."""
 
 import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,12 @@ def test_python_m_pipeline_is_the_same_program():
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: unknown job or command 'nonsense'; there are ingest, ")
+
+
+def test_no_traceback_of_beam_or_grpc_is_logged_beside_the_sentence_that_says_what_failed(capsys):
+    main([])
+    for name in ("apache_beam.runners.common", "grpc._common"):
+        assert not logging.getLogger(name).isEnabledFor(logging.CRITICAL), name
 
 
 @pytest.mark.parametrize("name", [*JOBS, *COMMANDS])

@@ -1,0 +1,1 @@
+"""The demos of `firebeam demo`, and the emulators that they run on."""

@@ -1,0 +1,3 @@
+"""Fixtures that the soak tests share with those on the emulators."""
+
+from tests.emulator.conftest import desk as desk
