@@ -46,6 +46,7 @@ DISK_SIZE_GB = 30
 MAX_NUM_WORKERS = 10
 AUTOSCALING = "THROUGHPUT_BASED"
 
+_STREAMING_MODE = "streaming_mode_"
 _WRITES_PER_PAIR = 2
 _MAX_JOB_NAME = 63
 _LABEL_TEXT = re.compile(r"[^a-z0-9_-]+")
@@ -141,6 +142,10 @@ def set_defaults(
             setup.setup_file = own_setup_file()
     given = list(cloud.labels or ())
     keys = {label.partition("=")[0] for label in given}
+    asked = list(cloud.dataflow_service_options or ())
+    if streaming and not any(option.startswith(_STREAMING_MODE) for option in asked):
+        # What comes twice has the same id everywhere, so nothing is gained by the service's own deduplication.
+        cloud.dataflow_service_options = [*asked, f"{_STREAMING_MODE}at_least_once"]
     own = {"firebeam-job": job, "firebeam-version": label_text(importlib.metadata.version("firebeam"))}
     cloud.labels = given + [f"{key}={value}" for key, value in own.items() if key not in keys]
 

@@ -1,4 +1,7 @@
-"""Two SDK worker processes that hold only what the image holds, and the runner that gives them a job's bundles."""
+"""SDK worker processes that hold only what the image holds, and the runner that gives them a job's bundles.
+
+Two of them; one for a job that reads a source without an end, which Beam's local runner cannot divide.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,16 @@ N_WORKERS = 2
 _WORKER = "apache_beam.runners.worker.sdk_worker_main"
 
 
-class _RunnerOfTwo(FnApiRunner):
-    def __init__(self) -> None:
+class _RunnerOfSeveral(FnApiRunner):
+    def __init__(self, n_workers: int):
         super().__init__()
-        self._num_workers = N_WORKERS  # the option for it is not looked at for a pipeline that is a message already
+        self._num_workers = n_workers  # the option for it is not looked at for a pipeline that is a message already
+
+
+def n_workers_of(pipeline: beam_api.Pipeline) -> int:
+    """How many workers run a pipeline."""
+    collections = pipeline.components.pcollections.values()
+    return 1 if any(each.is_bounded == beam_api.IsBounded.UNBOUNDED for each in collections) else N_WORKERS
 
 
 class Workers:
@@ -52,11 +61,11 @@ class Workers:
         for environment in pipeline.components.environments.values():
             del environment.dependencies[:]
             environment.urn, environment.payload = python_urns.SUBPROCESS_SDK, payload.encode()
-        before = self._started()
-        result: Any = _RunnerOfTwo().run_via_runner_api(pipeline, PipelineOptions([]))
+        before, n_workers = self._started(), n_workers_of(pipeline)
+        result: Any = _RunnerOfSeveral(n_workers).run_via_runner_api(pipeline, PipelineOptions([]))
         result.wait_until_finish()
-        if self._started() - before != N_WORKERS:
-            raise RuntimeError(f"{self._started() - before} workers ran the job, not {N_WORKERS}")
+        if self._started() - before != n_workers:
+            raise RuntimeError(f"{self._started() - before} workers ran the job, not {n_workers}")
         return [
             {
                 "name": {

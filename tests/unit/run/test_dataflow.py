@@ -108,6 +108,12 @@ def test_a_job_without_end_is_submitted_as_a_streaming_one():
     config, options = asked_for(streaming=True)
     check_submission("ingest", config, options, streaming=True)
     assert options.view_as(StandardOptions).streaming is True
+    assert options.view_as(GoogleCloudOptions).dataflow_service_options == ["streaming_mode_at_least_once"]
+
+
+def test_another_mode_of_streaming_may_be_asked_for():
+    _, options = asked_for(streaming=True, dataflow_service_options="streaming_mode_exactly_once")
+    assert options.view_as(GoogleCloudOptions).dataflow_service_options == ["streaming_mode_exactly_once"]
 
 
 def test_a_budget_of_which_no_process_gets_a_pair_a_second_says_what_would_fit():
