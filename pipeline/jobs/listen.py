@@ -20,9 +20,10 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.exit_codes import EXIT_FAILED, EXIT_OK
-from pipeline.jobs.listen_flags import IGNORE, NAME, NOW, SNAPSHOT, STOP, USAGE, Config
+from pipeline.jobs.listen_flags import IGNORE, NAME, NOW, RESUME, SNAPSHOT, STOP, USAGE, Config
+from pipeline.jobs.listen_ranges import divided
 from pipeline.jobs.listen_sinks import places_of, sinks_of
-from pipeline.jobs.listen_streams import Listened, check_saved, file_of, streams_of
+from pipeline.jobs.listen_streams import Listened, check_saved, file_of, is_of_run, streams_of
 from pipeline.jobs.outcome import show_summary
 from pipeline.present.summary import Summary
 from pipeline.present.terminal import Console, say
@@ -136,7 +137,7 @@ class Plan(JobPlan[Config]):
         positions: dict[str, Position] = {}
         for stream in self.streams:
             before = saved.get(stream.stream_id)
-            has_begun = before is not None and opening.resumed and before.attempt == opening.attempt
+            has_begun = opening.resumed and is_of_run(before, stream, opening.attempt)
             is_fresh = self.config.start in (SNAPSHOT, NOW) or self.config.restart
             if before and before.position and (has_begun or not is_fresh):
                 positions[stream.stream_id] = before.position
@@ -179,11 +180,13 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     now = fix_read_time(client, JOB_START)
     assert now is not None, "a read time that is fixed is a time"
     saved = {stream.stream_id: stream for stream in read_streams(client, plan.job_id, plan.retry)}
+    keeps_parts = config.start in (None, RESUME) and not config.restart
+    streams = divided(streams, config.ranges, saved if keeps_parts else {}, client)
     check_saved(streams, saved, config)
     storage_host = None
     if plan.tables and config.bigquery_method in TYPED_METHODS:
         storage_host = StorageTarget.of(plan.tables.table, services).grpc_host
-    return replace(plan, now=now, storage_host=storage_host)
+    return replace(plan, streams=streams, now=now, storage_host=storage_host)
 
 
 def _about(streams: tuple[Listened, ...]) -> tuple[tuple[str, str], ...]:

@@ -58,6 +58,13 @@ class Config(JobConfig):
         help="only documents for which this holds, such as 'complete == true'; repeat it for more",
     )
     fields: tuple[str, ...] = option((), group="What", metavar="FIELD", help="only these fields; default: all")
+    ranges: int = option(
+        1,
+        group="What",
+        minimum=1,
+        maximum=100,
+        help="divide each stream by names into so many, where a collection has more than about 1,000 writes/s",
+    )
     spec: str | None = option(
         None,
         group="What",

@@ -7,7 +7,7 @@ pipeline_streams/{job_id}:… ────────────────�
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.jobs.listen_flags import RESUME, Config
 from pipeline.run.job import digest
@@ -84,10 +84,21 @@ def streams_of(
     found = []
     for query, meant in by_query(patterns).items():
         stream_id = ",".join(pattern.text for pattern in meant)
-        listened = ListenedQuery(stream_id, _conditioned(query, config))
+        conditioned = ListenedQuery(stream_id, _conditioned(query, config))
         shown = " and ".join([stream_id, *config.where])
-        found.append(_listened(listened, StreamSettings(meant), shown, spec_fingerprint, sinks))
+        found.append(_listened(conditioned, StreamSettings(meant), shown, spec_fingerprint, sinks))
     return tuple(found)
+
+
+def listened(whole: Listened, stream_id: str, query: Query) -> Listened:
+    """A stream that is a part of another one: of its own id and query, alike in all else."""
+    part = ListenedQuery(stream_id, query)
+    description = replace(
+        whole.description,
+        stream_id=stream_id,
+        query_fingerprint=digest(whole.description.query_fingerprint, of_query(query)),
+    )
+    return replace(whole, query=part, description=description)
 
 
 def check_saved(streams: Sequence[Listened], saved: Mapping[str, SavedStream], config: Config) -> None:
@@ -111,6 +122,14 @@ def check_saved(streams: Sequence[Listened], saved: Mapping[str, SavedStream], c
                 )
 
 
+def is_of_run(saved: SavedStream | None, stream: Listened, attempt: int) -> bool:
+    """Whether what is saved is this very stream, of the run that is resumed."""
+    if saved is None or saved.attempt != attempt:
+        return False
+    then, now = saved.fields, stream.description
+    return (then["query_fingerprint"], then["spec_fingerprint"]) == (now.query_fingerprint, now.spec_fingerprint)
+
+
 def _of_file(
     definition: StreamDefinition, spec_fingerprint: str, sinks: tuple[str, ...], rates: Mapping[str, int]
 ) -> Listened:
@@ -118,12 +137,12 @@ def _of_file(
     conditions = (f"{each.field} {each.operator} {each.value!r}" for each in query.conditions)
     settings = StreamSettings((CollectionPattern(query.collection),), parameters)
     shown = " and ".join([query.collection, *conditions])
-    listened = ListenedQuery(definition.stream_id, query)
-    return _listened(listened, settings, shown, spec_fingerprint, sinks, definition.priority, rates)
+    of_file = ListenedQuery(definition.stream_id, query)
+    return _listened(of_file, settings, shown, spec_fingerprint, sinks, definition.priority, rates)
 
 
 def _listened(
-    listened: ListenedQuery,
+    query: ListenedQuery,
     settings: StreamSettings,
     shown: str,
     spec_fingerprint: str,
@@ -132,12 +151,10 @@ def _listened(
     rates: Mapping[str, int] = {},
 ) -> Listened:
     about = ([pattern.text for pattern in settings.patterns], sorted(settings.parameters.items()))
-    fingerprint = digest(of_query(listened.query), *about)
+    fingerprint = digest(of_query(query.query), *about)
     limit = rates[priority] if priority else None
-    description = StreamDescription(
-        listened.stream_id, shown, fingerprint, spec_fingerprint, sinks, priority or "", limit
-    )
-    return Listened(listened, settings, description)
+    description = StreamDescription(query.stream_id, shown, fingerprint, spec_fingerprint, sinks, priority or "", limit)
+    return Listened(query, settings, description)
 
 
 def _conditioned(query: Query, config: Config) -> Query:

@@ -2,6 +2,7 @@
 
     pipeline_streams/{job_id}:{stream}
         job_id, attempt, stream, owner {host, pid, since}, query, query_fingerprint, spec_fingerprint, sinks, priority
+        part_of, parts_asked, names {start, end}  of a part of a stream
         state, reason, since, updated_at, expire_at
         position {kind, …}                        as `positions.to_json`; null before the first one
         counts, counts_before {…}                 the job's counters, absolute; before: when this run began
@@ -66,6 +67,7 @@ class StreamDescription:
       sinks: where changes go.
       priority: as it was given; empty for none.
       limit_per_min: changes per minute; None for no limit.
+      part: of a stream that is a part of another one, fields that say which; see pipeline/jobs/listen_ranges.py.
     """
 
     stream_id: str
@@ -75,6 +77,7 @@ class StreamDescription:
     sinks: tuple[str, ...] = ()
     priority: str = ""
     limit_per_min: float | None = None
+    part: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -223,6 +226,7 @@ def _claimed(
         "job_id": document.id.partition(":")[0],
         "attempt": attempt,
         "stream": description.stream_id,
+        **description.part,
         "owner": {"host": owner.host, "pid": owner.pid, "since": now},
         "query": description.query,
         "query_fingerprint": description.query_fingerprint,

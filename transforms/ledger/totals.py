@@ -197,7 +197,9 @@ def add_up(counters: Counters, batches: Iterable[Mapping[str, Any]]) -> Totals:
 
 
 def _of_streams(job: LedgerDocument, counters: Counters) -> Totals:
-    streams = read_streams(job.client, job.id, job.retry)
+    found = read_streams(job.client, job.id, job.retry)
+    last = max((stream.attempt for stream in found), default=0)
+    streams = [stream for stream in found if stream.attempt == last]  # others were listened to by earlier runs
     totals = Totals(counters, batches=len(streams), counts=collections.Counter(summed(streams, counters)))
     total = counters.total.name
     newest = sorted(streams, key=lambda stream: stream.updated_at, reverse=True)

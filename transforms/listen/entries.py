@@ -152,7 +152,9 @@ def input_id_of_stream(job_id: str, stream_id: str) -> str:
 
 
 def _batch_id(job_id: str, changes: ChangeBatch) -> str:
-    listed = [part for each in changes.changes for part in (each.kind, each.path, str(each.update_time or each.read_time))]
+    listed = [
+        part for each in changes.changes for part in (each.kind, each.path, str(each.update_time or each.read_time))
+    ]
     return f"{input_id_of_stream(job_id, changes.stream_id)}-{_digest(*listed)}"
 
 
