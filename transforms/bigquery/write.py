@@ -124,23 +124,19 @@ class _WriteRowsAtOnceFn(beam.DoFn):
 
     @no_annotations  # type: ignore[untyped-decorator]
     def process(self, element: Batch[Any], columns: Any = ()) -> Iterator[Any]:
+        yield self._writer_of(columns).write(element)
+
+    def _writer_of(self, columns: Any) -> RowWriter[Any]:
         if self._writer is None:
             self._writer = RowWriter(self._plan, columns)
-        yield self._writer.write(element)
+        return self._writer
 
 
-class _CollectRowsFn(beam.DoFn):
-    def __init__(self, plan: RowsPlan[Any]):
-        self._plan = plan
-
-    def setup(self) -> None:
-        self._writer: RowWriter[Any] | None = None
-
+class _CollectRowsFn(_WriteRowsAtOnceFn):
     @no_annotations  # type: ignore[untyped-decorator]
     def process(self, element: Batch[Any], columns: Any = ()) -> Iterator[Any]:
-        if self._writer is None:
-            self._writer = RowWriter(self._plan, columns)
-        yield self._writer.write(element)
-        for purpose, rows in self._writer.collected().items():
+        writer = self._writer_of(columns)
+        yield writer.write(element)
+        for purpose, rows in writer.collected().items():
             for row in rows:
                 yield TaggedOutput(purpose, row)

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from transforms.bigquery.schema import UPDATE_TIME, Column, TableOptions
 from transforms.bigquery.target import BigQueryTarget
 from transforms.export.columns import fixed_columns
-from transforms.export.options import APPEND, CHANGELOG, FLAT, IGNORE
+from transforms.export.layouts import changelog_table, flat_table
+from transforms.export.options import APPEND, CHANGELOG, IGNORE
 from transforms.firestore.collection_patterns import CollectionPattern, all_parameters
 from transforms.firestore.target import FirestoreTarget
 from transforms.records.spec import RecordSpec
@@ -62,14 +63,12 @@ class ExportTarget:
     @property
     def flat(self) -> BigQueryTarget | None:
         """The table of typed rows."""
-        return None if self.layout == CHANGELOG else self.table
+        return flat_table(self.table, self.layout)
 
     @property
     def changelog(self) -> BigQueryTarget | None:
         """The table of changes."""
-        if self.layout == FLAT:
-            return None
-        return self.table if self.layout == CHANGELOG else replace(self.table, table=f"{self.table.table}_changelog")
+        return changelog_table(self.table, self.layout)
 
     @property
     def is_staged(self) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from transforms.batch import DeadLetter
@@ -21,7 +21,7 @@ from transforms.bigquery.target import BigQueryTarget
 from transforms.export.changelog import CHANGELOG_COLUMNS, ChangelogRows
 from transforms.export.columns import fixed_columns
 from transforms.export.document_rows import DocumentRows
-from transforms.export.options import CHANGELOG, FLAT
+from transforms.export.layouts import changelog_table, flat_table
 from transforms.firestore.changes.change import Change
 from transforms.listen.entries import Changed, refused
 from transforms.retry import Retry
@@ -53,14 +53,12 @@ class ChangeTables:
     @property
     def flat(self) -> BigQueryTarget | None:
         """The table of typed rows."""
-        return None if self.layout == CHANGELOG else self.table
+        return flat_table(self.table, self.layout)
 
     @property
     def changelog(self) -> BigQueryTarget | None:
         """The table of changes."""
-        if self.layout == FLAT:
-            return None
-        return self.table if self.layout == CHANGELOG else replace(self.table, table=f"{self.table.table}_changelog")
+        return changelog_table(self.table, self.layout)
 
 
 def rows_of_changes(
