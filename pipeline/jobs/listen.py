@@ -37,7 +37,7 @@ from transforms.bigquery.storage_target import StorageTarget
 from transforms.bigquery.target import BigQueryTarget
 from transforms.bigquery.write import WriteRows
 from transforms.dead_letters.folder import DeadLetterFolder
-from transforms.dead_letters.steps import StoreDeadLetters
+from transforms.dead_letters.steps import DeadLetterStore
 from transforms.errors import JobError, UsageError
 from transforms.export.columns import fixed_columns
 from transforms.firestore.changes.options import ListenOptions
@@ -51,10 +51,11 @@ from transforms.ledger.stream_writer import WRITERS
 from transforms.ledger.streams import claim, read_streams, stream_document
 from transforms.listen.health import HealthLimits
 from transforms.listen.priorities import parse_rates
+from transforms.listen.retries import RetrySettings, retries_of
 from transforms.listen.rows import ChangeTables, rows_of_changes
 from transforms.listen.schedule import PacedStream, PaceSettings, schedule_of
 from transforms.listen.sinks import ChangeSink
-from transforms.listen.steps import EnterChanges, FlattenChanges, SavePositions
+from transforms.listen.steps import EnterChanges, FlattenChanges, KeepDeadLetters, SavePositions
 from transforms.listen.tables import flat_columns, provide_tables
 from transforms.listen.write import WriteChanges
 from transforms.records.spec import RecordSpec
@@ -111,6 +112,20 @@ class Plan(JobPlan[Config]):
             config.turn_s,
             config.health_interval_s,
             config.silence_s if config.auto_recovery else 0,
+        )
+
+    @property
+    def retries(self) -> RetrySettings:
+        """When dead letters come again."""
+        config = self.config
+        return RetrySettings(
+            config.dead_letters,
+            self.job_id,
+            tuple(stream.query for stream in self.streams),
+            self.pace,
+            config.dead_letter_retry_s,
+            config.max_attempts,
+            config.max_dead_letters,
         )
 
     @contextlib.contextmanager
@@ -239,7 +254,7 @@ def provision(plan: Plan) -> None:
 
 def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     """Draws the graph of a run."""
-    config, ledger, schedule = plan.config, plan.ledger, schedule_of(plan.pace)
+    config, ledger, schedule, retries = plan.config, plan.ledger, schedule_of(plan.pace), retries_of(plan.retries)
     settings = {stream.stream_id: stream.settings for stream in plan.streams}
     changes = pipeline | "ListenToFirestore" >> ListenToFirestore(
         tuple(stream.query for stream in plan.streams),
@@ -249,6 +264,7 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
         options=plan.options,
         journal=LedgerJournal(ledger),
         pace=schedule,
+        feed=retries,
     )
     batches = changes | "EnterChanges" >> EnterChanges(plan.job_id, settings, config.deletes != IGNORE)
     if plan.spec:
@@ -259,9 +275,10 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
         batches = (batches | "WriteRows" >> WriteRows(rows, is_one_behind=False)).batches
     for sink in plan.sinks:
         batches = batches | sink.step >> WriteChanges(sink)
+    store = DeadLetterStore(DeadLetterFolder(config.dead_letters), NAME, plan.job_id, looks_for_earlier=False)
     _ = (
         batches
-        | "StoreDeadLetters" >> StoreDeadLetters(config.dead_letters, NAME, plan.job_id, looks_for_earlier=False)
+        | "StoreDeadLetters" >> KeepDeadLetters(store, retries)
         | "SavePositions"
         >> SavePositions(ledger, config.save_interval_s, config.health_interval_s, plan.until, schedule)
     )

@@ -203,6 +203,27 @@ class Config(JobConfig):
         help="address that the status server listens on; 0.0.0.0 for all of this computer",
         in_templates=False,
     )
+    dead_letter_retry_s: float = option(
+        300,
+        group="Dead letters",
+        minimum=0,
+        maximum=86_400,
+        help="after so many seconds a dead letter that is retryable comes again, unless its document has changed",
+    )
+    max_attempts: int = option(
+        5,
+        group="Dead letters",
+        minimum=1,
+        maximum=1_000,
+        help="a dead letter that was tried so often is put into parked/, and does not come again",
+    )
+    max_dead_letters: int = option(
+        1_000,
+        group="Dead letters",
+        minimum=1,
+        maximum=1_000_000,
+        help="a stream that has so many waits until there are fewer; none is dropped",
+    )
     log_level: str = option("WARNING", group="Health", choices=LOG_LEVELS, help="what is logged")
 
     def to_resume(self) -> list[str]:

@@ -8,6 +8,7 @@ from google.pubsub_v1.types import pubsub
 
 from pipeline.__main__ import main
 from tests.support.export import people, store
+from transforms.ledger.streams import read_streams
 
 pytestmark = pytest.mark.emulator
 
@@ -47,6 +48,25 @@ def test_a_handler_sees_every_change_and_what_it_refuses_is_a_dead_letter(target
     assert len({change[-1] for change in seen}) == 4
     (line,) = [json.loads(line) for file in (tmp_path / "dead_letters").rglob("*.jsonl") for line in file.open()]
     assert (line["code"], line["record_id"]) == ("HANDLER_FAILED", "users/u003")
+
+
+def test_a_dead_letter_comes_again_when_it_is_due_and_counts_once(target, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "listen_handler_of_mine.py").write_text(HANDLER)
+    store(target, people(1, 3))
+    flags = ("--handler=listen_handler_of_mine:on_change",)
+    assert listen(target, tmp_path, *flags) == 0
+    assert listen(target, tmp_path, *flags, "--dead_letter_retry_s=0") == 0
+    seen = [json.loads(line) for line in (tmp_path / "seen.jsonl").open()]
+    assert [change[:2] for change in seen] == [["added", "users/u001"], ["added", "users/u003"]]
+    (file,) = (tmp_path / "dead_letters").rglob("*.jsonl")
+    assert file.parent.name == "replayed"
+    (stream,) = read_streams(target.connect(), "listen-1")
+    assert {name: stream.counts[name] for name in ("read", "written", "dead_letter_count")} == {
+        "read": 2,
+        "written": 2,
+        "dead_letter_count": 0,
+    }
 
 
 def call(host, service, method, request, response):

@@ -158,7 +158,15 @@ class ListenFn(beam.DoFn):
     ) -> Iterator[Any]:
         wake = threading.Event()
         streams = OpenStreams(
-            group.target, group.streams, self.options, self.journal, self.pace, self.clock, wake.set, self.feed
+            group.target,
+            group.streams,
+            self.options,
+            self.journal,
+            self.pace,
+            self.clock,
+            wake.set,
+            self.feed,
+            is_feed_first=group.until is not None,
         )
         commit_at = self.clock.monotonic() + self.checkpoint_s
         try:
@@ -199,7 +207,7 @@ class ListenFn(beam.DoFn):
 def _is_behind(batch: ChangeBatch, until: datetime.datetime | None) -> bool:
     """Whether a stream has handed out everything up to a time."""
     position = batch.position
-    is_waiting = batch.state in (StreamState.RECONNECTING, StreamState.PAUSED)
+    is_waiting = batch.again is not None or batch.state in (StreamState.RECONNECTING, StreamState.PAUSED)
     is_whole = isinstance(position, Follow) and position.after is None and not is_waiting
     return until is not None and is_whole and batch.read_time >= until
 

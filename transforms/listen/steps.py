@@ -229,7 +229,7 @@ def is_last(point: StreamPoint, until: datetime.datetime | None) -> bool:
     """Whether the stream ends here, by the rule of `ListenToFirestore`."""
     if until is None or not isinstance(point.position, Follow) or point.position.after is not None:
         return False
-    is_waiting = point.state in (StreamState.RECONNECTING, StreamState.PAUSED)
+    is_waiting = point.again is not None or point.state in (StreamState.RECONNECTING, StreamState.PAUSED)
     return not is_waiting and point.read_time >= until
 
 

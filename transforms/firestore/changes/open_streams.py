@@ -37,6 +37,7 @@ class OpenStreams:
       options, journal, pace, clock: of each.
       on_ready: called from any thread when a stream has something.
       feed: of batches beside those of the streams.
+      is_feed_first: whether it comes before the streams, where these have an end.
       n_opened, n_taken_up: how many streams were opened, and how many found parked.
     """
 
@@ -48,6 +49,7 @@ class OpenStreams:
     clock: Clock
     on_ready: Callable[[], None]
     feed: Feed = NoFeed()  # noqa: RUF009 - frozen
+    is_feed_first: bool = False
     n_opened: int = 0
     n_taken_up: int = 0
     _opened: dict[str, Stream] = field(default_factory=dict)  # the one served last is last
@@ -77,7 +79,8 @@ class OpenStreams:
         Raises what ended the thread of a stream.
         """
         offered = self.feed.offer()
-        choice = self.pace.choose(self._offers() if offered is None else [*self._offers(), offered])
+        choice = self.pace.choose([offered]) if offered is not None and self.is_feed_first else None
+        choice = choice or self.pace.choose(self._offers() if offered is None else [*self._offers(), offered])
         if choice is not None and choice.stream_id in self._opened:
             return self._opened[choice.stream_id].take(choice.max_changes)
         if choice is not None:
