@@ -24,7 +24,7 @@ from pipeline.__main__ import main
 from tests.support.credentials import write_credentials
 from tests.support.launchable import LAUNCHABLE, PROJECT, REGION, SERVICE_ACCOUNT, Place
 from transforms.batch import Batch, Record
-from transforms.runtime.batch_coder import BatchCoder
+from transforms.runtime.batch_coder import SampledCoder
 
 pytestmark = pytest.mark.emulator
 
@@ -226,7 +226,7 @@ def pickling(graph):
     collections = graph.components.pcollections
 
     def are_batches(ids):
-        return [isinstance(coders.get_by_id(collections[name].coder_id), BatchCoder) for name in ids]
+        return [isinstance(coders.get_by_id(collections[name].coder_id), SampledCoder) for name in ids]
 
     primitives = [step for step in graph.components.transforms.values() if not step.subtransforms]
     takers = [step for step in primitives if any(are_batches(step.inputs.values()))]

@@ -27,16 +27,18 @@ class Document:
       message: protobuf `Document`; nobody may change it afterwards.
     """
 
-    __slots__ = ("_fields", "_message", "path")
+    __slots__ = ("_fields", "_message", "_n_bytes", "path")
 
     path: str
     _message: Any
     _fields: Mapping[str, Any] | None
+    _n_bytes: int | None
 
     def __init__(self, message: Any):
         set_slot = object.__setattr__
         set_slot(self, "_message", message)
         set_slot(self, "_fields", None)
+        set_slot(self, "_n_bytes", None)
         set_slot(self, "path", message.name.split("/documents/", 1)[1])
 
     @classmethod
@@ -87,9 +89,12 @@ class Document:
 
     @property
     def n_bytes(self) -> int:
-        """Size of the document on the wire."""
-        size: int = self._message.ByteSize()
-        return size
+        """Size of the document on the wire; protobuf finds it by serialising all of it, so it is asked once."""
+        if self._n_bytes is None:
+            size: int = self._message.ByteSize()
+            object.__setattr__(self, "_n_bytes", size)
+            return size
+        return self._n_bytes
 
     def to_bytes(self) -> bytes:
         """The protobuf `Document`, serialised."""

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.coders.typecoders import registry
 from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
 from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import PBegin, PCollection
@@ -42,6 +43,7 @@ from transforms.firestore.changes.tracker import Claim, GroupPositions, GroupPro
 from transforms.firestore.query import Query
 from transforms.firestore.target import FirestoreTarget
 from transforms.retry import SYSTEM_CLOCK, Clock
+from transforms.runtime.batch_coder import SampledCoder
 from transforms.runtime.services import services_of
 from transforms.runtime.stopping import is_asked_to_stop
 
@@ -118,7 +120,7 @@ class ListenToFirestore(DatabaseArguments, beam.PTransform[PBegin, PCollection[C
         group = StreamGroup(target, self._streams, tuple(self.positions.items()), self.until)
         groups = begin | "Groups" >> beam.Create([group], reshuffle=False)
         listen = ListenFn(self.options.of(target), self.journal, self.checkpoint_s, self.clock, self.pace, self.feed)
-        batches: PCollection[ChangeBatch] = groups | "Listen" >> beam.ParDo(listen)
+        batches: PCollection[ChangeBatch] = groups | "Listen" >> beam.ParDo(listen).with_output_types(ChangeBatch)
         return batches
 
 
@@ -136,6 +138,17 @@ def streams_of(source: str | Query | Sequence[ListenedQuery]) -> tuple[ListenedQ
     streams = (ListenedQuery(source.collection, source),) if isinstance(source, Query) else tuple(source)
     check_streams(streams)
     return streams
+
+
+class ChangeBatchCoder(SampledCoder):
+    """Measures a batch of changes by its first one."""
+
+    def sample(self, value: ChangeBatch) -> tuple[Any, int]:
+        """A change."""
+        return (value.changes[0] if value.changes else None), len(value.changes)
+
+
+registry.register_coder(ChangeBatch, ChangeBatchCoder)
 
 
 @dataclass

@@ -8,6 +8,7 @@ A registration is a side effect of an import, so it stands beside the steps that
 has such batches has imported them.
 """
 
+import abc
 import pickle
 from typing import Any
 
@@ -17,27 +18,39 @@ from apache_beam.coders.typecoders import registry
 from transforms.batch import Batch
 
 
-class BatchCoder(Coder):
-    """Pickles batches; estimates their size by one record."""
+class SampledCoder(Coder, abc.ABC):
+    """Pickles what holds many things; estimates its size by one of them."""
 
-    def encode(self, value: Batch[Any]) -> bytes:
+    @abc.abstractmethod
+    def sample(self, value: Any) -> tuple[Any, int]:
+        """One of the things, and how many there are."""
+
+    def encode(self, value: Any) -> bytes:
         """All of it."""
         return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
 
-    def decode(self, encoded: bytes) -> Batch[Any]:
+    def decode(self, encoded: bytes) -> Any:
         """What `encode` made; only ever of this job's own workers."""
-        batch: Batch[Any] = pickle.loads(encoded)  # noqa: S301
-        return batch
+        return pickle.loads(encoded)  # noqa: S301
 
-    def estimate_size(self, value: Batch[Any]) -> int:
+    def estimate_size(self, value: Any) -> int:
         """Bytes, roughly."""
-        entries, dead_letters = value.entries, value.dead_letters
-        sample = entries[0] if entries else dead_letters[0] if dead_letters else None
-        return len(pickle.dumps(sample, pickle.HIGHEST_PROTOCOL)) * (len(entries) + len(dead_letters))
+        sample, n_things = self.sample(value)
+        return len(pickle.dumps(sample, pickle.HIGHEST_PROTOCOL)) * n_things
 
     def is_deterministic(self) -> bool:
         """No: equal batches may be pickled differently, so they cannot be keys."""
         return False
+
+
+class BatchCoder(SampledCoder):
+    """For batches of records."""
+
+    def sample(self, value: Batch[Any]) -> tuple[Any, int]:
+        """The first record, or else the first dead letter."""
+        entries, dead_letters = value.entries, value.dead_letters
+        sample = entries[0] if entries else dead_letters[0] if dead_letters else None
+        return sample, len(entries) + len(dead_letters)
 
 
 def register_batches(*entries: type) -> None:

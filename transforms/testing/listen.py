@@ -193,10 +193,11 @@ class Listen:
 
     def stop(self) -> None:
         """Ends the clock of the server. Streams end with their RPCs."""
-        self._stopped.set()
-        if self._clock:
-            self._clock.join()
-        self._clock = None
+        with self._changed:  # or a stream that begins just now might have made the thread and not started it
+            self._stopped.set()
+            clock, self._clock = self._clock, None
+        if clock:
+            clock.join()
 
     def _receive(self, stream: ListenStream, requests: Iterator[Any]) -> None:
         try:

@@ -80,7 +80,7 @@ def compare(
             yield _finished(reads, batch, position), position
             batch = _Batch(limits)
     if names is not None:
-        names.replace(found.versions if is_whole else None)
+        names.replace(found.versions.items() if is_whole and found.versions is not None else None)
     n_documents = found.n if is_whole else None
     follow = Follow(position.to, documents=n_documents, deletes_lost_since=position.deletes_lost_since)
     yield _finished(reads, batch, position), follow
@@ -104,14 +104,14 @@ class _Found:
     def __init__(self, max_names: int):
         self._max_names = max_names
         self.n = 0
-        self.versions: list[tuple[str, int]] | None = []
+        self.versions: dict[str, int] | None = {}
 
     def add(self, path: str, document: Document) -> None:
         self.n += 1
         if self.n > self._max_names:
             self.versions = None
         elif self.versions is not None:
-            self.versions.append((path, micros_of(document.message.update_time)))
+            self.versions[path] = micros_of(document.message.update_time)
 
 
 @dataclass(slots=True)

@@ -24,7 +24,6 @@ from transforms.firestore.changes.positions import Follow
 from transforms.firestore.changes.reads import Reads, TooManyNamesError
 from transforms.firestore.changes.times import from_micros, micros, micros_of
 from transforms.firestore.changes.watch import ExistenceFilter, Snapshot, State
-from transforms.firestore.documents import Document
 
 # What is known about the removal of a document: its last version, and whether it is deleted; None for not known.
 _Removal = tuple[int | None, bool | None]
@@ -82,17 +81,18 @@ def _changes(
 ) -> Iterator[Change]:
     position_us = micros(position.read_time)
     after = (micros(position.after.update_time), position.after.path) if position.after else (-1, "")
-    changed = sorted((each.version_us, path) for path, each in snapshot.latest.items() if each.state is State.CHANGED)
+    changed = sorted((each.version_us, path) for path, each in snapshot.latest.items() if each.document is not None)
     for version_us, path in changed:
         if (version_us, path) <= after:
             continue
-        message = snapshot.latest[path].document
+        document = snapshot.latest[path].document
+        assert document is not None
         if names.versions is not None:
             was_there = path in names.versions
         else:
-            was_there = not reads.is_filtered and micros_of(message.create_time) <= position_us
+            was_there = not reads.is_filtered and micros_of(document.message.create_time) <= position_us
         kind = MODIFIED if was_there else ADDED
-        yield Change(kind, path, Document(message), from_micros(version_us), read_time)
+        yield Change(kind, path, document, from_micros(version_us), read_time)
 
 
 def _removals(removals: Mapping[str, _Removal], reads: Reads, read_time: datetime.datetime) -> Iterator[Change]:
@@ -131,7 +131,7 @@ def _not_sent(snapshot: Snapshot, position: Follow, names: NameCache, reads: Rea
     if names.versions is None and not reads.is_filtered and position.documents is not None:
         position_us = micros(position.read_time)
         survivors = sum(
-            each.document is None or micros_of(each.document.create_time) <= position_us
+            each.document is None or micros_of(each.document.message.create_time) <= position_us
             for each in snapshot.latest.values()
             if each.state.is_present
         )

@@ -21,6 +21,7 @@ from google.rpc.code_pb2 import Code
 from transforms.firestore import messages
 from transforms.firestore.changes.bloom import BloomFilter
 from transforms.firestore.changes.times import micros_of
+from transforms.firestore.documents import Document
 
 TARGET_ID = 1
 MAX_BUFFERED_BYTES = 128 * 1024 * 1024
@@ -46,11 +47,11 @@ class State(enum.Enum):
 
 
 class Latest(NamedTuple):
-    """The newest message about a document; `document` is its protobuf message where the state is CHANGED."""
+    """The newest message about a document; `document` is there where the state is CHANGED."""
 
     version_us: int
     state: State
-    document: Any = None
+    document: Document | None = None
 
 
 class ExistenceFilter(NamedTuple):
@@ -184,7 +185,7 @@ class Watch:
             if self._is_covered(path, version_us):
                 self._record(document.name, version_us, State.REPLAYED)
             else:
-                self._record(document.name, version_us, State.CHANGED, document)
+                self._record(document.name, version_us, State.CHANGED, Document(document))
         elif TARGET_ID in change.removed_target_ids:
             self._record(document.name, version_us, State.LEFT)
 
@@ -196,7 +197,7 @@ class Watch:
     def _version_of(self, gone: Any) -> int | None:
         return micros_of(gone.read_time) if gone.HasField("read_time") else None
 
-    def _record(self, name: str, version_us: int | None, state: State, document: Any = None) -> None:
+    def _record(self, name: str, version_us: int | None, state: State, document: Document | None = None) -> None:
         path = name[self._n_prefix :]
         earlier = self._latest.get(path)
         if earlier is not None:
@@ -206,13 +207,13 @@ class Watch:
         version_us = version_us if version_us is not None else earlier.version_us if earlier else 0
         self._latest[path] = Latest(version_us, state, document)
         if document is not None:
-            self._n_bytes += document.ByteSize()
+            self._n_bytes += document.n_bytes
             self._n_changes += 1
         self._check_size()
 
     def _forget_document(self, earlier: Latest) -> None:
         if earlier.document is not None:
-            self._n_bytes -= earlier.document.ByteSize()
+            self._n_bytes -= earlier.document.n_bytes
             self._n_changes -= 1
 
     def _check_size(self) -> None:
@@ -226,7 +227,7 @@ class Watch:
             raise TooManyChangesError(f"the server sent more than {self._max_replayed:,} documents again")
 
     def _filter_of(self, message: Any) -> ExistenceFilter:
-        changed = [each.document for each in self._latest.values() if each.state is State.CHANGED]
+        changed = [each.document.message for each in self._latest.values() if each.document is not None]
         return ExistenceFilter(
             message.count,
             BloomFilter.of(message.unchanged_names) if message.HasField("unchanged_names") else None,

@@ -1,7 +1,11 @@
 """The splittable DoFn driven by hand, and on the local runner: streams are opened once, and nothing is missed."""
 
+import datetime
+import pickle
+
 import apache_beam as beam
 import pytest
+from apache_beam.coders.typecoders import registry
 from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.sdf_utils import (
@@ -11,8 +15,8 @@ from apache_beam.runners.sdf_utils import (
 )
 
 from transforms.errors import JobError, UsageError
-from transforms.firestore.changes.change import ADDED, MODIFIED, REMOVED
-from transforms.firestore.changes.change_batch import StreamState
+from transforms.firestore.changes.change import ADDED, MODIFIED, REMOVED, Change
+from transforms.firestore.changes.change_batch import ChangeBatch, StreamState
 from transforms.firestore.changes.journal import MemoryJournal
 from transforms.firestore.changes.options import ListenedQuery, ListenOptions
 from transforms.firestore.changes.parking import PARKING
@@ -33,6 +37,13 @@ def server():
     with ScriptedFirestore(PEOPLE) as server:
         yield server
         PARKING.close_expired(0)
+
+
+class Unpicklable:
+    """Fails whoever pickles it."""
+
+    def __reduce__(self):
+        raise pickle.PicklingError("looked at")
 
 
 class InterruptedTracker(GroupTracker):
@@ -290,3 +301,21 @@ def test_streams_need_ids_of_their_own_and_queries_without_order():
         ListenToFirestore([])
     with pytest.raises(UsageError, match="stream 'users': a listened query has neither order nor limit; remove them"):
         ListenToFirestore(Query("users").limit(3))
+
+
+def test_a_batch_is_measured_by_its_first_change_alone_and_what_listens_gives_such_batches(server):
+    """Where Beam does not know what a step hands on, it pickles whole batches for an estimate."""
+    batches = beam.Pipeline() | ListenToFirestore("users", target=server.target)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    first = Change(ADDED, "users/ada", None, now, now)
+    coder = registry.get_coder(batches.element_type)
+    measured = coder.estimate_size(ChangeBatch("users", (first, Unpicklable()), None, now, StreamState.LIVE))
+    assert 2 * len(pickle.dumps(first)) - 50 < measured < 2 * len(pickle.dumps(first)) + 50
+
+
+def test_a_batch_of_changes_arrives_whole_and_an_empty_one_has_no_size():
+    now = datetime.datetime.now(datetime.timezone.utc)
+    sent = ChangeBatch("users", (Change(REMOVED, "users/ada", None, now, now),), None, now, StreamState.LIVE)
+    coder = registry.get_coder(ChangeBatch)
+    assert coder.decode(coder.encode(sent)) == sent
+    assert coder.estimate_size(ChangeBatch("users", (), None, now, StreamState.LIVE)) == 0

@@ -79,7 +79,7 @@ def test_of_a_document_the_newest_version_counts_in_whatever_order_they_come(ord
     newest = max(order, key=IN_ORDER.index)
     assert states(taken) == {"users/a": ABOUT_A[newest][1]}
     if newest in ("old", "new", "recreated"):
-        assert taken.latest["users/a"].document == ABOUT_A[newest][0].document_change.document
+        assert taken.latest["users/a"].document.message == ABOUT_A[newest][0].document_change.document
 
 
 def test_a_removal_without_a_read_time_counts_as_it_comes():
