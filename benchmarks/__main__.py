@@ -1,6 +1,6 @@
 """`python -m benchmarks`: measures everything side by side and shows it; `make bench`.
 
-python -m benchmarks                                 everything, about half an hour
+python -m benchmarks                                 everything, about an hour
 python -m benchmarks --suites=write,read --rounds=5
 python -m benchmarks --suites=memory                 100,000 profiles and documents
 """
@@ -22,7 +22,7 @@ from benchmarks.measure import CaseError
 from benchmarks.suites import Measured, Suite
 from pipeline.emulators.start import BigQueryEmulator, EmulatorMissingError
 
-_DEFAULT_SUITES = ("ingest", "tuning", "write", "read", "export")
+_DEFAULT_SUITES = ("ingest", "tuning", "write", "read", "export", "listen")
 _WITH_BIGQUERY = frozenset({"ingest", "export"})
 _WIDTH = 120  # of tables in a file or a log
 _SUITES = (*_DEFAULT_SUITES, "memory")
@@ -46,8 +46,9 @@ def main(arguments: Sequence[str]) -> int:
             results.append((suite, measured))
             console.print(report.as_table(suite, measured))
             where = report.save(results, command, started)  # after every suite, so that an early end keeps the rest
-    if slopes := report.slopes_table(results):
-        console.print(slopes)
+    for slope in report.SLOPES.values():
+        if table := report.slopes_table(results, slope):
+            console.print(table)
     console.print(f"written: {where}/latest.json, {where}/latest.md", highlight=False, soft_wrap=True)
     return 0
 
@@ -64,6 +65,7 @@ def _chosen(names: Sequence[str], folder: Path, flags: argparse.Namespace) -> It
         "write": lambda: itertools.islice(suites.connector_suites(flags.documents, flags.rounds), 0, 1),
         "read": lambda: itertools.islice(suites.connector_suites(flags.documents, flags.rounds), 1, 2),
         "export": lambda: suites.export_suites(flags.documents, flags.rounds),
+        "listen": lambda: suites.listen_suites(flags.known, flags.rounds),
         "memory": lambda: suites.memory_suites(folder, 10_000, 100_000),
     }
     for name in dict.fromkeys(names):
@@ -88,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--tuning_profiles", type=_positive, default=5_000, help="input size of tuning (5000)")
     parser.add_argument("--documents", type=_positive, default=10_000, help="documents of write, read, export (10000)")
+    parser.add_argument("--known", type=_positive, default=16_000, help="documents that are listened to (16000)")
     parser.add_argument("--without_bigquery", action="store_true", help="leave the rows out")
     parser.add_argument("--with_100k", "--soak", action="store_true", help="memory at 100,000 as well")
     return parser

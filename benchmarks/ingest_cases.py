@@ -42,7 +42,7 @@ def ingest(
     return meter.sample(
         first_result_s=summary["first_result_s"],
         first_write_s=round(FIRST_ANSWER[0] - launched_at, 3) if FIRST_ANSWER else None,
-        commit_ms=_quantiles(COMMIT_S),
+        latency_ms=_quantiles(COMMIT_S),
         retries=summary["retries"],
     )
 

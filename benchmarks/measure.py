@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-_ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[1]
 _CASE_TIMEOUT_S = 1_800.0
 # Set by run_case: when the process was asked for, so that start-up includes the interpreter and the imports.
 LAUNCHED_AT_VARIABLE = "BENCHMARK_LAUNCHED_AT"
@@ -110,7 +110,7 @@ def run_case(name: str, arguments: Mapping[str, Any], environ: Mapping[str, str]
     launched_at = {LAUNCHED_AT_VARIABLE: repr(time.time())}
     done = subprocess.run(
         command,
-        cwd=_ROOT,
+        cwd=ROOT,
         env={**os.environ, **environ, **launched_at},
         capture_output=True,
         text=True,

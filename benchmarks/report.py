@@ -11,13 +11,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from rich.table import Table
 
 from benchmarks.measure import Sample
 from benchmarks.suites import Measured, Suite
 
+Result: TypeAlias = tuple[Suite, Sequence[Measured]]
 RESULTS = Path(__file__).parent / "results"
 _PACKAGES = ("apache-beam", "google-cloud-firestore", "grpcio", "protobuf", "orjson")
 
@@ -32,11 +33,13 @@ class Figure:
 
 
 def _latency(quantile: str) -> Callable[[Sample], float | None]:
-    return lambda sample: (sample.extra.get("commit_ms") or {}).get(quantile)
+    return lambda sample: (sample.extra.get("latency_ms") or {}).get(quantile)
 
 
-# Client CPU of one element; latencies of a Commit; seconds from the start of the process to the first Commit answered,
-# and from the start of the job to the first batch complete; seconds of the whole process, imports included.
+# Client CPU of one element; latencies of a Commit, or from the write of a change to the sink; seconds from the start of
+# the process to the first Commit answered, and from the start of the job to the first batch complete; seconds of the
+# whole process, imports included. Of a listener: CPU per document of the first result; memory at the end without
+# garbage, and how many times as much that is as before; share of a core.
 FIGURES = (
     Figure("per s", lambda sample: sample.per_s),
     Figure("CPU µs", lambda sample: sample.cpu_us),
@@ -46,7 +49,59 @@ FIGURES = (
     Figure("write s", lambda sample: sample.extra.get("first_write_s"), 1),
     Figure("result s", lambda sample: sample.extra.get("first_result_s"), 1),
     Figure("whole s", lambda sample: sample.extra.get("whole_s"), 1),
+    Figure("first µs", lambda sample: sample.extra.get("first_cpu_us")),
+    Figure("held MB", lambda sample: sample.extra.get("held_mb"), 1),
+    Figure("growth ×", lambda sample: sample.extra.get("growth"), 2),
+    Figure("core %", lambda sample: sample.extra.get("core_percent"), 1),
 )
+
+
+@dataclass(frozen=True)
+class Slope:
+    """What one more element costs when the fixed cost of a start is taken away: from the smallest size to the largest.
+
+    Attributes:
+      title: ends with the element.
+      heading: the figure and its unit.
+      suites: what the names of the suites begin with, which differ in size.
+      size, of: of a sample.
+    """
+
+    title: str
+    heading: str
+    suites: str
+    size: Callable[[Sample], float]
+    of: Callable[[Sample], float]
+
+    def lines(self, results: Sequence[Result]) -> list[tuple[str, float]]:
+        """Of every case that was measured at both sizes: the median over the rounds."""
+        sizes = [measured for suite, measured in results if suite.name.startswith(self.suites)]
+        return self.between(sizes[0], sizes[-1]) if sizes else []
+
+    def between(self, small: Sequence[Measured], large: Sequence[Measured]) -> list[tuple[str, float]]:
+        """Of every case that was measured at both."""
+        by_label = {case.label: case for case in small}
+        lines = []
+        for case in large:
+            if case.label in by_label and self.size(case.samples[0]) > self.size(by_label[case.label].samples[0]):
+                pairs = zip(case.samples, by_label[case.label].samples, strict=True)
+                each = [(self.of(more) - self.of(few)) / (self.size(more) - self.size(few)) for more, few in pairs]
+                lines.append((case.label, statistics.median(each)))
+        return lines
+
+
+SLOPES = {
+    "one_more_profile_cpu_us": Slope(
+        "one more profile", "CPU µs", "ingest_", lambda sample: sample.elements, lambda sample: sample.cpu_s * 1e6
+    ),
+    "one_more_known_document_bytes": Slope(
+        "one more known document",
+        "bytes",
+        "listen_known_",
+        lambda sample: sample.extra["documents"],
+        lambda sample: sample.extra["held_mb"] * 1e6,
+    ),
+}
 
 
 def rows(suite: Suite, measured: Sequence[Measured]) -> tuple[list[str], list[list[str]]]:
@@ -84,27 +139,15 @@ def as_markdown(suite: Suite, measured: Sequence[Measured]) -> str:
     return "\n".join([f"### {suite.title[0].upper()}{suite.title[1:]}", "", *lines, ""])
 
 
-def slopes_table(results: Sequence[tuple[Suite, Sequence[Measured]]]) -> Table | None:
-    """Client CPU of one more profile: what is left when the fixed cost of a start is taken away."""
-    table = Table(title="one more profile, without the fixed cost of a start", title_justify="left")
-    table.add_column("profiles")
-    table.add_column("CPU µs", justify="right")
-    slopes = _ingest_slopes(results)
-    for label, cpu_us in slopes:
-        table.add_row(label, f"{cpu_us:,.0f}")
-    return table if slopes else None
-
-
-def marginal_us(small: Sequence[Measured], large: Sequence[Measured]) -> list[tuple[str, float]]:
-    """Of every case that was measured at both sizes: the median over the rounds, in microseconds."""
-    by_label = {case.label: case for case in small}
-    lines = []
-    for case in large:
-        if case.label in by_label and case.samples[0].elements > by_label[case.label].samples[0].elements:
-            pairs = zip(case.samples, by_label[case.label].samples, strict=True)
-            slopes = [(more.cpu_s - few.cpu_s) / (more.elements - few.elements) * 1e6 for more, few in pairs]
-            lines.append((case.label, statistics.median(slopes)))
-    return lines
+def slopes_table(results: Sequence[Result], slope: Slope) -> Table | None:
+    """What one more element costs; None where it was not measured at two sizes."""
+    lines = slope.lines(results)
+    table = Table(title=slope.title, title_justify="left")
+    table.add_column(slope.title.split()[-1])
+    table.add_column(slope.heading, justify="right")
+    for label, value in lines:
+        table.add_row(label, f"{value:,.0f}")
+    return table if lines else None
 
 
 def machine() -> dict[str, Any]:
@@ -119,7 +162,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def save(results: Sequence[tuple[Suite, Sequence[Measured]]], command: str, started: dict[str, Any]) -> Path:
+def save(results: Sequence[Result], command: str, started: dict[str, Any]) -> Path:
     """Writes latest.json and latest.md; returns where they are."""
     RESULTS.mkdir(exist_ok=True)
     suites = {
@@ -146,21 +189,18 @@ def save(results: Sequence[tuple[Suite, Sequence[Measured]]], command: str, star
         f"`{command}` on {started['cores']} cores, Python {started['python']}, {packages}; load average "
         f"{started['load_average'][0]} before and {finished['load_average'][0]} after.\n"
     )
-    slopes = _ingest_slopes(results)
-    document["one_more_profile_cpu_us"] = dict(slopes)
+    slopes = {name: slope.lines(results) for name, slope in SLOPES.items()}
+    document |= {name: dict(lines) for name, lines in slopes.items()}
     (RESULTS / "latest.json").write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     parts = [head, *(as_markdown(suite, measured) for suite, measured in results)]
-    if slopes:
-        lines = [f"| {label} | {cpu_us:,.0f} |" for label, cpu_us in slopes]
-        parts.append("\n".join(["### One more profile", "", "| | CPU µs |", "|---|---:|", *lines, ""]))
-    markdown = "\n".join(parts)
-    (RESULTS / "latest.md").write_text(markdown)
+    for name, lines in slopes.items():
+        if lines:
+            title = SLOPES[name].title
+            shown = [f"| {label} | {value:,.0f} |" for label, value in lines]
+            head_lines = [f"### {title[0].upper()}{title[1:]}", "", f"| | {SLOPES[name].heading} |", "|---|---:|"]
+            parts.append("\n".join([*head_lines, *shown, ""]))
+    (RESULTS / "latest.md").write_text("\n".join(parts))
     return RESULTS
-
-
-def _ingest_slopes(results: Sequence[tuple[Suite, Sequence[Measured]]]) -> list[tuple[str, float]]:
-    ingest = [measured for suite, measured in results if suite.name.startswith("ingest_")]
-    return marginal_us(ingest[0], ingest[-1]) if ingest else []
 
 
 def _shown(value: float | None, digits: int) -> str:

@@ -5,7 +5,7 @@
 A busy machine slows down for minutes at a time: what is run in turn is slowed down alike, so ratios hold where absolute
 figures do not, and no case always comes first. Each run of a case has an emulator of its own, because Firestore's keeps
 every old version of every document, grows slower by it, and at last answers WriteBatch no more; only cases that work on
-the documents of another one share its emulator.
+the documents of another one share its emulator. Cases of listening start a scripted server themselves.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import statistics
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,8 @@ class Suite:
       elements: what is counted, such as profiles.
       baseline: label of the step that the others are compared with.
       rounds: how often each step is run.
-      warm_up: run before every chain of steps until the emulator has compiled what the suite asks of it.
+      warm_up: run before every chain of steps until the emulator has compiled what the suite asks of it; None for
+        cases that bring a server of their own.
     """
 
     name: str
@@ -65,7 +66,7 @@ class Suite:
     steps: list[Step]
     baseline: str | None
     rounds: int
-    warm_up: Step
+    warm_up: Step | None
 
 
 @dataclass
@@ -183,6 +184,31 @@ def memory_suites(folder: Path, n_small: int, n_large: int) -> Iterator[Suite]:
         yield Suite(f"memory_connector_{n}", title, "documents", steps, None, 1, _DOCUMENTS_WARM_UP)
 
 
+def listen_suites(n_documents: int, rounds: int) -> Iterator[Suite]:
+    """A listener beside a bare loop and the client library's: few and many documents, many streams, bursts, silence."""
+    labels = {"firebeam": "ListenToFirestore", "bare": "bare loop", "on_snapshot": "on_snapshot"}
+
+    def suite(name: str, title: str, elements: str, case: str, arguments: Mapping[str, Any]) -> Suite:
+        steps = [Step(label, case, {"listener": listener} | arguments) for listener, label in labels.items()]
+        return Suite(f"listen_{name}", title, elements, steps, "bare loop", rounds, None)
+
+    for n in (n_documents // 16, n_documents):
+        many = suite(f"known_{n}", f"one change after the other, {n:,} documents known", "changes", "listen_known", {})
+        # The client library's cost grows with the collection, to most of a second per change.
+        changes = {"on_snapshot": 10}
+        many.steps = [
+            replace(step, arguments=step.arguments | {"documents": n, "changes": changes.get(step.label, 200)})
+            for step in many.steps
+        ]
+        yield many
+    paced = {"changes": 800, "interval_s": 0.02}
+    yield suite("streams", "a change every 20 ms in one of 8 streams", "changes", "listen_streams", paced)
+    yield suite("burst", "5,000 changes at once", "changes", "listen_burst", {"changes": 5_000})
+    yield suite("idle", "8 streams without a change", "runs", "listen_idle", {"seconds": 25})
+    alone = [Step("ListenToFirestore", "listen_hour", {"listener": "firebeam"})]
+    yield Suite("listen_hour", "a simulated hour, 8 streams", "changes", alone, None, 1, None)
+
+
 def run_suite(suite: Suite, emulator: BigQueryEmulator | None, say: Say) -> list[Measured]:
     """Runs every step so many times, in turn; those that share documents on one Firestore emulator, the others not.
 
@@ -212,6 +238,8 @@ def _run_patiently(
 
 
 def _run_chain(suite: Suite, chain: list[Step], emulator: BigQueryEmulator | None, turn: str, say: Say) -> list[Sample]:
+    if suite.warm_up is None:
+        return [_run_alone(suite, step, turn, say) for step in chain]
     samples = []
     project = _new_project()
     with firestore_emulator(max_heap_gb=_HEAP_GB) as host:
@@ -225,6 +253,11 @@ def _run_chain(suite: Suite, chain: list[Step], emulator: BigQueryEmulator | Non
                 arguments["bigquery_table"] = f"{BIGQUERY_PROJECT}:local.benchmark_{uuid.uuid4().hex[:8]}"
             samples.append(run_case(step.case, arguments, environ))
     return samples
+
+
+def _run_alone(suite: Suite, step: Step, turn: str, say: Say) -> Sample:
+    say(f"{suite.title}: {turn}: {step.label}")
+    return run_case(step.case, step.arguments, {})
 
 
 def bigquery(say: Say) -> AbstractContextManager[BigQueryEmulator]:

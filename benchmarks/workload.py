@@ -3,6 +3,7 @@
     profiles     two shapes: 40 % with intelligent_analysis (5.6 KB of JSON, 205 leaves), 60 % with resume_analysis
                  (1.3 KB, 36 leaves); 3.0 KB and 104 leaves on average
     documents    1.8 KB as Firestore encodes them: texts, numbers, a timestamp, a nested map, an array, bytes
+    watched      1.5 KB, 20 fields: what is listened to
 
 >>> profile(7) == profile(7), profile(7)["candidate_id"]
 (True, 'cand-0000007')
@@ -66,6 +67,22 @@ def document(n: int) -> dict[str, Any]:
         "tags": [f"tag {k}" for k in range(6)],
         "digest": bytes(range(100)),
     }
+
+
+def watched(text: str, n: int, sent_ns: int) -> dict[str, Any]:
+    """The fields of a document that is listened to, of 1.5 KB.
+
+    Args:
+      text: 120 characters.
+      n: which write it is; below 0 for what was there before.
+      sent_ns: when it was written, by the machine's monotonic clock.
+
+    >>> len(watched("x" * 120, 0, 0))
+    20
+    """
+    fields: dict[str, Any] = {f"text_{k}": text for k in range(10)}
+    fields |= {f"number_{k}": n * k for k in range(5)}
+    return fields | {"score": n * 1.5, "active": bool(n % 2), "seen_at": _MOMENT, "n": n, "sent_ns": sent_ns}
 
 
 def _intelligent(chance: random.Random) -> dict[str, Any]:
