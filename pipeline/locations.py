@@ -116,6 +116,23 @@ def store_place(flag: str, text: str, target: FirestoreTarget, services: Service
     raise UsageError(f"{flag} must be {STORES}, got {text!r}")
 
 
+def written_collection(flag: str, text: str, target: FirestoreTarget) -> tuple[FirestoreTarget, str]:
+    """The database and the collection that a flag names as a place for documents; its path may have parameters.
+
+    Args:
+      target: the database of a collection that names none.
+
+    Raises:
+      UsageError: it names no collection.
+    """
+    path = text.removeprefix(FIRESTORE)
+    if not text.startswith(FIRESTORE) or _GROUP in path:
+        raise UsageError(f"{flag} must be firestore://COLLECTION, such as firestore://copies, got {text!r}")
+    if full := _FULL_NAME.fullmatch(path):
+        return replace(target, project=full[1], database=full[2]), full[3]
+    return target, path
+
+
 def _collection(text: str, target: FirestoreTarget) -> Collection:
     from transforms.firestore.query import Query
     from transforms.verify.stores import Collection

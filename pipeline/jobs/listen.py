@@ -22,7 +22,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipeline.exit_codes import EXIT_FAILED, EXIT_OK
 from pipeline.jobs.listen_flags import IGNORE, NAME, NOW, RESUME, SNAPSHOT, STOP, USAGE, Config
 from pipeline.jobs.listen_ranges import divided
-from pipeline.jobs.listen_sinks import places_of, sinks_of
+from pipeline.jobs.listen_sinks import Source, places_of, sinks_of
 from pipeline.jobs.listen_streams import Listened, check_saved, file_of, is_of_run, streams_of
 from pipeline.jobs.outcome import show_summary
 from pipeline.present.summary import Summary
@@ -177,7 +177,6 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     named = config.spec or (file.spec if file else None)
     spec = None if named is None else read_spec(named)
     rates, places = parse_rates(config.rates), places_of(config)
-    sinks = sinks_of(config, firestore, services)
     streams = streams_of(config, file, spec.fingerprint if spec else "", places, rates)
     description = JobDescription(
         NAME,
@@ -188,8 +187,10 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
         spec_fingerprint="",
     )
     limit = config.max_changes_per_min or (file.max_changes_per_min if file else None)
-    plan = Plan(config, description, firestore, streams, None, spec, limit, datetime.datetime.min, None, sinks)
+    plan = Plan(config, description, firestore, streams, None, spec, limit, datetime.datetime.min, None, ())
     plan = replace(plan, tables=_tables(plan, services))
+    slack_s = plan.options.of(firestore).snapshot_slack_s or 0.0
+    plan = replace(plan, sinks=sinks_of(Source(firestore, streams, spec, plan.job_id, slack_s), config, services))
     DeadLetterFolder(config.dead_letters).check_writable()
     client = firestore.connect()
     now = fix_read_time(client, JOB_START)

@@ -17,6 +17,7 @@ NAME = "listen"
 
 RESUME, SNAPSHOT, NOW = "resume", "snapshot", "now"
 APPLY, IGNORE = "apply", "ignore"
+SPEC = "spec"  # of --to
 DEGRADE, STOP = "degrade", "stop"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -97,6 +98,13 @@ class Config(JobConfig):
         group="To",
         choices=(INSERT_ROWS, STORAGE_WRITE),
         help="how rows get into the table; STORAGE_WRITE is the Storage Write API, which costs less",
+    )
+    to: str | None = option(
+        None,
+        group="To",
+        metavar="spec|firestore://COLLECTION",
+        help="mirror documents: spec writes the pair of the record spec; firestore://copies/{instrument} the document "
+        "itself, under the values of the stream's parameters",
     )
     pubsub_topic: str | None = option(
         None,

@@ -8,6 +8,8 @@ from google.pubsub_v1.types import pubsub
 
 from pipeline.__main__ import main
 from tests.support.export import people, store
+from transforms.firestore.query import Query
+from transforms.firestore.reader import read
 from transforms.ledger.streams import read_streams
 
 pytestmark = pytest.mark.emulator
@@ -67,6 +69,35 @@ def test_a_dead_letter_comes_again_when_it_is_due_and_counts_once(target, tmp_pa
         "written": 2,
         "dead_letter_count": 0,
     }
+
+
+def test_a_mirror_follows_with_deletes_and_verify_finds_no_difference(target, tmp_path):
+    store(target, people(*range(30)))
+    assert listen(target, tmp_path, "--to=firestore://copies") == 0
+    store(target, {**people(1, age=9), **people(77), "users/u002": None})
+    assert listen(target, tmp_path, "--to=firestore://copies") == 0
+    database = [f"--project={target.project}", "--ignore=_meta", f"--report={tmp_path / 'report.jsonl'}"]
+    assert main(["verify", "--left=firestore://users", "--right=firestore://copies", *database]) == 0
+    store(target, {"copies/u001": None})
+    assert main(["verify", "--left=firestore://users", "--right=firestore://copies", *database]) != 0
+
+
+def test_candles_are_mirrored_as_pairs_of_their_spec(target, tmp_path):
+    begins = 1_759_665_600
+    candle = {"o": 1.0, "h": 3.0, "l": 1.0, "c": 2.0, "v": 10, "complete": True}
+    paths = [f"candles/EUR_USD/H1/{begins + hour * 3600}" for hour in range(3)]
+    store(target, {path: {**candle, "ts": int(path.rpartition("/")[2])} for path in paths})
+    flags = (
+        "--streams=candles", "--stream_var=instruments=EUR_USD", "--stream_var=granularities=H1", "--to=spec",
+        f"--project={target.project}", "--job_id=candles-1", "--once", f"--dead_letters={tmp_path / 'dead_letters'}",
+    )  # fmt: skip
+    assert main(["listen", *flags]) == 0
+    store(target, {paths[0]: None, paths[1]: {**candle, "ts": begins + 3600, "c": 1.5}})
+    assert main(["listen", *flags]) == 0
+    found = {document.id: document.fields for document in read(target.connect(), Query("candles_raw"))}
+    assert list(found) == ["EUR_USD_H1_20251005T130000Z", "EUR_USD_H1_20251005T140000Z"]
+    assert [fields["c"] for fields in found.values()] == [1.5, 2.0]
+    assert {fields["_meta"]["version"] for fields in found.values()} == {1, 2}
 
 
 def call(host, service, method, request, response):
