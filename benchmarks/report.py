@@ -115,7 +115,7 @@ def rows(suite: Suite, measured: Sequence[Measured]) -> tuple[list[str], list[li
     for case in measured:
         line = [case.label, *(_shown(case.median(figure.of), figure.digits) for figure in figures)]
         if baseline:
-            line += [_ratio(case, baseline, lambda s: s.cpu_us), _ratio(case, baseline, lambda s: s.wall_s)]
+            line += [_ratio(case, baseline, lambda s: s.cpu_us), _ratio(case, baseline, lambda s: 1 / s.per_s)]
         cells.append(line)
     return headings, cells
 
