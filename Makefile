@@ -1,7 +1,7 @@
 # Everything runs in .venv, which is created when a target first needs it and again when setup.py changes.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check soak bench launch-check snapshots lock image template clean
+.PHONY: help demo demo-listen test check soak bench launch-check snapshots lock image template clean
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -24,6 +24,9 @@ help:  ## show this list
 
 demo: $(INSTALLED)  ## run ingest on samples/profiles.jsonl against local emulators and show the result
 	@$(BIN)/python -m pipeline demo
+
+demo-listen: $(INSTALLED)  ## listen to candles that change, kill the listener, resume it, compare both stores
+	@$(BIN)/python -m pipeline demo listen
 
 test: check  ## everything that must hold: check, unit tests, tests on the real emulators
 	$(BIN)/pytest -m "not soak" -n $(TEST_PROCESSES) --dist loadfile --durations=10

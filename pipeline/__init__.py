@@ -61,7 +61,10 @@ JOBS = {
 }
 
 COMMANDS = {
-    "demo": CommandEntry("pipeline.commands.demo", "start the emulators, ingest the sample profiles, show the result"),
+    "demo": CommandEntry(
+        "pipeline.commands.demo",
+        "start the emulators, ingest sample profiles, or listen to candles; show the result",
+    ),
     "doctor": CommandEntry(
         "pipeline.commands.doctor", "check credentials, database, table and emulators; say how to fix what is missing"
     ),

@@ -6,7 +6,8 @@ terminal is narrow; in a file or a pipe it does not wrap at all. Only this modul
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 
 from rich import box
 from rich.cells import cell_len
@@ -38,15 +39,22 @@ def say_error(console: Console, message: str) -> None:
 
 def show(console: Console, table: Table) -> None:
     """Prints a table."""
-    drawn = _drawn(table)
-    wanted = [max(map(_length, cells)) for cells in _cells_by_column(table)]
-    needed = [max(map(_min_length, cells)) for cells in _cells_by_column(table)]
-    frame = Measurement.get(console, console.options.update(max_width=_ENDLESS), drawn).maximum - sum(wanted)
-    widths = shared_widths(needed, wanted, console.width - frame) if console.is_terminal else wanted
-    for column, width in zip(drawn.columns, widths, strict=True):
-        column.width = width
-    drawn.width = max(frame + sum(widths), cell_len(table.title))
-    console.print(drawn, crop=False)
+    console.print(_fitted(console, table), crop=False)
+
+
+@contextlib.contextmanager
+def live_table(console: Console) -> Iterator[Callable[[Table], None]]:
+    """Yields a function that draws a table in place of the last one; it disappears at the end of the block.
+
+    Where the console is not a terminal nothing is drawn.
+    """
+    if not console.is_terminal:
+        yield lambda table: None
+        return
+    from rich.live import Live  # where there is nothing to draw, nobody waits for it
+
+    with Live(console=console, transient=True, auto_refresh=False) as live:
+        yield lambda table: live.update(_fitted(console, table), refresh=True)
 
 
 def shared_widths(needed: Sequence[int], wanted: Sequence[int], available: int) -> list[int]:
@@ -62,6 +70,18 @@ def shared_widths(needed: Sequence[int], wanted: Sequence[int], available: int) 
         widths[number] += min(wanted[number] - needed[number], spare // (others + 1))
         spare -= widths[number] - needed[number]
     return widths
+
+
+def _fitted(console: Console, table: Table) -> RichTable:
+    drawn = _drawn(table)
+    wanted = [max(map(_length, cells)) for cells in _cells_by_column(table)]
+    needed = [max(map(_min_length, cells)) for cells in _cells_by_column(table)]
+    frame = Measurement.get(console, console.options.update(max_width=_ENDLESS), drawn).maximum - sum(wanted)
+    widths = shared_widths(needed, wanted, console.width - frame) if console.is_terminal else wanted
+    for column, width in zip(drawn.columns, widths, strict=True):
+        column.width = width
+    drawn.width = max(frame + sum(widths), cell_len(table.title))
+    return drawn
 
 
 def _drawn(table: Table) -> RichTable:

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from pipeline.commands.demo import show_dead_letters, show_next_steps
+from pipeline.__main__ import main
+from pipeline.demos.ingest import show_dead_letters, show_next_steps
 from pipeline.present.terminal import Console
 
 MESSAGE = "the field rating must be a number from 1 to 5, or text that names one, such as 4 of 5 or 80 %"
@@ -28,3 +29,31 @@ def test_words_paths_and_commands_are_whole_at_every_width(tmp_path, width, on_t
     assert f"{COMMAND}\n" in shown
     assert {"INVALID_RATING", *MESSAGE.split()} <= set(shown.split())
     assert on_terminal or MESSAGE in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nonsense"], "unknown demo 'nonsense'; there are ingest and listen"),
+        (["listen", "--instrument=A"], "unknown argument --instrument; did you mean --instruments?"),
+        (["listen", "--instruments="], "--instruments must not be empty"),
+        (["listen", "--instruments=EUR/USD"], "--instruments must be names such as EUR_USD, got 'EUR/USD'"),
+        (["listen", "--granularities=,"], "--granularities must not be empty"),
+        (["listen", "--granularities=H1,1H"], "'1H' is not a length of candles; use letters as in M1"),
+        (["listen", f"--instruments={','.join(f'I{n}' for n in range(11))}"], "at most 20 streams, got 22"),
+        (["listen", "--log_level=loud"], "--log_level must be one of DEBUG, INFO, WARNING, ERROR, got 'loud'"),
+    ],
+    ids=str,
+)
+def test_nonsense_is_one_line_before_anything_starts(capsys, arguments, message):
+    assert main(["demo", *arguments]) == 2
+    shown = capsys.readouterr().err
+    assert message in " ".join(shown.split())
+    assert "emulator" not in shown
+
+
+def test_help_of_each_demo_shows_its_own_flags(capsys):
+    for name, flag in (("ingest", "--input"), ("listen", "--instruments")):
+        with pytest.raises(SystemExit):
+            main(["demo", name, "--help"])
+        assert flag in capsys.readouterr().out

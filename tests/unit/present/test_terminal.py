@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.present.tables import Cell, Column, Table
-from pipeline.present.terminal import Console, say, show
+from pipeline.present.terminal import Console, live_table, say, show
 
 PATH = "/home/ada/dead_letters/permanent/0123456789ab-00000-00007.jsonl"
 COMMAND = "gcloud dataflow jobs list --project=acme-prod --region=europe-west1"
@@ -68,3 +68,12 @@ def test_a_line_is_never_wrapped():
     assert (
         printed(10, on_terminal=True, print_to=lambda console: say(console, f"[/x] {COMMAND}")) == f"[/x] {COMMAND}\n"
     )
+
+
+def test_a_live_table_is_drawn_on_a_terminal_and_nowhere_else():
+    def draw(console):
+        with live_table(console) as draw:
+            draw(TABLE)
+
+    assert all(whole in printed(200, on_terminal=True, print_to=draw) for whole in (TABLE.title, PATH))
+    assert printed(200, on_terminal=False, print_to=draw) == ""
