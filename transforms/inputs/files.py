@@ -76,9 +76,10 @@ def match_inputs(patterns: Sequence[str]) -> list[InputFile]:
     if not patterns:
         raise UsageError("no input: name at least one file or pattern with --input")
     found: dict[str, InputFile] = {}
+    real_folders: dict[str, str] = {}
     for pattern in patterns:
         for file in _match(pattern):
-            found.setdefault(_identity(file.path), file)
+            found.setdefault(_identity(file.path, real_folders), file)
     return sorted(found.values(), key=lambda file: file.path)
 
 
@@ -106,6 +107,21 @@ def open_input(file: InputFile) -> BinaryIO:
         stored.close()
         raise
     return stored
+
+
+def read_input(file: InputFile) -> bytes:
+    """All of a matched file, as it is stored; it is still the same file afterwards.
+
+    Raises:
+      JobError: as `open_input`, and when reading fails.
+    """
+    try:
+        with _open(file.path) as stored:
+            content = stored.read()
+    except OSError as error:
+        raise JobError(f"reading input {file.path} failed ({error}); run the same command again") from error
+    check_unchanged(file)
+    return content
 
 
 def check_unchanged(file: InputFile) -> None:
@@ -190,7 +206,7 @@ def _input_file(found: FileStat) -> InputFile:
 
 def _check_regular(path: str) -> None:
     """Raises UsageError about what may have no end, or can be read only once: a worker opens a file more than once."""
-    mode = Path(path).stat().st_mode
+    mode = os.stat(path).st_mode  # noqa: PTH116  # as in `_identity`
     if not stat.S_ISREG(mode):
         kind = next((kind for is_kind, kind in _IRREGULAR if is_kind(mode)), "not a regular file")
         raise UsageError(f"--input {shown(path)} is {kind}; write what it gives into a file, and name that")
@@ -200,7 +216,7 @@ def _hash_content(path: str, size: int, into: Hash) -> None:
     """Raises UsageError if a file cannot be read, or is not as long as the system says."""
     length = 0
     try:
-        with Path(path).open("rb") as file:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # as in `_identity`
             while (block := file.read(BLOCK_BYTES)) and length <= size:
                 into.update(block)
                 length += len(block)
@@ -213,8 +229,20 @@ def _hash_content(path: str, size: int, into: Hash) -> None:
         )
 
 
-def _identity(path: str) -> str:
-    return str(Path(path).resolve()) if is_local(path) else path
+def _identity(path: str, real_folders: dict[str, str]) -> str:
+    """The same for all names of a file.
+
+    Args:
+      real_folders: where folders are, links followed; those that are looked up are added.
+    """
+    if not is_local(path):
+        return path
+    if os.path.islink(path):  # noqa: PTH114  # there are many files, and a Path costs more than the call
+        return os.path.realpath(path)
+    folder, name = os.path.split(path)
+    if folder not in real_folders:
+        real_folders[folder] = os.path.realpath(folder)
+    return os.path.join(real_folders[folder], name)  # noqa: PTH118
 
 
 def _directory_message(pattern: str) -> str:

@@ -21,10 +21,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from transforms.batch import Batch, Home, Record
-from transforms.errors import JobError
-from transforms.inputs.files import FINGERPRINT_DIGITS, InputFile, open_input
+from transforms.inputs.files import FINGERPRINT_DIGITS, InputFile, read_input
 from transforms.inputs.options import ReadOptions
-from transforms.inputs.slices import plan_slices, read_slice
+from transforms.inputs.slices import batches_of, slices_of
 
 _SMALL_BYTES = 256 * 1024
 # What a worker holds of a pack, and the smallest part of the input that one can read alone.
@@ -80,7 +79,7 @@ def read_pack(
       pack, options, is_complete, is_to_stop: as in `read_slice`.
 
     Raises:
-      JobError: as `open_input`, and when reading fails.
+      JobError: as `read_input`.
     """
     own_batches = (batch for file in pack.files for batch in _own_batches(file, options))
     for ordinal, group in enumerate(_joined(own_batches, options)):
@@ -112,16 +111,9 @@ def shared(batch_id: str, batches: Sequence[Batch[Record]]) -> Batch[Record]:
 
 def _own_batches(file: InputFile, options: ReadOptions) -> Iterator[Batch[Record]]:
     """The batches that the file has alone. It is fetched once, because a request costs more than its bytes."""
-    with open_input(file) as stored:
-        content = stored.read()
-    if len(content) != file.size:
-        raise JobError(f"input {file.path} has changed since the job started; run the same command again")
-
-    def opened(_: InputFile) -> io.BytesIO:
-        return io.BytesIO(content)
-
-    for piece in plan_slices(file, options, opened):
-        yield from read_slice(piece, options, open_file=opened)
+    content = read_input(file)
+    for piece in slices_of(file, io.BytesIO(content), options):
+        yield from batches_of(piece, io.BytesIO(content), options)
 
 
 def _joined(batches: Iterable[Batch[Record]], options: ReadOptions) -> Iterator[list[Batch[Record]]]:

@@ -12,9 +12,9 @@ Batches are named by (file fingerprint, slice, ordinal) and cut by counts and si
 the same options has the same batches, and a batch known to be complete is passed over without parsing it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO
 
 from transforms.batch import Batch, DeadLetter, Record
 from transforms.errors import RecordError
@@ -29,8 +29,6 @@ from transforms.inputs.options import ReadOptions
 from transforms.inputs.shapes import shaped
 from transforms.inputs.streams import DamagedError, PlainStream, Stream, gunzip_if_compressed, head_of
 from transforms.unexpected import FAILURES, UNEXPECTED, Unexpected
-
-OpenFile: TypeAlias = Callable[[InputFile], BinaryIO]
 
 _HEAD_BYTES = 256 * 1024
 
@@ -57,28 +55,33 @@ class Slice:
     problem: str = ""
 
 
-def plan_slices(file: InputFile, options: ReadOptions, open_file: OpenFile = open_input) -> list[Slice]:
+def plan_slices(file: InputFile, options: ReadOptions) -> list[Slice]:
     """Cuts a file into slices after looking at its first bytes (Parquet: its footer). An empty file has none.
 
     Raises:
       JobError: as `open_input`.
     """
-    with open_file(file) as stored:
-        stream = _text_of(stored, file.path, options.encoding)
-        head, is_whole = head_of(stream, _HEAD_BYTES)
-        records_path = "" if options.keyed_by_id and not options.path else options.records_path
-        found = detect(head, is_whole, file.path, options.input_format, records_path)
-        if found.format is None:
-            return [Slice(file, "jsonl")] if file.size and not isinstance(stream, PlainStream) else []
-        if found.format == "parquet":
-            return _parquet_slices(file, stored, options.slice_bytes)
-        if found.format == "jsonl" and isinstance(stream, PlainStream):
-            starts = range(0, file.size, options.slice_bytes)
-            return [
-                Slice(file, "jsonl", index, start, min(start + options.slice_bytes, file.size))
-                for index, start in enumerate(starts)
-            ]
-        return [Slice(file, found.format, delimiter=found.delimiter, problem=found.problem)]
+    with open_input(file) as stored:
+        return slices_of(file, stored, options)
+
+
+def slices_of(file: InputFile, stored: BinaryIO, options: ReadOptions) -> list[Slice]:
+    """As `plan_slices`, of a file whose stored bytes are at hand."""
+    stream = _text_of(stored, file.path, options.encoding)
+    head, is_whole = head_of(stream, _HEAD_BYTES)
+    records_path = "" if options.keyed_by_id and not options.path else options.records_path
+    found = detect(head, is_whole, file.path, options.input_format, records_path)
+    if found.format is None:
+        return [Slice(file, "jsonl")] if file.size and not isinstance(stream, PlainStream) else []
+    if found.format == "parquet":
+        return _parquet_slices(file, stored, options.slice_bytes)
+    if found.format == "jsonl" and isinstance(stream, PlainStream):
+        starts = range(0, file.size, options.slice_bytes)
+        return [
+            Slice(file, "jsonl", index, start, min(start + options.slice_bytes, file.size))
+            for index, start in enumerate(starts)
+        ]
+    return [Slice(file, found.format, delimiter=found.delimiter, problem=found.problem)]
 
 
 def read_slice(
@@ -86,7 +89,6 @@ def read_slice(
     options: ReadOptions,
     is_complete: Callable[[str], bool] = lambda batch_id: False,
     is_to_stop: Callable[[], bool] = lambda: False,
-    open_file: OpenFile = open_input,
 ) -> Iterator[Batch[Record]]:
     """Reads a slice batch by batch; no more than one of them is in memory.
 
@@ -95,20 +97,32 @@ def read_slice(
       options: how to read.
       is_complete: says of a batch id whether the batch may be passed over; its records are then not parsed.
       is_to_stop: asked before every batch; what comes behind it is not even looked for.
-      open_file: gives its stored bytes.
 
     Raises:
       JobError: as `open_input`, and when reading fails.
     """
-    with open_file(piece.file) as stored:
-        reader = _reader_of(piece, stored, options)
-        for ordinal, items in enumerate(cut(reader.scan(), options.batch_size, options.max_batch_bytes)):
-            if is_to_stop():
-                return
-            batch_id = f"{piece.file.fingerprint}-{piece.index:05d}-{ordinal:05d}"
-            if not is_complete(batch_id):
-                yield shaped(_batch(batch_id, piece.file.path, items, reader), options)
-    check_unchanged(piece.file)  # what was cut off or put in its place meanwhile was not read
+    with open_input(piece.file) as stored:
+        is_read = yield from batches_of(piece, stored, options, is_complete, is_to_stop)
+    if is_read:
+        check_unchanged(piece.file)  # what was cut off or put in its place meanwhile was not read
+
+
+def batches_of(
+    piece: Slice,
+    stored: BinaryIO,
+    options: ReadOptions,
+    is_complete: Callable[[str], bool] = lambda batch_id: False,
+    is_to_stop: Callable[[], bool] = lambda: False,
+) -> Generator[Batch[Record], None, bool]:
+    """As `read_slice`, of a file whose stored bytes are at hand. Returns whether it came to the end."""
+    reader = _reader_of(piece, stored, options)
+    for ordinal, items in enumerate(cut(reader.scan(), options.batch_size, options.max_batch_bytes)):
+        if is_to_stop():
+            return False
+        batch_id = f"{piece.file.fingerprint}-{piece.index:05d}-{ordinal:05d}"
+        if not is_complete(batch_id):
+            yield shaped(_batch(batch_id, piece.file.path, items, reader), options)
+    return True
 
 
 def _parquet_slices(file: InputFile, stored: BinaryIO, slice_bytes: int) -> list[Slice]:

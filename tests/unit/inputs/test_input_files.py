@@ -92,6 +92,17 @@ def test_a_link_to_a_regular_file_is_one(tmp_path: Path) -> None:
     assert file.size == 3
 
 
+def test_a_file_that_is_named_in_several_ways_is_read_once(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    _write(folder, a="{}\n", b="{}\n")
+    (tmp_path / "linked").symlink_to(folder)
+    (tmp_path / "c.jsonl").symlink_to(folder / "b.jsonl")
+    names = ["folder/../folder/a.jsonl", "folder/*", "linked/*.jsonl", "c.jsonl"]
+    found = match_inputs([f"{tmp_path}/{name}" for name in names])
+    assert [Path(file.path).name for file in found] == ["a.jsonl", "b.jsonl"]
+
+
 @pytest.mark.parametrize("path", ["a" * 5_000, "/tmp/" + "a/" * 5_000, "x" * 5_000 + "*", "a\nb\n" * 1_000, "a\0b"])
 def test_a_path_that_no_file_can_have_is_refused_in_one_line(path: str) -> None:
     with pytest.raises(UsageError, match=r"^(cannot list )?--input .+") as refused:

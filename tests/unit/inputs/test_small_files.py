@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -105,12 +107,16 @@ def test_complete_batches_are_passed_over_and_a_stop_is_heard_between_them(tmp_p
     assert [batch.batch_id for batch in read_pack(pack, options, is_to_stop=lambda: next(asked))] == [first]
 
 
-@pytest.mark.parametrize("content", [None, '{"id": "other"}'])
-def test_a_file_that_changes_stops_the_job(tmp_path: Path, content: str | None) -> None:
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "it is gone": Path.unlink,
+    "it has another size": lambda path: path.write_text('{"id": "other"}'),
+    "it was written again": lambda path: os.utime(path, (0, 0)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_file_that_changes_stops_the_job(tmp_path: Path, change: Callable[[Path], object]) -> None:
     files = _write(tmp_path, 10)
-    if content is None:
-        (tmp_path / "f005.json").unlink()
-    else:
-        (tmp_path / "f005.json").write_text(content)
+    change(tmp_path / "f005.json")
     with pytest.raises(JobError, match=r"f005\.json"):
         list(read_pack(Pack(tuple(files)), ReadOptions()))
