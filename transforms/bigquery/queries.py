@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 _TIMEOUT_S = 60.0  # of a request; a job may take longer
 _FIRST_POLL_S, _LAST_POLL_S = 0.1, 5.0
+_LATE = 1 / 8  # of a job's time: so much later than it ends it may be asked about
 _NO_RETRY: Any = None  # the client library's own would hide errors and double ours
 _MAX_JOB_S = 6 * 3600.0  # https://cloud.google.com/bigquery/quotas#query_jobs
 _TYPES: dict[type, str] = {str: "STRING", int: "INT64", float: "FLOAT64", datetime.datetime: "TIMESTAMP"}
@@ -99,7 +100,7 @@ def _finished(job: bigquery.QueryJob, breaker: CircuitBreaker, retry: Retry, max
             raise TransientError(f"{name} has not ended after {max_job_s / 3600:g} hours")
         retry.clock.sleep(pause_s)
         waited_s += pause_s
-        pause_s = min(2 * pause_s, _LAST_POLL_S)
+        pause_s = min(max(_FIRST_POLL_S, waited_s * _LATE), _LAST_POLL_S)
     return job
 
 

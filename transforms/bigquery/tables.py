@@ -119,11 +119,14 @@ def _ensure_once(
     try:
         present = client.get_table(target.id, **_RPC)
     except NotFound:
-        _ensure_dataset(client, target, dataset_location)
         table = _new_table(target, columns, options)
         if kept is not None:
             table.expires = datetime.datetime.now(datetime.timezone.utc) + kept
-        client.create_table(table, **_RPC)
+        try:
+            client.create_table(table, **_RPC)
+        except NotFound:
+            _ensure_dataset(client, target, dataset_location)
+            client.create_table(table, **_RPC)
         return Ensured(True, tuple(column.name for column in columns))
     if present.table_type != "TABLE":
         raise JobError(

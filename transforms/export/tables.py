@@ -52,9 +52,10 @@ def provide(target: ExportTarget, shapes: Mapping[str, Shape]) -> tuple[Column, 
         staged = tuple(
             replace(each, mode=each.mode.replace("REQUIRED", "NULLABLE")) for each in columns or target.fixed
         )
-        ensure_table(target.staging, staged, STAGING_OPTIONS, client=client, kept=STAGING_KEPT)
+        made = ensure_table(target.staging, staged, STAGING_OPTIONS, client=client, kept=STAGING_KEPT)
         if target.is_staged:
-            check_structs(existing_columns(target.staging, client=client), columns)
+            if not made.created:
+                check_structs(existing_columns(target.staging, client=client), columns)
             return staged  # a load job is refused that has other modes than its table
     return columns
 
@@ -85,7 +86,8 @@ def provide_flat(
             "(ALTER COLUMN … DROP NOT NULL), rename the path parameter, or export to another table"
         )
     columns = document_columns(shapes, nested, fixed, present)
-    if ensure_table(table, columns, ROW_OPTIONS, client=client).added:
+    made = ensure_table(table, columns, ROW_OPTIONS, client=client)
+    if made.added and not made.created:
         # Another job may have added fields to a STRUCT in between; they are matched by place.
         columns = existing_columns(table, client=client)
     ensure_latest_view(table, statements.latest_rows(table), client=client)

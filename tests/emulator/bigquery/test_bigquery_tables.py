@@ -9,7 +9,7 @@ import pytest
 from tests.support.clocks import no_waiting
 from transforms.bigquery.inserter import RowInserter
 from transforms.bigquery.schema import Column, TableOptions
-from transforms.bigquery.tables import Ensured, ensure_latest_view, ensure_table
+from transforms.bigquery.tables import Ensured, ensure_latest_view, ensure_table, existing_columns
 from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import JobError, TransientError
 from transforms.records.table import latest_rows
@@ -32,6 +32,16 @@ def test_a_table_is_made_with_columns_partitioning_and_clustering(
     ]
     assert (table.time_partitioning.field, table.time_partitioning.type_) == ("update_time", "DAY")
     assert table.clustering_fields == ["id"]
+
+
+def test_a_new_table_has_just_the_columns_it_was_made_with(target: BigQueryTarget, layout: TableOptions) -> None:
+    types = ("STRING", "INT64", "FLOAT64", "BOOL", "TIMESTAMP", "BYTES", "GEOGRAPHY", "JSON")
+    plain = tuple(Column(f"of_{each.lower()}", each, description=f"a {each}") for each in types)
+    inner = Column("inner", "STRUCT", "REPEATED", fields=plain)
+    columns = (Column("id", "STRING", "REQUIRED"), Column("update_time", "TIMESTAMP"), *plain)
+    columns += (Column("texts", "STRING", "REPEATED"), Column("outer", "STRUCT", fields=(*plain, inner)))
+    assert ensure_table(target, columns, layout).created
+    assert existing_columns(target) == columns
 
 
 def test_an_up_to_date_table_is_left_as_it_is(

@@ -31,7 +31,6 @@ RESULT = {
     "rows": [{"f": [{"v": "7"}]}],
 }
 REFERENCE = {"projectId": "demo-script", "datasetId": "people", "tableId": "candidates"}
-DATASET = {"datasetReference": {"projectId": "demo-script", "datasetId": "people"}}
 TABLE = {"tableReference": REFERENCE, "type": "TABLE", "schema": {"fields": [{"name": "id", "type": "STRING"}]}}
 MISSING = (404, {"error": {"code": 404, "message": "Not found: Table d.t"}})
 
@@ -84,7 +83,7 @@ REQUESTS = {
     "query": (_query, [job(), (200, RESULT)], [(7,)]),
     "statement": (_execute, [job(statistics={"query": {"numDmlAffectedRows": "3"}}), (200, RESULT)], 3),
     "removal of a table": (_drop, [(200, {})], None),
-    "creation of a table": (_create_table, [MISSING, (200, DATASET), (200, TABLE)], True),
+    "creation of a table": (_create_table, [MISSING, (200, TABLE)], True),
     "creation of a view": (_create_view, [MISSING, (200, TABLE)], "candidates_latest"),
     "columns": (_columns, [(200, TABLE)], COLUMNS),
     "load job": (_load, [job()], 1),

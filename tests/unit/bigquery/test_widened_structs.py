@@ -50,9 +50,8 @@ def members_of(fields: Any) -> list[str]:
 
 
 def test_fields_that_another_job_adds_in_between_keep_their_places_in_the_staging_table(service: Any) -> None:
-    dataset = (200, {"datasetReference": {"projectId": "demo-script", "datasetId": "people"}})
     of_flat = [table("city"), table("city", "theirs"), table(), table("city", "theirs", "ours")]
-    service.script = [*of_flat, MISSING, table(), MISSING, dataset, table(), table("city", "theirs", "ours")]
+    service.script = [*of_flat, MISSING, table(), MISSING, table()]
     columns = provide(target(service), shapes_of("city", "ours"))
     assert service.script == []
     widened, staged = (
