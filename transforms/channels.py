@@ -10,12 +10,15 @@ import grpc
 from transforms.errors import JobError
 from transforms.services import SIGN_IN
 
-# Messages of any size may arrive; keepalive finds connections that a NAT or a load balancer dropped silently.
+# Messages of any size may arrive; keepalive finds connections that a NAT or a load balancer dropped silently. By
+# default all channels of a process to one address share a connection, and with it the wait of one that was refused: a
+# new channel would be refused a service that is back.
 CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.use_local_subchannel_pool", 1),
 )
 
 

@@ -13,18 +13,15 @@ from typing import Any
 
 import grpc
 
+from transforms.channels import CHANNEL_OPTIONS
 from transforms.firestore import messages
 
 MAX_STREAMS_PER_CHANNEL = 100
 _METHOD = "/google.firestore.v1.Firestore/Listen"
 _OPTIONS = (
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
+    *CHANNEL_OPTIONS,
     ("grpc.keepalive_permit_without_calls", 0),
     ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.use_local_subchannel_pool", 1),  # else all channels to one address share one connection
 )
 
 
