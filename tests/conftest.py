@@ -5,6 +5,7 @@ FIREBEAM_REQUIRE_EMULATORS=1, as in continuous integration, they fail instead. N
 """
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -28,6 +29,11 @@ T = TypeVar("T")
 # A deadline measures the machine, not the code.
 settings.register_profile("firebeam", deadline=None)
 settings.load_profile("firebeam")
+
+# A shell starts what runs in its background deaf to SIGINT, and every process below it with it. A function that each
+# process calls before it runs its program would need a fork of this one, in which gRPC's threads can end the child.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

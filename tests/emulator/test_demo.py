@@ -28,14 +28,8 @@ def start(folder, **more):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        preexec_fn=listen_to_ctrl_c,
         **more,
     )
-
-
-def listen_to_ctrl_c():
-    """A shell starts what runs in its background deaf to SIGINT, and every process below it with it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="module")

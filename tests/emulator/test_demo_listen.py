@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.emulator.test_demo import EMULATORS, ROOT, listen_to_ctrl_c
+from tests.emulator.test_demo import EMULATORS, ROOT
 from tests.stand_ins import answers, comes_true
 
 pytestmark = pytest.mark.emulator
@@ -30,7 +30,6 @@ def start(*flags):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        preexec_fn=listen_to_ctrl_c,
     )
 
 

@@ -118,7 +118,7 @@ def test_a_run_that_is_stopped_finishes_no_range_half_and_goes_on_later(target, 
     def run(store):
         plan = job.prepare(config, options)
         plan = replace(plan, sides=replace(plan.sides, left=store))
-        summary = local.run(job.JOB, plan, options, Console(stderr=True), "again")
+        summary = local.run(job.JOB, plan, options, Console(stderr=True), "again", streaming=False)
         return job.present(plan, summary, Console(stderr=True)), summary
 
     exit_code, summary = run(Stopping(entries))

@@ -13,6 +13,7 @@ from transforms.firestore.changes.change import REMOVED
 from transforms.firestore.changes.journal import MemoryJournal
 from transforms.firestore.changes.parking import PARKING
 from transforms.firestore.changes.positions import from_json, to_json
+from transforms.firestore.client import RpcError
 from transforms.firestore.listen import ListenToFirestore
 from transforms.firestore.query import Query
 from transforms.firestore.reader import read
@@ -70,7 +71,18 @@ class Writer:
     def write(self, n_commits):
         for _ in range(n_commits):
             writes = [self._write() for _ in range(self._random.choice([1, 1, 1, 5]))]
-            self._client.commit(dict(writes).values(), 30).result()
+            self._commit(list(dict(writes).values()))
+
+    def _commit(self, writes):
+        """The emulator answers CANCELLED if a listener hangs up while it tells it of the commit."""
+        while True:
+            try:
+                self._client.commit(writes, 30).result()
+            except RpcError as error:
+                if error.code != "CANCELLED":
+                    raise
+            else:
+                return
 
     def _write(self):
         name = self._name(f"users/u{self._random.randrange(30):02d}")
