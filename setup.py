@@ -15,6 +15,7 @@ setup(
     packages=find_packages(include=["pipeline", "pipeline.*", "transforms", "transforms.*"]),
     package_data={"": ["*.yaml", "bigquery-requirements.txt"]},
     install_requires=[
+        "aiohttp>=3.10,<4",
         "apache-beam[gcp]>=2.77,<3",
         "google-auth>=2.30,<3",
         "google-cloud-bigquery>=3.25,<4",

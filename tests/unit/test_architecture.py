@@ -25,7 +25,7 @@ LAYERS = """
 errors
 batch breaker counters json_values lazy_package retry unexpected
 files outcomes services
-channels
+channels secrets
 runtime
 firestore
 bigquery pubsub
@@ -33,6 +33,7 @@ records models
 inputs
 dead_letters
 ledger
+providers
 upsert export
 verify listen migrate
 testing
