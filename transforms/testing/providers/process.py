@@ -1,0 +1,116 @@
+"""The server in a process of its own, seen from the test.
+
+    test ──▶ scripted_provider ──starts──▶ python -m transforms.testing.providers ──prints──▶ its address
+               │ pipe: when it closes, however the test ended, the server ends
+
+Plain Python: aiohttp is imported by the other process only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from transforms.testing.providers.control import CONTROL, ProviderBatch, ProviderRequest
+from transforms.testing.providers.script import check_provider, parse_script
+
+UNTIL_STDIN_ENDS = "--until_stdin_ends"
+
+_ROOT = Path(__file__).parents[3]
+_STOP_TIMEOUT_S = 10.0
+_CONTROL_TIMEOUT_S = 60.0
+
+
+class ScriptedProvider:
+    """A running server.
+
+    Attributes:
+      base_url: in place of the provider's own.
+    """
+
+    def __init__(self, base_url: str):
+        self.base_url = base_url
+        address = urlsplit(base_url)
+        self._control = f"{address.scheme}://{address.netloc}{CONTROL}"
+        # Proxies that the environment names are not for the loopback interface.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def batches(self) -> list[ProviderBatch]:
+        """All batches in the order of their creation, those that existed before first."""
+        return [ProviderBatch(**each) for each in self._ask("GET", "batches")]
+
+    def requests(self, *endpoints: str) -> list[ProviderRequest]:
+        """All requests in the order they came; with names, those of these endpoints."""
+        all_of_them = [ProviderRequest(**each) for each in self._ask("GET", "requests")]
+        return [each for each in all_of_them if not endpoints or each.endpoint in endpoints]
+
+    def script(self, script: Mapping[str, Any]) -> None:
+        """Follows this script from now on; batches and endpoints that it does not name stay as they are.
+
+        Batches that were created before go as the new script says, too. Entries for endpoints count from 0 again.
+
+        Raises:
+          ValueError: with the place of what is wrong.
+        """
+        parse_script(script)
+        self._ask("PUT", "script", json.dumps(script).encode())
+
+    def _ask(self, method: str, what: str, body: bytes | None = None) -> Any:
+        request = urllib.request.Request(f"{self._control}/{what}", body, method=method)  # noqa: S310  # loopback
+        with self._opener.open(request, timeout=_CONTROL_TIMEOUT_S) as answered:
+            return json.load(answered)
+
+
+@contextlib.contextmanager
+def scripted_provider(provider: str, script: Mapping[str, Any] | None = None) -> Iterator[ScriptedProvider]:
+    """Runs a provider's server for the duration of the block.
+
+    Args:
+      provider: one of PROVIDERS.
+      script: as docs/testing.md says; default: every batch is complete after 0.2 s.
+
+    Raises:
+      ValueError: there is no such provider, or the script is wrong.
+      RuntimeError: the server did not start.
+    """
+    check_provider(provider)
+    parse_script(script or {})
+    command = [sys.executable, "-m", "transforms.testing.providers", f"--provider={provider}", UNTIL_STDIN_ENDS]
+    path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
+    # A session of its own: a Ctrl-C in the terminal is for the test, which ends the server.
+    process = subprocess.Popen(  # noqa: S603  # ours
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    with process.stdout:
+        try:
+            base_url = process.stdout.readline().strip()
+            if not base_url:
+                raise RuntimeError(f"the server of {provider} did not start; it says why on stderr")
+            server = ScriptedProvider(base_url)
+            server.script(script or {})
+            yield server
+        finally:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    # A word, not only the end of the pipe: a forked copy of this process may hold the pipe open.
+    try:
+        process.communicate("end\n", timeout=_STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
