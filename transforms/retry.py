@@ -2,6 +2,7 @@
 
     Retry(max_attempts, …, clock)
       .call(request, …)    sends until it succeeds, or its failure is not transient, or attempts run out
+      .acall(request, …)   the same in an event loop
       .attempts()          the same bookkeeping for a loop with more than one reason to go round
       .delay_s(failures)   for whoever schedules several requests at once
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import random as _random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -28,6 +29,12 @@ def _chance() -> float:
     return _random.random()
 
 
+async def _asleep(seconds: float) -> None:
+    import asyncio  # commands that never wait in an event loop do without it
+
+    await asyncio.sleep(seconds)
+
+
 @dataclass(frozen=True)
 class Clock:
     """Time, sleep and randomness. Tests inject another one.
@@ -36,6 +43,7 @@ class Clock:
       now: seconds since the epoch.
       monotonic: seconds that never go back.
       sleep: waits for seconds.
+      asleep: waits for seconds in an event loop.
       random: returns [0, 1).
     """
 
@@ -43,6 +51,7 @@ class Clock:
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     random: Callable[[], float] = _chance
+    asleep: Callable[[float], Awaitable[None]] = _asleep
 
 
 SYSTEM_CLOCK = Clock()
@@ -132,6 +141,26 @@ class Retry:
                 if not attempts.again(is_outage):
                     raise meant from error
 
+    async def acall(
+        self,
+        request: Callable[[], Awaitable[T]],
+        *,
+        catch: type[E] | tuple[type[E], ...],
+        meaning: Callable[[E, int], FirebeamError],
+        is_outage: Callable[[], bool] = _never,
+    ) -> T:
+        """As `call`, in an event loop."""
+        attempts = self.attempts()
+        while True:
+            try:
+                return await request()
+            except catch as error:
+                meant = meaning(error, attempts.made)
+                if not isinstance(meant, TransientError):
+                    raise meant from error
+                if not await attempts.again_async(is_outage):
+                    raise meant from error
+
 
 class Attempts:
     """The attempts of one request.
@@ -146,8 +175,19 @@ class Attempts:
 
     def again(self, is_outage: Callable[[], bool] = _never) -> bool:
         """Counts a failure. Waits and returns True if the request may be sent once more; else returns False."""
-        if self.made >= self._retry.max_attempts and not is_outage():
+        if not self._may_repeat(is_outage):
             return False
         self._retry.clock.sleep(self._retry.delay_s(self.made))
         self.made += 1
         return True
+
+    async def again_async(self, is_outage: Callable[[], bool] = _never) -> bool:
+        """As `again`, in an event loop."""
+        if not self._may_repeat(is_outage):
+            return False
+        await self._retry.clock.asleep(self._retry.delay_s(self.made))
+        self.made += 1
+        return True
+
+    def _may_repeat(self, is_outage: Callable[[], bool]) -> bool:
+        return self.made < self._retry.max_attempts or is_outage()

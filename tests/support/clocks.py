@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from transforms import retry
@@ -29,4 +30,10 @@ def no_waiting(
       slept: collects the seconds of every wait.
       chance: what every random number is.
     """
-    return retry.Clock(now=now, sleep=(lambda seconds: None) if slept is None else slept.append, random=lambda: chance)
+    sleep: Callable[[float], None] = (lambda seconds: None) if slept is None else slept.append
+
+    async def asleep(seconds: float) -> None:
+        sleep(seconds)
+        await asyncio.sleep(0)
+
+    return retry.Clock(now=now, sleep=sleep, random=lambda: chance, asleep=asleep)

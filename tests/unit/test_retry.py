@@ -1,5 +1,6 @@
 """The one retry loop: how long it waits, and when it gives up."""
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -88,3 +89,33 @@ def test_during_an_outage_no_request_is_given_up(outage: Callable[[], bool], req
         with pytest.raises(TransientError):
             retry.call(service, catch=KeyError, meaning=busy, is_outage=outage)
     assert service.requests == requests
+
+
+@given(failures=st.integers(0, 10), max_attempts=st.integers(1, 10))
+def test_an_event_loop_waits_as_a_thread_does(failures, max_attempts):
+    def sent(run):
+        service, slept = Service(failures), list[float]()
+        retry = Retry(max_attempts, initial_s=1, clock=no_waiting(slept=slept, chance=1.0))
+        try:
+            return run(retry, service), service.requests, slept
+        except TransientError as error:
+            return str(error), service.requests, slept
+
+    async def answer(service):
+        return service()
+
+    def in_a_loop(retry, service):
+        return asyncio.run(retry.acall(lambda: answer(service), catch=KeyError, meaning=busy))
+
+    assert sent(in_a_loop) == sent(lambda retry, service: retry.call(service, catch=KeyError, meaning=busy))
+
+
+def test_what_is_not_transient_is_raised_at_once_in_an_event_loop():
+    service = Service(1)
+
+    async def request():
+        return service()
+
+    with pytest.raises(JobError, match="no permission"):
+        asyncio.run(Retry().acall(request, catch=KeyError, meaning=lambda error, attempts: JobError("no permission")))
+    assert service.requests == 1
