@@ -3,6 +3,7 @@
     project ────────────────────┬─▶ database ─▶ read and write
     emulator, or credentials ───┼─▶ BigQuery dataset ─▶ BigQuery table
                                 └─▶ dead letters
+    provider of batches
     ok      it is there
     fix     it is needed and missing, and what to do about it: exit code 1
     hint    it is missing, but only `firebeam demo` and the tests need it
@@ -57,13 +58,33 @@ class Config(AccountFlags):
     dead_letters: str | None = option(
         None, group="Results", metavar="DIR", help="folder or gs:// prefix of dead letters; default: not checked"
     )
+    provider: str | None = option(
+        None,
+        group="Provider batches",
+        metavar="NAME",
+        help="shipped provider, such as openai, or path of a description; its key is checked; default: not checked",
+    )
+    provider_var: tuple[str, ...] = option(
+        (),
+        group="Provider batches",
+        metavar="NAME=VALUE",
+        commas=False,
+        help="variable of the provider's description, such as dataset_id=gd_1; may be repeated",
+    )
+    api_key: str | None = option(
+        None,
+        group="Provider batches",
+        metavar="SOURCE",
+        help="where the key is: env:NAME, file:PATH or secret:projects/P/secrets/S; default: the provider's variable",
+    )
 
 
 USAGE = Usage(
     "doctor",
     Config,
     about="""\
-Checks credentials or emulators, project, database, BigQuery table, dead-letter folder and what the emulators need.
+Checks credentials or emulators, project, database, BigQuery table, dead-letter folder, the key of a provider of batches
+and what the emulators need.
 Every line is ok or says how to fix it. Writes a probe document to pipeline_doctor/ and removes it again.""",
     example="  firebeam doctor --project=my-project --bigquery_table=my-project:people.candidates",
 )
@@ -159,6 +180,11 @@ def diagnose(
     if config.dead_letters:
         folder = partial(use_folder, config.dead_letters, config.impersonate_service_account)
         look("dead letters", folder, [ways[STORAGE_EMULATOR]] if in_cloud else [])
+
+    if config.provider:
+        from pipeline.commands.provider_probe import list_batches
+
+        look("provider", partial(list_batches, config.provider, config.provider_var, config.api_key))
 
     if FIRESTORE_EMULATOR not in emulated:
         jar = look("Firestore emulator", lambda: str(find_jar(FIRESTORE, environ)), otherwise=Verdict.HINT)

@@ -13,13 +13,14 @@ from transforms.testing import PROJECT, ScriptedFirestore
 ROOT = Path(__file__).parents[2]
 
 BEAM_AND_BIGQUERY = ("apache_beam", "google.cloud.bigquery", "pandas", "pyarrow", "numpy")
-EVERY_CLIENT = (*BEAM_AND_BIGQUERY, "google.cloud.firestore_v1.types", "grpc", "google.auth", "psutil")
+EVERY_CLIENT = (*BEAM_AND_BIGQUERY, "google.cloud.firestore_v1.types", "grpc", "google.auth", "psutil", "aiohttp")
 
 OF_OTHER_JOBS = (
     "google.cloud.bigquery.client",
     "google.cloud.bigquery_storage_v1.client",
     "google.cloud.dataflow_v1beta3",
     "google.cloud.pubsub_v1",
+    "aiohttp",
     "json_repair",
     "psutil",
 )

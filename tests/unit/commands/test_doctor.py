@@ -6,7 +6,9 @@ import os
 import socket
 import threading
 import time
+from contextlib import contextmanager
 from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -330,3 +332,69 @@ def test_the_exit_code_says_whether_a_job_could_run(monkeypatch, capsys, flags, 
         assert main(["doctor", *flags]) == code
     assert "Traceback" not in capsys.readouterr().err
     assert os.environ.get("GOOGLE_CLOUD_PROJECT") is None
+
+
+@contextmanager
+def provider(status, value):
+    """A host that gives one answer, and the requests that it got."""
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):  # the name that http.server calls
+            asked.append((self.path, self.headers["Authorization"]))
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(value).encode())
+
+        def log_message(self, *args):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"base_url=http://127.0.0.1:{server.server_port}/v1", asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def provider_line(bare, monkeypatch, *variables, name="openai", api_key="env:PROBED_KEY", key="sk-probed"):
+    monkeypatch.setenv("PROBED_KEY", key)
+    with ScriptedFirestore() as server:
+        return against(server, bare, provider=name, provider_var=variables, api_key=api_key)["provider"]
+
+
+def test_a_provider_s_key_is_checked_by_one_request(bare, monkeypatch):
+    with provider(200, {"data": [{"id": "batch_1"}, {"id": "batch_2"}], "has_more": True}) as (address, asked):
+        line = provider_line(bare, monkeypatch, address)
+    said = "openai accepts the key of env:PROBED_KEY; 2 batches on the first page of its list"
+    assert line == Check("provider", Verdict.OK, said)
+    assert asked == [("/v1/batches?limit=100", "Bearer sk-probed")]
+
+
+def test_a_provider_that_refuses_the_key_says_where_it_came_from(bare, monkeypatch):
+    with provider(401, {"error": {"code": "invalid_api_key", "message": "sk-probed"}}) as (address, asked):
+        line = provider_line(bare, monkeypatch, address)
+    assert line.verdict is Verdict.FIX
+    assert line.detail == (
+        "openai does not accept the key (401, invalid_api_key): check env:PROBED_KEY, or pass another --api_key"
+    )
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "advice"),
+    [
+        ({"name": "open_ai"}, "did you mean openai?"),
+        ({"name": "brightdata"}, "brightdata needs dataset_id: pass --provider_var=dataset_id=VALUE"),
+        ({"name": "brightdata", "api_key": None}, "brightdata needs dataset_id: pass --provider_var=dataset_id=VALUE"),
+        ({"api_key": "sk-literal"}, "--api_key must say where the secret is kept"),
+        ({"key": ""}, "the environment variable PROBED_KEY is not set"),
+    ],
+)
+def test_what_is_missing_for_a_provider_is_named_without_a_request(bare, monkeypatch, flags, advice):
+    line = provider_line(bare, monkeypatch, **flags)
+    assert line.verdict is Verdict.FIX
+    assert advice in line.detail
+    assert "sk-literal" not in line.detail
