@@ -21,8 +21,9 @@ def batch_in(value: Any, fields: BatchFields) -> RemoteBatch | None:
     batch_id = text_at(fields.id, value)
     if not batch_id:
         return None
-    results = texts_at(fields.results, value)
     state = fields.states.get(text_at(fields.state, value), State.RUNNING)
+    # Some name the place of results from the start, or whatever became of them.
+    results = texts_at(fields.results, value) if state in (State.READY, State.PARTIAL) else ()
     if state is State.PARTIAL and not results:
         state = State.FAILED
     return RemoteBatch(

@@ -150,7 +150,7 @@ class HttpBatchApi:
 
     async def download(self, batch: RemoteBatch, folder: Path) -> list[Path]:
         """See `BatchApi`."""
-        if not batch.results and batch.state is not State.FAILED:
+        if not batch.results and batch.state in (State.READY, State.PARTIAL):
             batch = await self.get(batch.id)  # a list may be behind
         try:
             try:
