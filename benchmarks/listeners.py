@@ -35,7 +35,7 @@ from transforms.runtime.stopping import ask_to_stop
 _MAX_WAIT_S = 600.0
 _SIMULATED = Clock(now=simulated_now, monotonic=simulated_monotonic)
 # As with the service: the scripted server's snapshots are exact, and it sends heartbeats.
-_OPTIONS = ListenOptions(silence_s=120.0, snapshot_slack_s=0.0)
+_OPTIONS = ListenOptions(silence_s=120.0, exact_snapshots=True)
 _TYPE = messages.TargetChange.TargetChangeType
 _NO_CHANGE, _CURRENT = _TYPE.Value("NO_CHANGE"), _TYPE.Value("CURRENT")
 

@@ -189,8 +189,7 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     limit = config.max_changes_per_min or (file.max_changes_per_min if file else None)
     plan = Plan(config, description, firestore, streams, None, spec, limit, datetime.datetime.min, None, ())
     plan = replace(plan, tables=_tables(plan, services))
-    slack_s = plan.options.of(firestore).snapshot_slack_s or 0.0
-    plan = replace(plan, sinks=sinks_of(Source(firestore, streams, spec, plan.job_id, slack_s), config, services))
+    plan = replace(plan, sinks=sinks_of(Source(firestore, streams, spec, plan.job_id), config, services))
     DeadLetterFolder(config.dead_letters).check_writable()
     client = firestore.connect()
     now = fix_read_time(client, JOB_START)
@@ -228,7 +227,6 @@ def _tables(plan: Plan, services: Services) -> ChangeTables | None:
         config.layout,
         names,
         plan.firestore.document_name(""),
-        plan.options.of(plan.firestore).snapshot_slack_s or 0.0,
     )
 
 

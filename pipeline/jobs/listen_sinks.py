@@ -25,17 +25,12 @@ from transforms.services import Services
 
 
 class Source(NamedTuple):
-    """What is listened to, as far as it matters where it goes.
-
-    Attributes:
-      slack_s: how much older than it says a snapshot may be.
-    """
+    """What is listened to, as far as it matters where it goes."""
 
     firestore: FirestoreTarget
     streams: tuple[Listened, ...]
     spec: RecordSpec | None
     job_id: str
-    slack_s: float
 
 
 def places_of(config: Config) -> tuple[str, ...]:
@@ -87,11 +82,11 @@ def _mirror(source: Source, config: Config, to: str) -> ChangeSink:
             raise UsageError("--to=spec writes the documents of a record spec; pass --spec=NAME, or another --to")
         of_spec = SpecPlaces(source.spec, applies_deletes=config.deletes == APPLY)
         of_spec.check(streams)
-        return MirrorSink(source.firestore, of_spec, source.job_id, source.slack_s, config.retry)
+        return MirrorSink(source.firestore, of_spec, source.job_id, config.retry)
     target, collection = written_collection("--to", to, source.firestore)
     places = CollectionPlaces(collection)
     places.check(streams, same_database=target.name == source.firestore.name)
-    return MirrorSink(target, places, source.job_id, source.slack_s, config.retry)
+    return MirrorSink(target, places, source.job_id, config.retry)
 
 
 def _topic(config: Config, name: str, firestore: FirestoreTarget, services: Services) -> ChangeSink:

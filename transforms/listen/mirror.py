@@ -54,14 +54,12 @@ class MirrorSink:
       target: the database that is written to.
       places: which documents a change becomes.
       job_id: of the job.
-      slack_s: how much older than it says a snapshot may be; see `ListenOptions`.
       retry: of a request.
     """
 
     target: FirestoreTarget
     places: Places
     job_id: str
-    slack_s: float
     retry: Retry
 
     @property
@@ -136,7 +134,7 @@ class MirrorWriter:
         return list(latest.values())
 
     def _version(self, entry: Changed) -> int:
-        return micros(ended_at(entry.change, self._sink.slack_s)) if entry.is_removed else entry.position
+        return micros(ended_at(entry.change)) if entry.is_removed else entry.position
 
     def _round(
         self, pending: Sequence[_Pending], batch: Batch[Changed], dead: dict[str, DeadLetter], *, is_alone: bool

@@ -41,14 +41,12 @@ class ChangeTables:
       layout: see `export/options.py`.
       parameters: names of the path parameters.
       prefix: of the full names of documents, `projects/P/databases/D/documents/`.
-      slack_s: how much older than it says a snapshot may be; see `ListenOptions`.
     """
 
     table: BigQueryTarget
     layout: str
     parameters: tuple[str, ...]
     prefix: str
-    slack_s: float = 0.0
 
     @property
     def flat(self) -> BigQueryTarget | None:
@@ -83,13 +81,12 @@ def rows_of_changes(
     return RowsPlan(tuple(found), method, _dead_letter, storage_host=storage_host, retry=retry)
 
 
-def ended_at(change: Change, slack_s: float) -> datetime.datetime:
+def ended_at(change: Change) -> datetime.datetime:
     """The version of the row that ends a removed document: later than all that it had, earlier than any it gets again.
 
-    That is when it was seen to be gone. Where a snapshot may be older than it says, somebody may have created the
-    document again before that, so it is as much earlier, though later than the last known version.
+    That is when it was seen to be gone.
     """
-    seen_at = change.read_time - datetime.timedelta(seconds=slack_s)
+    seen_at = change.read_time
     return seen_at if change.update_time is None else max(seen_at, change.update_time + _MICROSECOND)
 
 
@@ -109,7 +106,7 @@ class _ChangelogMaker(_Rows):
         change = entry.change
         if change.document is not None:
             return self._rows.row(change.document, entry.parameters)
-        name, since = self._tables.prefix + entry.key, ended_at(change, self._tables.slack_s)
+        name, since = self._tables.prefix + entry.key, ended_at(change)
         return self._rows.removed(name, change.update_time, change.read_time, since, entry.parameters)
 
 
@@ -125,7 +122,7 @@ class _FlatMaker(_Rows):
         if change.document is not None:
             row = self._rows.row(change.document, entry.parameters, entry.record)
         else:
-            since = ended_at(change, self._tables.slack_s)
+            since = ended_at(change)
             row = self._rows.removed(self._tables.prefix + entry.key, change.read_time, since, entry.parameters)
         row.cells["read_time"] = self._time(change.read_time)
         return row

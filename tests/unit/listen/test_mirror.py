@@ -34,8 +34,8 @@ def server():
         yield server
 
 
-def writer(server, places=CollectionPlaces("copies"), slack_s=0.0):
-    return MirrorSink(server.target, places, "listen-1", slack_s, RETRY).open()
+def writer(server, places=CollectionPlaces("copies")):
+    return MirrorSink(server.target, places, "listen-1", RETRY).open()
 
 
 def held(server, collection="copies"):

@@ -44,7 +44,7 @@ class Reader:
 
     def begin(self):
         """As a bundle does that follows another one."""
-        options = ListenOptions(snapshot_slack_s=0).of(self.server.target)
+        options = ListenOptions(exact_snapshots=True).of(self.server.target)
         clock = self.schedule.settings.clock
         args = (self.server.target, self.queries, options, MemoryJournal(), self.schedule, clock, self.wake.set)
         self.streams = OpenStreams(*args)

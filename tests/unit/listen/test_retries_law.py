@@ -43,7 +43,7 @@ class Job:
         self.server, self.desk = server, Desk(server, folder, Query("users"), max_attempts=100)
         self.positions = {"users": Follow(Reads(self.desk.client, Query("users")).server_time())}
         self.wake = threading.Event()
-        options = ListenOptions(snapshot_slack_s=0).of(server.target)
+        options = ListenOptions(exact_snapshots=True).of(server.target)
         args = (server.target, [self.desk.query], options, MemoryJournal(), Unpaced(), self.desk.settings.clock)
         self.streams = OpenStreams(*args, self.wake.set, self.desk.retries)
         self.newest, self.sink, self.counts = {}, {}, {}

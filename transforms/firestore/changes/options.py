@@ -14,8 +14,6 @@ from transforms.firestore.target import FirestoreTarget
 _SILENCE_S = 120.0
 # An emulator sends nothing while nothing is written, and was seen to send nothing more although much was.
 _EMULATOR_SILENCE_S = 20.0
-# An emulator names read times at which it does not show all commits yet; measured, milliseconds.
-_EMULATOR_SLACK_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,9 @@ class ListenOptions:
       max_buffered: changes per stream that wait to be taken; then nothing more is received.
       max_buffered_bytes: of their documents.
       silence_s: without any message for so long a stream is opened again; 0 for never; None for what fits the target.
-      snapshot_slack_s: how much older than it says a snapshot may be; None for what fits the target.
+      exact_snapshots: whether what Listen sends is the state at the read time that comes with it, as the service
+        promises. Otherwise it only says that something may have changed, and the documents are read at a read time.
+        None for what fits the target: an emulator names read times at which it does not show all commits yet.
       stop_on_lost_deletes: a stream fails when deletes can no longer be found, instead of going on without them.
     """
 
@@ -54,7 +54,7 @@ class ListenOptions:
     max_buffered: int = 10_000
     max_buffered_bytes: int = 64 * 1024 * 1024
     silence_s: float | None = None
-    snapshot_slack_s: float | None = None
+    exact_snapshots: bool | None = None
     stop_on_lost_deletes: bool = False
 
     def __post_init__(self) -> None:
@@ -70,9 +70,7 @@ class ListenOptions:
             silence_s=(_EMULATOR_SILENCE_S if is_emulator else _SILENCE_S)
             if self.silence_s is None
             else self.silence_s,
-            snapshot_slack_s=(_EMULATOR_SLACK_S if is_emulator else 0.0)
-            if self.snapshot_slack_s is None
-            else self.snapshot_slack_s,
+            exact_snapshots=not is_emulator if self.exact_snapshots is None else self.exact_snapshots,
         )
 
 

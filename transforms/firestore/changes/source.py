@@ -20,7 +20,7 @@ from typing import Any
 
 from transforms.errors import JobError, OutageError, TransientError
 from transforms.firestore import messages
-from transforms.firestore.changes.change import ADDED, Change
+from transforms.firestore.changes.change import ADDED
 from transforms.firestore.changes.change_batch import ChangeBatch, StreamState, cut
 from transforms.firestore.changes.compare import compare
 from transforms.firestore.changes.ends import End, end_of_call, end_of_target
@@ -206,7 +206,10 @@ class Source:
             call.cancel()
         try:
             for response in self._messages(call):
-                if (snapshot := watch.take(response)) is not None:
+                snapshot = watch.take(response)
+                if snapshot is not None and not self._options.exact_snapshots:
+                    snapshot = self._read_again(watch, snapshot)
+                if snapshot is not None:
                     yield from self._hand_out(snapshot)
                     watch.accept(micros(self._follow_position.read_time), self._names.versions)
         except RpcError as error:
@@ -224,6 +227,14 @@ class Source:
             self.heard_at, self.waiting_since = self._clock.monotonic(), math.inf
             yield response
             self.waiting_since = self._clock.monotonic()
+
+    def _read_again(self, watch: Watch, received: Snapshot) -> Snapshot | None:
+        """The state now, in place of an inexact one; None if the position is newer than all that was received."""
+        newest_us = max((each.version_us for each in received.latest.values()), default=0)
+        if max(newest_us, received.read_time_us) <= micros(self._follow_position.read_time):
+            return None
+        read_time = max(self._reads.server_time(), self._follow_position.read_time)
+        return watch.read_again(self._reads.documents(read_time), micros(read_time))
 
     def _hand_out(self, snapshot: Snapshot) -> Batches:
         position = self._follow_position
@@ -243,10 +254,10 @@ class Source:
             documents = [change for change in changes if change.document is not None]
             if number == len(batches):
                 self._position = behind
-            elif documents and documents[-1].update_time and not self._options.snapshot_slack_s:
+            elif documents and documents[-1].update_time:
                 after = After(documents[-1].update_time, documents[-1].path)
                 self._position = replace(self._follow_position, after=after)
-            added = tuple(change.path for change in changes if _is_new(change, position.read_time))
+            added = tuple(change.path for change in changes if change.kind == ADDED)
             batch = self._batch(self._follow_position, read_time, state, reason)
             yield replace(batch, changes=changes, announced=added)
 
@@ -256,11 +267,7 @@ class Source:
         return self._position
 
     def _behind(self, snapshot: Snapshot, n_documents: int | None) -> Follow:
-        position = self._follow_position
-        lost = position.deletes_lost_since
-        if slack_s := self._options.snapshot_slack_s:
-            read_time = from_micros(snapshot.read_time_us) - datetime.timedelta(seconds=slack_s)
-            return Follow(max(read_time, position.read_time), b"", None, None, lost)
+        lost = self._follow_position.deletes_lost_since
         return Follow(from_micros(snapshot.read_time_us), snapshot.token, n_documents, None, lost)
 
     def _ended(self, end: End, code: str, message: str) -> Batches:
@@ -320,9 +327,3 @@ class Source:
 
     def _now(self) -> datetime.datetime:
         return datetime.datetime.fromtimestamp(self._clock.now(), datetime.timezone.utc)
-
-
-def _is_new(change: Change, since: datetime.datetime) -> bool:
-    """Whether the document may not have been there at the position; also one that was created again since."""
-    created = change.document.create_time if change.document else None
-    return change.kind == ADDED or (created is not None and created > since)

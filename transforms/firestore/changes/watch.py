@@ -12,7 +12,7 @@ so a replay costs no memory for documents. Source: the Firestore RPC reference, 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -163,6 +163,17 @@ class Watch:
             return self._target_change(response.target_change)
         return None
 
+    def read_again(self, documents: Iterable[Document], read_time_us: int) -> Snapshot:
+        """The snapshot of all documents that match at a read time. What was received is forgotten.
+
+        Raises:
+          TooManyChangesError: they are too many.
+        """
+        self._forget()
+        for document in documents:
+            self._match(document.message)
+        return Snapshot(read_time_us, b"", self._latest, True, None)
+
     def _target_change(self, change: Any) -> Snapshot | None:
         kind = change.target_change_type
         if kind == _REMOVE:
@@ -178,16 +189,17 @@ class Watch:
         return None
 
     def _document_change(self, change: Any) -> None:
-        document = change.document
-        version_us = micros_of(document.update_time)
         if TARGET_ID in change.target_ids:
-            path = document.name[self._n_prefix :]
-            if self._is_covered(path, version_us):
-                self._record(document.name, version_us, State.REPLAYED)
-            else:
-                self._record(document.name, version_us, State.CHANGED, Document(document))
+            self._match(change.document)
         elif TARGET_ID in change.removed_target_ids:
-            self._record(document.name, version_us, State.LEFT)
+            self._record(change.document.name, micros_of(change.document.update_time), State.LEFT)
+
+    def _match(self, document: Any) -> None:
+        version_us = micros_of(document.update_time)
+        if self._is_covered(document.name[self._n_prefix :], version_us):
+            self._record(document.name, version_us, State.REPLAYED)
+        else:
+            self._record(document.name, version_us, State.CHANGED, Document(document))
 
     def _is_covered(self, path: str, version_us: int) -> bool:
         if self._known is None:

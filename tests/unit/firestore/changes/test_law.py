@@ -17,6 +17,7 @@ from hypothesis.stateful import (
 )
 
 from tests.support.direct_firestore import DirectFirestore
+from tests.support.inexact_firestore import Inexact, InexactFirestore
 from transforms.firestore.changes.change import REMOVED
 from transforms.firestore.changes.change_batch import StreamState
 from transforms.firestore.changes.journal import JournalEntry, MemoryJournal
@@ -49,6 +50,8 @@ class Listener(RuleBasedStateMachine):
     """A source, the process it runs in, and a sink that outlives it."""
 
     journal_type = MemoryJournal
+    server_type: type[DirectFirestore] = DirectFirestore
+    is_exact = True
 
     @initialize(
         query=st.sampled_from(QUERIES),
@@ -59,12 +62,13 @@ class Listener(RuleBasedStateMachine):
         seeds=st.sets(st.sampled_from(PATHS)),
     )
     def begin(self, query, max_names, size, bits, by_change, seeds):
-        self.server = DirectFirestore()
+        self.server = self.server_type()
         self.server.manners.bits_per_name, self.server.manners.departs_by_change = bits, by_change
         if any(condition.is_inequality for condition in query.conditions):
             max_names = 100  # of which all are needed to compare
         self.query = query
-        options = ListenOptions(limits=Limits(size), max_names=max_names).of(self.server.target)
+        options = ListenOptions(limits=Limits(size), max_names=max_names, exact_snapshots=self.is_exact)
+        options = options.of(self.server.target)
         self.journal = self.journal_type()
         self.source = lambda: Source(
             self.server, ListenedQuery("s", query), options, self.journal, self.server.time.clock
@@ -275,6 +279,32 @@ class Listener(RuleBasedStateMachine):
 
 TestLaw = Listener.TestCase
 TestLaw.settings = settings(max_examples=250, stateful_step_count=40)
+
+
+class EmulatorListener(Listener):
+    """On a server whose snapshots are older than they say, or have not all documents; so they are read again."""
+
+    server_type = InexactFirestore
+    is_exact = False
+
+    @rule(age_us=st.sampled_from([0, 1, 2, 3, 1_000, 10_000_000]), missing=st.frozensets(st.sampled_from(PATHS)))
+    def send_inexact(self, age_us, missing):
+        self.server.inexact.append(Inexact(age_us, missing))
+
+
+TestLawOfEmulators = EmulatorListener.TestCase
+TestLawOfEmulators.settings = settings(max_examples=150, stateful_step_count=40)
+
+
+class TrustingListener(EmulatorListener):
+    is_exact = True
+
+
+def test_unless_they_are_read_again_inexact_snapshots_break_the_law():
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(
+            TrustingListener, settings=settings(max_examples=1000, stateful_step_count=40, phases=[Phase.generate])
+        )
 
 
 class WithoutJournal(Listener):

@@ -29,7 +29,7 @@ from transforms.runtime.stopping import ask_to_stop, forget_request
 from transforms.testing import ScriptedFirestore, always, cut_after, status
 
 PEOPLE = {"users/ada": {"n": 1}, "users/bob": {"n": 2}}
-EXACT = ListenOptions(snapshot_slack_s=0)
+EXACT = ListenOptions(exact_snapshots=True)
 
 
 @pytest.fixture

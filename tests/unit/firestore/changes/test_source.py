@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from tests.support.direct_firestore import EVERYTHING, DirectFirestore
+from tests.support.inexact_firestore import Inexact, InexactFirestore
 from transforms.errors import JobError
 from transforms.firestore.changes.change import ADDED, MODIFIED, REMOVED
 from transforms.firestore.changes.change_batch import StreamState
@@ -17,6 +18,7 @@ from transforms.firestore.changes.source import Source
 from transforms.firestore.changes.times import micros
 from transforms.firestore.client import RpcError
 from transforms.firestore.query import Query
+from transforms.firestore.target import FirestoreTarget
 from transforms.testing.documents import Retention
 
 HOUR_S, MINUTE_S = 3600.0, 60.0
@@ -28,8 +30,8 @@ CANNOT_CATCH_UP = RpcError("DEADLINE_EXCEEDED", "datastore operation timed out")
 class Listener:
     """A source, and everything it has handed out."""
 
-    def __init__(self, retention=EVERYTHING, **options):
-        self.server = DirectFirestore(retention)
+    def __init__(self, retention=EVERYTHING, server_type=DirectFirestore, **options):
+        self.server = server_type(retention)
         self.options = ListenOptions(**{"limits": Limits(10), **options}).of(self.server.target)
         self.handed_out = []
         self.begin(None)
@@ -269,12 +271,55 @@ def test_more_than_is_kept_in_memory_is_compared():
     assert StreamState.COMPARING in [batch.state for batch in listener.handed_out[3:]]
 
 
-def test_a_document_that_is_created_again_is_journaled_as_it_may_be_newer_than_the_position():
-    listener = Listener(snapshot_slack_s=1.0)
-    listener.server.put("users/ada", n=1)
+def inexact(*names):
+    """A listener that knows some documents, on a server whose snapshots cannot be trusted."""
+    listener = Listener(server_type=InexactFirestore, exact_snapshots=False)
+    for name in names:
+        listener.server.put(f"users/{name}", n=1)
     listener.live()
+    return listener
+
+
+def test_a_snapshot_from_between_a_delete_and_what_came_after_it_does_not_end_the_new_document():
+    listener = inexact("ada")
     listener.server.delete("users/ada")
     listener.server.put("users/ada", n=2)
-    batch, _ = listener.until(lambda batch: batch.changes)
-    assert kinds(batch.changes) == {"users/ada": MODIFIED}
-    assert batch.announced == ("users/ada",)
+    listener.server.inexact = [Inexact(age_us=1)]
+    assert kinds(listener.live()[1]) == {"users/ada": MODIFIED}
+
+
+def test_a_document_that_an_inexact_snapshot_leaves_out_is_not_removed():
+    listener = inexact("ada", "bob")
+    listener.server.put("users/bob", n=2)
+    listener.server.inexact = [Inexact(missing=frozenset({"users/ada"}))] * 2
+    assert kinds(listener.live()[1]) == {"users/bob": MODIFIED}
+
+
+def test_a_position_behind_an_inexact_snapshot_is_exact_for_the_next_process():
+    listener = inexact("ada", "bob")
+    listener.server.delete("users/ada")
+    listener.server.put("users/bob", n=2)
+    listener.server.inexact = [Inexact(age_us=10_000_000)]
+    batch = listener.next()
+    changes = list(batch.changes)
+    listener.begin(batch.position)
+    changes += listener.live()[1]
+    assert kinds(changes) == {"users/ada": REMOVED, "users/bob": MODIFIED}
+
+
+def test_inexact_snapshots_that_waited_cost_one_read_together():
+    listener = inexact("ada")
+    listener.server.put("users/ada", n=2)
+    listener.server.inexact = [Inexact(age_us=age_us) for age_us in (2, 1, 0)]
+    before = listener.server.n_queries
+    listener.next()
+    listener.server.cut_now("UNAVAILABLE")
+    assert listener.next().state is StreamState.RECONNECTING  # what waited has been received
+    assert listener.server.n_queries == before + 1
+
+
+def test_a_listener_of_an_emulator_reads_again_and_one_of_the_service_does_not():
+    emulator = FirestoreTarget("demo", emulator_host="localhost:1")
+    assert not ListenOptions().of(emulator).exact_snapshots
+    assert ListenOptions().of(FirestoreTarget("demo")).exact_snapshots
+    assert ListenOptions(exact_snapshots=True).of(emulator).exact_snapshots

@@ -40,7 +40,7 @@ def streams():
     opened = []
 
     def open_stream(server, position=None, clock=retry.SYSTEM_CLOCK, **options):
-        options = ListenOptions(**{"limits": Limits(10), "snapshot_slack_s": 0, **options}).of(server.target)
+        options = ListenOptions(**{"limits": Limits(10), "exact_snapshots": True, **options}).of(server.target)
         stream = Stream(server.target.connect(), USERS, position, options, MemoryJournal(), clock, try_again_s=0)
         opened.append(stream)
         return stream
