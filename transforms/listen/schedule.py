@@ -125,8 +125,8 @@ class _Remembered:
         self.cut_at: float | None = None  # since when it has tried to connect again
         self.n_buffered = self.n_full = self.n_full_before = 0
         self.n_reconnects = self.n_restarts = 0
-        self.largest = 0
-        self.large = SlidingMinute()
+        self.largest = self.most_snapshots = 0
+        self.large, self.late = SlidingMinute(), SlidingMinute()
 
 
 class Schedule:
@@ -191,8 +191,7 @@ class Schedule:
                 if is_blocked and not self._rates.may_pass(offer.stream_id, n, now_s):
                     continue
                 if _fits(n, overall):
-                    shares_overall = overall is not None and len(self._busy) > 1
-                    most = n if shares_overall else DEFAULT_LIMITS.changes
+                    most = n if is_blocked else max(n, self._fair(offer.stream_id, overall))
                     return Choice(offer.stream_id, min(each for each in (alone, overall, most) if each is not None))
                 is_blocked = True
             return None
@@ -228,6 +227,9 @@ class Schedule:
             if piece is not None and n > piece:
                 stream.large.add(now_s, n)
                 stream.largest = max(stream.largest, n)
+            if batch.n_snapshots > 1:
+                stream.late.add(now_s, batch.n_snapshots)
+                stream.most_snapshots = max(stream.most_snapshots, batch.n_snapshots)
             if batch.state is StreamState.PAUSED:
                 return
             self._note(stream, batch, now_s)
@@ -295,6 +297,12 @@ class Schedule:
             return own
         return own + self._rates.lendable(offer.stream_id, self._busy, now_s)
 
+    def _fair(self, stream_id: str, overall: int | None) -> int:
+        """How many changes a stream may hand out before it is somebody else's turn."""
+        shares_overall = overall is not None and len(self._busy) > 1
+        piece = self._rates.piece(stream_id) if shares_overall else None
+        return DEFAULT_LIMITS.changes if piece is None else piece
+
     def _is_silent(self, offer: Offer, now_s: float) -> bool:
         cut_at = self._streams[offer.stream_id].cut_at
         if not self.settings.silence_s or offer.n_ready is not None or cut_at is None:
@@ -335,6 +343,10 @@ class Schedule:
             tuned.append(f"batches of up to {stream.largest:,} changes")
         else:
             stream.largest = 0
+        if stream.late.sum(now_s):
+            tuned.append(f"up to {stream.most_snapshots:,} snapshots in a batch")
+        else:
+            stream.most_snapshots = 0
         return tuned
 
 

@@ -95,6 +95,24 @@ def test_a_late_stream_gets_unused_rates_and_larger_batches_and_both_are_listed(
     assert streams.schedule.pace_of("late").optimizations_applied == ()
 
 
+def test_streams_that_share_an_overall_rate_take_small_snapshots_together_up_to_a_fair_piece():
+    late = [Offer("a", 1, 300), Offer("b", 1, 300)]
+    schedule = PacedStreams({"a": None, "b": None}, max_changes_per_min=600).schedule
+    assert schedule.choose(late) == Choice("a", 50)
+    assert schedule.choose(late[:1]) == Choice("a", 500)
+
+
+def test_a_batch_of_several_snapshots_is_listed_for_a_minute():
+    streams = PacedStreams({"late": None})
+    streams.hand_out("late", n_snapshots=7)
+    streams.hand_out("late", n_snapshots=3)
+    assert streams.schedule.pace_of("late").optimizations_applied == ("up to 7 snapshots in a batch",)
+    streams.time.seconds = 60
+    assert streams.schedule.pace_of("late").optimizations_applied == ()
+    streams.hand_out("late")
+    assert streams.schedule.pace_of("late").optimizations_applied == ()
+
+
 def test_without_lending_a_stream_has_its_own_rate():
     streams = PacedStreams({"late": "low", "quiet": "critical"}, lend_rates=False)
     streams.waiting["late"] += 1_000

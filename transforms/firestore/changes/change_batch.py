@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import enum
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -46,15 +46,16 @@ class ChangeBatch:
 
     Attributes:
       stream_id: of the stream.
-      changes: sorted by version and path, removals last; of a comparison by path.
+      changes: of each snapshot sorted by version and path, removals last; of a comparison by path. No path twice.
       position: behind these changes: it may be saved once every sink has answered for them, and for those before. None
         for a stream that failed before it had one.
-      read_time: of the snapshot that has them.
+      read_time: of the snapshot that has them, of several the last one.
       state: of the stream.
       reason: of a state that somebody should know about: what happened, what to do.
       announced: paths that belong into the journal before a sink sees the changes.
       save_now: the position must be saved before the next batch reaches a sink.
       again: of a batch that is handed out once more; its position is that of the stream.
+      n_snapshots: how many snapshots have the changes: several if the stream is late.
     """
 
     stream_id: str
@@ -66,18 +67,46 @@ class ChangeBatch:
     announced: tuple[str, ...] = ()
     save_now: bool = False
     again: Again | None = None
+    n_snapshots: int = 1
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the documents."""
+        return sum(change.n_bytes for change in self.changes)
 
 
-def joined(earlier: ChangeBatch, later: ChangeBatch, max_changes: int, limits: Limits) -> ChangeBatch | None:
-    """Two pieces of one snapshot as one batch; None if they are of two, or together too large."""
-    if earlier.save_now or later.save_now or not (earlier.changes and later.changes):
-        return None
-    if (earlier.state, earlier.read_time) != (later.state, later.read_time):
-        return None
-    changes = earlier.changes + later.changes
-    if len(changes) > max_changes or sum(change.n_bytes for change in changes) > limits.n_bytes:
-        return None
-    return replace(later, changes=changes, announced=earlier.announced + later.announced)
+def n_together(batches: Iterable[ChangeBatch], max_changes: int, max_bytes: int) -> int:
+    """How many of the first batches of a stream can be handed out as one: at least one.
+
+    They are pieces of a snapshot, or snapshots that follow each other. A second change of a document begins another
+    batch, so that a sink has to look at each document once.
+    """
+    first: ChangeBatch | None = None
+    paths: set[str] = set()
+    n = n_changes = n_bytes = 0
+    for batch in batches:
+        n_changes, n_bytes = n_changes + len(batch.changes), n_bytes + batch.n_bytes
+        of_batch = {change.path for change in batch.changes}
+        first = first or batch
+        is_alike = batch.state is first.state and not (first.save_now or batch.save_now)
+        fits = n_changes <= max_changes and n_bytes <= max_bytes and paths.isdisjoint(of_batch)
+        if n and not (is_alike and fits):
+            break
+        paths |= of_batch
+        n += 1
+    return n
+
+
+def joined(batches: Sequence[ChangeBatch]) -> ChangeBatch:
+    """Batches that follow each other as one, at the position behind them."""
+    if len(batches) == 1:
+        return batches[0]
+    return replace(
+        batches[-1],
+        changes=tuple(change for batch in batches for change in batch.changes),
+        announced=tuple(path for batch in batches for path in batch.announced),
+        n_snapshots=len({batch.read_time for batch in batches if batch.changes}) or 1,
+    )
 
 
 def cut(changes: Sequence[Change], limits: Limits) -> Iterator[tuple[Change, ...]]:

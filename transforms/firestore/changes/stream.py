@@ -4,7 +4,7 @@
                  │            ▲                           └───no────▶ put back: nothing has happened
                  └ waits while it is full
 
-Pieces of one snapshot are taken together, as many as the taker wants.
+Pieces of a snapshot, and snapshots that follow each other, are taken together, as many as the taker wants.
 A full buffer stops the thread, so the connection fills up and the server waits: nothing is dropped. Batches without
 changes are joined, so a stream that nobody takes from stays small.
 """
@@ -19,7 +19,7 @@ from contextlib import closing
 from dataclasses import replace
 
 from transforms.errors import JobError
-from transforms.firestore.changes.change_batch import ChangeBatch, StreamState, joined
+from transforms.firestore.changes.change_batch import ChangeBatch, StreamState, joined, n_together
 from transforms.firestore.changes.journal import Journal
 from transforms.firestore.changes.options import ListenedQuery, ListenOptions
 from transforms.firestore.changes.pace import Offer
@@ -112,19 +112,16 @@ class Stream:
             return Offer(self.listened.stream_id, n_ready, self._n_changes, self.n_full)
 
     def take(self, max_changes: int = 1) -> ChangeBatch:
-        """The next batch, and with it what follows in its snapshot up to `max_changes`; to be accepted or put back.
+        """The next batch, and with it what waits behind it up to `max_changes`; to be accepted or put back.
 
         Raises what ended the thread.
         """
         with self._changed:
             if not self._buffer and self.error is not None:
                 raise self.error
-            batch = self._buffer.popleft()
-            self._taken = [batch]
-            while self._buffer and (longer := joined(batch, self._buffer[0], max_changes, self._options.limits)):
-                self._taken.append(self._buffer.popleft())
-                batch = longer
-            return batch
+            n = n_together(self._buffer, max_changes, self._options.limits.n_bytes)
+            self._taken = [self._buffer.popleft() for _ in range(n)]
+            return joined(self._taken)
 
     def accept(self, batch: ChangeBatch) -> None:
         """The batch that was taken is the taker's now."""
@@ -134,7 +131,7 @@ class Stream:
             if batch.state is not StreamState.PAUSED:
                 self.state, self.reason = batch.state, batch.reason
             self._n_changes -= len(batch.changes)
-            self._n_bytes -= _n_bytes(batch)
+            self._n_bytes -= batch.n_bytes
             self._changed.notify_all()
 
     def put_back(self) -> None:
@@ -204,7 +201,7 @@ class Stream:
                 self._buffer.pop()
             self._buffer.append(batch)
             self._n_changes += len(batch.changes)
-            self._n_bytes += _n_bytes(batch)
+            self._n_bytes += batch.n_bytes
             self._on_ready()
             return True
 
@@ -212,10 +209,6 @@ class Stream:
     def _is_full(self) -> bool:
         many = self._n_changes >= self._options.max_buffered
         return many or self._n_bytes >= self._options.max_buffered_bytes
-
-
-def _n_bytes(batch: ChangeBatch) -> int:
-    return sum(change.n_bytes for change in batch.changes)
 
 
 def _is_superseded(earlier: ChangeBatch, later: ChangeBatch) -> bool:

@@ -4,6 +4,8 @@ A model database is written to while a source follows it through everything that
 process that runs the source is killed between any two of its steps: receive, journal, sink, save.
 """
 
+from collections import deque
+
 import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
@@ -19,7 +21,7 @@ from hypothesis.stateful import (
 from tests.support.direct_firestore import DirectFirestore
 from tests.support.inexact_firestore import Inexact, InexactFirestore
 from transforms.firestore.changes.change import REMOVED
-from transforms.firestore.changes.change_batch import StreamState
+from transforms.firestore.changes.change_batch import StreamState, joined, n_together
 from transforms.firestore.changes.journal import JournalEntry, MemoryJournal
 from transforms.firestore.changes.limits import Limits
 from transforms.firestore.changes.options import ListenedQuery, ListenOptions
@@ -76,7 +78,7 @@ class Listener(RuleBasedStateMachine):
         for path in seeds:
             self.server.put(path, n=1)
         self.sink, self.saved, self.claimed, self.must_save, self.in_hand, self.steps = {}, None, None, False, None, []
-        self.newest_change = None
+        self.newest_change, self.waiting = None, deque()
         self.batches = self.source()
 
     # What others do to the database.
@@ -163,10 +165,18 @@ class Listener(RuleBasedStateMachine):
 
     # What the process does, one step at a time.
 
+    @rule(n=st.integers(1, 6))
+    def fall_behind(self, n):
+        """More is received than handed out."""
+        self.waiting += [next(self.batches) for _ in range(n)]
+
     @precondition(lambda self: not self.steps)
     @rule()
     def receive(self):
-        self.in_hand = next(self.batches)
+        if not self.waiting:
+            self.fall_behind(1)
+        n = n_together(self.waiting, max_changes=5, max_bytes=10**6)
+        self.in_hand = joined([self.waiting.popleft() for _ in range(n)])
         self.steps = ["journal", "sink"]
 
     @precondition(lambda self: self.steps)
@@ -177,6 +187,7 @@ class Listener(RuleBasedStateMachine):
             if batch.announced:
                 self.journal.add("s", JournalEntry(batch.read_time, batch.announced))
         elif step == "sink":
+            assert len({change.path for change in batch.changes}) == len(batch.changes)
             for change in batch.changes:
                 self.apply(change)
                 self.newest_change = max(self.newest_change or change.read_time, change.read_time)
@@ -218,6 +229,7 @@ class Listener(RuleBasedStateMachine):
         if is_removed:
             self.server.refusals.insert(0, RpcError("DEADLINE_EXCEEDED", "datastore operation timed out"))
         self.claimed, self.steps, self.in_hand = self.saved, [], None
+        self.waiting.clear()
         self.batches = self.source()
 
     @precondition(lambda self: not self.steps or self.steps == ["journal", "sink"])
@@ -226,6 +238,7 @@ class Listener(RuleBasedStateMachine):
         """A batch that was refused stays with the old one; the new one begins at the position that was claimed."""
         self.batches.close()
         self.steps, self.in_hand = [], None
+        self.waiting.clear()
         self.batches = self.source()
 
     def apply(self, change):

@@ -131,6 +131,47 @@ def test_pieces_of_one_snapshot_are_taken_together_as_many_as_wanted(server, str
     assert stream.offer()[1:3] == (None, 0)
 
 
+def snapshots(server, streams, *snapshots_of_names, **options):
+    """A stream for which snapshots wait, each of some documents."""
+    stream = streams(server, follow(server), **options)
+    next_batch(stream)
+    server.listen.automatic, n_changes = False, 0
+    for names in snapshots_of_names:
+        server.put({f"users/{name}": {"n": n_changes} for name in names})
+        server.listen.publish()
+        n_changes += len(names)
+        while stream.n_buffered < n_changes:
+            pass
+    return stream
+
+
+def paths(batch):
+    return [change.path.removeprefix("users/") for change in batch.changes]
+
+
+def test_of_a_late_stream_snapshots_are_taken_together_up_to_the_last_one_s_position(server, streams):
+    stream = snapshots(server, streams, "b", "ac", "d")
+    batch = stream.take(500)
+    assert (paths(batch), batch.n_snapshots) == (["b", "a", "c", "d"], 3)
+    assert batch.announced == tuple(change.path for change in batch.changes)
+    assert batch.position == Follow(batch.read_time, batch.position.token, batch.position.documents)
+    read_times = [change.read_time for change in batch.changes]
+    assert read_times[0] < read_times[1] == read_times[2] < read_times[3] == batch.read_time
+    stream.put_back()
+    assert [paths(next_batch(stream)) for _ in range(3)] == [["b"], ["a", "c"], ["d"]]
+
+
+def test_a_batch_of_several_snapshots_is_as_large_as_one_may_be_and_changes_no_document_twice(server, streams):
+    stream = snapshots(server, streams, "ab", "a", "c", "ca", "de")
+    taken = []
+    while stream.n_buffered:
+        taken.append(stream.take(3))
+        stream.accept(taken[-1])
+    assert [paths(batch) for batch in taken] == [["a", "b"], ["a", "c"], ["a", "c"], ["d", "e"]]
+    limited = snapshots(server, streams, "uv", "w", limits=Limits(10, n_bytes=1))
+    assert paths(limited.take(500)) == ["u"]
+
+
 def test_what_is_put_back_comes_again_in_its_pieces(server, streams):
     stream = pieces_of_a_snapshot(server, streams, 25)
     position = stream.position
