@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.pvalue import PCollection
 
 from pipeline.exit_codes import EXIT_FAILED, EXIT_OK
 from pipeline.jobs.listen_flags import IGNORE, NAME, NOW, RESUME, SNAPSHOT, STOP, USAGE, Config
@@ -31,6 +32,7 @@ from pipeline.run.job import Job, JobPlan, derived_job_id
 from pipeline.run.runners import on_dataflow
 from pipeline.run.status_server import StatusPages, status_server
 from pipeline.specs import read_spec
+from transforms.batch import Batch
 from transforms.bigquery.methods import TYPED_METHODS
 from transforms.bigquery.schema import check_names
 from transforms.bigquery.storage_target import StorageTarget
@@ -49,6 +51,7 @@ from transforms.ledger.runs import JobDescription, Opening
 from transforms.ledger.stream_journal import LedgerJournal
 from transforms.ledger.stream_writer import WRITERS
 from transforms.ledger.streams import claim, read_streams, stream_document
+from transforms.listen.entries import Changed
 from transforms.listen.health import HealthLimits
 from transforms.listen.priorities import parse_rates
 from transforms.listen.retries import RetrySettings, retries_of
@@ -171,7 +174,25 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     logging.getLogger().setLevel(config.log_level)
     if config.port is not None and on_dataflow(options):
         raise UsageError("--port opens a server in this process, and Dataflow's workers run the job; leave it out")
-    services = services_of(options)
+    plan = planned(config, services_of(options))
+    DeadLetterFolder(config.dead_letters).check_writable()
+    client = plan.firestore.connect()
+    now = fix_read_time(client, JOB_START)
+    assert now is not None, "a read time that is fixed is a time"
+    saved = {stream.stream_id: stream for stream in read_streams(client, plan.job_id, plan.retry)}
+    keeps_parts = config.start in (None, RESUME) and not config.restart
+    streams = divided(plan.streams, config.ranges, saved if keeps_parts else {}, client)
+    check_saved(streams, saved, config)
+    return replace(plan, streams=streams, now=now)
+
+
+def planned(config: Config, services: Services) -> Plan:
+    """What the flags ask for, whatever the database has; streams are not divided yet.
+
+    Raises:
+      UsageError: what is wrong with which flag.
+      JobError: a topic does not exist.
+    """
     firestore = config.firestore(services)
     file = file_of(config)
     named = config.spec or (file.spec if file else None)
@@ -188,20 +209,11 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     )
     limit = config.max_changes_per_min or (file.max_changes_per_min if file else None)
     plan = Plan(config, description, firestore, streams, None, spec, limit, datetime.datetime.min, None, ())
-    plan = replace(plan, tables=_tables(plan, services))
-    plan = replace(plan, sinks=sinks_of(Source(firestore, streams, spec, plan.job_id), config, services))
-    DeadLetterFolder(config.dead_letters).check_writable()
-    client = firestore.connect()
-    now = fix_read_time(client, JOB_START)
-    assert now is not None, "a read time that is fixed is a time"
-    saved = {stream.stream_id: stream for stream in read_streams(client, plan.job_id, plan.retry)}
-    keeps_parts = config.start in (None, RESUME) and not config.restart
-    streams = divided(streams, config.ranges, saved if keeps_parts else {}, client)
-    check_saved(streams, saved, config)
-    storage_host = None
-    if plan.tables and config.bigquery_method in TYPED_METHODS:
-        storage_host = StorageTarget.of(plan.tables.table, services).grpc_host
-    return replace(plan, streams=streams, now=now, storage_host=storage_host)
+    tables, storage_host = _tables(plan, services), None
+    if tables and config.bigquery_method in TYPED_METHODS:
+        storage_host = StorageTarget.of(tables.table, services).grpc_host
+    sinks = sinks_of(Source(firestore, streams, spec, plan.job_id), config, services)
+    return replace(plan, tables=tables, storage_host=storage_host, sinks=sinks)
 
 
 def _about(streams: tuple[Listened, ...]) -> tuple[tuple[str, str], ...]:
@@ -237,9 +249,7 @@ def provision(plan: Plan) -> None:
       JobError: a dataset is missing, or a table does not fit; or the job has another owner by now.
     """
     client = plan.firestore.connect()
-    if plan.tables:
-        queries = (stream.query.query for stream in plan.streams)
-        provide_tables(plan.tables, plan.spec, client, queries, plan.retry)
+    provide(plan)
     job = read_job(plan.document())
     if job is None or job.attempt != plan.run.attempt:
         raise JobError(f"job {plan.job_id} was taken over or removed by another process; this one stops")
@@ -249,6 +259,33 @@ def provision(plan: Plan) -> None:
         document = stream_document(client, plan.job_id, stream.stream_id, plan.retry)
         position = positions.get(stream.stream_id)
         claim(document, stream.description, job.owner, plan.run.attempt, position, plan.config.counters)
+
+
+def provide(plan: Plan) -> None:
+    """Makes the tables, or adds the columns they lack. Raises JobError."""
+    if plan.tables:
+        queries = (stream.query.query for stream in plan.streams)
+        provide_tables(plan.tables, plan.spec, plan.firestore.connect(), queries, plan.retry)
+
+
+def into_sinks(
+    batches: PCollection[Batch[Changed]], plan: Plan, started_at: datetime.datetime
+) -> PCollection[Batch[Changed]]:
+    """Hands changes to every sink. Out: the same batches; what the spec or a sink refused is a dead letter.
+
+    Args:
+      started_at: when the run began.
+    """
+    config = plan.config
+    if plan.spec:
+        batches = batches | "FlattenChanges" >> FlattenChanges(plan.spec)
+    if plan.tables:
+        columns = flat_columns(plan.tables)
+        rows = rows_of_changes(plan.tables, columns, started_at, config.bigquery_method, plan.storage_host, plan.retry)
+        batches = (batches | "WriteRows" >> WriteRows(rows, is_one_behind=False)).batches
+    for sink in plan.sinks:
+        batches = batches | sink.step >> WriteChanges(sink)
+    return batches
 
 
 def build(pipeline: beam.Pipeline, plan: Plan) -> None:
@@ -266,14 +303,7 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
         feed=retries,
     )
     batches = changes | "EnterChanges" >> EnterChanges(plan.job_id, settings, config.deletes != IGNORE)
-    if plan.spec:
-        batches = batches | "FlattenChanges" >> FlattenChanges(plan.spec)
-    if plan.tables:
-        columns, started_at = flat_columns(plan.tables), plan.run.started_at
-        rows = rows_of_changes(plan.tables, columns, started_at, config.bigquery_method, plan.storage_host, plan.retry)
-        batches = (batches | "WriteRows" >> WriteRows(rows, is_one_behind=False)).batches
-    for sink in plan.sinks:
-        batches = batches | sink.step >> WriteChanges(sink)
+    batches = into_sinks(batches, plan, plan.run.started_at)
     store = DeadLetterStore(DeadLetterFolder(config.dead_letters), NAME, plan.job_id, looks_for_earlier=False)
     _ = (
         batches

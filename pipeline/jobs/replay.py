@@ -8,7 +8,8 @@
                          ledger           what has moved leaves its old place
 
 A job runs again with the flags its ledger has; flags given here win. The steps are ingest's, with one more among them,
-`SetAsideOlder`: a record that failed yesterday must not replace what somebody has written since. A replay may be
+`SetAsideOlder`: a record that failed yesterday must not replace what somebody has written since. Those of listen's dead
+letters are in replay_changes.py. A replay may be
 interrupted anywhere: each dead letter stays in its old place until it is known to be in its new one.
 """
 
@@ -22,9 +23,10 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.pvalue import PBegin, PCollection
 
-from pipeline.jobs import ingest_flags
+from pipeline.jobs import ingest_flags, listen_flags
 from pipeline.jobs.destination import destination
 from pipeline.jobs.outcome import present_records
+from pipeline.jobs.replay_changes import ReplayChanges, ReplayedChanges, replayed_changes
 from pipeline.jobs.replay_flags import ALL, NAME, USAGE, Config
 from pipeline.present.summary import Summary
 from pipeline.present.terminal import Console, say
@@ -85,13 +87,15 @@ class Plan(JobPlan[Config]):
     """A config with everything read and looked up that the graph needs.
 
     Attributes:
-      jobs: whose dead letters there are.
+      jobs: of ingest, whose dead letters there are.
+      listened: jobs of listen, whose dead letters there are.
       finished_at: when each job of the ledger finished last.
       to_ingest: sources of the dead letters that keep no record.
     """
 
     folder: DeadLetterFolder
     jobs: tuple[Replayed, ...]
+    listened: tuple[ReplayedChanges, ...]
     finished_at: Mapping[str, datetime.datetime]
     to_ingest: tuple[str, ...] = ()
 
@@ -117,10 +121,17 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
         input_fingerprint=digest(config.kind, sorted(config.from_job)),
         spec_fingerprint="",
     )
-    job_ids = sorted({batch.job_id for batch in batches})
-    jobs = tuple(_replayed(config, services, client, job_id, batches) for job_id in job_ids)
-    sources = tuple(dict.fromkeys(batch.source for batch in batches if batch.not_kept))
-    return Plan(config, description, firestore, folder, jobs, finish_times(client, config.retry), sources)
+    jobs, listened = [], []
+    for job_id in sorted({batch.job_id for batch in batches}):
+        own = [batch for batch in batches if batch.job_id == job_id]
+        if own[0].job == listen_flags.NAME:
+            listened.append(_changes(config, services, client, job_id, own))
+        else:
+            jobs.append(_replayed(config, services, client, job_id, own))
+    of_ingest = [batch for batch in batches if batch.job != listen_flags.NAME]
+    sources = tuple(dict.fromkeys(batch.source for batch in of_ingest if batch.not_kept))
+    finished_at = finish_times(client, config.retry)
+    return Plan(config, description, firestore, folder, tuple(jobs), tuple(listened), finished_at, sources)
 
 
 def provision(plan: Plan) -> None:
@@ -133,13 +144,15 @@ def provision(plan: Plan) -> None:
         plan.folder.clear(batch_id, iso(plan.run.started_at))
     for job in plan.jobs:
         provide_table(job.to)
+    for listened in plan.listened:
+        listened.provide()
 
 
 def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     """Draws the graph of a run: one branch for every job."""
-    first, *others = [pipeline | job.job_id >> _ReplayDeadLetters(job, plan) for job in plan.jobs] or [
-        pipeline | "NoLetters" >> beam.Create([], reshuffle=False)
-    ]
+    branches = [pipeline | job.job_id >> _ReplayDeadLetters(job, plan) for job in plan.jobs]
+    branches += [pipeline | changes.job_id >> _changes_of(changes, plan) for changes in plan.listened]
+    first, *others = branches or [pipeline | "NoLetters" >> beam.Create([], reshuffle=False)]
     _ = first | "CompleteJob" >> CompleteJob(plan.ledger, after=tuple(others))
 
 
@@ -156,7 +169,7 @@ class _ReplayDeadLetters(beam.PTransform[PBegin, PCollection[str]]):
         # One that somebody else wrote before, to the same effect, tells nothing of the row.
         rows_known = NO_ROWS if job.to.rows else ALL_ROWS
         identity = RunIdentity(job.job_id, job.attempt, _EPOCH, job.input_ids, rows_known, never_overwrites_newer=True)
-        run = ReplayRun(plan.job_id, iso(plan.run.started_at), plan.config.max_attempts)
+        run = _run_of(plan)
         batch_ids = [batch_id for batch_id in job.batches if batch_id not in plan.run.completed]
         batches = (
             begin
@@ -175,6 +188,15 @@ class _ReplayDeadLetters(beam.PTransform[PBegin, PCollection[str]]):
         )
 
 
+def _changes_of(changes: ReplayedChanges, plan: Plan) -> ReplayChanges:
+    run, completed = _run_of(plan), frozenset(plan.run.completed)
+    return ReplayChanges(changes, plan.folder, run, plan.ledger, plan.run.started_at, completed)
+
+
+def _run_of(plan: Plan) -> ReplayRun:
+    return ReplayRun(plan.job_id, iso(plan.run.started_at), plan.config.max_attempts)
+
+
 def _of_jobs(batches: Sequence[DeadBatch], job_ids: Sequence[str]) -> list[DeadBatch]:
     there = {batch.job_id for batch in batches}
     if missing := sorted(set(job_ids) - there):
@@ -186,7 +208,7 @@ def _of_jobs(batches: Sequence[DeadBatch], job_ids: Sequence[str]) -> list[DeadB
 def _replayed(
     config: Config, services: Services, client: FirestoreClient, job_id: str, batches: Sequence[DeadBatch]
 ) -> Replayed:
-    own = tuple(batch.batch_id for batch in batches if batch.job_id == job_id)
+    own = tuple(batch.batch_id for batch in batches)
     job = _job(config, client, job_id)
     as_it_ran = _config_of(config, job_id, job.parameters if job else {})
     to = destination(as_it_ran, services, failed_before=True)
@@ -194,6 +216,18 @@ def _replayed(
     reading = as_it_ran.reading(as_it_ran.batch_size, f"{client.target.name}/documents")
     input_ids = known | set(map(input_id_of, own))
     return Replayed(job_id, job.attempt if job else 0, to, reading, input_ids, own)
+
+
+def _changes(
+    config: Config, services: Services, client: FirestoreClient, job_id: str, batches: Sequence[DeadBatch]
+) -> ReplayedChanges:
+    job = read_job(job_document(client, job_id, config.retry))
+    if job is None or job.job != listen_flags.NAME:
+        raise UsageError(
+            f"the ledger in {client.target.name} does not know listen job {job_id}, which {config.dead_letters} has "
+            "dead letters of; pass the --project and --database it ran with"
+        )
+    return replayed_changes(config, services, job_id, job.parameters, batches)
 
 
 def _job(config: Config, client: FirestoreClient, job_id: str) -> LedgerJob | None:
@@ -206,7 +240,7 @@ def _job(config: Config, client: FirestoreClient, job_id: str) -> LedgerJob | No
             "its other flags"
         )
     if job is not None and job.job != ingest_flags.NAME:
-        raise UsageError(f"job {job_id} was {job.job}; only dead letters of {ingest_flags.NAME} can be replayed")
+        raise UsageError(f"job {job_id} was {job.job}; only dead letters of ingest and listen can be replayed")
     return job
 
 

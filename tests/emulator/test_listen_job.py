@@ -1,6 +1,7 @@
 """firebeam listen on the emulators: what is written while it runs, while it is down, and while it is killed arrives."""
 
 import json
+import re
 import signal
 import socket
 import urllib.request
@@ -8,6 +9,7 @@ import urllib.request
 import pytest
 
 from pipeline.__main__ import main
+from pipeline.specs import SPECS
 from tests.support.export import people
 from tests.support.listen import ListenDesk, wait_until
 from transforms.ledger.jobs import COMPLETED, job_document, read_job
@@ -107,3 +109,23 @@ def test_candles_arrive_typed_incomplete_ones_are_never_seen_and_bad_ones_are_de
     desk.store({f"candles/EUR_USD/H1/{times[-1]}": candle(times[-1]), f"candles/EUR_USD/H1/{times[0]}": None})
     assert listen.once() == 0
     assert [row["document_id"] for row in desk.rows()] == [str(time) for time in times[1:]]
+
+
+def test_what_a_corrected_spec_accepts_is_replayed_into_the_table_while_the_listener_runs(desk):
+    flags = ("--streams=candles", "--stream_var=instruments=EUR_USD", "--stream_var=granularities=H1", "--layout=both")
+    listen, begins = ListenDesk(desk, flags), 1_759_665_600
+    paths = [f"candles/EUR_USD/H1/{begins + hour * 3600}" for hour in range(3)]
+    desk.store({path: candle(int(path[-10:]), h=0.5) for path in paths})
+    spec, dead_letters = desk.folder / "loose.yaml", desk.folder / "dead_letters"
+    spec.write_text(re.sub(r"(?m)^ordered:\n(  - .*\n)+", "", SPECS.read("candles").text))
+    with listen.running() as process:
+        wait_until(lambda: [stream.counts["dead_letter_count"] for stream in listen.streams().values()] == [3])
+        desk.store({paths[1]: candle(begins + 3600), paths[2]: None})
+        wait_until(lambda: len(desk.rows("_changelog")) >= 2)
+        replay = [f"--project={desk.database.project}", f"--dead_letters={dead_letters}", f"--spec={spec}"]
+        assert main(["replay", *replay, "--max_dead_letter_ratio=1"]) == 0
+        assert [file.parent.name for file in dead_letters.rglob("*.jsonl")] == ["replayed"]
+        assert listen.end(process) == 0
+    for suffix in ("_latest", "_changelog_latest"):
+        assert listen.latest(suffix).keys() == set(paths[:2])
+    assert [row["high"] for row in desk.rows()] == [0.5, 3.0]

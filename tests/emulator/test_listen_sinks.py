@@ -1,6 +1,7 @@
 """firebeam listen into sinks beside BigQuery, on the emulators."""
 
 import json
+import sys
 
 import grpc
 import pytest
@@ -69,6 +70,48 @@ def test_a_dead_letter_comes_again_when_it_is_due_and_counts_once(target, tmp_pa
         "written": 2,
         "dead_letter_count": 0,
     }
+
+
+def replay(target, folder, *flags):
+    """Exit code and counts of the summary."""
+    summary = folder / "replay.json"
+    exit_code = main(
+        [
+            "replay", f"--project={target.project}", f"--dead_letters={folder / 'dead_letters'}",
+            f"--summary={summary}", "--max_dead_letter_ratio=1", *flags,
+        ]
+    )  # fmt: skip
+    counts = json.loads(summary.read_text())
+    return exit_code, tuple(counts[name] for name in ("read", "written", "superseded", "dead_letters"))
+
+
+def places(folder):
+    """Where the dead letters of which documents are, each with its attempts."""
+    files = (folder / "dead_letters").rglob("*.jsonl")
+    lines = [(file.parent.name, json.loads(line)) for file in files for line in file.open()]
+    return sorted((place, line["record_id"], line["attempts"]) for place, line in lines)
+
+
+def test_replay_calls_the_handler_again_with_what_is_still_true(target, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refusing = tmp_path / "listen_handler_of_mine.py"
+    refusing.write_text("def on_change(change):\n    raise RuntimeError\n")
+    store(target, people(1, 2, 3, 4))
+    flags = ("--handler=listen_handler_of_mine:on_change",)
+    assert listen(target, tmp_path, *flags) == 0
+    assert replay(target, tmp_path) == (0, (4, 0, 0, 4))
+    assert places(tmp_path) == [("retryable", f"users/u00{n}", 2) for n in (1, 2, 3, 4)]
+    refusing.write_text(HANDLER.replace("change.attempts == 0", "True"))
+    sys.modules.pop("listen_handler_of_mine")
+    store(target, {**people(1, age=9), "users/u002": None})
+    assert replay(target, tmp_path) == (0, (4, 1, 2, 1))
+    assert [json.loads(line)[:2] for line in (tmp_path / "seen.jsonl").open()] == [["added", "users/u004"]]
+    assert places(tmp_path) == [
+        ("replayed", "users/u001", 2), ("replayed", "users/u002", 2), ("replayed", "users/u004", 2),
+        ("retryable", "users/u003", 3),
+    ]  # fmt: skip
+    assert listen(target, tmp_path, *flags, "--dead_letter_retry_s=0") == 0  # it goes on with what is left
+    assert places(tmp_path)[-1] == ("retryable", "users/u003", 4)
 
 
 def test_a_mirror_follows_with_deletes_and_verify_finds_no_difference(target, tmp_path):

@@ -57,6 +57,7 @@ class DeadBatch(NamedTuple):
       dead_letters: how many they are.
       source: where their records were read.
       not_kept: how many of them keep no record.
+      job: name of the job, such as `ingest`.
     """
 
     batch_id: str
@@ -64,12 +65,13 @@ class DeadBatch(NamedTuple):
     dead_letters: int
     source: str = ""
     not_kept: int = 0
+    job: str = ""
 
     @classmethod
     def of(cls, batch_id: str, stored: Sequence[StoredDeadLetter]) -> "DeadBatch":
         """Of all dead letters of a batch."""
         first, not_kept = stored[0], sum(not each.keeps_record for each in stored)
-        return cls(batch_id, first.job_id, len(stored), first.source, not_kept)
+        return cls(batch_id, first.job_id, len(stored), first.source, not_kept, first.job)
 
 
 class ReplayRun(NamedTuple):
@@ -210,6 +212,8 @@ class DeadLetterFolder:
         run: ReplayRun,
         time: str,
         n_records: Callable[[StoredDeadLetter], int] = lambda stored: 1,
+        *,
+        may_be_resolved: bool = False,
     ) -> None:
         """Puts every dead letter of a batch where it belongs; those that leave their own file are still there as well.
 
@@ -220,11 +224,13 @@ class DeadLetterFolder:
           run: this one.
           time: now, as ISO 8601.
           n_records: says how many of them a dead letter holds.
+          may_be_resolved: whether somebody else may have resolved some of them meanwhile, which are then theirs.
 
         Raises:
           JobError: the files have changed since they were read.
         """
-        if (found := sum(map(n_records, self.read(batch_id)))) != n_replayed:
+        found = sum(map(n_records, self.read(batch_id)))
+        if found > n_replayed or (found < n_replayed and not may_be_resolved):
             raise JobError(
                 f"the dead letters of batch {batch_id} in {self.path} changed while they were replayed: {n_replayed} "
                 f"were read, {found} are there; run the same command again when nothing else writes there"
@@ -348,8 +354,11 @@ def _check_place(stored: StoredDeadLetter, first: StoredDeadLetter, name: str, w
 
 def _read(path: str) -> Iterator[tuple[int, StoredDeadLetter]]:
     """The dead letters of a file with their line numbers. Raises UsageError."""
-    with files.open_file(path) as file:
-        lines = file.read().split(b"\n")
+    try:
+        with files.open_file(path) as file:
+            lines = file.read().split(b"\n")
+    except FileNotFoundError:
+        return  # it was listed, and resolved by somebody else before it was read
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:

@@ -95,6 +95,11 @@ class StoredDeadLetter:
     failed_at: datetime.datetime
 
     @property
+    def job(self) -> str:
+        """Name of the job that gave the record up, such as `ingest`."""
+        return str(self.fields["job"])
+
+    @property
     def job_id(self) -> str:
         """Of the job that gave the record up."""
         return str(self.fields["job_id"])

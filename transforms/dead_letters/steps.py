@@ -194,26 +194,41 @@ class ResolveDeadLetters(beam.PTransform[PCollection[Any], PCollection[Any]]):
       run: this one.
       reading: as `ReadDeadLetters` has it.
       clock: injected by tests.
+      may_be_resolved: whether somebody else may resolve some of them meanwhile.
     """
 
     folder: DeadLetterFolder
     run: ReplayRun
     reading: ReadOptions = DEFAULT
     clock: Clock = SYSTEM_CLOCK
+    may_be_resolved: bool = False
 
     @no_annotations  # type: ignore[untyped-decorator]
     def expand(self, batches: PCollection[Batch[T]]) -> PCollection[Batch[T]]:
-        resolve = beam.Map(_resolved, self.folder, self.run, self.reading, self.clock)
+        resolve = beam.Map(_resolved, self.folder, self.run, self.reading, self.clock, self.may_be_resolved)
         return batches | "Settle" >> resolve.with_output_types(batches.element_type)
 
 
 @no_annotations  # type: ignore[untyped-decorator]
 def _resolved(
-    batch: Batch[T], folder: DeadLetterFolder, run: ReplayRun, reading: ReadOptions, clock: Clock
+    batch: Batch[T],
+    folder: DeadLetterFolder,
+    run: ReplayRun,
+    reading: ReadOptions,
+    clock: Clock,
+    may_be_resolved: bool,
 ) -> Batch[T]:
     """The same batch, its dead letters resolved."""
     n_records = partial(count_records, reading=reading)
-    folder.resolve(batch.batch_id, batch.read, batch.dead_letters, run, _now(clock), n_records)
+    folder.resolve(
+        batch.batch_id,
+        batch.read,
+        batch.dead_letters,
+        run,
+        _now(clock),
+        n_records,
+        may_be_resolved=may_be_resolved,
+    )
     return batch
 
 

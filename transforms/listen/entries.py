@@ -47,6 +47,11 @@ class Changed(NamedTuple):
     attempts: int = 0
 
     @property
+    def unchanged(self) -> bool:
+        """Whether sinks had it already: nobody looks."""
+        return False
+
+    @property
     def is_removed(self) -> bool:
         """Whether the document is gone, or left the query."""
         return self.change.kind == REMOVED

@@ -126,17 +126,18 @@ class Retries:
         """
         with self._lock:
             due = self._found.due.pop(0)
+        stored = self._folder.read(due.batch_id)  # `firebeam replay` may have resolved some since they were found
         position = positions.get(due.stream_id)
-        if not isinstance(position, Follow) or position.after is not None:
+        if not stored or not isinstance(position, Follow) or position.after is not None:
             return None
         client = target.connect()
         retry = Retry(max_attempts=_MAX_ATTEMPTS, clock=self.settings.clock)
         try:
             query = self._queries[due.stream_id]
-            changes = tuple(still_true(client, query, due.stored, position.read_time, retry))
+            changes = tuple(still_true(client, query, stored, position.read_time, retry))
         except TransientError:
             return None  # it stays where it is, and is due when the folder is looked through next
-        again = Again(due.batch_id, len(due.stored), {path_of(each): each.attempts for each in due.stored}, self._now())
+        again = again_of(stored, self._now())
         state = StreamState.LIVE
         return ChangeBatch(due.stream_id, changes, position, position.read_time, state, save_now=True, again=again)
 
@@ -150,11 +151,13 @@ class Retries:
     def resolve(self, stream_id: str, again: Again, dead_letters: Sequence[DeadLetter]) -> None:
         """Puts the dead letters of a batch where they belong, once every sink has answered.
 
+        Those that `firebeam replay` has resolved meanwhile stay where it has put them.
+
         Args:
           dead_letters: of the changes that failed again.
         """
         run = ReplayRun(self.settings.job_id, again.run, self.settings.max_attempts)
-        self._folder.resolve(again.batch_id, again.n_changes, dead_letters, run, again.run)
+        self._folder.resolve(again.batch_id, again.n_changes, dead_letters, run, again.run, may_be_resolved=True)
         self._folder.clear(again.batch_id, again.run)
         self.stored(stream_id, len(dead_letters) - again.n_changes)
 
@@ -234,6 +237,11 @@ def still_true(
         elif is_removal(each) and (document is None or not _matches(client, query, path, retry)):
             changes.append(Change(REMOVED, path, None, version, read_time, deleted=document is None))
     return changes
+
+
+def again_of(stored: Sequence[StoredDeadLetter], run: str) -> Again:
+    """What a batch says that hands out dead letters of one batch once more."""
+    return Again(stored[0].batch_id, len(stored), {path_of(each): each.attempts for each in stored}, run)
 
 
 def path_of(stored: StoredDeadLetter) -> str:

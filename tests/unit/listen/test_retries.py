@@ -6,7 +6,8 @@ import pickle
 import pytest
 
 from transforms import retry
-from transforms.dead_letters.folder import DeadLetterFolder
+from transforms.batch import DeadLetter
+from transforms.dead_letters.folder import DeadLetterFolder, ReplayRun
 from transforms.dead_letters.lines import Origin
 from transforms.dead_letters.steps import DeadLetterStore
 from transforms.firestore.changes.change import ADDED, MODIFIED, REMOVED, Change
@@ -20,7 +21,7 @@ from transforms.firestore.query import Query
 from transforms.firestore.reader import read_paths
 from transforms.firestore.tagged_json import iso
 from transforms.listen.entries import StreamSettings, entered, refused
-from transforms.listen.retries import Retries, RetrySettings, retries_of
+from transforms.listen.retries import Retries, RetrySettings, path_of, retries_of
 from transforms.listen.schedule import DEAD_LETTERS, PacedStream, PaceSettings, schedule_of
 from transforms.listen.steps import _kept, outcome_of
 from transforms.testing import ScriptedFirestore, always, status
@@ -319,3 +320,40 @@ def test_dead_letters_are_less_urgent_than_any_stream_and_do_not_starve(desk):
     assert "users" in chosen
     assert chosen[-1] == DEAD_LETTERS
     assert Unpaced().choose([Offer("users", None), Offer(DEAD_LETTERS, 1)]).stream_id == DEAD_LETTERS
+
+
+def replay(users, *failing):
+    """What `firebeam replay` does with all dead letters, of which those of some documents fail again."""
+    folder, run = DeadLetterFolder(users.path), ReplayRun("replay-1", "2027-01-15T08:00:00Z", 5)
+    for batch_id, stored in list(folder.stored()):
+        failures = [
+            DeadLetter("CallHandler", "FAILED", "no", None, path_of(each), each.position)
+            for each in stored
+            if path_of(each) in failing
+        ]
+        folder.resolve(batch_id, len(stored), failures, run, run.run)
+        folder.clear(batch_id, run.run)
+
+
+def test_what_a_replay_has_resolved_since_it_was_found_does_not_come_again(desk):
+    users = desk()
+    users.refuse(users.change("users/ada"))
+    users.time.seconds += 360
+    assert users.retries.offer() is not None
+    replay(users)
+    assert users.retries.take(users.server.target, {"users": Follow(_at(users))}) is None
+
+
+def test_what_a_replay_resolves_while_it_is_tried_again_stays_where_the_replay_put_it(desk):
+    users = desk()
+    users.refuse(users.change("users/ada"), users.change("users/bob"))
+    batch = users.again(360)
+    replay(users, "users/bob")
+    users.keep(batch, batch.entries)
+    assert [(line["record_id"], line["attempts"]) for line in users.lines("retryable")] == [("users/bob", 3)]
+    assert [line["record_id"] for line in users.lines("replayed")] == ["users/ada"]
+    batch = users.again(360)
+    replay(users)
+    users.keep(batch, [])
+    assert users.lines("retryable") == []
+    assert sorted(line["record_id"] for line in users.lines("replayed")) == ["users/ada", "users/bob"]
