@@ -169,7 +169,8 @@ class Config(JobConfig):
         group="Pace",
         minimum=1,
         maximum=10_000_000,
-        help="names of documents that are kept in memory per stream; of larger streams deletes cost more reads",
+        help="names of documents that are kept in memory, of all streams together; without room for a stream's, its "
+        "deletes cost more reads",
     )
     save_interval_s: float = option(
         5,

@@ -60,7 +60,7 @@ def compare(
     else:
         max_names = names.max_names if names else 0
         pairs = _looked_up(_table(since, announced, max_names), reads.documents(position.to))
-    found = _Found(names.max_names if names else 0)
+    found = _Found(names.room if names else 0)
     is_whole = position.after is None
     batch = _Batch(limits)
     since_us = micros(position.since) if position.since and position.by_version else None

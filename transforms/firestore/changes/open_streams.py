@@ -16,6 +16,7 @@ from transforms.errors import JobError
 from transforms.firestore.changes.change_batch import ChangeBatch, StreamState
 from transforms.firestore.changes.feed import Feed, NoFeed
 from transforms.firestore.changes.journal import Journal
+from transforms.firestore.changes.name_cache import PROCESS_NAMES
 from transforms.firestore.changes.options import ListenedQuery, ListenOptions
 from transforms.firestore.changes.pace import Offer, Pace, Report
 from transforms.firestore.changes.parking import PARKING
@@ -164,7 +165,8 @@ class OpenStreams:
 
     def _new(self, listened: ListenedQuery, position: Position | None) -> Stream:
         options = replace(self.options, limits=self.pace.limits(listened.stream_id, self.options.limits))
-        stream = Stream(self.target.connect(), listened, position, options, self.journal, self.clock)
+        client = self.target.connect()
+        stream = Stream(client, listened, position, options, self.journal, self.clock, pool=PROCESS_NAMES)
         self.n_opened += 1
         stream.attach(self.on_ready)
         return stream

@@ -39,7 +39,8 @@ class ListenOptions:
 
     Attributes:
       limits: of a batch of changes.
-      max_names: names that are kept per stream; with more documents a RESET is resolved by a comparison.
+      max_names: names that all streams of a process keep together. A stream for which there is no room resolves a RESET
+        by a comparison.
       max_buffered: changes per stream that wait to be taken; then nothing more is received.
       max_buffered_bytes: of their documents.
       silence_s: without any message for so long a stream is opened again; 0 for never; None for what fits the target.

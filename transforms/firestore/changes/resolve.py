@@ -147,22 +147,23 @@ def _forgotten(told: ExistenceFilter, snapshot: Snapshot, position: Follow, name
         n_new = told.n_changed if reads.is_filtered else told.n_created
         if _count_at(position, reads) + n_new == told.n_documents:
             return frozenset()
-    expected = (_names_at(position, names, reads).keys() | told.present) - told.gone
+    known = _names_at(position, names, reads).keys()
+    expected = (known | told.present) - told.gone
     if len(expected) == told.n_documents:
         return frozenset()
     if told.bloom is not None:
         may_remain = {path for path in expected if told.bloom.may_contain(reads.prefix + path)}
         if len(may_remain) == told.n_documents:
             return expected - may_remain
-    return _by_names(snapshot, names, reads)
+    return _by_names(snapshot, known, names, reads)
 
 
-def _by_names(snapshot: Snapshot, names: NameCache, reads: Reads) -> Set[str]:
+def _by_names(snapshot: Snapshot, known: Set[str], names: NameCache, reads: Reads) -> Set[str]:
     """Names that are not there at the snapshot although nobody said so."""
     states = snapshot.latest.items()
     present = {path for path, each in states if each.state.is_present}
     gone = {path for path, each in states if not each.state.is_present}
-    expected = ((names.versions or {}).keys() | present) - gone
+    expected = (known | present) - gone
     now = _all_versions(from_micros(snapshot.read_time_us), names, reads).keys()
     if now - expected:
         raise CannotFollowError("the server's count of documents stays wrong")
@@ -170,10 +171,12 @@ def _by_names(snapshot: Snapshot, names: NameCache, reads: Reads) -> Set[str]:
 
 
 def _names_at(position: Follow, names: NameCache, reads: Reads) -> dict[str, int]:
-    if names.versions is None:
-        _check_readable(position, reads)
-        names.replace(_all_versions(position.read_time, names, reads).items())
-    return names.versions or {}
+    if names.versions is not None:
+        return names.versions
+    _check_readable(position, reads)
+    found = _all_versions(position.read_time, names, reads)
+    names.replace(found.items())
+    return found
 
 
 def _count_at(position: Follow, reads: Reads) -> int:
@@ -190,6 +193,6 @@ def _check_readable(position: Follow, reads: Reads) -> None:
 
 def _all_versions(read_time: datetime.datetime, names: NameCache, reads: Reads) -> dict[str, int]:
     try:
-        return reads.all_versions(read_time, names.max_names)
+        return reads.all_versions(read_time, names.room)
     except TooManyNamesError as error:
         raise CannotFollowError(f"documents may be gone, and {error}") from None

@@ -25,7 +25,7 @@ from transforms.firestore.changes.change_batch import ChangeBatch, StreamState, 
 from transforms.firestore.changes.compare import compare
 from transforms.firestore.changes.ends import End, end_of_call, end_of_target
 from transforms.firestore.changes.journal import Journal, JournalEntry, announced
-from transforms.firestore.changes.name_cache import NameCache
+from transforms.firestore.changes.name_cache import NameCache, NamePool
 from transforms.firestore.changes.options import ListenedQuery, ListenOptions
 from transforms.firestore.changes.positions import After, Compare, Follow, Position
 from transforms.firestore.changes.reads import Reads
@@ -61,6 +61,7 @@ class Source:
       options: complete, as `ListenOptions.of` makes them.
       journal: of announced names.
       clock: waits and measures; its sleep may end early.
+      pool: of the names that are kept; default: its own.
 
     Attributes:
       heard_at: when the last message came, by the clock's monotonic time.
@@ -74,13 +75,14 @@ class Source:
         options: ListenOptions,
         journal: Journal,
         clock: Clock = SYSTEM_CLOCK,
+        pool: NamePool | None = None,
     ):
         self._client, self._listened, self._options, self._journal = client, listened, options, journal
         self._clock = clock
         self._retry = Retry(initial_s=_INITIAL_WAIT_S, max_s=_MAX_WAIT_S, clock=clock)
         query = listened.query
         self._reads = Reads(client, query, Retry(clock=clock), self._now)
-        self._names = NameCache(options.max_names)  # of the state that the position describes
+        self._names = NameCache(options.max_names, pool)  # of the state that the position describes
         self._announced: frozenset[str] = frozenset()
         self._failures = self._removals = 0
         self._was_current = False
@@ -96,23 +98,25 @@ class Source:
         Raises:
           JobError: nothing can be received before somebody corrects something.
         """
-        self._names.replace(None)
         self._entries: tuple[JournalEntry, ...] = ()
         self._position = position
         has_begun = False
-        while True:
-            try:
-                if not has_begun:
-                    self._entries = tuple(self._journal.entries(self._listened.stream_id))
-                    has_begun = True
-                if self._position is None:
-                    self._position = Compare(None, self._reads.server_time())
-                if isinstance(self._position, Compare):
-                    yield from self._compare(self._position)
-                else:
-                    yield from self._follow(self._position)
-            except (TransientError, OutageError) as error:
-                yield from self._pause(str(error))
+        try:
+            while True:
+                try:
+                    if not has_begun:
+                        self._entries = tuple(self._journal.entries(self._listened.stream_id))
+                        has_begun = True
+                    if self._position is None:
+                        self._position = Compare(None, self._reads.server_time())
+                    if isinstance(self._position, Compare):
+                        yield from self._compare(self._position)
+                    else:
+                        yield from self._follow(self._position)
+                except (TransientError, OutageError) as error:
+                    yield from self._pause(str(error))
+        finally:
+            self._names.replace(None)  # other streams may need the room
 
     def interrupt(self) -> bool:
         """Ends the RPC under way, so that the stream begins again at its position; from any thread. False for none."""

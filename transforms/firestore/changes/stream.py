@@ -21,6 +21,7 @@ from dataclasses import replace
 from transforms.errors import JobError
 from transforms.firestore.changes.change_batch import ChangeBatch, StreamState, joined, n_together
 from transforms.firestore.changes.journal import Journal
+from transforms.firestore.changes.name_cache import NamePool
 from transforms.firestore.changes.options import ListenedQuery, ListenOptions
 from transforms.firestore.changes.pace import Offer
 from transforms.firestore.changes.positions import Position
@@ -47,6 +48,7 @@ class Stream:
       journal: of announced names.
       clock: its sleep is not used: waits end when the stream is closed.
       try_again_s: seconds until a stream that failed is tried again.
+      pool: of the names that are kept; default: its own.
 
     Attributes:
       listened: as given.
@@ -66,6 +68,7 @@ class Stream:
         journal: Journal,
         clock: Clock = SYSTEM_CLOCK,
         try_again_s: float = TRY_AGAIN_S,
+        pool: NamePool | None = None,
     ):
         self.listened, self.position, self._options, self._clock = listened, position, options, clock
         self._try_again_s = try_again_s
@@ -79,7 +82,7 @@ class Stream:
         self._buffer: deque[ChangeBatch] = deque()
         self._taken: list[ChangeBatch] = []
         self._n_changes = self._n_bytes = 0
-        self._source = Source(client, listened, options, journal, replace(clock, sleep=self._wait))
+        self._source = Source(client, listened, options, journal, replace(clock, sleep=self._wait), pool)
         self._thread = threading.Thread(target=self._run, name=f"listen {listened.stream_id}", daemon=True)
         self._thread.start()
 

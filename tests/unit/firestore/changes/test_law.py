@@ -24,6 +24,7 @@ from transforms.firestore.changes.change import REMOVED
 from transforms.firestore.changes.change_batch import StreamState, joined, n_together
 from transforms.firestore.changes.journal import JournalEntry, MemoryJournal
 from transforms.firestore.changes.limits import Limits
+from transforms.firestore.changes.name_cache import NameCache, NamePool
 from transforms.firestore.changes.options import ListenedQuery, ListenOptions
 from transforms.firestore.changes.positions import Compare, Follow, from_json, to_json
 from transforms.firestore.changes.source import Source
@@ -71,9 +72,10 @@ class Listener(RuleBasedStateMachine):
         self.query = query
         options = ListenOptions(limits=Limits(size), max_names=max_names, exact_snapshots=self.is_exact)
         options = options.of(self.server.target)
-        self.journal = self.journal_type()
+        self.journal, self.pool = self.journal_type(), NamePool()
+        self.others = NameCache(100, self.pool)
         self.source = lambda: Source(
-            self.server, ListenedQuery("s", query), options, self.journal, self.server.time.clock
+            self.server, ListenedQuery("s", query), options, self.journal, self.server.time.clock, self.pool
         ).batches(self.claimed)
         for path in seeds:
             self.server.put(path, n=1)
@@ -164,6 +166,10 @@ class Listener(RuleBasedStateMachine):
                 self.server.put(path, n=n)
 
     # What the process does, one step at a time.
+
+    @rule(n=st.sampled_from([0, 2, 100]))
+    def keep_names_of_other_streams(self, n):
+        self.others.replace((f"others/{number}", 1) for number in range(n))
 
     @rule(n=st.integers(1, 6))
     def fall_behind(self, n):
