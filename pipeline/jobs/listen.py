@@ -30,7 +30,7 @@ from pipeline.present.summary import Summary
 from pipeline.present.terminal import Console, say
 from pipeline.run.job import Job, JobPlan, derived_job_id
 from pipeline.run.runners import on_dataflow
-from pipeline.run.status_server import StatusPages, status_server
+from pipeline.run.status_server import StatusPages, status_server, url_of
 from pipeline.specs import read_spec
 from transforms.batch import Batch
 from transforms.bigquery.methods import TYPED_METHODS
@@ -141,7 +141,7 @@ class Plan(JobPlan[Config]):
         limits = HealthLimits(config.silence_s or math.inf, config.max_error_rate)
         pages = StatusPages(lambda: read_streams(client, self.job_id, self.retry), limits, self.retry.clock)
         with status_server(pages, config.host, config.port) as port:
-            say(console, f"status: http://{config.host}:{port}/health, /metrics")
+            say(console, f"status: {url_of(config.host, port)}/health, /metrics")
             yield
 
     @property

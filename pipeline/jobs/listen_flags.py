@@ -209,7 +209,7 @@ class Config(JobConfig):
         "127.0.0.1",
         group="Health",
         metavar="ADDRESS",
-        help="address that the status server listens on; 0.0.0.0 for all of this computer",
+        help="address that the status server listens on; 0.0.0.0 for all of this computer, :: for those of IPv6 too",
         in_templates=False,
     )
     dead_letter_retry_s: float = option(

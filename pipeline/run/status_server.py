@@ -13,6 +13,7 @@ import contextlib
 import datetime
 import json
 import logging
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -83,11 +84,13 @@ class StatusPages:
 def status_server(pages: StatusPages, host: str, port: int) -> Iterator[int]:
     """Answers until the block ends; gives the port, which is free to choose where 0 is asked for.
 
+    A host that has addresses of IPv4 and IPv6, such as localhost, is listened on by IPv4; `::` is all of both.
+
     Raises:
       UsageError: the port is taken, or the host is not this computer's.
     """
     try:
-        server = _Server((host, port), _handler_of(pages))
+        server = _Server(host, port, _handler_of(pages))
     except OSError as error:
         raise UsageError(
             f"cannot listen on {host}:{port}: {error.strerror or error}; pass another --port, or --port=0 for any"
@@ -106,6 +109,30 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
     block_on_close = False  # a slow client does not keep the process
+
+    def __init__(self, host: str, port: int, handler: type[BaseHTTPRequestHandler]):
+        self.address_family = _family_of(host, port)
+        super().__init__((host, port), handler)
+
+    def server_bind(self) -> None:
+        """An address of IPv6 that is all addresses is those of IPv4 as well."""
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
+
+
+def _family_of(host: str, port: int) -> socket.AddressFamily:
+    families = [family for family, *_ in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    return socket.AF_INET if socket.AF_INET in families else families[0]
+
+
+def url_of(host: str, port: int) -> str:
+    """The address of a server.
+
+    >>> url_of("127.0.0.1", 8080), url_of("::1", 8080)
+    ('http://127.0.0.1:8080', 'http://[::1]:8080')
+    """
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _handler_of(pages: StatusPages) -> type[BaseHTTPRequestHandler]:

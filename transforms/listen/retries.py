@@ -18,7 +18,7 @@ from __future__ import annotations
 import datetime
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from transforms.batch import DeadLetter
@@ -79,7 +79,7 @@ class _DueBatch:
 
     batch_id: str
     stream_id: str
-    stored: tuple[StoredDeadLetter, ...]
+    n: int
 
 
 @dataclass
@@ -90,18 +90,34 @@ class _Found:
     n_by_stream: Counter[str] = field(default_factory=Counter)
 
 
+def _at_once(look: Callable[[], None]) -> None:
+    look()
+
+
+def _in_a_thread(look: Callable[[], None]) -> None:
+    threading.Thread(target=look, name="dead letters", daemon=True).start()
+
+
 class Retries:
-    """The `Feed` of a listen job in this process; get it from `retries_of`. Thread-safe."""
+    """The `Feed` of a listen job in this process; get it from `retries_of`. Thread-safe.
+
+    Args:
+      settings: of the job.
+      aside: runs what looks through the folder, after the first time, so that no stream waits for a slow one.
+    """
 
     name = DEAD_LETTERS
 
-    def __init__(self, settings: RetrySettings):
-        self.settings = settings
+    def __init__(self, settings: RetrySettings, aside: Callable[[Callable[[], None]], None] = _at_once):
+        self.settings, self._aside = settings, aside
         self._folder = DeadLetterFolder(settings.folder, (RETRYABLE,))
         self._queries = {stream.stream_id: stream.query for stream in settings.streams}
         self._lock = threading.Lock()
         self._found = _Found()
-        self._look_at = 0.0
+        self._look_at: float | None = None
+        self._is_looking = False
+        self._failure: Exception | None = None
+        self._taken: set[str] = set()  # since the look began that is under way
 
     def __reduce__(self) -> tuple[object, tuple[RetrySettings]]:
         return retries_of, (self.settings,)
@@ -109,14 +125,21 @@ class Retries:
     # The feed.
 
     def offer(self) -> Offer | None:
-        """The first batch that is due."""
+        """The first batch that is due. Raises what went wrong when the folder was looked through."""
         with self._lock:
-            if self.settings.clock.monotonic() >= self._look_at:
-                self._look()
+            is_first, now_s = self._look_at is None, self.settings.clock.monotonic()
+            is_due = not self._is_looking and (self._look_at is None or now_s >= self._look_at)
+            if is_due:
+                self._is_looking = True
+                self._taken.clear()
+        if is_due:
+            (_at_once if is_first else self._aside)(self._look)
+        with self._lock:
+            if self._failure is not None:
+                raise self._failure
             if not self._found.due:
                 return None
-            n = len(self._found.due[0].stored)
-            return Offer(DEAD_LETTERS, n, sum(len(due.stored) for due in self._found.due))
+            return Offer(DEAD_LETTERS, self._found.due[0].n, sum(due.n for due in self._found.due))
 
     def take(self, target: FirestoreTarget, positions: Mapping[str, Position | None]) -> ChangeBatch | None:
         """The changes of a batch that are still true.
@@ -126,6 +149,7 @@ class Retries:
         """
         with self._lock:
             due = self._found.due.pop(0)
+            self._taken.add(due.batch_id)
         stored = self._folder.read(due.batch_id)  # `firebeam replay` may have resolved some since they were found
         position = positions.get(due.stream_id)
         if not stored or not isinstance(position, Follow) or position.after is not None:
@@ -173,6 +197,20 @@ class Retries:
 
     def _look(self) -> None:
         """Looks through the folder."""
+        try:
+            found = self._look_through()
+        except Exception as failure:  # raised to whoever asks next: this may be a thread of its own
+            with self._lock:
+                self._failure = failure
+            return
+        with self._lock:
+            found.due = [each for each in found.due if each.batch_id not in self._taken]
+            self._found, self._is_looking = found, False
+            every_s = max(_LOOK_S, self.settings.retry_s / _LOOKS_PER_RETRY)
+            self._look_at = self.settings.clock.monotonic() + every_s
+            self._hold()
+
+    def _look_through(self) -> _Found:
         found, due_until = _Found(), self._time() - datetime.timedelta(seconds=self.settings.retry_s)
         for kind in KINDS:
             for batch_id, stored in DeadLetterFolder(self.settings.folder, (kind,)).stored():
@@ -181,11 +219,8 @@ class Retries:
                     continue
                 found.n_by_stream[stream_id] += len(stored)
                 if kind == RETRYABLE and any(self._is_due(each, due_until) for each in stored):
-                    found.due.append(_DueBatch(batch_id, stream_id, tuple(stored)))
-        self._found = found
-        every_s = max(_LOOK_S, self.settings.retry_s / _LOOKS_PER_RETRY)
-        self._look_at = self.settings.clock.monotonic() + every_s
-        self._hold()
+                    found.due.append(_DueBatch(batch_id, stream_id, len(stored)))
+        return found
 
     def _is_due(self, stored: StoredDeadLetter, until: datetime.datetime) -> bool:
         return stored.last_failed_at <= until and stored.attempts < self.settings.max_attempts
@@ -283,5 +318,5 @@ def retries_of(settings: RetrySettings) -> Retries:
     key = settings.folder, settings.job_id
     with _lock:
         if key not in _retries or _retries[key].settings != settings:
-            _retries[key] = Retries(settings)
+            _retries[key] = Retries(settings, _in_a_thread)
         return _retries[key]

@@ -2,6 +2,7 @@
 
 import datetime
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from transforms.batch import DeadLetter
 from transforms.dead_letters.folder import DeadLetterFolder, ReplayRun
 from transforms.dead_letters.lines import Origin
 from transforms.dead_letters.steps import DeadLetterStore
+from transforms.errors import UsageError
 from transforms.firestore.changes.change import ADDED, MODIFIED, REMOVED, Change
 from transforms.firestore.changes.change_batch import ChangeBatch, StreamState
 from transforms.firestore.changes.options import ListenedQuery
@@ -357,3 +359,35 @@ def test_what_a_replay_resolves_while_it_is_tried_again_stays_where_the_replay_p
     users.keep(batch, [])
     assert users.lines("retryable") == []
     assert sorted(line["record_id"] for line in users.lines("replayed")) == ["users/ada", "users/bob"]
+
+
+def test_no_stream_waits_while_the_folder_is_looked_through_and_nothing_is_found_twice(desk):
+    users, looks = desk(), []
+    users.refuse(users.change("users/ada"))
+    users.retries = Retries(users.settings, looks.append)
+    assert users.retries.offer() is None  # looked through at once: what is due comes before streams end
+    users.refuse(users.change("users/bob"))
+    users.time.seconds += 360
+    assert [users.retries.offer(), users.retries.offer()] == [None, None]
+    looks.pop()()
+    assert users.retries.offer().n_buffered == 2
+    users.time.seconds += 60
+    users.retries.offer()
+    batch = users.again(0)
+    looks.pop()()
+    users.keep(batch, [])
+    assert [users.retries.offer().n_buffered, looks] == [1, []]
+
+
+def test_a_folder_that_cannot_be_read_ends_the_job_also_if_nobody_waited_for_it(desk):
+    users, looks = desk(), []
+    users.retries = Retries(users.settings, looks.append)
+    users.retries.offer()
+    users.refuse(users.change("users/ada"))
+    (file,) = Path(users.path).rglob("*.jsonl")
+    file.write_text("{}")
+    users.time.seconds += 360
+    users.retries.offer()
+    looks.pop()()
+    with pytest.raises(UsageError, match="is not a dead letter"):
+        users.retries.offer()

@@ -3,10 +3,11 @@
 import http.client
 import json
 import socket
+import urllib.request
 
 import pytest
 
-from pipeline.run.status_server import StatusPages, status_server
+from pipeline.run.status_server import StatusPages, status_server, url_of
 from tests.support.saved_streams import AT, saved_stream
 from transforms import retry
 from transforms.errors import TransientError, UsageError
@@ -115,3 +116,25 @@ def test_the_port_is_free_again_afterwards():
         pass
     with status_server(Ledger().pages, "127.0.0.1", port) as again:
         assert again == port
+
+
+@pytest.fixture(scope="module")
+def has_ipv6():
+    """Whether this computer has it at all."""
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("host", "addresses"), [("localhost", ["127.0.0.1"]), ("::1", ["::1"]), ("::", ["::1", "127.0.0.1"])]
+)
+def test_a_host_may_be_a_name_or_an_address_of_ipv6(host, addresses, has_ipv6):
+    if ":" in host and not has_ipv6:
+        pytest.skip("no IPv6 here")
+    with status_server(Ledger(saved_stream()).pages, host, 0) as port:
+        for address in addresses:
+            with urllib.request.urlopen(f"{url_of(address, port)}/health") as answer:
+                assert answer.status == 200
