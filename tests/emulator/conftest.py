@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.emulators.start import BigQueryEmulator
 from tests.support.export import ExportDesk
+from tests.support.pubsub_topic import PulledTopic
 from transforms.bigquery.target import BigQueryTarget
 from transforms.firestore.target import FirestoreTarget
 
@@ -28,6 +29,13 @@ def table(
     yield target
     target.client().delete_table(target.latest.id, not_found_ok=True)
     target.client().delete_table(target.id, not_found_ok=True)
+
+
+@pytest.fixture
+def topic(pubsub_host: str, firestore_project: str, monkeypatch: pytest.MonkeyPatch) -> PulledTopic:
+    """A topic of the test's own, with a subscription."""
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub_host)
+    return PulledTopic(pubsub_host, firestore_project)
 
 
 @pytest.fixture

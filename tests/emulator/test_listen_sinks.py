@@ -3,9 +3,7 @@
 import json
 import sys
 
-import grpc
 import pytest
-from google.pubsub_v1.types import pubsub
 
 from pipeline.__main__ import main
 from tests.support.export import people, store
@@ -94,15 +92,15 @@ def places(folder):
 
 def test_replay_calls_the_handler_again_with_what_is_still_true(target, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    refusing = tmp_path / "listen_handler_of_mine.py"
+    refusing = tmp_path / "listen_handler_replayed.py"
     refusing.write_text("def on_change(change):\n    raise RuntimeError\n")
     store(target, people(1, 2, 3, 4))
-    flags = ("--handler=listen_handler_of_mine:on_change",)
+    flags = ("--handler=listen_handler_replayed:on_change",)
     assert listen(target, tmp_path, *flags) == 0
     assert replay(target, tmp_path) == (0, (4, 0, 0, 4))
     assert places(tmp_path) == [("retryable", f"users/u00{n}", 2) for n in (1, 2, 3, 4)]
     refusing.write_text(HANDLER.replace("change.attempts == 0", "True"))
-    sys.modules.pop("listen_handler_of_mine")
+    sys.modules.pop("listen_handler_replayed")
     store(target, {**people(1, age=9), "users/u002": None})
     assert replay(target, tmp_path) == (0, (4, 1, 2, 1))
     assert [json.loads(line)[:2] for line in (tmp_path / "seen.jsonl").open()] == [["added", "users/u004"]]
@@ -143,43 +141,12 @@ def test_candles_are_mirrored_as_pairs_of_their_spec(target, tmp_path):
     assert {fields["_meta"]["version"] for fields in found.values()} == {1, 2}
 
 
-def call(host, service, method, request, response):
-    with grpc.insecure_channel(host) as channel:
-        sent = channel.unary_unary(
-            f"/google.pubsub.v1.{service}/{method}", request_serializer=None, response_deserializer=response.FromString
-        )
-        return sent(request.SerializeToString(), timeout=60)
-
-
-@pytest.fixture
-def topic(pubsub_host, firestore_project, monkeypatch):
-    """A topic with a subscription; gives what pulls its messages."""
-    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub_host)
-    topic = pubsub.Topic.pb()(name=f"projects/{firestore_project}/topics/changes")
-    call(pubsub_host, "Publisher", "CreateTopic", topic, pubsub.Topic.pb())
-    name = f"projects/{firestore_project}/subscriptions/changes"
-    ordered = pubsub.Subscription.pb()(name=name, topic=topic.name, enable_message_ordering=True)
-    call(pubsub_host, "Subscriber", "CreateSubscription", ordered, pubsub.Subscription.pb())
-
-    def pull(number):
-        found = []
-        while len(found) < number:
-            request = pubsub.PullRequest.pb()(subscription=name, max_messages=number)
-            found += call(pubsub_host, "Subscriber", "Pull", request, pubsub.PullResponse.pb()).received_messages
-            ids = [each.ack_id for each in found]
-            acknowledge = pubsub.AcknowledgeRequest.pb()(subscription=name, ack_ids=ids)
-            call(pubsub_host, "Subscriber", "Acknowledge", acknowledge, pubsub.Topic.pb())
-        return [each.message for each in found]
-
-    return pull
-
-
 def test_a_topic_gets_a_message_for_every_change_those_of_a_document_in_their_order(target, tmp_path, topic):
     store(target, people(1, 2))
     assert listen(target, tmp_path, "--pubsub_topic=changes") == 0
     store(target, {**people(1, age=9), "users/u002": None})
     assert listen(target, tmp_path, "--pubsub_topic=changes") == 0
-    messages = topic(4)
+    messages = topic.pull(4)
     contents = [json.loads(message.data) for message in messages]
     kinds = {path: [each["kind"] for each in contents if each["path"] == path] for path in ("users/u001", "users/u002")}
     assert kinds == {"users/u001": ["added", "modified"], "users/u002": ["added", "removed"]}
