@@ -9,7 +9,7 @@ characters, so that the same request costs the same at any time.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 MODEL = "scripted-1"
@@ -43,12 +43,12 @@ def said(body: Mapping[str, Any]) -> str:
 
 
 def usage(body: Mapping[str, Any], text: str) -> Usage:
-    """Tokens, from lengths alone.
+    """Tokens of everything that a request says to the model, and of its answer.
 
-    >>> usage({"model": "m"}, "12345678")
+    >>> usage({"system": "Be brief.", "messages": [{"role": "user", "content": "hello"}]}, "12345678")
     Usage(input=3, output=2)
     """
-    return Usage(max(1, len(json.dumps(body, ensure_ascii=False)) // 4), max(1, len(text) // 4))
+    return Usage(max(1, sum(map(len, _texts(body))) // 4), max(1, len(text) // 4))
 
 
 def chat_completion(n: int, body: Mapping[str, Any], text: str, created_at: float) -> dict[str, Any]:
@@ -141,13 +141,30 @@ def generated_content(n: int, body: Mapping[str, Any], text: str) -> dict[str, A
 
 
 def _last_user_text(body: Mapping[str, Any]) -> str:
-    asked = body.get("messages") or body.get("input") or body.get("contents") or body.get("prompt") or ""
+    asked = _asked(body)
     if isinstance(asked, str):
         return asked
     for turn in reversed(asked):
         if turn.get("role", "user") == "user":
             return _text(turn.get("content") or turn.get("parts") or "")
     return ""
+
+
+def _texts(body: Mapping[str, Any]) -> Iterator[str]:
+    """What is said to a model: instructions, then every turn."""
+    for name in ("system", "instructions"):
+        yield _text(body.get(name) or "")
+    yield _text((body.get("systemInstruction") or {}).get("parts", ""))
+    asked = _asked(body)
+    if isinstance(asked, str):
+        yield asked
+        return
+    for turn in asked:
+        yield _text(turn.get("content") or turn.get("parts") or "")
+
+
+def _asked(body: Mapping[str, Any]) -> str | Sequence[Mapping[str, Any]]:
+    return body.get("messages") or body.get("input") or body.get("contents") or body.get("prompt") or ""
 
 
 def _text(content: str | Sequence[Mapping[str, Any]]) -> str:

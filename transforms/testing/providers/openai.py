@@ -188,7 +188,8 @@ class OpenAi(Dialect):
             **times,
             "cancelling_at": batch.cancelled_at and int(batch.cancelled_at),
             "request_counts": {
-                "total": counts.total,
+                # Nobody has looked at the file yet while it is validated.
+                "total": 0 if phase.state == self.states[0] else counts.total,
                 "completed": counts.answered,
                 "failed": counts.errors + (counts.unanswered if phase.outcome == "expired" else 0),
             },

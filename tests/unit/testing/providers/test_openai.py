@@ -135,8 +135,9 @@ def test_states_pass_by_the_clock():
         client = openai.OpenAI(api_key="key", base_url=server.base_url, max_retries=0)
         created, seen = create(client), []
         for clock.seconds in (0, 10, 20, 30):
-            seen.append(client.batches.retrieve(created.id).status)
-    assert seen == ["validating", "in_progress", "finalizing", "completed"]
+            batch = client.batches.retrieve(created.id)
+            seen.append((batch.status, batch.request_counts.total, batch.request_counts.completed))
+    assert seen == [("validating", 0, 0), ("in_progress", 4, 1), ("finalizing", 4, 2), ("completed", 4, 4)]
 
 
 def test_the_list_has_pages(client):
