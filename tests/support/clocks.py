@@ -37,3 +37,23 @@ def no_waiting(
         await asyncio.sleep(0)
 
     return retry.Clock(now=now, sleep=sleep, random=lambda: chance, asleep=asleep)
+
+
+class Time:
+    """An event loop's time, which only waiting moves.
+
+    Attributes:
+      now: seconds, of both clocks.
+    """
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    async def asleep(self, seconds: float) -> None:
+        assert seconds > 0
+        self.now += seconds
+        await asyncio.sleep(0)
+
+    @property
+    def clock(self) -> retry.Clock:
+        return retry.Clock(now=lambda: self.now, monotonic=lambda: self.now, asleep=self.asleep)

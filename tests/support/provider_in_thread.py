@@ -27,11 +27,19 @@ def provider_in_thread(
         server.script(script or {})
         return server, await server.start()
 
+    async def stop() -> None:
+        await server.stop()
+        # Those whose connection the script has cut are still about to answer.
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
     server, base_url = asyncio.run_coroutine_threadsafe(start(), loop).result()
     try:
         yield ScriptedProvider(base_url)
     finally:
-        asyncio.run_coroutine_threadsafe(server.stop(), loop).result()
+        asyncio.run_coroutine_threadsafe(stop(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()

@@ -20,7 +20,7 @@ from typing import Any
 from transforms.errors import JobError
 from transforms.providers.answers import batch_in, text_at
 from transforms.providers.bodies import LinesInJson, has_requests
-from transforms.providers.description import ProviderDescription
+from transforms.providers.description import ProviderDescription, Upload
 from transforms.providers.downloads import Downloads, LinkExpiredError
 from transforms.providers.http import Body, ProviderHttp, json_body
 from transforms.providers.remote import RefusedError, RemoteBatch, State, UncertainError, UnknownBatchError
@@ -58,7 +58,8 @@ class HttpBatchApi:
         self._description = description
         self._http = ProviderHttp(description, secret, retry, credentials)
         self._downloads = Downloads(self._http, description)
-        self._keys: dict[str, str | None] = {}
+        self._keys: dict[str, str | None] = {}  # of files that batches were made of
+        self._files: dict[str, str] = {}  # by key, of batches that are still to be created
 
     async def __aenter__(self) -> HttpBatchApi:
         """Reads the key. Raises JobError or TransientError as `SecretSource.read`."""
@@ -85,17 +86,16 @@ class HttpBatchApi:
         how = self._description.create
         if how is None:
             raise JobError(f"{self._description.name}'s description has no create: its batches can only be taken")
+        self._http.check_may_create()
         values = {"key": key}
         if self._description.upload is not None:
-            try:
-                values["file"] = await upload(self._http, self._description.upload, requests, key)
-            except UnknownBatchError as error:
-                raise self._wrong_address("files cannot be uploaded there", error) from None
+            values["file"] = await self._uploaded(self._description.upload, requests, key)
         headers, body = await _body(filled(how.body, values), requests)
         answer = await self._http.create(how.call, values, headers=headers, body=body)
         batch_id = text_at(how.id, answer.value)
         if not batch_id:
             raise UncertainError(f"{self._description.name} answered a create without the id of a batch")
+        self._files.pop(key, None)
         return batch_id
 
     async def created_with(self, key: str, since: datetime.datetime, n_requests: int) -> list[RemoteBatch]:
@@ -171,6 +171,15 @@ class HttpBatchApi:
         except RefusedError:
             if (await self.get(batch_id)).state is State.RUNNING:
                 raise
+
+    async def _uploaded(self, how: Upload, requests: Path, key: str) -> str:
+        """The file of a key, which is uploaded once however often a queue is full."""
+        if key not in self._files:
+            try:
+                self._files[key] = await upload(self._http, how, requests, key)
+            except UnknownBatchError as error:
+                raise self._wrong_address("files cannot be uploaded there", error) from None
+        return self._files[key]
 
     def _wrong_address(self, what: str, error: Exception) -> JobError:
         return JobError(f"{self._description.name}: {what} ({error}). Check base_url and --provider_var")

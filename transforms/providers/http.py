@@ -30,6 +30,7 @@ from transforms.providers.description import Call, ProviderDescription
 from transforms.providers.failures import BROKEN, NOT_SENT, NotJsonError, Provider, RefusalError
 from transforms.providers.hosts import gets_headers, origin_of
 from transforms.providers.pace import Pace, retry_after_s
+from transforms.providers.remote import QueueFullError
 from transforms.providers.templates import fill_url
 from transforms.retry import Retry
 from transforms.secrets import SecretSource
@@ -47,6 +48,7 @@ _MAX_REFUSAL_BYTES = 64 * 2**10
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _JSON = {"Content-Type": "application/json"}
+_OF_AN_EMULATOR = "Bearer owner"  # as emulators of Google Cloud know accounts
 # What a request that was sent once can raise, beside JobError.
 FAILURES = (RefusalError, NotJsonError, *BROKEN)
 
@@ -91,7 +93,9 @@ class ProviderHttp:
         if self._secret is not None:
             secret = await asyncio.to_thread(self._secret.read)
             self._key_header = {auth.header: auth.value.replace("{secret}", secret)}
-        elif auth.is_google and not self._origin.is_loopback:  # a server on this computer knows no accounts
+        elif self._origin.is_loopback:
+            self._key_header = {auth.header: _OF_AN_EMULATOR}
+        elif auth.is_google:
             self._account = await asyncio.to_thread(self._find_account)
         self._session = self._connect(force_close=False, silence_s=_SILENCE_S)
         self._creating = self._connect(force_close=True, silence_s=_CREATE_SILENCE_S)
@@ -126,6 +130,11 @@ class ProviderHttp:
             catch=FAILURES,
             meaning=lambda error, attempts: self.provider.meaning(error),
         )
+
+    def check_may_create(self) -> None:
+        """Raises QueueFullError if so many requests have been refused that a create must wait, and is not sent."""
+        if self._pace_of(self._description.base_url).is_too_early_to_create():
+            raise QueueFullError(f"{self.provider.name} has refused too many requests in the last 5 minutes")
 
     async def create(self, call: Call, values: Mapping[str, str], *, headers: Mapping[str, str], body: Body) -> Answer:
         """A create and its answer. Raises as `Provider.meaning_of_create` says."""

@@ -4,7 +4,8 @@
       │ waits while the host has asked for it, and while one more 429 could be too many
 
 Guarantee: never 10 answers of 429 within 5 minutes. Bright Data blocks an address after 25, until its support lifts
-that (docs.brightdata.com, scrapers, error codes). After a few the rest of the 5 minutes is waited out.
+that (docs.brightdata.com, scrapers, error codes). After a few the rest of the 5 minutes is waited out. Creates stop
+earlier than questions: a queue that is full must not keep anybody from asking what has become of the batches in it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ TOO_MANY_REQUESTS = 429
 WINDOW_S = 300.0
 _MAX_REFUSED = 9  # within the window, if all requests under way are refused as well
 _FEW_REFUSED = 5  # after which none is sent until the first of them is older than the window
+_FEW_REFUSED_CREATES = 3  # after which no create is
 _MAX_WAIT_S = 3_600.0  # of a Retry-After; one that is longer is a mistake, or nothing that a job can wait for
 
 
@@ -47,6 +49,11 @@ class Pace:
             self._note(turn)
             self._left.set()
 
+    def is_too_early_to_create(self) -> bool:
+        """Whether one more create that is refused would be one too many."""
+        self._forget()
+        return len(self._refused) >= _FEW_REFUSED_CREATES
+
     async def _wait(self) -> None:
         waited_until = 0.0
         while True:
@@ -62,11 +69,13 @@ class Pace:
                 return
 
     def _free_at(self) -> float:
-        now = self._clock.monotonic()
-        while self._refused and self._refused[0] <= now - WINDOW_S:
-            self._refused.popleft()
+        self._forget()
         window = self._refused[0] + WINDOW_S if len(self._refused) >= _FEW_REFUSED else 0.0
         return max(self._not_before, window)
+
+    def _forget(self) -> None:
+        while self._refused and self._refused[0] <= self._clock.monotonic() - WINDOW_S:
+            self._refused.popleft()
 
     def _note(self, turn: Turn) -> None:
         now = self._clock.monotonic()

@@ -105,7 +105,8 @@ class BatchApi(Protocol):
         Args:
           requests: a file of JSON lines, in the format that the provider's description names.
           n_requests: how many there are.
-          key: kept with the batch where the provider can; letters, digits and `-`, at most 40.
+          key: kept with the batch where the provider can; letters, digits and `-`, at most 40. The same key stands for
+            the same requests.
 
         Raises:
           QueueFullError: it was not created; later it may be.

@@ -7,10 +7,15 @@ import json
 import pytest
 from aiohttp import web
 
+from tests.support.clocks import Time
 from tests.support.provider_host import ACME, KEY, api_of, described, hang_up, host, in_turn, loaded, refused
 from transforms.errors import JobError, TransientError
+from transforms.providers.api import HttpBatchApi
 from transforms.providers.remote import QueueFullError, RefusedError, UncertainError
+from transforms.retry import Retry
+from transforms.secrets import parse_secret
 
+SOURCE = parse_secret("env:TEST_PROVIDER_KEY", "--api_key")
 BATCH_KEY = "fb-0123456789abcdef01234567"
 SINCE = datetime.datetime(2026, 11, 30, 9, 0, 0, 600_000, tzinfo=datetime.timezone.utc)
 LINES = [{"custom_id": "a", "n": 1}, {"custom_id": "é", "n": 2}, {"custom_id": "c", "n": 3}]
@@ -194,6 +199,37 @@ def test_a_create_that_reaches_nobody_is_sent_again_and_then_given_up(requests, 
 
     asyncio.run(scenario())
     assert len(slept) == 2
+
+
+def test_a_full_queue_is_not_asked_again_and_again_and_keeps_nobody_from_polling(requests):
+    time = Time()
+
+    def answer(asked):
+        if asked.method == "GET":
+            return web.json_response({"data": []})
+        return (
+            refused(429, "rate_limit_exceeded") if asked.path == "/v1/batches" else web.json_response({"id": "file-1"})
+        )
+
+    async def scenario():
+        async with host(answer) as server:
+            api = HttpBatchApi(described("openai", server.url, base="/v1"), SOURCE, Retry(clock=time.clock))
+            async with api:
+                for _ in range(20):
+                    with pytest.raises(QueueFullError):
+                        await api.create(requests, 3, BATCH_KEY)
+                    assert await api.check() == 0
+                in_the_window = server.lines
+                assert time.now == 1_000
+                time.now += 301
+                with pytest.raises(QueueFullError):
+                    await api.create(requests, 3, BATCH_KEY)
+                return in_the_window, server.lines[len(in_the_window) :]
+
+    first, then = asyncio.run(scenario())
+    assert first.count("POST /v1/batches") == 3
+    assert first.count("POST /v1/files") == 1
+    assert then == ["POST /v1/batches"]
 
 
 def test_every_create_has_a_connection_of_its_own(requests):

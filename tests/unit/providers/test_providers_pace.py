@@ -7,24 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.clocks import Time
 from transforms.providers.pace import TOO_MANY_REQUESTS, WINDOW_S, Pace, retry_after_s
-from transforms.retry import Clock
-
-
-class Time:
-    """A clock that moves when somebody waits by it."""
-
-    def __init__(self):
-        self.now = 1_000.0
-
-    async def asleep(self, seconds):
-        assert seconds > 0
-        self.now += seconds
-        await asyncio.sleep(0)
-
-    @property
-    def clock(self):
-        return Clock(now=lambda: self.now, monotonic=lambda: self.now, asleep=self.asleep)
 
 
 async def ask(pace, status=200, after_s=0.0):
@@ -128,3 +112,20 @@ def test_a_request_that_fails_or_is_cancelled_gives_its_turn_back():
 def test_seconds_and_dates_are_read_and_nothing_else(headers, seconds):
     now = datetime.datetime(2026, 11, 30, 9, tzinfo=datetime.timezone.utc).timestamp()
     assert retry_after_s(headers, now) == seconds
+
+
+def test_creates_stop_before_questions_do_and_begin_again():
+    time = Time()
+
+    async def scenario():
+        pace = Pace(time.clock)
+        for n in range(3):
+            assert (n, pace.is_too_early_to_create()) == (n, False)
+            await ask(pace, TOO_MANY_REQUESTS)
+        assert pace.is_too_early_to_create()
+        await ask(pace)
+        assert time.now == 1_000
+        time.now += WINDOW_S
+        assert not pace.is_too_early_to_create()
+
+    asyncio.run(scenario())
