@@ -7,7 +7,7 @@ from typing import Any
 
 from transforms.providers.description import BatchFields, Errors
 from transforms.providers.remote import RemoteBatch, State
-from transforms.records.paths import ExpressionPath
+from transforms.records.paths import AnyPath
 from transforms.records.times import timestamp
 
 _MAX_TEXT_CHARS = 500  # of a provider's error
@@ -54,7 +54,7 @@ def error_in(value: Any, errors: Errors, body: str) -> tuple[str, str]:
     return code, text or (one_line(body) if not isinstance(value, dict | list) else "")
 
 
-def text_at(path: ExpressionPath | None, value: Any) -> str:
+def text_at(path: AnyPath | None, value: Any) -> str:
     """A text or a number as text, on one line; empty for anything else."""
     found = path.read(value) if path else None
     if isinstance(found, bool) or not isinstance(found, str | int):
@@ -62,14 +62,14 @@ def text_at(path: ExpressionPath | None, value: Any) -> str:
     return one_line(str(found))
 
 
-def texts_at(path: ExpressionPath | None, value: Any) -> tuple[str, ...]:
+def texts_at(path: AnyPath | None, value: Any) -> tuple[str, ...]:
     """One text or a list of them; what is null or empty is left out."""
     found = path.read(value) if path else None
     each = found if isinstance(found, list) else [found]
     return tuple(dict.fromkeys(text for text in each if isinstance(text, str) and text))
 
 
-def number_at(path: ExpressionPath | None, value: Any) -> int | None:
+def number_at(path: AnyPath | None, value: Any) -> int | None:
     """A whole number that is not negative, also as Google writes those of 64 bits, in quotes."""
     found = path.read(value) if path else None
     if isinstance(found, str) and found.isascii() and found.isdigit() and len(found) < 19:
@@ -79,7 +79,7 @@ def number_at(path: ExpressionPath | None, value: Any) -> int | None:
     return found if isinstance(found, int) and not isinstance(found, bool) and found >= 0 else None
 
 
-def time_at(path: ExpressionPath | None, value: Any) -> datetime.datetime | None:
+def time_at(path: AnyPath | None, value: Any) -> datetime.datetime | None:
     """A point in time, of RFC 3339 or Unix time."""
     found = path.read(value) if path else None
     return timestamp(found) if isinstance(found, str | int | float) and not isinstance(found, bool) else None

@@ -102,11 +102,12 @@ class HttpBatchApi:
         """See `BatchApi`."""
         if self._description.listing is None:
             raise UncertainError(f"{self._description.name} has no list in which {key} could be looked for")
-        found: list[RemoteBatch] = []
+        fields, found = self._description.batch, list[RemoteBatch]()
         async for page in self._pages():
-            recent = [(batch, file) for batch, file in page if not _is_older(batch, since)]
-            for batch, file in recent:
-                if await self._may_be(batch, file, key, n_requests):
+            batches = [(batch, item) for item in page if (batch := batch_in(item, fields)) is not None]
+            recent = [(batch, item) for batch, item in batches if not _is_older(batch, since)]
+            for batch, item in recent:
+                if await self._may_be(batch, text_at(fields.input_file, item), key, n_requests):
                     found.append(batch)
             if self._description.listing.newest_first and not recent:
                 break
@@ -114,10 +115,12 @@ class HttpBatchApi:
 
     async def poll(self, ids: Collection[str]) -> dict[str, RemoteBatch]:
         """See `BatchApi`."""
+        fields = self._description.batch
         missing, found, n_pages = set(ids), dict[str, RemoteBatch](), 0
         if missing:
             async for page in self._pages():
-                found |= {batch.id: batch for batch, _ in page if batch.id in missing}
+                ours = (batch_in(item, fields) for item in page if text_at(fields.id, item) in missing)
+                found |= {batch.id: batch for batch in ours if batch is not None}
                 missing -= found.keys()
                 n_pages += 1
                 # From then on asking for each takes no more requests than have been sent for pages.
@@ -202,9 +205,9 @@ class HttpBatchApi:
                 self._keys[file] = None  # deleted: not the one that was just uploaded
         return self._keys.get(file)
 
-    async def _pages(self) -> AsyncIterator[list[tuple[RemoteBatch, str]]]:
-        """The list, page by page: batches, and the files that they were made of. Nothing if there is no list."""
-        listing, fields = self._description.listing, self._description.batch
+    async def _pages(self) -> AsyncIterator[list[Any]]:
+        """The list, page by page, in the provider's own words. Nothing if there is no list."""
+        listing = self._description.listing
         if listing is None:
             return
         query: Mapping[str, str] = {}
@@ -214,9 +217,9 @@ class HttpBatchApi:
                 answer = (await self._http.ask(listing.call, values, query=query)).value
             except (RefusedError, UnknownBatchError) as error:
                 raise self._wrong_address("batches cannot be listed there", error) from None
-            items = listing.items.read(answer) or []
-            batches = [(batch_in(item, fields), text_at(fields.input_file, item)) for item in items]
-            yield [(batch, file) for batch, file in batches if batch is not None]
+            found = listing.items.read(answer)
+            items = found if isinstance(found, list) else []
+            yield items
             is_counted = bool(listing.page_size) and not listing.next
             before, query = query, {name: text_at(path, answer) for name, path in listing.next.items()}
             if (

@@ -43,7 +43,7 @@ from transforms.providers.description import (
 from transforms.providers.hosts import base_url_problem
 from transforms.providers.remote import State
 from transforms.providers.templates import names_in
-from transforms.records.paths import ExpressionPath, compile_expression
+from transforms.records.paths import AnyPath, compile_expression, compile_path
 from transforms.records.yaml_nodes import YamlNode, did_you_mean, parse_yaml
 from transforms.secrets import parse_secret
 
@@ -62,6 +62,7 @@ _STATES = {state.value: state for state in (State.READY, State.PARTIAL, State.FA
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _VARIABLE = re.compile(r"[a-z_][a-z0-9_]{0,63}")
 _CALL = re.compile(r"(GET|POST|PUT|DELETE) (/\S*)")
+_NAMES = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,100}")
 _MAX_COUNT = 10**12
 # Names that a request fills in; no variable can be called so.
@@ -309,15 +310,15 @@ def _texts(found: Mapping[str, YamlNode], name: str) -> tuple[str, ...]:
     return tuple(entry.text() for entry in found[name].one_or_more()) if name in found else ()
 
 
-def _optional(found: Mapping[str, YamlNode], name: str) -> ExpressionPath | None:
+def _optional(found: Mapping[str, YamlNode], name: str) -> AnyPath | None:
     return _expression(found[name]) if name in found else None
 
 
-def _expression(node: YamlNode) -> ExpressionPath:
-    return _checked(node, compile_expression)
+def _expression(node: YamlNode) -> AnyPath:
+    return _checked(node, compile_path if _NAMES.fullmatch(node.text()) else compile_expression)
 
 
-def _checked(node: YamlNode, make: Callable[[str], ExpressionPath]) -> ExpressionPath:
+def _checked(node: YamlNode, make: Callable[[str], AnyPath]) -> AnyPath:
     try:
         return make(node.text())
     except ValueError as error:
