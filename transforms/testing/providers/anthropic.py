@@ -139,7 +139,7 @@ class Anthropic(Dialect):
             "id": batch.id,
             "type": "message_batch",
             "processing_status": self.word(phase),
-            "request_counts": self.batches.when_over(batch, "counts", lambda: self._counts(batch)),
+            "request_counts": self.batches.when_over(batch, "request_counts", lambda: self._counts(batch)),
             "created_at": rfc3339(batch.created_at),
             "expires_at": rfc3339(batch.created_at + _WINDOW_S),
             "ended_at": rfc3339(phase.ended_at) if phase.ended_at is not None else None,

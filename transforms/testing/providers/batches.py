@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import enum
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
@@ -215,17 +216,21 @@ class Batches:
     def counts(self, batch: Batch) -> Counts:
         """Counts of a batch now; while it runs they grow with its time."""
         phase = self.phase(batch)
+        if phase.outcome is not None:
+            return self._once(batch, "counts", lambda: self._counts_at_the_end(batch))
         total = len(batch.requests)
-        if phase.outcome is None:
-            return Counts(total, int(total * phase.share), 0, total - int(total * phase.share))
-        fates = [fate for _, fate in self.fates(batch)]
-        n_errors, n_unanswered = fates.count(Fate.ERROR), fates.count(Fate.UNANSWERED)
-        return Counts(total, total - n_errors - n_unanswered, n_errors, n_unanswered)
+        n_answered = int(total * phase.share)
+        return Counts(total, n_answered, 0, total - n_answered)
 
     def _once(self, batch: Batch, name: str, make: Callable[[], T]) -> T:
         if (batch.id, name) not in self._kept:
             self._kept[batch.id, name] = make()
         return self._kept[batch.id, name]
+
+    def _counts_at_the_end(self, batch: Batch) -> Counts:
+        fates = Counter(fate for _, fate in self.fates(batch))
+        n_answered = fates[Fate.ANSWERED] + fates[Fate.MISSING]
+        return Counts(len(batch.requests), n_answered, fates[Fate.ERROR], fates[Fate.UNANSWERED])
 
     def _fates(self, batch: Batch) -> list[tuple[Request, Fate]]:
         script, outcome = self.scripted(batch), self.phase(batch).outcome

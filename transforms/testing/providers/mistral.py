@@ -14,8 +14,8 @@ from typing import Any
 from aiohttp import web
 
 from transforms.testing.providers.batches import Batch, Phase
-from transforms.testing.providers.dialect import RefusedRequestError, json_body, number
-from transforms.testing.providers.openai import ERRORS, OUTPUT, OpenAi
+from transforms.testing.providers.dialect import RefusedRequestError, json_body, json_lines, number
+from transforms.testing.providers.openai import OpenAi
 from transforms.testing.providers.request_files import StoredFile, requests_of
 from transforms.testing.providers.results import error_lines
 from transforms.testing.providers.script import ExistingBatch
@@ -44,7 +44,7 @@ class Mistral(OpenAi):
         return phase.state or _WORDS.get(phase.outcome or "", "TIMEOUT_EXCEEDED")
 
     def add_existing(self, existing: ExistingBatch) -> None:
-        file = self.files.add("requests.jsonl", self.purpose, b"")
+        file = self.files.add("requests.jsonl", self.purpose, json_lines(existing.requests))
         metadata = {"key": existing.key} if existing.key else None
         parameters = {
             "endpoint": "/v1/chat/completions",
@@ -86,7 +86,7 @@ class Mistral(OpenAi):
     def _shown(self, batch: Batch) -> dict[str, Any]:
         phase, counts = self.batches.phase(batch), self.batches.counts(batch)
         _, text = self.batches.problem(batch)
-        has_results = phase.outcome not in (None, "failed")
+        output, errors = self._result_files(batch, phase)
         return {
             "id": batch.id,
             "object": "batch",
@@ -95,8 +95,8 @@ class Mistral(OpenAi):
             "endpoint": batch.parameters["endpoint"],
             "model": batch.parameters.get("model"),
             "agent_id": None,
-            "output_file": OUTPUT + batch.id if has_results and any(self._output(batch)) else None,
-            "error_file": ERRORS + batch.id if has_results and any(self._errors(batch)) else None,
+            "output_file": output,
+            "error_file": errors,
             "errors": [{"message": text, "count": 1}] if phase.outcome == "failed" else [],
             "status": self.word(phase),
             "created_at": int(batch.created_at),

@@ -21,6 +21,7 @@ from transforms.testing.providers.dialect import (
     Route,
     following,
     json_body,
+    json_lines,
     lines_response,
     number,
 )
@@ -37,7 +38,7 @@ _KINDS = {401: "invalid_request_error", 403: "permission_error", 429: "rate_limi
 _CODES = {401: "invalid_api_key", 402: "insufficient_quota", 429: "rate_limit_exceeded"}
 _RESPONSES = "/responses"
 # Files of results have the id of their batch in their own.
-OUTPUT, ERRORS = "file-output-", "file-error-"
+_OUTPUT, _ERRORS = "file-output-", "file-error-"
 
 
 class OpenAi(Dialect):
@@ -82,7 +83,7 @@ class OpenAi(Dialect):
         return phase.state or _WORDS.get(phase.outcome or "", "expired")
 
     def add_existing(self, existing: ExistingBatch) -> None:
-        file = self.files.add("requests.jsonl", self.purpose, b"")
+        file = self.files.add("requests.jsonl", self.purpose, json_lines(existing.requests))
         metadata = {"key": existing.key} if existing.key else None
         parameters = {
             "endpoint": "/v1/chat/completions",
@@ -113,7 +114,7 @@ class OpenAi(Dialect):
 
     async def _download(self, request: web.Request) -> web.Response:
         file_id = request.match_info["id"]
-        for prefix, lines in ((OUTPUT, self._output), (ERRORS, self._errors)):
+        for prefix, lines in ((_OUTPUT, self._output), (_ERRORS, self._errors)):
             batch = self.batches.find(file_id.removeprefix(prefix))
             if batch is not None and file_id.startswith(prefix):
                 found = list(lines(batch))
@@ -168,7 +169,7 @@ class OpenAi(Dialect):
         phase, counts = self.batches.phase(batch), self.batches.counts(batch)
         state = self.word(phase)
         created, ended = int(batch.created_at), phase.ended_at and int(phase.ended_at)
-        has_results = phase.outcome is not None and phase.outcome != "failed"
+        output, errors = self._result_files(batch, phase)
         times = {f"{word}_at": ended if state == word else None for word in _WORDS.values()}
         return {
             "id": batch.id,
@@ -179,12 +180,12 @@ class OpenAi(Dialect):
             "input_file_id": batch.parameters["input_file_id"],
             "completion_window": batch.parameters.get("completion_window", "24h"),
             "status": state,
-            "output_file_id": OUTPUT + batch.id if has_results and any(self._output(batch)) else None,
-            "error_file_id": ERRORS + batch.id if has_results and any(self._errors(batch)) else None,
+            "output_file_id": output,
+            "error_file_id": errors,
             "created_at": created,
             "in_progress_at": created if state not in ("validating", "failed") else None,
             "expires_at": created + _WINDOW_S,
-            "finalizing_at": ended if has_results else None,
+            "finalizing_at": ended if has_results(phase) else None,
             **times,
             "cancelling_at": batch.cancelled_at and int(batch.cancelled_at),
             "request_counts": {
@@ -193,9 +194,18 @@ class OpenAi(Dialect):
                 "completed": counts.answered,
                 "failed": counts.errors + (counts.unanswered if phase.outcome == "expired" else 0),
             },
-            "usage": self.batches.when_over(batch, "usage", lambda: self._usage(batch)) if has_results else None,
+            "usage": self.batches.when_over(batch, "usage", lambda: self._usage(batch)) if has_results(phase) else None,
             "metadata": batch.parameters["metadata"],
         }
+
+    def _result_files(self, batch: Batch, phase: Phase) -> tuple[str | None, str | None]:
+        """Ids of the files of answers and of errors, as far as those have a line."""
+
+        def names() -> tuple[str | None, str | None]:
+            has_output, has_errors = any(self._output(batch)), any(self._errors(batch))
+            return _OUTPUT + batch.id if has_output else None, _ERRORS + batch.id if has_errors else None
+
+        return self.batches.when_over(batch, "files", names) if has_results(phase) else (None, None)
 
     def _problems(self, batch: Batch) -> dict[str, Any]:
         code, text = self.batches.problem(batch)
@@ -235,6 +245,11 @@ class OpenAi(Dialect):
             "expires_at": None,
             "status_details": None,
         }
+
+
+def has_results(phase: Phase) -> bool:
+    """Whether a batch is over, and did not fail."""
+    return phase.outcome not in (None, "failed")
 
 
 class Groq(OpenAi):

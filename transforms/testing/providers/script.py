@@ -76,15 +76,17 @@ class BatchScript:
 
 @dataclass(frozen=True, slots=True)
 class BatchEntry:
-    """Settings, and the batches they mean: by ordinal of creation, by a request they have, or all."""
+    """Settings, and the batches they mean: by ordinals of creation, by requests they have one of, or all."""
 
     nth: frozenset[int] | None
-    custom_id: str | None
+    custom_id: frozenset[str] | None
     settings: Mapping[str, Any]
 
     def means(self, ordinal: int, custom_ids: Collection[str]) -> bool:
         """Whether it means this batch."""
-        return (self.nth is None or ordinal in self.nth) and (self.custom_id is None or self.custom_id in custom_ids)
+        return (self.nth is None or ordinal in self.nth) and (
+            self.custom_id is None or not self.custom_id.isdisjoint(custom_ids)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +205,7 @@ def _batch_entry(place: str, data: Mapping[str, Any]) -> BatchEntry:
         if not isinstance(settings[name], int):
             settings[name] = frozenset(settings[name])
     settings["states"] = tuple(settings.get("states", ()))
-    nth = data.get("nth")
-    ordinals = None if nth is None else frozenset([nth] if isinstance(nth, int) else nth)
-    return BatchEntry(ordinals, data.get("custom_id"), settings)
+    return BatchEntry(_one_or_several(data.get("nth")), _one_or_several(data.get("custom_id")), settings)
 
 
 def _endpoint_entry(place: str, data: Mapping[str, Any]) -> EndpointEntry:
@@ -220,6 +220,14 @@ def _existing(place: str, data: Mapping[str, Any]) -> ExistingBatch:
     if "requests" not in data:
         raise ValueError(f"{place}: requests are missing")
     return ExistingBatch(**{**data, "requests": tuple(data["requests"])})
+
+
+def _one_or_several(value: Any) -> frozenset[Any] | None:
+    """
+    >>> _one_or_several(3), sorted(_one_or_several([1, 2])), _one_or_several(None)
+    (frozenset({3}), [1, 2], None)
+    """
+    return None if value is None else frozenset([value] if isinstance(value, (int, str)) else value)
 
 
 def _entries(data: Mapping[str, Any], name: str) -> Sequence[tuple[str, Mapping[str, Any]]]:

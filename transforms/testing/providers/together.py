@@ -13,8 +13,8 @@ from typing import Any
 from aiohttp import web
 
 from transforms.testing.providers.batches import Batch, Phase
-from transforms.testing.providers.dialect import RefusedRequestError, json_body, rfc3339
-from transforms.testing.providers.openai import ERRORS, OUTPUT, OpenAi
+from transforms.testing.providers.dialect import RefusedRequestError, json_body, json_lines, rfc3339
+from transforms.testing.providers.openai import OpenAi
 from transforms.testing.providers.request_files import StoredFile, requests_of
 from transforms.testing.providers.script import ExistingBatch
 
@@ -34,7 +34,7 @@ class Together(OpenAi):
         return phase.state or _WORDS.get(phase.outcome or "", "EXPIRED")
 
     def add_existing(self, existing: ExistingBatch) -> None:
-        file = self.files.add(existing.key or "requests.jsonl", self.purpose, b"")
+        file = self.files.add(existing.key or "requests.jsonl", self.purpose, json_lines(existing.requests))
         parameters = {"endpoint": "/v1/chat/completions", **existing.parameters, "input_file_id": file.id}
         requests = requests_of(existing.requests)
         self.batches.add_existing(existing.id, requests, existing.key, parameters, existing.age_s)
@@ -54,7 +54,7 @@ class Together(OpenAi):
 
     def _shown(self, batch: Batch) -> dict[str, Any]:
         phase = self.batches.phase(batch)
-        has_results = phase.outcome is not None and phase.outcome != "failed"
+        output, errors = self._result_files(batch, phase)
         file_id = batch.parameters["input_file_id"]
         return {
             "id": batch.id,
@@ -67,8 +67,8 @@ class Together(OpenAi):
             "endpoint": batch.parameters["endpoint"],
             "progress": 100.0 * phase.share,
             "model_id": next((each.body["model"] for each in batch.requests if "model" in each.body), None),
-            "output_file_id": OUTPUT + batch.id if has_results and any(self._output(batch)) else None,
-            "error_file_id": ERRORS + batch.id if has_results and any(self._errors(batch)) else None,
+            "output_file_id": output,
+            "error_file_id": errors,
             "error": ": ".join(filter(None, self.batches.problem(batch))) if phase.outcome == "failed" else None,
             "completed_at": rfc3339(phase.ended_at) if phase.ended_at is not None else None,
         }

@@ -117,6 +117,10 @@ def test_entries_are_for_all_batches_for_ordinals_and_for_batches_with_a_request
     )
     assert [batches.scripted(each).outcome for each in (first, second)] == ["failed", "expired"]
     assert [batches.scripted(each).ready_s for each in (first, second)] == [3, 3]
+    batches.script = parse_script({"batches": [{"custom_id": ["r7", "r8"], "nth": 0, "outcome": "failed"}]})
+    assert batches.scripted(second).outcome == "complete"
+    batches.script = parse_script({"batches": [{"custom_id": ["r7", "x"], "outcome": "failed"}]})
+    assert [batches.scripted(each).outcome for each in (first, second)] == ["complete", "failed"]
 
 
 def test_nothing_is_said_of_a_request_but_one_of_four_things():

@@ -14,6 +14,12 @@ from tests.support.provider_in_thread import provider_in_thread
 OURS_ALONE = {"model", "usage"}
 
 
+@pytest.fixture(scope="module")
+def theirs():
+    with llmock() as address:
+        yield f"{address}/v1"
+
+
 def facts(base_url):
     """What the client is told of a batch from its creation to its results."""
     client = openai.OpenAI(api_key="key", base_url=base_url, max_retries=0)
@@ -36,14 +42,14 @@ def facts(base_url):
     }
 
 
-def test_a_batch_is_told_of_alike():
-    with provider_in_thread("openai", {"batches": [{"ready_s": 0.5}]}) as server, llmock() as address:
-        assert facts(server.base_url) == facts(f"{address}/v1")
+def test_a_batch_is_told_of_alike(theirs):
+    with provider_in_thread("openai", {"batches": [{"ready_s": 0.5}]}) as server:
+        assert facts(server.base_url) == facts(theirs)
 
 
-def test_what_is_not_there_is_refused_alike():
-    with provider_in_thread("openai") as server, llmock() as address:
-        for base_url in (server.base_url, f"{address}/v1"):
+def test_what_is_not_there_is_refused_alike(theirs):
+    with provider_in_thread("openai") as server:
+        for base_url in (server.base_url, theirs):
             client = openai.OpenAI(api_key="key", base_url=base_url, max_retries=0)
             with pytest.raises(openai.NotFoundError):
                 client.batches.retrieve("batch_x")

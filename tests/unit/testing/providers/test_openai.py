@@ -164,6 +164,7 @@ def test_batches_that_exist_already_are_listed_and_read(server, client):
     (listed,) = client.batches.list().data
     assert (listed.id, listed.status, listed.metadata) == ("batch_old", "completed", {"key": "fb-0"})
     assert records_of(lines_of(client, listed.output_file_id)) == {"r0": {"a": 1}}
+    assert lines_of(client, listed.input_file_id) == chat_lines({"a": 1})
 
 
 @pytest.mark.parametrize("provider", ["groq", "azure_openai"])
