@@ -202,6 +202,8 @@ class Batch(Generic[T]):
       homes: of a batch that several files share: where its records belong, in their order; empty for any other.
       counts: what else is counted, by the names that the job's counters have.
       behind: where its source stands behind it, as the reader says to the job's last step; None where nobody asks.
+      provider_batch: key of the batch at a provider that it was made of; empty for any other.
+      flush: whether steps that are one batch behind hand it on at once, because the next one may come much later.
     """
 
     batch_id: str
@@ -221,6 +223,8 @@ class Batch(Generic[T]):
     homes: tuple[Home, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     behind: object | None = None
+    provider_batch: str = ""
+    flush: bool = False
 
     def __post_init__(self) -> None:
         accounted = len(self.entries) + len(self.dead_letters) + self.superseded + self.unchanged
@@ -269,6 +273,8 @@ class Batch(Generic[T]):
             self.homes,
             {**self.counts, **counts} if counts else self.counts,
             self.behind,
+            self.provider_batch,
+            self.flush,
         )
 
     def home_of(self, record: Record) -> Home:

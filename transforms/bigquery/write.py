@@ -103,6 +103,8 @@ class _WriteRowsFn(beam.DoFn):
         done = self._background.wait()
         self._background.begin(windowed)
         yield from done
+        if element.flush:
+            yield from self._background.wait()
 
     def finish_bundle(self) -> Iterator[Any]:
         yield from self._background.wait()

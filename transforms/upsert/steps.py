@@ -183,6 +183,8 @@ class _UpsertFn(beam.DoFn):
         self._last_keys = keys
         in_flight_to(self.layout).begin(self._background.begin(windowed), keys)
         yield from done
+        if element.flush:
+            yield from self._wait()
 
     def finish_bundle(self) -> Iterator[Any]:
         yield from self._wait()
