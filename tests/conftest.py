@@ -24,6 +24,9 @@ from pipeline.emulators.start import (
 )
 from tests.support.credentials import write_credentials
 
+# Else it writes a line for every connection that a stopped server ends.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
 T = TypeVar("T")
 
 # A deadline measures the machine, not the code.
