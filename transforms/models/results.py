@@ -108,7 +108,7 @@ _STATUS_NAME = re.compile(r'"status":\s*"([A-Z_]+)"')
 _STATUS_NUMBER = re.compile(r"(?:\"code\":|[Cc]ode:?|HTTP)\s*(\d{1,3})\b")
 
 
-class _Result(NamedTuple):
+class Result(NamedTuple):
     """One recognised line: who sent it, the request's id, and either the response's body or what went wrong."""
 
     provider: str
@@ -131,7 +131,7 @@ def unwrapped(record: Record, options: AnswerOptions = DEFAULT) -> tuple[Record,
     value = record.value
     if _MARKS.isdisjoint(value):
         return (record,)
-    result = _openai(value) or _anthropic(value) or _bedrock(value) or _gemini_or_vertex(value) or _bare(value)
+    result = recognised(value)
     if result is None:
         check_not_near_result(value)
         return (record,)
@@ -153,6 +153,11 @@ def unwrapped(record: Record, options: AnswerOptions = DEFAULT) -> tuple[Record,
         )
         for number, part in enumerate(records, 1)
     )
+
+
+def recognised(value: Mapping[str, Any]) -> Result | None:
+    """What a provider's line says; None of anything else."""
+    return _openai(value) or _anthropic(value) or _bedrock(value) or _gemini_or_vertex(value) or _bare(value)
 
 
 def _said_in(provider: str, body: Mapping[str, Any]) -> list[Item]:
@@ -200,12 +205,12 @@ def _is_carried(name: str, member: Any) -> bool:
     return isinstance(member, float) and math.isfinite(member)
 
 
-def _openai(value: Mapping[str, Any]) -> _Result | None:
+def _openai(value: Mapping[str, Any]) -> Result | None:
     response, error = value.get("response"), value.get("error")
     if not isinstance(response, dict) or "body" not in response:
         error, response = error or mapping(response).get("error"), None
     if error and _is_error(error) and _has_id(value):
-        return _Result("OPENAI", _id(either(value, "custom_id")), None, _error_code(error) or "ERROR")
+        return Result("OPENAI", _id(either(value, "custom_id")), None, _error_code(error) or "ERROR")
     if response is None:
         return None
     request_id = _id(either(value, "custom_id"))
@@ -214,10 +219,10 @@ def _openai(value: Mapping[str, Any]) -> _Result | None:
         return None
     if error_body := mapping(body).get("error"):
         code = _error_code(error_body) or (f"HTTP_{status}" if status else "ERROR")
-        return _Result("OPENAI", request_id, None, code, status or 200)
+        return Result("OPENAI", request_id, None, code, status or 200)
     if status is not None and not 200 <= status < 300:
-        return _Result("OPENAI", request_id, None, f"HTTP_{status}", status)
-    return _Result("OPENAI", request_id, body) if body is not None else None
+        return Result("OPENAI", request_id, None, f"HTTP_{status}", status)
+    return Result("OPENAI", request_id, body) if body is not None else None
 
 
 def _has_id(value: Mapping[str, Any]) -> bool:
@@ -240,18 +245,18 @@ def _error_code(error: Any) -> str:
     return text(inner.get("code")) or text(inner.get("type"))
 
 
-def _anthropic(value: Mapping[str, Any]) -> _Result | None:
+def _anthropic(value: Mapping[str, Any]) -> Result | None:
     if "result" not in value or not _has_id(value):
         return None
     request_id, result = _id(either(value, "custom_id")), mapping(value["result"])
     outcome = text(result.get("type"))
     if outcome in _ANTHROPIC_FAILURES:
-        return _Result("ANTHROPIC", request_id, None, _error_code(result.get("error")) or outcome)
+        return Result("ANTHROPIC", request_id, None, _error_code(result.get("error")) or outcome)
     is_answer = outcome == "succeeded" and isinstance(result.get("message"), dict)
-    return _Result("ANTHROPIC", request_id, result["message"]) if is_answer else None
+    return Result("ANTHROPIC", request_id, result["message"]) if is_answer else None
 
 
-def _bedrock(value: Mapping[str, Any]) -> _Result | None:
+def _bedrock(value: Mapping[str, Any]) -> Result | None:
     if "modelInput" not in value and "recordId" not in value:
         return None
     request_id, output, error = _id(value.get("recordId")), value.get("modelOutput"), value.get("error")
@@ -259,55 +264,55 @@ def _bedrock(value: Mapping[str, Any]) -> _Result | None:
         number = text(error.get("errorCode"))
         status = int(number) if number.isdecimal() and len(number) <= 3 else 200
         code = "expired" if error.get("expired") is True else _numbered(status) if status != 200 else number
-        return _Result("BEDROCK", request_id, None, code or "ERROR", status)
-    return _Result("BEDROCK", request_id, output) if isinstance(output, dict) else None
+        return Result("BEDROCK", request_id, None, code or "ERROR", status)
+    return Result("BEDROCK", request_id, output) if isinstance(output, dict) else None
 
 
-def _gemini_or_vertex(value: Mapping[str, Any]) -> _Result | None:
+def _gemini_or_vertex(value: Mapping[str, Any]) -> Result | None:
     request, response = object_in(value.get("request")), object_in(value.get("response"))
     if "request" in value and ("contents" in mapping(request) or "messages" in mapping(request)):
         return _vertex(value, mapping(request), response)
     if is_body(response):
         provider = "GEMINI" if is_gemini(mapping(response)) else "OPENAI"
         provider = "VERTEX" if "processed_time" in value or "request" in value else provider
-        return _Result(provider, _request_id(value, {}), response)
+        return Result(provider, _request_id(value, {}), response)
     keyed = _request_id(value, {})
     if keyed is not None and mapping(response).get("candidates") == []:
-        return _Result("GEMINI", keyed, response)
+        return Result("GEMINI", keyed, response)
     error = mapping(value.get("error") or mapping(response).get("error"))
     return _google_error(error, keyed) if keyed is not None else None
 
 
-def _google_error(error: Mapping[str, Any], request_id: str | None) -> _Result | None:
+def _google_error(error: Mapping[str, Any], request_id: str | None) -> Result | None:
     code = error.get("code")
     if not isinstance(code, int) or "message" not in error:
         return None
-    return _Result("GEMINI", request_id, None, text(error.get("status")) or _numbered(code), code)
+    return Result("GEMINI", request_id, None, text(error.get("status")) or _numbered(code), code)
 
 
-def _vertex(value: Mapping[str, Any], request: Mapping[str, Any], response: Any) -> _Result | None:
+def _vertex(value: Mapping[str, Any], request: Mapping[str, Any], response: Any) -> Result | None:
     request_id, status = _request_id(value, request), value.get("status")
     if isinstance(status, str) and status.strip() and (_names_error(status) or not is_body(response)):
         code, http_status = _vertex_status(status)
-        return _Result("VERTEX", request_id, None, code, http_status)
-    return _Result("VERTEX", request_id, response) if isinstance(response, dict) else None
+        return Result("VERTEX", request_id, None, code, http_status)
+    return Result("VERTEX", request_id, response) if isinstance(response, dict) else None
 
 
-def _bare(value: Mapping[str, Any]) -> _Result | None:
+def _bare(value: Mapping[str, Any]) -> Result | None:
     if "error" in value and _ERROR_FIELDS.issuperset(value):
         return _bare_error(value)
     if not is_body(value):
         return None
     provider = "GEMINI" if is_gemini(value) else "ANTHROPIC" if isinstance(value.get("content"), list) else "OPENAI"
-    return _Result(provider, None, value)
+    return Result(provider, None, value)
 
 
-def _bare_error(value: Mapping[str, Any]) -> _Result | None:
+def _bare_error(value: Mapping[str, Any]) -> Result | None:
     error = value["error"]
     if not _is_error(error) or not error.get("message"):
         return None
     provider = "ANTHROPIC" if value.get("type") == "error" else "OPENAI"
-    return _google_error(error, None) or _Result(provider, None, None, _error_code(error) or "ERROR")
+    return _google_error(error, None) or Result(provider, None, None, _error_code(error) or "ERROR")
 
 
 def _request_id(value: Mapping[str, Any], request: Mapping[str, Any]) -> str | None:
