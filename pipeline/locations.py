@@ -5,6 +5,8 @@
     firestore://projects/P/databases/D/documents/users    … of another database                    store
     bigquery:PROJECT:DATASET.TABLE                        a table or view                          store
     jsonl:PATTERN                                         files of JSON Lines, globs               store
+    batches://openai                                      batches to trigger there         source
+    batches://openai/batch_1  batches://openai/@ids.txt   batches that exist there         source
     PATTERN                                               files, globs                     source
 
 A pattern is local or `gs://`. A further scheme is a row of `SCHEMES` and what opens it. Imports no client: flags name
@@ -26,7 +28,7 @@ from transforms.services import PROJECT_VARIABLE, Services
 if TYPE_CHECKING:
     from transforms.verify.stores import Collection, Place
 
-FIRESTORE, BIGQUERY, JSONL = "firestore://", "bigquery:", "jsonl:"
+FIRESTORE, BIGQUERY, JSONL, BATCHES = "firestore://", "bigquery:", "jsonl:", "batches://"
 
 
 class Scheme(NamedTuple):
@@ -48,6 +50,7 @@ class Scheme(NamedTuple):
 SCHEMES = (
     Scheme("", GCS, is_source=True),
     Scheme(FIRESTORE, FIRESTORE, ("firestore://COLLECTION", "firestore://**/GROUP"), is_source=True),
+    Scheme(BATCHES, BATCHES, is_source=True),
     Scheme(BIGQUERY, BIGQUERY, ("bigquery:PROJECT:DATASET.TABLE",)),
     Scheme(JSONL, JSONL + GCS, ("jsonl:PATTERN",)),
 )
@@ -79,14 +82,35 @@ def firestore_target(project: str | None, database: str, services: Services) -> 
     return FirestoreTarget.of(services, project, database)
 
 
-def split_inputs(texts: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The patterns of files among some sources, and the paths of collections.
+class Inputs(NamedTuple):
+    """The sources that `--input` names.
 
-    >>> split_inputs(["results/*.jsonl", "firestore://users"])
-    (['results/*.jsonl'], ['users'])
+    Attributes:
+      patterns: of files.
+      collections: paths of collections.
+      batches: what stands behind `batches://`.
     """
-    collections = [text.removeprefix(FIRESTORE) for text in texts if text.startswith(FIRESTORE)]
-    return [text for text in texts if not text.startswith(FIRESTORE)], collections
+
+    patterns: list[str]
+    collections: list[str]
+    batches: list[str]
+
+
+def split_inputs(texts: Sequence[str]) -> Inputs:
+    """The sources by what they are.
+
+    >>> split_inputs(["results/*.jsonl", "firestore://users", "batches://openai/batch_1"])
+    Inputs(patterns=['results/*.jsonl'], collections=['users'], batches=['openai/batch_1'])
+    """
+    found = Inputs([], [], [])
+    for text in texts:
+        if text.startswith(FIRESTORE):
+            found.collections.append(text.removeprefix(FIRESTORE))
+        elif text.startswith(BATCHES):
+            found.batches.append(text.removeprefix(BATCHES))
+        else:
+            found.patterns.append(text)
+    return found
 
 
 def store_place(flag: str, text: str, target: FirestoreTarget, services: Services) -> Place:

@@ -12,6 +12,8 @@ from transforms.counters import BYTES_READ, Breakdown, Counter, Counters, Kinds,
 
 # How many written ids an outcome names: enough to look one up, few enough for a ledger.
 _SHOWN_IDS = 10
+# … and where somebody waits for the profiles of each batch at a provider.
+_IDS_OF_PROVIDER_BATCH = 1_000
 
 NOT_REPLAYABLE = "not_replayable"
 DEAD_LETTER_REASONS = Breakdown("dead_letters", "has_dead_letters", ("step", "code"))
@@ -130,5 +132,6 @@ class BatchOutcome:
             "dead_letters": collections.Counter((each.step, each.code) for each in batch.dead_letters),
             "overflowed_by": {(name,): n for name, n in batch.overflowed_by.items()},
         }
-        ids = tuple(entry.key for entry in new[:_SHOWN_IDS])
+        n_ids = _IDS_OF_PROVIDER_BATCH if batch.provider_batch else _SHOWN_IDS
+        ids = tuple(entry.key for entry in new[:n_ids])
         return cls(batch.batch_id, batch.source, counts, kinds, ids, batch.fields)

@@ -112,6 +112,7 @@ def show_progress(
     console: Console,
     bytes_total: int | None = None,
     clock: Clock = SYSTEM_CLOCK,
+    beside: Callable[[], str] = str,
 ) -> None:
     """Returns when `running` has ended.
 
@@ -123,6 +124,7 @@ def show_progress(
       console: where to show it.
       bytes_total: of all input, if known.
       clock: what time it is.
+      beside: what to say before the numbers; empty for nothing.
     """
     now = clock.now
     started_at = printed_at = now()
@@ -136,7 +138,7 @@ def show_progress(
                     continue
                 read = totals()
                 at = pace(read, bytes_total, _moment(started_at), _moment(now()))
-                line = progress_line(read, at)
+                line = ", ".join(filter(None, (beside(), progress_line(read, at))))
             except TransientError as failure:
                 line = f"progress is not known: {failure}"
             due_at = now() + (now() - polled_at) / _MAX_POLL_SHARE

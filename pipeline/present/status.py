@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from pipeline.locations import BATCHES
 from pipeline.present.counts import aside_as_json, field_rows, fields_as_json, kinds_rows, summed_as_json
 from pipeline.present.progress import Pace, duration, pace
 from pipeline.present.tables import Cell, Column, Row, Table, Tone
@@ -15,6 +16,8 @@ from transforms.ledger.field_totals import FieldTotals
 from transforms.ledger.jobs import COMPLETED, RUNNING, Job
 from transforms.ledger.owners import listing_command
 from transforms.ledger.totals import Totals
+
+_STATES_AT_PROVIDER = ("waiting", "processing", "completed", "failed")
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class Status:
             **aside_as_json(totals),
             **fields_as_json(self.fields),
             "newest_ids": list(totals.newest_ids),
+            **({"provider": _plain_live(job)} if _is_at_provider(job) else {}),
             "error": job.error,
         }
 
@@ -109,6 +113,7 @@ class Status:
                 f"{totals.batches:,} completed, {totals.processing:,} processing, {totals.failed:,} failed",
             ),
         ]
+        rows += _provider_rows(job)
         for counter in totals.counters.all:
             if counter.role is not Role.ASIDE or counter.is_watched:
                 rows += ((counter.label, f"{totals[counter.name]:,}"), *kinds_rows(totals, counter))
@@ -151,3 +156,24 @@ def _counted(totals: Totals, counter: Counter, heading: str) -> str:
 
 def _shown(time: datetime.datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _is_at_provider(job: Job) -> bool:
+    """Whether its batches are those of a provider."""
+    return any(str(each).startswith(BATCHES) for each in job.parameters.get("input") or ())
+
+
+def _plain_live(job: Job) -> dict[str, Any]:
+    names = ("batches_total", "batches_waiting", "batches_processing", "batches_completed", "batches_failed", "tokens")
+    return {name: job.live.get(name) for name in names}
+
+
+def _provider_rows(job: Job) -> list[Row]:
+    if not _is_at_provider(job) or "batches_waiting" not in job.live:
+        return []
+    live, tokens = job.live, job.live["tokens"]
+    states = ", ".join(f"{live[f'batches_{state}']:,} {state}" for state in _STATES_AT_PROVIDER)
+    rows: list[Row] = [("at the provider", f"{live['batches_total']:,} batches: {states}")]
+    if tokens["input"] or tokens["output"]:
+        rows.append(("tokens", f"{tokens['input']:,} in, {tokens['output']:,} out"))
+    return rows

@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_TOO_MANY_DEAD_LETTERS
+from pipeline.exit_codes import (
+    EXIT_BATCHES_LEFT,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_TOO_MANY_DEAD_LETTERS,
+)
 from pipeline.present.counts import (
     aside_as_json,
     aside_kinds_as_json,
@@ -39,6 +45,7 @@ class Summary:
       results: what the job's last step says. Those whose name begins with an underscore are for the job's next run, and
         not shown.
       fields: how often the fields of a record spec had a value.
+      is_unfinished: whether batches at a provider are left, see `transforms/ledger/provider_batches.py`.
     """
 
     job_id: str
@@ -49,6 +56,7 @@ class Summary:
     error: str | None = None
     results: Mapping[str, Any] = field(default_factory=dict)
     fields: FieldTotals = field(default_factory=FieldTotals)
+    is_unfinished: bool = False
 
     @classmethod
     def of(
@@ -61,6 +69,8 @@ class Summary:
         error: str | None = None,
         results: Mapping[str, Any] | None = None,
         fields: FieldTotals | None = None,
+        *,
+        is_unfinished: bool = False,
     ) -> Summary:
         """The summary of a job's totals. Totals that do not add up fail the run, whatever its state was.
 
@@ -80,11 +90,14 @@ class Summary:
             error=error,
             results=results or {},
             fields=fields or FieldTotals(),
+            is_unfinished=is_unfinished,
         )
 
     def exit_code(self, max_dead_letter_ratio: float) -> int:
         """0: everything is accounted for; 1: failed; 4: more dead letters than the share allowed, or a file that could
-        not be read to its end; 130: interrupted."""
+        not be read to its end; 5: batches at a provider are left; 130: interrupted."""
+        if self.is_unfinished and self.totals.adds_up:
+            return EXIT_BATCHES_LEFT
         if self.state != COMPLETED:
             return EXIT_INTERRUPTED if self.state == INTERRUPTED else EXIT_FAILED
         # An unreadable file is one dead letter and any number of records that nobody has seen.

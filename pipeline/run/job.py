@@ -22,6 +22,8 @@ from transforms.ledger.document import LedgerDocument
 from transforms.ledger.entry import LedgerEntry
 from transforms.ledger.jobs import Job as LedgerJob
 from transforms.ledger.jobs import job_document
+from transforms.ledger.live import CountsOf, counts_of_batches
+from transforms.ledger.provider_batches import Unfinished
 from transforms.ledger.runs import JobDescription, Opening
 from transforms.retry import Retry
 
@@ -85,6 +87,19 @@ class JobPlan(Generic[C_co]):
     def kept(self, before: LedgerJob | None) -> Mapping[str, Any]:
         """What the ledger keeps with a new run for the job itself, given how the run before ended, if there was one."""
         return {}
+
+    def unfinished(self, document: LedgerDocument) -> Unfinished | None:
+        """What a run leaves undone although its pipeline has ended; None if nothing."""
+        return None
+
+    def results(self, document: LedgerDocument) -> Mapping[str, Any]:
+        """What a summary says beside the counts of batches and what the job's last step says."""
+        return {}
+
+    @property
+    def counts_of(self) -> CountsOf:
+        """Which batches the job's document counts while it runs."""
+        return counts_of_batches
 
     def serving(self, console: Console) -> contextlib.AbstractContextManager[None]:
         """What this process offers while it runs the job; entered before the ledger is opened. Raises UsageError."""

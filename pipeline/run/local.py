@@ -63,7 +63,8 @@ def _run(
     try:
         running = Running(drawn(job, plan, options), in_this_process(options), console, command)
         with running.started():
-            show_progress(running, ledger.totals, ledger.beat, console, plan.description.bytes_total)
+            bytes_total = plan.description.bytes_total
+            show_progress(running, ledger.totals, ledger.beat, console, bytes_total, beside=ledger.at_provider)
         running.raise_failure()
         state = INTERRUPTED if running.was_stopped and not streaming else COMPLETED
     except Exception as failure:  # whatever ended the run, the user learns what became of the records

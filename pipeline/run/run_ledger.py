@@ -11,6 +11,7 @@ from pipeline.run.job import P
 from transforms.errors import FirebeamError
 from transforms.ledger.field_totals import read_field_totals
 from transforms.ledger.jobs import COMPLETED, FAILED, read_job
+from transforms.ledger.live import LIVE_INTERVAL_S, BatchCounts, live_fields
 from transforms.ledger.owners import HEARTBEAT_INTERVAL_S, Owner
 from transforms.ledger.results import read_results
 from transforms.ledger.runs import JobLedger, Opening
@@ -25,6 +26,8 @@ class RunLedger(Generic[P]):
         self._document, self._counters = plan.document(), plan.config.counters
         self._ledger = JobLedger(self._document, self._counters)
         self._last = Totals(self._counters)  # for when they cannot be read any more
+        self._said: dict[str, Any] = {}
+        self._counts: BatchCounts | None = None
         self._opening: Opening | None = None
         self._beat_at, self._started_at = self._clock.monotonic(), self._clock.now()
 
@@ -61,10 +64,23 @@ class RunLedger(Generic[P]):
         return self._last
 
     def beat(self) -> None:
-        """Says that the job is being run, if it is time. Raises JobError if somebody else has taken the job."""
-        if self._clock.monotonic() - self._beat_at >= HEARTBEAT_INTERVAL_S:
-            self._beat_at = self._clock.monotonic()
-            self._ledger.heartbeat()
+        """Says that the job is being run, and how far it is, if it is time. Raises JobError if somebody else has taken
+        the job."""
+        since_s = self._clock.monotonic() - self._beat_at
+        if since_s < LIVE_INTERVAL_S:
+            return
+        live = self._live()
+        if live != self._said or since_s >= HEARTBEAT_INTERVAL_S:
+            self._beat_at, self._said = self._clock.monotonic(), live
+            self._ledger.heartbeat(live)
+
+    def at_provider(self) -> str:
+        """How many batches at a provider are taken, for people; empty where there are none."""
+        counts = self._counts
+        if counts is None or counts.total is None:
+            return ""
+        failed = f", {counts.failed:,} failed" if counts.failed else ""
+        return f"{counts.completed:,} of {counts.total:,} provider batches taken{failed}"
 
     def close(self, state: str, error: str | None = None) -> Summary:
         """Writes down how the run ended, unless it has done so itself: what its last step says is what holds."""
@@ -75,6 +91,9 @@ class RunLedger(Generic[P]):
                 state, error = COMPLETED, None
             if state != COMPLETED:
                 self._ledger.give_up_batches(error or state)
+            left = plan.unfinished(self._document) if state == COMPLETED else None
+            if left:
+                state, error = left
             totals = self.totals()
             summary = Summary.of(
                 plan.job_id,
@@ -85,18 +104,27 @@ class RunLedger(Generic[P]):
                 error,
                 self._results(),
                 read_field_totals(self._document, totals),
+                is_unfinished=left is not None,
             )
             if not is_closed:
-                self._ledger.finish(summary.state, summary.error, totals.as_fields())
+                live = self._live(is_over=summary.state == COMPLETED)
+                self._ledger.finish(summary.state, summary.error, totals.as_fields(), live)
         except FirebeamError as failure:
             error = f"{error or failure} (the counts are those last seen: the ledger could not be read any more)"
             return Summary.of(plan.job_id, FAILED, self._last, self._started_at, self._clock.now(), error)
         return summary
 
+    def _live(self, *, is_over: bool = False) -> dict[str, Any]:
+        """What the job's document says beside its heartbeat; of streams, whose documents say it, nothing."""
+        if self._counters.kept_in_streams:
+            return {}
+        self._counts = self._plan.counts_of(self._document, self._last)
+        return live_fields(self._last, self._counts, self._plan.description.bytes_total, is_over=is_over)
+
     def _results(self) -> dict[str, Any]:
         if self._opening is None:
             return {}
-        return read_results(self._document, self._opening.attempt)
+        return {**read_results(self._document, self._opening.attempt), **self._plan.results(self._document)}
 
     def _closed_itself(self) -> bool:
         if self._opening is None or not self._opening.unattended:

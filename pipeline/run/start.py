@@ -70,6 +70,6 @@ def _conclude(job: Job[C, P], plan: P, summary: Summary, console: Console, comma
     if plan.config.summary:
         save(summary, plan.config.summary)
     exit_code = job.present(plan, summary, console)
-    if summary.state == INTERRUPTED:
+    if summary.state == INTERRUPTED or summary.is_unfinished:
         say(console, f"to resume: {command}")
     return exit_code

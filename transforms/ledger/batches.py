@@ -3,7 +3,7 @@
     pipeline_jobs/{job_id}/batches/{batch_id}
         state, attempt, source, first, last, the job's counters, started_at, completed_at, error, ids, expire_at,
         flattened, uncleaned, fields, empty_fields    of batches that a record spec flattened
-        inputs, of a batch that several files share
+        inputs, of a batch that several files share; provider_batch, of one that was made of a provider's
 
     processing ──complete──▶ completed
         └──── give_up ─────▶ error
@@ -30,6 +30,9 @@ from transforms.ledger.streams import read_streams
 from transforms.outcomes import BatchOutcome
 
 PROCESSING, COMPLETED, ERROR = "processing", "completed", "error"
+
+# Which batch at a provider it was made of: the id of its document.
+PROVIDER_BATCH = "provider_batch"
 
 _BATCHES = "batches"
 

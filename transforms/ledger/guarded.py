@@ -21,6 +21,10 @@ from transforms.firestore.values import decode_fields, serialised_fields
 from transforms.ledger.document import LedgerDocument
 
 
+class LostError(JobError):
+    """Somebody else has written the document."""
+
+
 class GuardedDocument:
     """Written only in the state in which it was read or written last.
 
@@ -39,11 +43,15 @@ class GuardedDocument:
         self._seen_at = found.update_time if found else None
         return found
 
+    def expect(self, found: Document) -> None:
+        """From now on `write` expects to find this state of it, which somebody has read with others."""
+        self._seen_at = found.update_time
+
     def write(self, fields: Mapping[str, Any], *, keeps_others: bool = False) -> None:
         """As `LedgerDocument.write`.
 
         Raises:
-          JobError: somebody else has written the document.
+          LostError: somebody else has written the document.
           TransientError: there is contention on it without end.
         """
         expected = self._seen_at
@@ -59,7 +67,7 @@ class GuardedDocument:
                 return
             if self._seen_at != expected:
                 self._seen_at = expected  # so that nothing is written any more
-                raise JobError(self._lost)
+                raise LostError(self._lost)
             if not attempts.again():
                 raise TransientError(
                     f"Firestore did not take {self._document.path}; the last answer was "

@@ -9,7 +9,8 @@
 
     pipeline_jobs/{job_id}
         job, state, attempt, parameters, input_fingerprint, spec_fingerprint, bytes_total, owner, heartbeat_at,
-        started_at, finished_at, error, batches_total, totals, expire_at, and what the job itself keeps there
+        started_at, finished_at, error, totals, expire_at, the sums that `live.py` keeps there while it runs, and what
+        the job itself keeps there
 
 Other applications share the database, so a document here may be somebody else's: one that lacks a field, or has it in
 another type, is not a job. It is never shown as one, never overwritten, and named in one sentence. What became of a
@@ -55,7 +56,22 @@ _FIELDS: Types = {
     "error": (str, NoneType),
     "totals": (dict,),
 }
-_OWN_FIELDS = frozenset({*_FIELDS, "batches_total", "expire_at"})
+# What it says while it runs, see `live.py`.
+_LIVE_FIELDS = frozenset(
+    {
+        "batches_total",
+        "batches_waiting",
+        "batches_processing",
+        "batches_completed",
+        "batches_failed",
+        "progress",
+        "profiles",
+        "records",
+        "tokens",
+        "updated_at",
+    }
+)
+_OWN_FIELDS = frozenset({*_FIELDS, *_LIVE_FIELDS, "expire_at"})
 
 
 class NotAJobError(UsageError):
@@ -95,6 +111,7 @@ class Job:
       bytes_total: of all input; None where nobody knows.
       totals: as the owner stored them at the end.
       kept: what the job itself keeps beside all that, by name.
+      live: the sums that its owner wrote last, see `live.py`.
     """
 
     job_id: str
@@ -113,6 +130,7 @@ class Job:
     bytes_total: int | None = None
     totals: Mapping[str, Any] = field(default_factory=dict)
     kept: Mapping[str, Any] = field(default_factory=dict)
+    live: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, job_id: str, fields: Mapping[str, Any]) -> Job:
@@ -139,6 +157,7 @@ class Job:
             bytes_total=fields["bytes_total"],
             totals=fields["totals"],
             kept={name: value for name, value in fields.items() if name not in _OWN_FIELDS},
+            live={name: fields[name] for name in _LIVE_FIELDS if name in fields},
         )
 
     def last_seen_at(self, last_completed_at: datetime.datetime | None = None) -> datetime.datetime:

@@ -93,6 +93,7 @@ class JobLedger:
         lost = f"job {document.id} was taken over or removed by another process; this one stops"
         self._guarded = GuardedDocument(document, lost)
         self._owned: dict[str, Any] = {}
+        self._bytes_total: int | None = None
 
     def open(
         self,
@@ -131,25 +132,34 @@ class JobLedger:
         completed = self.batches.ids("state", "==", BATCH_COMPLETED)
         return Opening(opening.attempt, opening.started_at, True, completed, opening.kept)
 
+    @property
+    def bytes_total(self) -> int | None:
+        """Of all input, of a run that was adopted; None where nobody knows."""
+        return self._bytes_total
+
     def adopt(self, attempt: int) -> bool:
         """Makes this the ledger of a run that another process has opened; False if that run is over or replaced."""
         found = self._guarded.read()
         if found is None or [found.fields.get(name) for name in ("attempt", "state")] != [attempt, RUNNING]:
             return False
         self._owned = {"owner": found.fields.get("owner")}
+        self._bytes_total = found.fields.get("bytes_total")
         return True
 
-    def heartbeat(self) -> None:
-        """Says that the job is still being run."""
-        self._update({"heartbeat_at": self._document.now()})
+    def heartbeat(self, live: Mapping[str, Any] | None = None) -> None:
+        """Says that the job is still being run, and how far it is: see `live.py`."""
+        now = self._document.now()
+        self._update({"heartbeat_at": now, **({**live, "updated_at": now} if live else {})})
 
     def give_up_batches(self, error: str) -> None:
         """Writes down that the batches in flight are not going to be completed by this process."""
         self.heartbeat()  # which only the owner of these batches can send
         self.batches.give_up(error)
 
-    def finish(self, state: str, error: str | None, totals: Mapping[str, Any]) -> None:
-        """Closes the run; `totals` are stored with it."""
+    def finish(
+        self, state: str, error: str | None, totals: Mapping[str, Any], live: Mapping[str, Any] | None = None
+    ) -> None:
+        """Closes the run; `totals` are stored with it, and what the document said while it ran."""
         now = self._document.now()
         self._update(
             {
@@ -157,6 +167,7 @@ class JobLedger:
                 "error": error,
                 "totals": dict(totals),
                 "batches_total": totals.get("batches") if state == COMPLETED else None,
+                **({**live, "updated_at": now} if live else {}),
                 "heartbeat_at": now,
                 "finished_at": now,
             }

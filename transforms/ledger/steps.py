@@ -18,9 +18,12 @@ from apache_beam.pvalue import PCollection
 from apache_beam.typehints.decorators import no_annotations
 
 from transforms.batch import Batch, input_id_of
-from transforms.ledger.batches import Batches
+from transforms.ledger.batches import PROVIDER_BATCH, Batches
+from transforms.ledger.document import LedgerDocument
 from transforms.ledger.entry import LedgerEntry
 from transforms.ledger.jobs import COMPLETED
+from transforms.ledger.live import CountsOf, Liveness, counts_of_batches, live_fields
+from transforms.ledger.provider_batches import Unfinished
 from transforms.ledger.results import read_results, write_results
 from transforms.ledger.runs import JobLedger
 from transforms.ledger.totals import read_totals
@@ -65,21 +68,27 @@ class CompleteBatch(beam.PTransform[PCollection[Any], PCollection[BatchOutcome]]
     """
 
     entry: LedgerEntry
+    counts_of: CountsOf = counts_of_batches
 
     @no_annotations  # type: ignore[untyped-decorator]
     def expand(self, batches: PCollection[Batch[Any]]) -> PCollection[BatchOutcome]:
         outcomes = batches | "Outcome" >> beam.ParDo(_OutcomeFn()).with_output_types(BatchOutcome)
-        return outcomes | "Record" >> RecordOutcomes(self.entry)
+        return outcomes | "Record" >> RecordOutcomes(self.entry, self.counts_of)
 
 
 @dataclass
 class RecordOutcomes(beam.PTransform[PCollection[BatchOutcome], PCollection[BatchOutcome]]):
-    """Writes outcomes to the ledger and counts them; passes them on."""
+    """Writes outcomes to the ledger and counts them; passes them on.
+
+    Attributes:
+      counts_of: the batches that the document of an unattended run counts.
+    """
 
     entry: LedgerEntry
+    counts_of: CountsOf = counts_of_batches
 
     def expand(self, outcomes: PCollection[BatchOutcome]) -> PCollection[BatchOutcome]:
-        return outcomes | "Write" >> beam.ParDo(_RecordFn(self.entry))
+        return outcomes | "Write" >> beam.ParDo(_RecordFn(self.entry, self.counts_of))
 
 
 def _nothing_to_conclude() -> Mapping[str, Any]:
@@ -88,6 +97,10 @@ def _nothing_to_conclude() -> Mapping[str, Any]:
 
 def _nothing_to_clean_up() -> None:
     pass
+
+
+def _nothing_unfinished(job: LedgerDocument) -> Unfinished | None:
+    return None
 
 
 @dataclass
@@ -104,17 +117,23 @@ class CompleteJob(beam.PTransform[PCollection[Any], PCollection[Any]]):
       conclude: what is left to do, and what to say of it; picklable.
       clean_up: removes what `conclude` needs; done when the results are stored; picklable.
       after: further collections that must be complete before.
+      unfinished: what is left undone by a run of which every batch is done; picklable.
+      counts_of: the batches that the document of an unattended run counts.
     """
 
     entry: LedgerEntry
     conclude: Callable[[], Mapping[str, Any]] = _nothing_to_conclude
     clean_up: Callable[[], None] = _nothing_to_clean_up
     after: tuple[PCollection[Any], ...] = ()
+    unfinished: Callable[[LedgerDocument], Unfinished | None] = _nothing_unfinished
+    counts_of: CountsOf = counts_of_batches
 
     def expand(self, outcomes: PCollection[Any]) -> PCollection[Any]:
         once = outcomes.pipeline | "Once" >> beam.Create([None], reshuffle=False)
         at_the_end = once | "WaitForBatches" >> beam.WaitOn(outcomes, *self.after)
-        return at_the_end | "Conclude" >> beam.ParDo(_ConcludeFn(self.entry, self.conclude, self.clean_up))
+        return at_the_end | "Conclude" >> beam.ParDo(
+            _ConcludeFn(self.entry, self.conclude, self.clean_up, self.unfinished, self.counts_of)
+        )
 
 
 @dataclass
@@ -122,6 +141,8 @@ class _ConcludeFn(beam.DoFn):
     entry: LedgerEntry
     conclude: Callable[[], Mapping[str, Any]]
     clean_up: Callable[[], None]
+    unfinished: Callable[[LedgerDocument], Unfinished | None]
+    counts_of: CountsOf
 
     def process(self, element: None) -> Iterator[Mapping[str, Any]]:
         if is_asked_to_stop():
@@ -133,7 +154,11 @@ class _ConcludeFn(beam.DoFn):
         self.clean_up()
         ledger = JobLedger(job, self.entry.counters)
         if self.entry.unattended and ledger.adopt(attempt):
-            ledger.finish(COMPLETED, None, read_totals(job, self.entry.counters).as_fields())
+            left = self.unfinished(job)
+            state, error = (left.state, left.message) if left else (COMPLETED, None)
+            totals = read_totals(job, self.entry.counters)
+            live = live_fields(totals, self.counts_of(job, totals), ledger.bytes_total, is_over=left is None)
+            ledger.finish(state, error, totals.as_fields(), live)
         _LOG.info("job %s, attempt %d: every batch is done", self.entry.job_id, attempt)
         yield results
 
@@ -148,6 +173,8 @@ class _BeginFn(beam.DoFn):
     @no_annotations  # type: ignore[untyped-decorator]
     def process(self, element: Batch[T]) -> Iterator[Batch[T]]:
         fields = {"source": element.source, "records": element.read, **_extent(element)}
+        if element.provider_batch:
+            fields[PROVIDER_BATCH] = element.provider_batch
         self._batches.begin(element.batch_id, self.entry.attempt, fields)
         yield element
 
@@ -161,9 +188,13 @@ class _OutcomeFn(beam.DoFn):
 @dataclass
 class _RecordFn(beam.DoFn):
     entry: LedgerEntry
+    counts_of: CountsOf
 
     def setup(self) -> None:
-        self._batches = Batches(self.entry.connect(), self.entry.counters)
+        entry = self.entry
+        job = entry.connect()
+        self._batches = Batches(job, entry.counters)
+        self._liveness = Liveness(job, entry.counters, entry.attempt, self.counts_of)
 
     def process(self, element: BatchOutcome) -> Iterator[BatchOutcome]:
         self._batches.complete(element, self.entry.attempt)
@@ -171,6 +202,8 @@ class _RecordFn(beam.DoFn):
         counted = (f"{element.counts.get(each.name, 0)} {each.label}" for each in (counters.total, *counters.parts))
         _LOG.debug("job %s, batch %s: %s", self.entry.job_id, element.batch_id, ", ".join(counted))
         count_batch(element, counters)
+        if self.entry.unattended:
+            self._liveness.note()
         yield element
 
 
@@ -183,7 +216,7 @@ def _extent(batch: Batch[Any]) -> dict[str, Any]:
     items: tuple[Any, ...] = (*batch.entries, *batch.dead_letters)
     places = [place(item) for item in items]
     places.sort(key=lambda found: found["position"] or 0)
-    return {"first": places[0], "last": places[-1]}
+    return {"first": places[0], "last": places[-1]} if places else {}
 
 
 def place(item: Placed) -> dict[str, int | None]:

@@ -21,6 +21,7 @@ from transforms.ledger.streams import read_streams, summed
 
 _EPOCH = datetime.datetime.fromtimestamp(0, datetime.timezone.utc)
 _NEWEST_IDS = 5
+_PROFILES = 100
 # How many batches give the rate: enough to be steady, few enough to be read every second.
 _RECENT_BATCHES = 20
 
@@ -44,6 +45,7 @@ class Totals:
       kinds: breakdowns by `Breakdown.field`.
       first_completed_at: when the first batch was completed.
       newest_ids: documents written last.
+      profiles: more of them, which are not kept with the totals.
       recent: the batches completed last, newest first; of a job whose streams are kept, all of those.
     """
 
@@ -55,6 +57,7 @@ class Totals:
     kinds: dict[str, collections.Counter[tuple[str, ...]]] = field(default_factory=dict)
     first_completed_at: datetime.datetime | None = None
     newest_ids: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
     recent: tuple[Completion, ...] = ()
 
     def __post_init__(self) -> None:
@@ -139,7 +142,8 @@ class Totals:
     def add_newest(self, newest: Sequence[Mapping[str, Any]]) -> None:
         """Adds what only the batches completed last say; newest first."""
         total = self.counters.total.name
-        self.newest_ids = tuple(key for batch in newest for key in batch.get("ids", ()))[:_NEWEST_IDS]
+        self.profiles = tuple(key for batch in newest for key in batch.get("ids", ()))[:_PROFILES]
+        self.newest_ids = self.profiles[:_NEWEST_IDS]
         self.recent = tuple(
             Completion(batch["completed_at"], self.counters.counts_in(batch)[total], batch.get(BYTES_READ, 0))
             for batch in newest[:_RECENT_BATCHES]

@@ -72,9 +72,9 @@ def test_a_run_leaves_the_same_documents_under_the_same_names(run):
 
 
 def as_a_job(found, kept):
-    """A job's document without what is of one process, or of one order of batches, or of flags that are new."""
+    """A job's document without what is new, of one process, of one order of batches, or of flags that are new."""
     return {
-        **found,
+        **{name: value for name, value in found.items() if name in kept},
         "owner": dict.fromkeys(found["owner"], "this process"),
         "parameters": {name: found["parameters"].get(name) for name in kept["parameters"]},
         "totals": {**found["totals"], "newest_ids": sorted(found["totals"]["newest_ids"])},

@@ -10,6 +10,7 @@ import pytest
 import transforms
 from pipeline import COMMANDS, JOBS
 from pipeline.exit_codes import (
+    EXIT_BATCHES_LEFT,
     EXIT_DIFFERENT,
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -168,8 +169,8 @@ def test_every_flag_keeps_its_name_its_type_and_its_default(name):
 
 
 def test_exit_codes_keep_their_meaning():
-    codes = (EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_DIFFERENT, EXIT_TOO_MANY_DEAD_LETTERS, EXIT_INTERRUPTED)
-    assert codes == (0, 1, 2, 3, 4, 130)
+    codes = (EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_DIFFERENT, EXIT_TOO_MANY_DEAD_LETTERS, EXIT_BATCHES_LEFT)
+    assert (*codes, EXIT_INTERRUPTED) == (0, 1, 2, 3, 4, 5, 130)
 
 
 def test_every_public_name_of_the_connector_stays():
