@@ -56,6 +56,8 @@ Fields = Mapping[str, Any]
 _FRAGMENTS = frozenset(
     (STEP, code) for code in ("RECORD_TOO_LARGE", "UNREADABLE_FILE", "UNREADABLE_VALUE", "INVALID_COLUMNS")
 )
+# The step that keeps the request to a provider where an answer should be: see providers/taking.py.
+_REQUEST_STEP = "TakeBatches"
 # The step of earlier versions that learned of a refused row after the batch was completed, and kept what the row held.
 _LATE_STEP = "LoadRows"
 # What the source of documents begins with: see `source_of` in inputs/documents.py.
@@ -137,7 +139,8 @@ class StoredDeadLetter:
     @property
     def keeps_record(self) -> bool:
         """Whether there is a record to be replayed, whatever becomes of it."""
-        return self.original is not None and (self.fields["step"], self.fields["code"]) not in _FRAGMENTS
+        step = self.fields["step"]
+        return self.original is not None and step != _REQUEST_STEP and (step, self.fields["code"]) not in _FRAGMENTS
 
     @property
     def last_run(self) -> str | None:
