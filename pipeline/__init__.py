@@ -61,6 +61,9 @@ JOBS = {
 }
 
 COMMANDS = {
+    "batches": CommandEntry(
+        "pipeline.commands.batches", "show the batches of a job at a provider; stop them, or say which one is meant"
+    ),
     "demo": CommandEntry(
         "pipeline.commands.demo",
         "start the emulators, ingest sample profiles, or listen to candles; show the result",

@@ -26,6 +26,7 @@ from pipeline.run.launch import launch
 from transforms.bigquery.target import BigQueryTarget
 from transforms.firestore.target import FirestoreTarget
 
+SAMPLES = "samples/profiles.jsonl"
 _SHOWN_CANDIDATES = 5
 
 _SKILLS_BY_SENIORITY = """
@@ -46,7 +47,7 @@ _DATAFLOW_FLAGS = """\
 class Config:
     """The flags of demo ingest."""
 
-    input: str = option("samples/profiles.jsonl", group="Input", metavar="PATTERN", help="files to ingest")
+    input: str = option(SAMPLES, group="Input", metavar="PATTERN", help="files to ingest")
     spec: str = option("profiles", group="Records", metavar="NAME|FILE", help="record spec")
     dead_letters: str | None = option(
         None, group="Results", metavar="DIR", help="where dead letters are kept; default: a new temporary folder"
@@ -57,7 +58,8 @@ USAGE = Usage(
     "demo",
     Config,
     about="""\
-Starts the Firestore and BigQuery emulators, ingests sample profiles and shows the result.
+Starts the Firestore and BigQuery emulators, ingests sample profiles and shows the result; then eight batches at a
+scripted provider.
 `firebeam demo listen` shows how changes are listened to; `firebeam demo listen --help` has its flags.""",
     example="""\
   firebeam demo --input=my-profiles.jsonl
@@ -87,6 +89,10 @@ def main(arguments: Sequence[str], console: Console) -> int:
         show(console, candidates_table(database))
         if table:
             show(console, skills_table(table))
+        if config.input == SAMPLES:
+            from pipeline.demos.batches import play_batches  # imports what nobody waits for who asks for help
+
+            play_batches(Path(SAMPLES), Path(tempfile.mkdtemp(prefix="firebeam-batches-")), console)
     show_dead_letters(Path(dead_letters), console)
     show_next_steps(console)
     return exit_code

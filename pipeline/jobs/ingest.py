@@ -12,12 +12,15 @@ the input. With `--bigquery_method=FILE_LOADS` the rows leave their batch behind
 """
 
 import datetime
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
 from pipeline.jobs.destination import destination
+from pipeline.jobs.ingest_batches import ProviderSource, results_of_batches, unfinished_batches
 from pipeline.jobs.ingest_flags import NAME, USAGE, Config
 from pipeline.jobs.ingest_sources import Sources
 from pipeline.jobs.outcome import present_records
@@ -27,7 +30,10 @@ from transforms.bigquery.senders import check_temp_location
 from transforms.dead_letters.folder import DeadLetterFolder
 from transforms.dead_letters.steps import StoreDeadLetters
 from transforms.errors import UsageError
+from transforms.ledger.document import LedgerDocument
 from transforms.ledger.jobs import Job as LedgerJob
+from transforms.ledger.live import CountsOf, counts_of_batches, counts_of_provider_batches
+from transforms.ledger.provider_batches import Unfinished
 from transforms.ledger.read_times import read_time_of_run
 from transforms.ledger.runs import JobDescription, Opening
 from transforms.ledger.steps import BeginBatch, CompleteBatch, CompleteJob
@@ -59,6 +65,19 @@ class Plan(JobPlan[Config]):
         """Which rows the table has when a run begins."""
         return {ROWS_KNOWN: rows_known_after(before, self.description)}
 
+    def results(self, document: LedgerDocument) -> Mapping[str, Any]:
+        """What became of the requests to a provider."""
+        return results_of_batches(document) if self.sources.provider else {}
+
+    @property
+    def counts_of(self) -> CountsOf:
+        """Batches at a provider, where there are any."""
+        return counts_of_provider_batches if self.sources.provider else counts_of_batches
+
+    def unfinished(self, document: LedgerDocument) -> Unfinished | None:
+        """The batches at a provider that are not taken."""
+        return unfinished_batches(document) if self.sources.provider else None
+
     def opened(self, opening: Opening) -> "Plan":
         """The plan of the run that the ledger has opened.
 
@@ -84,16 +103,25 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     if to.rows and to.rows.method == FILE_LOADS:
         check_temp_location(options.view_as(GoogleCloudOptions).temp_location)
     firestore = config.firestore(services)
-    sources = Sources.find(config.input, config.reading(config.batch_size, f"{firestore.name}/documents"), firestore)
+    requests = [sorted(config.requests)] if config.requests else []
+    job_id = config.job_id or derived_job_id(
+        NAME,
+        sorted(config.input),
+        config.spec,
+        firestore.project,
+        firestore.database,
+        config.bigquery_table,
+        *requests,
+    )
+    reading = config.reading(config.batch_size, f"{firestore.name}/documents")
+    provider = ProviderSource.find(config.input, config, reading, job_id)
+    sources = Sources.find(config.input, reading, firestore, provider)
     dead_letters = DeadLetterFolder(config.dead_letters)
     dead_letters.check_writable()
     escaping = ["escaped ids"] if config.escapes_ids else []
     description = JobDescription(
         NAME,
-        config.job_id
-        or derived_job_id(
-            NAME, sorted(config.input), config.spec, firestore.project, firestore.database, config.bigquery_table
-        ),
+        job_id,
         config.parameters(),
         # Also where rows go, and how: what a completed batch has done is worth nothing to a run that goes elsewhere.
         input_fingerprint=digest(sources.fingerprint, config.bigquery_table, config.bigquery_method, *escaping),
@@ -126,14 +154,18 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     ledger, opening = plan.ledger, plan.run
     rows_known = opening.kept.get(ROWS_KNOWN, NO_ROWS) if plan.to.rows else ALL_ROWS
     run = RunIdentity(plan.job_id, opening.attempt, opening.started_at, plan.sources.ids(plan.read_time), rows_known)
-    batches = plan.sources.read(pipeline, plan.read_time, opening.completed) | "BeginBatch" >> BeginBatch(ledger)
+    records = plan.sources.read(pipeline, plan.read_time, opening.completed, ledger)
+    batches = records | "BeginBatch" >> BeginBatch(ledger)
     written = write_records(compare_records(batches, plan.to, run), plan.to, run)
     outcomes = (
         written.batches
         | "StoreDeadLetters" >> StoreDeadLetters(plan.config.dead_letters, NAME, plan.job_id)
-        | "CompleteBatch" >> CompleteBatch(ledger)
+        | "CompleteBatch" >> CompleteBatch(ledger, plan.counts_of)
     )
-    _ = outcomes | "CompleteJob" >> CompleteJob(ledger, after=written.loaded)
+    complete = CompleteJob(ledger, after=written.loaded, counts_of=plan.counts_of)
+    if plan.sources.provider:
+        complete = replace(complete, unfinished=unfinished_batches)
+    _ = outcomes | "CompleteJob" >> complete
 
 
 JOB = Job(USAGE, prepare, provision, build, present_records)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.jobs.provider_flags import ProviderFlags
 from pipeline.jobs.reading_flags import ReadingFlags
 from pipeline.locations import SOURCES_IN_CLOUD
 from pipeline.run.flags import Usage, option
@@ -15,13 +16,14 @@ NAME = "ingest"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RecordsConfig, ReadingFlags):
+class Config(RecordsConfig, ReadingFlags, ProviderFlags):
     """The flags of ingest."""
 
     input: tuple[str, ...] = option(
         group="Input",
         metavar="PATTERN",
-        help="files to read: local or gs://, globs; or firestore://COLLECTION; repeat it or separate with commas",
+        help="files to read: local or gs://, globs; or firestore://COLLECTION; or batches://PROVIDER; repeat it or "
+        "separate with commas",
         prefixes=SOURCES_IN_CLOUD,
     )
     batch_size: int = option(500, group="Input", minimum=1, maximum=10_000, help="records per batch")

@@ -1,9 +1,9 @@
-"""Where the records of ingest come from: files, Firestore collections, or both.
+"""Where the records of ingest come from: files, Firestore collections, batches at a provider, or several of them.
 
---input=results/*.jsonl --input=firestore://users
-         │                        │
-         ▼                        ▼
-    ReadBatches           ReadDocumentBatches      ─▶ Batch[Record]
+--input=results/*.jsonl --input=firestore://users --input=batches://openai
+         │                        │                        │
+         ▼                        ▼                        ▼
+    ReadBatches           ReadDocumentBatches      ReadProviderBatches      ─▶ Batch[Record]
 """
 
 import datetime
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
+from pipeline.jobs.ingest_batches import ProviderSource
 from pipeline.locations import split_inputs
 from pipeline.run.job import digest
 from transforms.batch import Batch, Record
@@ -22,6 +23,7 @@ from transforms.inputs.documents import input_id, source_of
 from transforms.inputs.files import InputFile, match_inputs, total_bytes
 from transforms.inputs.options import ReadOptions
 from transforms.inputs.read import ReadBatches, ReadDocumentBatches
+from transforms.ledger.entry import LedgerEntry
 from transforms.runtime.stopping import PassedOver
 
 
@@ -34,19 +36,27 @@ class Sources:
       reading: how files are read, and how large a batch is.
       queries: of the collections that `--input` names.
       target: the database these collections are in.
+      provider: the batches at a provider; None if `--input` names none.
     """
 
     files: tuple[InputFile, ...]
     reading: ReadOptions
     queries: tuple[Query, ...]
     target: FirestoreTarget
+    provider: ProviderSource | None = None
 
     @classmethod
-    def find(cls, patterns: Sequence[str], reading: ReadOptions, target: FirestoreTarget) -> "Sources":
-        """What `--input` names. Raises UsageError about what is not there."""
-        paths, collections = split_inputs(patterns)
-        files = tuple(match_inputs(paths)) if paths or not collections else ()
-        return cls(files, reading, tuple(Query(path) for path in sorted(set(collections))), target)
+    def find(
+        cls,
+        patterns: Sequence[str],
+        reading: ReadOptions,
+        target: FirestoreTarget,
+        provider: ProviderSource | None = None,
+    ) -> "Sources":
+        """What `--input` names, beside the batches of a provider. Raises UsageError about what is not there."""
+        paths, collections, _ = split_inputs(patterns)
+        files = tuple(match_inputs(paths)) if paths or not (collections or provider) else ()
+        return cls(files, reading, tuple(Query(path) for path in sorted(set(collections))), target, provider)
 
     @property
     def fingerprint(self) -> str:
@@ -55,17 +65,21 @@ class Sources:
         Digested are the options of reading, path and fingerprint of every file, and the path of every collection.
         """
         files = sorted((file.path, file.fingerprint) for file in self.files)
-        return digest(self.reading.identity, files, *[query.collection for query in self.queries])
+        others = [query.collection for query in self.queries]
+        if self.provider:
+            others += self.provider.keys
+        return digest(self.reading.identity, files, *others)
 
     @property
     def bytes_total(self) -> int | None:
         """Bytes of all input; None where nobody knows."""
-        return None if self.queries else total_bytes(self.files)
+        return None if self.queries or self.provider else total_bytes(self.files)
 
     @property
     def file_ids(self) -> frozenset[str]:
-        """With what the ids of the batches of files begin."""
-        return frozenset(file.fingerprint for file in self.files)
+        """With what the ids of the batches of files begin, and those of batches at a provider."""
+        of_provider = self.provider.input_ids if self.provider else frozenset()
+        return frozenset(file.fingerprint for file in self.files) | of_provider
 
     def ids(self, read_time: datetime.datetime) -> frozenset[str]:
         """With what the ids of all batches of a run begin, given its read time."""
@@ -78,7 +92,7 @@ class Sources:
         return frozenset(map(source_of, self.queries))
 
     def read(
-        self, pipeline: beam.Pipeline, read_time: datetime.datetime, completed: frozenset[str]
+        self, pipeline: beam.Pipeline, read_time: datetime.datetime, completed: frozenset[str], entry: LedgerEntry
     ) -> PCollection[Batch[Record]]:
         """Draws the reading part of a graph: collections at the read time, and all but the completed batches."""
         batches: list[PCollection[Batch[Record]]] = []
@@ -96,6 +110,8 @@ class Sources:
                     is_complete=PassedOver(completed),
                 )
             )
+        if self.provider:
+            batches.append(self.provider.read(pipeline, entry, completed))
         if len(batches) == 1:
             return batches[0]
         every: PCollection[Batch[Record]] = batches | "AllBatches" >> beam.Flatten()
