@@ -16,8 +16,6 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from transforms.testing.providers import scripted_provider
-
 from pipeline import JOBS
 from pipeline.demos.emulators import PROJECT
 from pipeline.exit_codes import EXIT_INTERRUPTED
@@ -27,6 +25,7 @@ from pipeline.run.launch import launch
 from transforms.firestore.target import FirestoreTarget
 from transforms.ledger.jobs import job_document
 from transforms.ledger.provider_batches import ProviderBatches
+from transforms.testing.providers import scripted_provider
 
 _JOB_ID = "demo-batches"
 _BATCHES, _PER_BATCH = 8, 10

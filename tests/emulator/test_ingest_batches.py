@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import pytest
-from transforms.testing.providers import scripted_provider
 
 from pipeline.__main__ import main
 from pipeline.exit_codes import EXIT_BATCHES_LEFT, EXIT_INTERRUPTED, EXIT_OK, EXIT_TOO_MANY_DEAD_LETTERS, EXIT_USAGE
@@ -16,6 +15,7 @@ from tests.stand_ins import comes_true
 from tests.support.ingest import ingest, profile
 from transforms.ledger.jobs import job_document
 from transforms.ledger.provider_batches import ProviderBatches
+from transforms.testing.providers import scripted_provider
 
 pytestmark = pytest.mark.emulator
 

@@ -5,7 +5,6 @@ import json
 
 import pytest
 from rich.console import Console
-from transforms.testing.providers import scripted_provider
 
 from pipeline.commands.batches import main
 from transforms.errors import UsageError
@@ -15,6 +14,7 @@ from transforms.ledger.provider_batches import ProviderBatch, ProviderBatches, T
 from transforms.ledger.runs import JobDescription, JobLedger
 from transforms.outcomes import RECORDS
 from transforms.testing import ScriptedFirestore
+from transforms.testing.providers import scripted_provider
 
 NOON = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.timezone.utc)
 CONSOLE = Console(stderr=True)
