@@ -108,7 +108,7 @@ def test_failed_and_expired_batches_are_named_and_retried_if_asked(target, tmp_p
 def test_what_is_not_ready_is_left_to_the_next_command(target, tmp_path, capsys):
     requests = write_requests(tmp_path / "requests", 2)
     with scripted_provider("openai", {"batches": [{"custom_id": "b000-0", "ready_s": None}]}) as provider:
-        run = ingest(tmp_path, target, *flags(provider, requests, "--max_wait_s=2"))
+        run = ingest(tmp_path, target, *flags(provider, requests, "--max_wait_s=6"))
         assert main(["batches", JOB, f"--project={target.project}"]) == EXIT_OK
         shown = capsys.readouterr().out
         assert main(["batches", JOB, f"--project={target.project}", "--cancel"]) == EXIT_OK

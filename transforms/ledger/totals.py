@@ -45,8 +45,8 @@ class Totals:
       kinds: breakdowns by `Breakdown.field`.
       first_completed_at: when the first batch was completed.
       newest_ids: documents written last.
-      profiles: more of them, which are not kept with the totals.
       recent: the batches completed last, newest first; of a job whose streams are kept, all of those.
+      profiles: more of the documents written last, which are not kept with the totals.
     """
 
     counters: Counters
@@ -57,8 +57,8 @@ class Totals:
     kinds: dict[str, collections.Counter[tuple[str, ...]]] = field(default_factory=dict)
     first_completed_at: datetime.datetime | None = None
     newest_ids: tuple[str, ...] = ()
-    profiles: tuple[str, ...] = ()
     recent: tuple[Completion, ...] = ()
+    profiles: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for breakdown in self.counters.breakdowns:
@@ -142,7 +142,7 @@ class Totals:
     def add_newest(self, newest: Sequence[Mapping[str, Any]]) -> None:
         """Adds what only the batches completed last say; newest first."""
         total = self.counters.total.name
-        self.profiles = tuple(key for batch in newest for key in batch.get("ids", ()))[:_PROFILES]
+        self.profiles = tuple(key for batch in newest[:_RECENT_BATCHES] for key in batch.get("ids", ()))[:_PROFILES]
         self.newest_ids = self.profiles[:_NEWEST_IDS]
         self.recent = tuple(
             Completion(batch["completed_at"], self.counters.counts_in(batch)[total], batch.get(BYTES_READ, 0))

@@ -15,7 +15,7 @@ import asyncio
 import datetime
 import shutil
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,52 +44,14 @@ from transforms.providers.remote import (
     UncertainError,
     UnknownBatchError,
 )
-from transforms.providers.scan import Answers, scanned
+from transforms.providers.scan import scanned
+from transforms.providers.states import Downloaded, Held, counted, first, renewed
 from transforms.providers.waiting import Pace
 
 # The provider's clock and ours.
 _CLOCK_SLACK_S = 30.0
 _MAX_TRIGGERING, _MAX_DOWNLOADING, _MAX_WAITING = 4, 2, 4
 _LONG_AGO = datetime.datetime.fromtimestamp(0, datetime.timezone.utc)
-
-
-@dataclass(frozen=True)
-class Downloaded:
-    """What a provider has of a batch, on this machine's disk.
-
-    Attributes:
-      batch: as the ledger has it.
-      planned: what was asked.
-      files: results by their try and number, counted from 0, in that order; those taken before are left out.
-      answers: what all tries together answer.
-      is_whole: whether the provider says that its last try has everything.
-    """
-
-    batch: ProviderBatch
-    planned: PlannedBatch
-    files: tuple[tuple[int, int, Path], ...]
-    answers: Answers
-    is_whole: bool
-
-
-@dataclass
-class _Held:
-    """What is known of the tries of a batch, by the provider's ids.
-
-    Attributes:
-      answers: of those whose results were looked through.
-      taken: those whose records were handed over.
-    """
-
-    answers: dict[str, Answers] = field(default_factory=dict)
-    taken: set[str] = field(default_factory=set)
-
-    def of_all(self) -> Answers:
-        """What all tries together answer."""
-        answers = Answers()
-        for each in self.answers.values():
-            answers.add(each)
-        return answers
 
 
 class Coordinator:
@@ -128,7 +90,7 @@ class Coordinator:
         self._ledger, self._run, self._pace = ledger, run, pace
         self._folder, self._requests_of, self._hand_over, self._is_to_stop = folder, requests_of, hand_over, is_to_stop
         self._batches: dict[str, ProviderBatch] = {}
-        self._held: dict[str, _Held] = {}
+        self._held: dict[str, Held] = {}
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._polling: asyncio.Task[None] | None = None
         self._is_ended = False
@@ -236,10 +198,10 @@ class Coordinator:
         for key, planned in self._planned.items():
             batch = found.get(key)
             if batch is None:
-                batch = _first(planned, self._provider, self._run, now)
+                batch = first(planned, self._provider, self._run, now)
                 new.append(batch)
             elif batch.run != self._run:
-                batch = _renewed(batch, self._run)
+                batch = renewed(batch, self._run)
             elif batch.state in OVER and self._is_asked_for_again(batch):
                 # What a partial one lacks is known when its results have been looked through.
                 batch = replace(batch, state=RUNNING) if batch.state == COMPLETED else replace(batch, state=PLANNED)
@@ -392,7 +354,7 @@ class Coordinator:
             self._waiting.release()
             raise
         answers = self._held[batch.key].of_all()
-        ready = _counted(ready, answers, remote)
+        ready = counted(ready, answers, remote)
         self._batches[batch.key] = ready
         is_whole = remote.state is State.READY
         self._hand_over(Downloaded(ready, self._planned[batch.key], tuple(files), answers, is_whole))
@@ -401,7 +363,7 @@ class Coordinator:
     async def _earlier(self, batch: ProviderBatch) -> list[tuple[int, int, Path]]:
         """The results of earlier tries, but for those that this process has handed over."""
         files: list[tuple[int, int, Path]] = []
-        held = self._held.setdefault(batch.key, _Held())
+        held = self._held.setdefault(batch.key, Held())
         for number, each in enumerate(batch.tries[:-1]):
             if each.id and not each.error_code and each.id not in held.taken:
                 files += await self._results(batch, number, await self._api.get(each.id))
@@ -409,7 +371,7 @@ class Coordinator:
 
     async def _hold_earlier(self, batch: ProviderBatch) -> None:
         """Makes known what the tries so far have answered."""
-        held = self._held.setdefault(batch.key, _Held())
+        held = self._held.setdefault(batch.key, Held())
         for number, each in enumerate(batch.tries):
             if each.id and not each.error_code and each.id not in held.answers:
                 await self._results(batch, number, await self._api.get(each.id))
@@ -421,48 +383,5 @@ class Coordinator:
         folder.mkdir(parents=True)
         paths = await self._api.download(remote, folder)
         answers = await asyncio.to_thread(scanned, paths)
-        self._held.setdefault(batch.key, _Held()).answers[remote.id] = answers
+        self._held.setdefault(batch.key, Held()).answers[remote.id] = answers
         return [(number, n, path) for n, path in enumerate(paths)]
-
-
-def _first(planned: PlannedBatch, provider: str, run: int, now: datetime.datetime) -> ProviderBatch:
-    batch = ProviderBatch(planned.key, provider, planned.number, run=run, source=planned.source, planned_at=now)
-    if not planned.remote_id:
-        return replace(batch, requests=planned.n_requests)
-    return replace(batch, state=RUNNING, tries=(Try(planned.key, planned.remote_id),))
-
-
-def _renewed(batch: ProviderBatch, run: int) -> ProviderBatch:
-    """As the next run of a job begins with a batch: what was triggered is taken again, and not triggered again."""
-    tries = tuple(each for each in batch.tries if each.id and not each.error_code)
-    if batch.state in (TRIGGERING, UNDECIDED):
-        return replace(batch, run=run)
-    return replace(
-        batch,
-        state=RUNNING if tries else PLANNED,
-        run=run,
-        tries=tries or batch.tries,
-        outcome=None,
-        answers=0,
-        failed=0,
-        missing=0,
-        ready_at=None,
-        processing_at=None,
-        completed_at=None,
-        error_code="",
-        error_text="",
-        profiles=(),
-    )
-
-
-def _counted(batch: ProviderBatch, answers: Answers, remote: RemoteBatch) -> ProviderBatch:
-    """With what its results say, and its provider where they say nothing."""
-    names_requests = bool(answers.answered or answers.again)
-    return replace(
-        batch,
-        answers=len(answers.answered) if names_requests else remote.answered or 0,
-        failed=answers.failed if names_requests else remote.failed or 0,
-        requests=batch.requests if batch.requests is not None else remote.requests,
-        input_tokens=answers.input_tokens if answers.input_tokens is not None else remote.input_tokens,
-        output_tokens=answers.output_tokens if answers.output_tokens is not None else remote.output_tokens,
-    )

@@ -35,10 +35,11 @@ from transforms.ledger.provider_batches import (
     ProviderBatch,
     ProviderBatches,
 )
-from transforms.providers.coordinator import Coordinator, Downloaded
+from transforms.providers.coordinator import Coordinator
 from transforms.providers.description import Errors
 from transforms.providers.plan import PlannedBatch
 from transforms.providers.remote import BatchApi
+from transforms.providers.states import Downloaded
 from transforms.providers.taking import Taking, is_rest
 from transforms.providers.waiting import Pace
 from transforms.runtime.batch_coder import register_batches

@@ -18,8 +18,8 @@ from transforms.batch import Batch, DeadLetter, Record
 from transforms.inputs.files import InputFile
 from transforms.inputs.options import ReadOptions
 from transforms.inputs.slices import Slice, batches_of
-from transforms.providers.coordinator import Downloaded
 from transforms.providers.plan import PlannedBatch, Request, requests_of
+from transforms.providers.states import Downloaded
 
 STEP = "TakeBatches"
 MISSING = "MISSING_RESULT"
