@@ -34,6 +34,7 @@ inputs
 dead_letters
 ledger
 providers
+analysis
 upsert export
 verify listen migrate
 testing
