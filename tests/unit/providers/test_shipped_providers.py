@@ -11,18 +11,13 @@ from pipeline.providers import read_provider
 from tests.support.clocks import Clock
 from tests.support.provider_host import KEY, api_of
 from tests.support.provider_in_thread import provider_in_thread
+from tests.support.provider_requests import VARIABLES, request_line
 from transforms.errors import JobError
 from transforms.providers.remote import QueueFullError, RefusedError, State, UncertainError, UnknownBatchError
 from transforms.testing.providers import PROVIDERS
 
 N = 10
 BATCH_KEY = "fb-0123456789abcdef01234567"
-VARIABLES = {
-    "gemini": {"model": "gemini-2.5-flash"},
-    "vertex": {"project": "p", "bucket": "b", "model": "m"},
-    "brightdata": {"dataset_id": "gd_1"},
-    "apify": {"actor": "apify~web-scraper"},
-}
 # Where the results of those that were answered are all there is to be had: no word says that it is not all.
 SAYS_READY = {"brightdata"}
 # One that has expired has nothing.
@@ -30,17 +25,7 @@ KEEPS_NOTHING = {"gemini"}
 
 
 def line(name, number):
-    content = json.dumps({"candidate_id": f"r{number}"})
-    if name == "anthropic":
-        params = {"model": "m", "max_tokens": 10, "messages": [{"role": "user", "content": content}]}
-        return {"custom_id": f"r{number}", "params": params}
-    if name in ("gemini", "vertex"):
-        return {"key": f"r{number}", "request": {"contents": [{"role": "user", "parts": [{"text": content}]}]}}
-    if name in ("brightdata", "apify"):
-        return {"url": f"https://people.example/r{number}"}
-    body = {"model": "m", "messages": [{"role": "user", "content": content}]}
-    request = {"custom_id": f"r{number}", "method": "POST", "url": "/v1/chat/completions", "body": body}
-    return {"custom_id": f"r{number}", "body": body} if name in ("together", "mistral") else request
+    return request_line(name, f"r{number}", {"candidate_id": f"r{number}"})
 
 
 @dataclass
