@@ -10,18 +10,16 @@ them, as most are, are looked up without it, in a tenth of the time.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from transforms.errors import UsageError
+from transforms.providers.chat import OWN_NAMES, Chat
 from transforms.providers.remote import State
-from transforms.providers.templates import fill, fill_url, filled, names_in
+from transforms.providers.templates import fill, fill_url, filled
+from transforms.providers.variables import BASE_URL, Values
 from transforms.records.paths import AnyPath
-
-BASE_URL = "base_url"
-FLAG = "--provider_var"
 
 JSON_LINES = "jsonl"
 JSON_ARRAY = "json_array"
@@ -248,6 +246,7 @@ class ProviderDescription:
       listing: None where there is no list: batches are asked for one by one.
       one: the request for one batch `{id}`.
       one_at: where in its answer the batch is.
+      chat: None for a provider that answers in batches only.
     """
 
     name: str
@@ -268,6 +267,30 @@ class ProviderDescription:
     listing: Listing | None = None
     file_key: FileKey | None = None
     cancel: Call | None = None
+    chat: Chat | None = None
+
+    def for_chat(self, given: Mapping[str, str], *, url: str = "") -> ProviderDescription:
+        """The description with the variables of its chat filled in; nothing else of it can be used.
+
+        Args:
+          given: by name; `base_url` takes the place of the provider's own.
+          url: of another server that speaks the same API. The description's own key is not sent there.
+
+        Raises:
+          UsageError: it has no chat, or a variable is missing or unknown; names it.
+        """
+        if self.chat is None:
+            raise UsageError(f"{self.name} has no chat: section; choose another provider, or add one")
+        values = Values(self.name, self.variables, {**(self.chat.elsewhere if url else {}), **given}, OWN_NAMES)
+        base_url = url or given.get(BASE_URL) or self.base_url
+        values.check(base_url, dict(self.headers), self.chat.path, self.chat.body)
+        return dataclasses.replace(
+            self,
+            base_url=fill_url(base_url, values.filled).rstrip("/"),
+            headers=filled(dict(self.headers), values.filled),
+            variables={},
+            chat=self.chat.with_variables(values.filled, has_key=not url),
+        )
 
     def with_variables(self, given: Mapping[str, str], *, creates: bool) -> ProviderDescription:
         """The description with its variables filled in.
@@ -280,35 +303,18 @@ class ProviderDescription:
         Raises:
           UsageError: a variable is missing, or unknown; names it.
         """
-        known = [BASE_URL, *self.variables]
-        for name in given:
-            if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
-                hint = f"did you mean {close[0]}? " if close else ""
-                raise UsageError(f"{FLAG}: {self.name} has no variable {name!r}; {hint}Known: {', '.join(known)}")
-        chosen = {**self.variables, **given}
-        plain = {name: value for name, value in chosen.items() if value is not None and name != BASE_URL}
-        values = {name: fill(value, plain) for name, value in plain.items()}
-
-        def missing_in(part: Any) -> list[str]:
-            """Variables without a value that a text needs, also for the value of another one."""
-            used = [name for name in names_in(part) if name in self.variables]
-            needed = [inner for name in used for inner in (names_in(plain.get(name, "")) or [name])]
-            return [name for name in needed if name in self.variables and name not in plain]
-
-        def check(*parts: Any) -> None:
-            for name in (name for part in parts for name in missing_in(part)):
-                raise UsageError(f"{self.name} needs {name}: pass {FLAG}={name}=VALUE")
+        known = Values(self.name, self.variables, given)
+        values = known.filled
 
         def call(each: Call | None) -> Call | None:
             return each.with_variables(values) if each is not None else None
 
         base_url = given.get(BASE_URL) or self.base_url
-        check(base_url, dict(self.headers), self.one.path)
+        known.check(base_url, dict(self.headers), self.one.path)
         upload, create, listed = self.upload, self.create, self.listing
         if creates:
-            check(*_texts(upload), *_texts(create), *_texts(listed))
-        elif any(map(missing_in, _texts(listed))):
+            known.check(*_texts(upload), *_texts(create), *_texts(listed))
+        elif any(map(known.missing_in, _texts(listed))):
             listed = None
         return dataclasses.replace(
             self,

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from transforms.errors import JobError
 
 _PORTS = {"http": 80, "https": 443}
+# RFC 6762 and 8375, ICANN's resolution of 2024-07-29, and what Kubernetes calls services.
+_PRIVATE_NAMES = (".local", ".home.arpa", ".internal", ".svc", ".lan", ".localhost")
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,27 @@ def base_url_problem(url: str) -> str:
     origin = origin_of(url)
     if origin is None or (origin.scheme == "http" and not origin.is_loopback):
         return "must begin with https://, or be of this computer, such as http://127.0.0.1:8080"
-    parts = urllib.parse.urlsplit(url)
-    if parts.query or parts.fragment or parts.username or parts.password:
-        return "must be scheme, host and path only"
-    return ""
+    return _more_than_a_path(url)
+
+
+def server_url_problem(url: str) -> str:
+    """What is wrong with the address of a server of a user's own; empty if it can be used.
+
+    Within a network http will do: on this computer, at an address that only neighbours reach, or at a name that no
+    public one looks like.
+
+    >>> [server_url_problem(f"http://{host}:8000/v1") for host in ("localhost", "10.0.0.7", "vllm", "llm.internal")]
+    ['', '', '', '']
+    >>> server_url_problem("http://api.example/v1")
+    'must begin with https://, or be within your own network, such as http://127.0.0.1:8000/v1'
+    """
+    origin = origin_of(url)
+    is_private = origin is not None and (
+        origin.is_internal or "." not in origin.host or origin.host.endswith(_PRIVATE_NAMES)
+    )
+    if origin is None or (origin.scheme == "http" and not is_private):
+        return "must begin with https://, or be within your own network, such as http://127.0.0.1:8000/v1"
+    return _more_than_a_path(url)
 
 
 def gets_headers(url: str, provider: Origin) -> bool:
@@ -95,6 +114,13 @@ def gets_headers(url: str, provider: Origin) -> bool:
             " can reach are fetched"
         )
     return False
+
+
+def _more_than_a_path(url: str) -> str:
+    parts = urllib.parse.urlsplit(url)
+    if parts.query or parts.fragment or parts.username or parts.password:
+        return "must be scheme, host and path only"
+    return ""
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -20,16 +20,13 @@ right.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from transforms.errors import UsageError
 from transforms.providers.description import (
-    BASE_URL,
     FORMATS,
     Auth,
     BatchFields,
-    Call,
     Create,
     Errors,
     FileKey,
@@ -41,17 +38,20 @@ from transforms.providers.description import (
     Upload,
 )
 from transforms.providers.hosts import base_url_problem
+from transforms.providers.load_chat import read_chat
+from transforms.providers.reader import Reader, expression, optional
 from transforms.providers.remote import State
 from transforms.providers.templates import names_in
-from transforms.records.paths import AnyPath, compile_expression, compile_path
-from transforms.records.yaml_nodes import YamlNode, did_you_mean, parse_yaml
+from transforms.providers.variables import BASE_URL
+from transforms.records.paths import compile_expression
+from transforms.records.yaml_nodes import YamlNode, parse_yaml
 from transforms.secrets import parse_secret
 
 KIND = "provider description"
 
 _TOP_KEYS = (
     "name", "description", "base_url", "variables", "auth", "headers", "requests", "limits", "upload", "create", "list",
-    "get", "batch", "file_key", "results", "cancel", "errors",
+    "get", "batch", "file_key", "results", "cancel", "errors", "chat",
 )  # fmt: skip
 _REQUIRED_TOP_KEYS = ("name", "base_url", "auth", "limits", "get", "batch", "results")
 _BATCH_FIELDS = (
@@ -61,8 +61,6 @@ _BATCH_FIELDS = (
 _STATES = {state.value: state for state in (State.READY, State.PARTIAL, State.FAILED)}
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _VARIABLE = re.compile(r"[a-z_][a-z0-9_]{0,63}")
-_CALL = re.compile(r"(GET|POST|PUT|DELETE) (/\S*)")
-_NAMES = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,100}")
 _MAX_COUNT = 10**12
 # Names that a request fills in; no variable can be called so.
@@ -84,7 +82,7 @@ def load_description(text: str, file: str) -> ProviderDescription:
     """
     top = parse_yaml(text, file, KIND).mapping(_TOP_KEYS, _REQUIRED_TOP_KEYS)
     variables = _variables(top.get("variables"))
-    reader = _Reader(variables)
+    reader = Reader(variables)
     name = _matching(top["name"], _NAME, "small letters, digits, _ and -, beginning with a letter, at most 64")
     get = top["get"].mapping(("request", "batch"), ["request"]) if top["get"].is_mapping else {"request": top["get"]}
     file_key = top["file_key"].mapping(("request", "key"), ("request", "key")) if "file_key" in top else None
@@ -104,41 +102,14 @@ def load_description(text: str, file: str) -> ProviderDescription:
         create=_create(top["create"], reader, has_file="upload" in top) if "create" in top else None,
         listing=_listing(top["list"], reader) if "list" in top else None,
         one=reader.call(get["request"], "id"),
-        one_at=_expression(get["batch"]) if "batch" in get else None,
+        one_at=expression(get["batch"]) if "batch" in get else None,
         batch=_batch(top["batch"]),
-        file_key=FileKey(reader.call(file_key["request"], "file"), _expression(file_key["key"])) if file_key else None,
+        file_key=FileKey(reader.call(file_key["request"], "file"), expression(file_key["key"])) if file_key else None,
         results=_results(top["results"], reader),
         cancel=reader.call(top["cancel"], "id") if "cancel" in top else None,
         errors=_errors(top.get("errors")),
+        chat=read_chat(top["chat"], reader) if "chat" in top else None,
     )
-
-
-class _Reader:
-    """Reads texts with `{names}`, and knows which there may be."""
-
-    def __init__(self, variables: Mapping[str, str | None]):
-        self._variables = tuple(variables)
-
-    def call(self, node: YamlNode, *own: str) -> Call:
-        found = _CALL.fullmatch(self.text(node, *own))
-        if found is None:
-            node.fail("must be a method and a path, such as GET /batches/{id}")
-        return Call(found[1], found[2])
-
-    def text(self, node: YamlNode, *own: str) -> str:
-        self._check(node, node.text(), own)
-        return node.text()
-
-    def plain(self, node: YamlNode, *own: str) -> Any:
-        """Plain JSON, in which names are among the variables and a request's `own`."""
-        self._check(node, node.plain(), own)
-        return node.plain()
-
-    def _check(self, node: YamlNode, value: Any, own: tuple[str, ...]) -> None:
-        known = [*own, *self._variables]
-        for name in names_in(value):
-            if name not in known:
-                node.fail(f"{{{name}}} is not known here; {did_you_mean(name, known) if known else 'nothing is'}")
 
 
 def _variables(node: YamlNode | None) -> dict[str, str | None]:
@@ -159,7 +130,7 @@ def _variables(node: YamlNode | None) -> dict[str, str | None]:
     return found
 
 
-def _base_url(node: YamlNode, reader: _Reader) -> str:
+def _base_url(node: YamlNode, reader: Reader) -> str:
     url = reader.text(node)
     problem = base_url_problem(re.sub(r"\{\w+\}", "x", url))
     if problem:
@@ -182,7 +153,7 @@ def _auth(node: YamlNode) -> Auth:
     return Auth(_header(found["header"], found["header"].text()), value, source)
 
 
-def _headers(node: YamlNode, reader: _Reader, *own: str) -> dict[str, str]:
+def _headers(node: YamlNode, reader: Reader, *own: str) -> dict[str, str]:
     return {_header(child, name): reader.text(child, *own) for name, child in node.items().items()}
 
 
@@ -206,7 +177,7 @@ def _limits(node: YamlNode) -> Limits:
     return Limits(*(found[name].integer(1, _MAX_COUNT) for name in names))
 
 
-def _upload(node: YamlNode, reader: _Reader) -> Upload:
+def _upload(node: YamlNode, reader: Reader) -> Upload:
     found = node.mapping(("multipart", "resumable", "copy_to", "fields", "file_field", "file", "check", "ready"))
     ways = [name for name in ("multipart", "resumable", "copy_to") if name in found]
     if len(ways) != 1:
@@ -227,22 +198,22 @@ def _upload(node: YamlNode, reader: _Reader) -> Upload:
         resumable=reader.call(found["resumable"]) if "resumable" in found else None,
         fields=fields,
         file_field=found["file_field"].text() if "file_field" in found else "file",
-        file=_expression(found["file"]),
+        file=expression(found["file"]),
         check=reader.call(found["check"], "file") if "check" in found else None,
-        ready=_optional(found, "ready"),
+        ready=optional(found, "ready"),
     )
 
 
-def _create(node: YamlNode, reader: _Reader, *, has_file: bool) -> Create:
+def _create(node: YamlNode, reader: Reader, *, has_file: bool) -> Create:
     found = node.mapping(("request", "body", "id"), ("request", "body", "id"))
     own = ("file" if has_file else "requests", "key")
     call = reader.call(found["request"], "key")
     if call.method != "POST":
         found["request"].fail("must be a POST, which is never repeated on the way")
-    return Create(call, reader.plain(found["body"], *own), _expression(found["id"]))
+    return Create(call, reader.plain(found["body"], *own), expression(found["id"]))
 
 
-def _listing(node: YamlNode, reader: _Reader) -> Listing:
+def _listing(node: YamlNode, reader: Reader) -> Listing:
     keys = ("request", "items", "next", "more", "page_size", "first_page", "newest_first")
     found = node.mapping(keys, ("request", "items"))
     call = reader.call(found["request"], "page", "offset")
@@ -251,9 +222,9 @@ def _listing(node: YamlNode, reader: _Reader) -> Listing:
         node.fail("'page_size' is missing here: a page with fewer is the last one; add it")
     return Listing(
         call,
-        _expression(found["items"]),
-        {name: _expression(child) for name, child in found["next"].items().items()} if "next" in found else {},
-        _optional(found, "more"),
+        expression(found["items"]),
+        {name: expression(child) for name, child in found["next"].items().items()} if "next" in found else {},
+        optional(found, "more"),
         page_size,
         found["first_page"].integer(0, 1) if "first_page" in found else 0,
         found["newest_first"].boolean() if "newest_first" in found else False,
@@ -271,11 +242,11 @@ def _batch(node: YamlNode) -> BatchFields:
             states[word] = _STATES[name]
     if State.READY not in states.values():
         found["states"].fail("'ready' is missing here; add it")
-    others = {name: _expression(found[name]) for name in _BATCH_FIELDS if name in found}
-    return BatchFields(_expression(found["id"]), _expression(found["state"]), states, **others)
+    others = {name: expression(found[name]) for name in _BATCH_FIELDS if name in found}
+    return BatchFields(expression(found["id"]), expression(found["state"]), states, **others)
 
 
-def _results(node: YamlNode, reader: _Reader) -> Results:
+def _results(node: YamlNode, reader: Reader) -> Results:
     own = ("result", "id", "page", "offset", "size")
     keys = ("request", "headers", "page_size", "pages", "pending", "empty", "names")
     found = node.mapping(keys) if node.is_mapping else {"request": node}
@@ -289,8 +260,8 @@ def _results(node: YamlNode, reader: _Reader) -> Results:
         _headers(found["headers"], reader) if "headers" in found else {},
         page_size,
         reader.call(pages["request"], "result", "id", "size") if pages else None,
-        _expression(pages["number"]) if pages else None,
-        _optional(found, "pending"),
+        expression(pages["number"]) if pages else None,
+        optional(found, "pending"),
         found["empty"].text() if "empty" in found else "",
         found["names"].text() if "names" in found else Results().names,
     )
@@ -299,8 +270,8 @@ def _results(node: YamlNode, reader: _Reader) -> Results:
 def _errors(node: YamlNode | None) -> Errors:
     found = node.mapping(("code", "text", "no_credit", "queue_full")) if node is not None else {}
     return Errors(
-        _optional(found, "code") or compile_expression(_ERROR_CODE),
-        _optional(found, "text") or compile_expression(_ERROR_TEXT),
+        optional(found, "code") or compile_expression(_ERROR_CODE),
+        optional(found, "text") or compile_expression(_ERROR_TEXT),
         _texts(found, "no_credit"),
         _texts(found, "queue_full"),
     )
@@ -308,21 +279,6 @@ def _errors(node: YamlNode | None) -> Errors:
 
 def _texts(found: Mapping[str, YamlNode], name: str) -> tuple[str, ...]:
     return tuple(entry.text() for entry in found[name].one_or_more()) if name in found else ()
-
-
-def _optional(found: Mapping[str, YamlNode], name: str) -> AnyPath | None:
-    return _expression(found[name]) if name in found else None
-
-
-def _expression(node: YamlNode) -> AnyPath:
-    return _checked(node, compile_path if _NAMES.fullmatch(node.text()) else compile_expression)
-
-
-def _checked(node: YamlNode, make: Callable[[str], AnyPath]) -> AnyPath:
-    try:
-        return make(node.text())
-    except ValueError as error:
-        node.fail(str(error))
 
 
 def _matching(node: YamlNode, pattern: re.Pattern[str], meaning: str) -> str:
