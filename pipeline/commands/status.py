@@ -3,6 +3,7 @@
     firebeam status                 the jobs started last, newest first
     firebeam status ID              one job: state, owner, records, pace, what is left, newest ids, dead letters
     firebeam status ID --follow     the same, again and again until the job ends
+    firebeam status ID --html=FILE  the page that `firebeam serve` shows of it, as one file
 
 It reads and never writes. A running job whose owner has sent no heartbeat for a minute is shown as interrupted: the
 command that began it resumes it. A Dataflow job sends no heartbeats; it is seen whenever it completes a batch, and
@@ -12,10 +13,11 @@ after half an hour without one it is shown as interrupted.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
-from pipeline import JOBS
 from pipeline.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from pipeline.present.progress import live_line, progress_line
 from pipeline.present.status import Status, recent_table
@@ -23,14 +25,13 @@ from pipeline.present.terminal import Console, say, show, standard_output
 from pipeline.run.flags import Usage, option, parse, refuse_unknown
 from pipeline.run.job_config import check_job_id
 from pipeline.run.service_flags import AccountFlags
-from transforms.counters import Counters
+from pipeline.serve.jobs import counters_of, recent_statuses, required_job
 from transforms.errors import UsageError
 from transforms.firestore.client import FirestoreClient
 from transforms.ledger.document import LedgerDocument
 from transforms.ledger.field_totals import read_field_totals
-from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED, RUNNING, Job, job_document, read_job, recent_jobs
-from transforms.ledger.totals import Totals, read_totals
-from transforms.outcomes import RECORDS
+from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED, RUNNING, job_document
+from transforms.ledger.totals import read_totals
 from transforms.retry import SYSTEM_CLOCK, Clock, Retry
 
 _SHOWN_JOBS = 20
@@ -47,6 +48,13 @@ class Config(AccountFlags):
     )
     follow: bool = option(False, group="Job", help="show it again and again until it ends")
     json: bool = option(False, group="Job", help="print JSON; with --follow one object per line")
+    html: str | None = option(
+        None,
+        group="Page",
+        metavar="FILE",
+        help="write the page that `firebeam serve` shows, as one file to open or mail",
+    )
+    show_ids: bool = option(False, group="Page", help="ids of documents in that page, which may be names of people")
 
 
 USAGE = Usage(
@@ -57,7 +65,8 @@ Shows a job of this database, or without an id the jobs started last. The exit c
 that the job ends with: 0 completed, 1 failed, 130 interrupted.""",
     example="""\
   firebeam status --project=my-project
-  firebeam status ingest-0c4a6d1f52 --project=my-project --follow""",
+  firebeam status ingest-0c4a6d1f52 --project=my-project --follow
+  firebeam status ingest-0c4a6d1f52 --project=my-project --html=ingest.html""",
 )
 
 
@@ -76,9 +85,14 @@ def main(arguments: Sequence[str], console: Console, clock: Clock = SYSTEM_CLOCK
     status = _status(document)
     if config.follow:
         status = _follow(document, status, config, console)
+    if config.html:
+        _write_html(_page(document, config), config.html)
+        return _EXIT_CODES[status.state] if config.follow else EXIT_OK
     status = replace(status, fields=read_field_totals(document, status.totals))
-    if config.json:
-        print(json.dumps(status.as_dict(), indent=None if config.follow else 2))  # noqa: T201
+    if config.json and config.follow:
+        print(json.dumps(status.as_dict()))  # noqa: T201
+    elif config.json:
+        print(json.dumps({**status.as_dict(), "page": _page(document, config)["page"]}, indent=2))  # noqa: T201
     else:
         show(standard_output(), status.as_table())
     return _EXIT_CODES[status.state] if config.follow else EXIT_OK
@@ -92,8 +106,12 @@ def _config(arguments: Sequence[str]) -> Config:
     named = [*([config.job_id] if config.job_id else []), *rest]
     if len(named) > 1:
         raise UsageError(f"status shows one job at a time, got {', '.join(named)}")
-    if config.follow and not named:
-        raise UsageError("--follow needs the id of a job: firebeam status ID --follow")
+    for flag in ("follow", "html"):
+        if getattr(config, flag) and not named:
+            value = "=FILE" if flag == "html" else ""
+            raise UsageError(f"--{flag} needs the id of a job: firebeam status ID --{flag}{value}")
+    if config.html and config.json:
+        raise UsageError("--html writes a page and --json prints one; give one of them")
     if not named:
         return config
     check_job_id(named[0])
@@ -101,18 +119,26 @@ def _config(arguments: Sequence[str]) -> Config:
 
 
 def _status(document: LedgerDocument) -> Status:
-    job, target = read_job(document), document.client.target
-    if job is None:
-        raise UsageError(
-            f"there is no job {document.id} in {target.name}; `firebeam status` without an id lists recent ones, "
-            "--project and --database say where to look"
-        )
-    return Status(job, read_totals(document, _counters(job)), document.now(), target.project)
+    job = required_job(document)
+    return Status(job, read_totals(document, counters_of(job)), document.now(), document.client.target.project)
 
 
-def _counters(job: Job) -> Counters:
-    """What a job counts; of one that this version does not know, what most jobs count."""
-    return JOBS[job.job].usage.config.counters if job.job in JOBS else RECORDS
+def _page(document: LedgerDocument, config: Config) -> Mapping[str, Any]:
+    """The document of the page, which has every batch in it."""
+    from pipeline.present.page.document import job_document as page_document
+    from pipeline.serve.reading import JobReader  # whoever looks at a table waits for neither
+
+    return page_document(JobReader(document).read(), show_ids=config.show_ids or not config.html)
+
+
+def _write_html(page: Mapping[str, Any], path: str) -> None:
+    from pipeline.present.page.render import file, render_job
+
+    try:
+        Path(path).write_text(file(render_job(page)), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--html cannot be written: {error.strerror or error}: {path}") from error
+    say(standard_output(), f"written: {path}")
 
 
 def _follow(document: LedgerDocument, status: Status, config: Config, console: Console) -> Status:
@@ -133,16 +159,10 @@ def _follow(document: LedgerDocument, status: Status, config: Config, console: C
 
 
 def _print_recent(client: FirestoreClient, retry: Retry, config: Config, console: Console) -> None:
-    statuses = []
-    recent = recent_jobs(client, _SHOWN_JOBS, retry)
-    if recent.foreign:
-        more = f" and {len(recent.foreign) - _SHOWN_JOBS:,} more" if len(recent.foreign) > _SHOWN_JOBS else ""
-        say(console, f"not jobs of Firebeam, and not shown: {', '.join(recent.foreign[:_SHOWN_JOBS])}{more}")
-    for job in recent.jobs:
-        document, counters = job_document(client, job.job_id, retry), _counters(job)
-        # A job that has ended has stored its totals; to read them again takes several queries.
-        totals = Totals.of(counters, job.totals) or read_totals(document, counters)
-        statuses.append(Status(job, totals, document.now(), client.target.project))
+    statuses, foreign = recent_statuses(client, _SHOWN_JOBS, retry)
+    if foreign:
+        more = f" and {len(foreign) - _SHOWN_JOBS:,} more" if len(foreign) > _SHOWN_JOBS else ""
+        say(console, f"not jobs of Firebeam, and not shown: {', '.join(foreign[:_SHOWN_JOBS])}{more}")
     if config.json:
         print(json.dumps([status.as_dict() for status in statuses], indent=2))  # noqa: T201
         return
