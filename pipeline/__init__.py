@@ -78,6 +78,9 @@ COMMANDS = {
     "schema": CommandEntry(
         "pipeline.commands.schema", "print the documentation of a record spec: collections, fields, types"
     ),
+    "serve": CommandEntry(
+        "pipeline.commands.serve", "watch jobs in a browser, live: batches, rates, latency, dead letters, tokens"
+    ),
     "status": CommandEntry(
         "pipeline.commands.status", "show how far a job is, wherever it runs; without an id, the recent jobs"
     ),

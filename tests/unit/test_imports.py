@@ -56,6 +56,12 @@ def test_help_of_a_command_imports_neither_beam_nor_bigquery(name):
     assert left_by(name, "--help", without=BEAM_AND_BIGQUERY) == "0 []"
 
 
+def test_help_of_the_status_page_imports_no_server():
+    server = (*BEAM_AND_BIGQUERY, "aiohttp", "jinja2", "prometheus_client")
+    assert left_by("serve", "--help", without=server) == "0 []"
+    assert left_by("serve", "--port=99999", without=server) == "2 []"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -89,6 +95,13 @@ def test_a_command_that_is_not_a_job_never_imports_beam(arguments, tmp_path):
         environ = {"FIRESTORE_EMULATOR_HOST": server.target.emulator_host}
         given = [argument.format(folder=tmp_path) for argument in arguments]
         assert left_by(*given, without=BEAM_AND_BIGQUERY, environ=environ) == "0 []"
+
+
+def test_the_status_page_never_imports_beam():
+    not_of_this_computer = "192.0.2.1"  # so that it ends
+    environ = {"FIRESTORE_EMULATOR_HOST": "127.0.0.1:1"}
+    arguments = ["serve", f"--project={PROJECT}", f"--host={not_of_this_computer}"]
+    assert left_by(*arguments, without=BEAM_AND_BIGQUERY, environ=environ) == "2 []"
 
 
 def test_a_job_does_not_execute_the_clients_that_beam_imports_for_other_jobs(tmp_path):
