@@ -104,7 +104,13 @@ def test_a_running_job_is_shown_with_its_owner_its_records_its_pace_and_what_is_
 
 def test_for_a_program_it_is_one_object_with_the_same_numbers(ledger, shown):
     exit_code, printed, _ = shown("--json", "ingest-1")
-    assert (exit_code, json.loads(printed)) == (
+    found = json.loads(printed)
+    page = found.pop("page")
+    assert (page["sentence"], page["batches"]["phases"]) == (
+        "running, 2 batches, 100 records, 6 dead letters, 10/s, 0:00:10 left",
+        {"waiting": 0, "writing": 1, "done": 2, "failed": 0},
+    )
+    assert (exit_code, found) == (
         0,
         {
             "job_id": "ingest-1",
