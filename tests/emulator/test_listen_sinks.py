@@ -118,6 +118,7 @@ def test_a_mirror_follows_with_deletes_and_verify_finds_no_difference(target, tm
     store(target, {**people(1, age=9), **people(77), "users/u002": None})
     assert listen(target, tmp_path, "--to=firestore://copies") == 0
     database = [f"--project={target.project}", "--ignore=_meta", f"--report={tmp_path / 'report.jsonl'}"]
+    database.append(f"--dead_letters={tmp_path / 'differences'}")
     assert main(["verify", "--left=firestore://users", "--right=firestore://copies", *database]) == 0
     store(target, {"copies/u001": None})
     assert main(["verify", "--left=firestore://users", "--right=firestore://copies", *database]) != 0
