@@ -7,6 +7,9 @@ import pytest
 
 from pipeline.__main__ import main
 from tests.support.export import people, store
+from transforms.batch import DeadLetter
+from transforms.dead_letters.folder import DeadLetterFolder
+from transforms.dead_letters.lines import Origin
 from transforms.firestore.query import Query
 from transforms.firestore.reader import read
 from transforms.ledger.streams import read_streams
@@ -110,6 +113,21 @@ def test_replay_calls_the_handler_again_with_what_is_still_true(target, tmp_path
     ]  # fmt: skip
     assert listen(target, tmp_path, *flags, "--dead_letter_retry_s=0") == 0  # it goes on with what is left
     assert places(tmp_path)[-1] == ("retryable", "users/u003", 4)
+
+
+def test_replay_names_dead_letters_whose_job_or_stream_nobody_knows(target, tmp_path, capsys):
+    assert listen(target, tmp_path, "--to=firestore://copies") == 0
+    folder = DeadLetterFolder(str(tmp_path / "dead_letters"))
+    dead_letter = DeadLetter("MirrorChanges", "CONFLICT", "no", {"__name__": "posts/1"}, "posts/1", 1)
+    flags = ["replay", f"--project={target.project}", f"--dead_letters={folder.path}"]
+    for job_id, said in (
+        ("listen-9", "does not know listen job listen-9"),
+        ("listen-1", "is of stream posts, but job listen-1 listens to users only; move its file elsewhere"),
+    ):
+        origin = Origin("listen", job_id, "0123456789ab-1", "2026-01-01T00:00:00Z", "posts")
+        folder.store(origin, [dead_letter])
+        assert main(flags) == 2
+        assert said in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_mirror_follows_with_deletes_and_verify_finds_no_difference(target, tmp_path):
