@@ -175,19 +175,22 @@ class Attempts:
 
     def again(self, is_outage: Callable[[], bool] = _never) -> bool:
         """Counts a failure. Waits and returns True if the request may be sent once more; else returns False."""
-        if not self._may_repeat(is_outage):
-            return False
-        self._retry.clock.sleep(self._retry.delay_s(self.made))
-        self.made += 1
-        return True
+        delay_s = self.again_after_s(is_outage)
+        if delay_s is not None:
+            self._retry.clock.sleep(delay_s)
+        return delay_s is not None
 
     async def again_async(self, is_outage: Callable[[], bool] = _never) -> bool:
         """As `again`, in an event loop."""
-        if not self._may_repeat(is_outage):
-            return False
-        await self._retry.clock.asleep(self._retry.delay_s(self.made))
-        self.made += 1
-        return True
+        delay_s = self.again_after_s(is_outage)
+        if delay_s is not None:
+            await self._retry.clock.asleep(delay_s)
+        return delay_s is not None
 
-    def _may_repeat(self, is_outage: Callable[[], bool]) -> bool:
-        return self.made < self._retry.max_attempts or is_outage()
+    def again_after_s(self, is_outage: Callable[[], bool] = _never) -> float | None:
+        """As `again` for who waits by other means: seconds to wait; None if the request may not be sent once more."""
+        if self.made >= self._retry.max_attempts and not is_outage():
+            return None
+        delay_s = self._retry.delay_s(self.made)
+        self.made += 1
+        return delay_s

@@ -41,11 +41,13 @@ class Tokens:
       input: of the request, cached ones included.
       cached: of the request, read from the provider's prompt cache.
       output: of the answer, its reasoning included.
+      written: of the request, written to the prompt cache, which some providers charge more for.
     """
 
     input: int = 0
     cached: int = 0
     output: int = 0
+    written: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,41 +64,43 @@ class Provider:
     Attributes:
       key: where its key comes from, such as `env:OPENAI_API_KEY`; empty for an account of Google Cloud.
       errors: what its codes mean.
+      flag: that says where the key is.
     """
 
     name: str
     host: str
     key: str
     errors: Errors
+    flag: str = "--api_key"
 
-    def _of_job(self, error: RefusalError) -> JobError | None:
+    def of_job(self, error: RefusalError) -> JobError | None:
         """What no request can succeed before somebody has fixed; None if this is not of that kind."""
-        said = f"{error.status}{f', {error.code}' if error.code else ''}"
+        what = f"{error.status}{f', {error.code}' if error.code else ''}"
         text = f": {error.text}" if error.text else ""
         if error.status == _PAYMENT_REQUIRED or self.errors.means_no_credit(error.code, error.text):
             return JobError(
-                f"{self.name} has no credit left ({said}){text}. Add credit or raise the limit there, then run the same"
+                f"{self.name} has no credit left ({what}){text}. Add credit or raise the limit there, then run the same"
                 " command again"
             )
         if error.status == _UNAUTHORIZED:
             # Without its text: it may repeat the key, or a part of it.
-            fix = f"check {self.key}, or pass another --api_key" if self.key else "sign in to Google Cloud again"
-            return JobError(f"{self.name} does not accept the key ({said}): {fix}")
+            fix = f"check {self.key}, or pass another {self.flag}" if self.key else "sign in to Google Cloud again"
+            return JobError(f"{self.name} does not accept the key ({what}): {fix}")
         if error.status == _FORBIDDEN:
             whose = f"the key of {self.key}" if self.key else "the account"
-            return JobError(f"{self.name} does not permit this ({said}){text}. Give {whose} the right, then run again")
+            return JobError(f"{self.name} does not permit this ({what}){text}. Give {whose} the right, then run again")
         return None
 
     def meaning(self, error: Exception) -> FirebeamError:
         """Of a question that failed, which may be sent again."""
         if not isinstance(error, RefusalError):
-            return TransientError(f"{self.name} ({self.host}): {_reason(error)}")
-        if of_job := self._of_job(error):
+            return TransientError(f"{self.name} ({self.host}): {reason(error)}")
+        if of_job := self.of_job(error):
             return of_job
-        if error.status in _TRANSIENT or error.status >= 500:
-            return TransientError(f"{self.name} answers {_said(error)}")
+        if is_transient(error):
+            return TransientError(f"{self.name} answers {said(error)}")
         if error.status == _NOT_FOUND:
-            return UnknownBatchError(f"{self.name} does not know it: {_said(error)}")
+            return UnknownBatchError(f"{self.name} does not know it: {said(error)}")
         if error.status < 400:
             return JobError(f"{self.name} answers with a redirect ({error.status}): check base_url")
         return RefusedError(error.code or f"HTTP_{error.status}", error.text)
@@ -106,18 +108,28 @@ class Provider:
     def meaning_of_create(self, error: Exception) -> FirebeamError:
         """Of a create that failed. It is sent again only if it has not reached the host, which is a TransientError."""
         if isinstance(error, NOT_SENT):
-            return TransientError(f"{self.name} ({self.host}): {_reason(error)}")
+            return TransientError(f"{self.name} ({self.host}): {reason(error)}")
         if not isinstance(error, RefusalError):
-            return UncertainError(f"{self.name} did not answer a create: {_reason(error)}")
-        if of_job := self._of_job(error):
+            return UncertainError(f"{self.name} did not answer a create: {reason(error)}")
+        if of_job := self.of_job(error):
             return of_job
         if error.status in _BUSY or self.errors.means_queue_full(error.code, error.text):
-            return QueueFullError(f"{self.name} accepts no more batches just now: {_said(error)}")
-        if error.status in _TRANSIENT or error.status >= 500:
-            return UncertainError(f"{self.name} answered a create with {_said(error)}")
+            return QueueFullError(f"{self.name} accepts no more batches just now: {said(error)}")
+        if is_transient(error):
+            return UncertainError(f"{self.name} answered a create with {said(error)}")
         if error.status == _NOT_FOUND or error.status < 400:
-            return JobError(f"{self.name} creates no batches there: {_said(error)}. Check base_url and --provider_var")
+            return JobError(f"{self.name} creates no batches there: {said(error)}. Check base_url and --provider_var")
         return RefusedError(error.code or f"HTTP_{error.status}", error.text)
+
+
+def is_busy(error: Exception) -> bool:
+    """Whether somebody was refused for want of capacity."""
+    return isinstance(error, RefusalError) and error.status in _BUSY
+
+
+def is_transient(error: RefusalError) -> bool:
+    """Whether the same request may well be answered later."""
+    return error.status in _TRANSIENT or error.status >= 500
 
 
 def is_gone(error: Exception) -> bool:
@@ -125,13 +137,15 @@ def is_gone(error: Exception) -> bool:
     return isinstance(error, RefusalError) and error.status in (_FORBIDDEN, _NOT_FOUND, _GONE)
 
 
-def _said(error: RefusalError) -> str:
+def said(error: RefusalError) -> str:
+    """A refusal, for people."""
     return f"{error.status}{f', {error.code}' if error.code else ''}{f': {error.text}' if error.text else ''}"
 
 
-def _reason(error: Exception) -> str:
-    """
-    >>> _reason(asyncio.TimeoutError()), _reason(NotJsonError())
+def reason(error: Exception) -> str:
+    """Why a request that is not a refusal has failed, for people.
+
+    >>> reason(asyncio.TimeoutError()), reason(NotJsonError())
     ('no answer in time', 'an answer that is not JSON; is a proxy in the way?')
     """
     if isinstance(error, NotYetError):

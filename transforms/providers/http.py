@@ -14,7 +14,6 @@ Guarantee: the key goes to the provider's own address and to no other (`hosts`),
 
 from __future__ import annotations
 
-import asyncio
 import json
 import urllib.parse
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -26,15 +25,15 @@ import yarl
 
 from transforms.errors import JobError
 from transforms.providers.answers import error_in
-from transforms.providers.description import Call, ProviderDescription
+from transforms.providers.description import Call, Errors, ProviderDescription
 from transforms.providers.failures import BROKEN, NOT_SENT, NotJsonError, Provider, RefusalError
 from transforms.providers.hosts import gets_headers, origin_of
+from transforms.providers.keys import ProviderKey
 from transforms.providers.pace import Pace, retry_after_s
 from transforms.providers.remote import QueueFullError
 from transforms.providers.templates import fill_url
 from transforms.retry import Retry
 from transforms.secrets import SecretSource
-from transforms.services import SIGN_IN
 
 # A request's body, made anew each time it is sent: what aiohttp calls data.
 Body = Callable[[], AbstractContextManager[Any]]
@@ -48,7 +47,6 @@ _MAX_REFUSAL_BYTES = 64 * 2**10
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _JSON = {"Content-Type": "application/json"}
-_OF_AN_EMULATOR = "Bearer owner"  # as emulators of Google Cloud know accounts
 # What a request that was sent once can raise, beside JobError.
 FAILURES = (RefusalError, NotJsonError, *BROKEN)
 
@@ -80,23 +78,15 @@ class ProviderHttp:
         origin = origin_of(description.base_url)
         if origin is None:
             raise JobError(f"{description.name}: base_url must be an https:// address")
-        self._description, self._secret, self.retry, self._credentials = description, secret, retry, credentials
+        self._description, self.retry = description, retry
         self._origin = origin
         self._paces: dict[tuple[str, int], Pace] = {}
-        self._account: Any = None
-        self._key_header: dict[str, str] = {}
+        self._key = ProviderKey(description.auth, secret, origin.is_loopback, credentials)
         self.provider = Provider(description.name, origin.host, secret.source if secret else "", description.errors)
 
     async def open(self) -> None:
         """Reads the key. Raises JobError or TransientError as `SecretSource.read`."""
-        auth = self._description.auth
-        if self._secret is not None:
-            secret = await asyncio.to_thread(self._secret.read)
-            self._key_header = {auth.header: auth.value.replace("{secret}", secret)}
-        elif self._origin.is_loopback:
-            self._key_header = {auth.header: _OF_AN_EMULATOR}
-        elif auth.is_google:
-            self._account = await asyncio.to_thread(self._find_account)
+        await self._key.read()
         self._session = self._connect(force_close=False, silence_s=_SILENCE_S)
         self._creating = self._connect(force_close=True, silence_s=_CREATE_SILENCE_S)
 
@@ -184,7 +174,7 @@ class ProviderHttp:
             async with self._answered(session, method, url, headers, data) as response:
                 if response.status >= 300:
                     raise await self._refusal(response)
-                return Answer(_parsed(await _read(response, _MAX_ANSWER_BYTES)), response.headers)
+                return Answer(parsed(await read_all(response, _MAX_ANSWER_BYTES)), response.headers)
 
     @asynccontextmanager
     async def _answered(
@@ -209,50 +199,29 @@ class ProviderHttp:
         return self._paces[host]
 
     async def _refusal(self, response: aiohttp.ClientResponse) -> RefusalError:
-        try:
-            raw = await _read(response, _MAX_REFUSAL_BYTES)
-        except (NotJsonError, *BROKEN):
-            raw = b""  # the status says enough
-        text = raw.decode("utf-8", "replace")
-        try:
-            value = _parsed(raw)
-        except NotJsonError:
-            value = None
-            text = "" if text.lstrip().startswith("<") else text  # a page of a proxy or a gateway
-        code, said = error_in(value, self._description.errors, text)
-        return RefusalError(response.status, code, self._without_key(said))
+        _, refusal = await refusal_in(response, self._description.errors, self._key)
+        return refusal
 
-    def _without_key(self, text: str) -> str:
-        for value in self._key_header.values():
-            text = text.replace(value.rpartition(" ")[2], "…")
-        return text
+    async def _own_headers(self) -> Mapping[str, str]:
+        return {**self._description.headers, **await self._key.headers()}
 
-    async def _own_headers(self) -> dict[str, str]:
-        account = self._account
-        if account is None:
-            return {**self._description.headers, **self._key_header}
-        if not account.valid:
-            await asyncio.to_thread(self._refresh)
-        return {**self._description.headers, "Authorization": f"Bearer {account.token}"}
 
-    def _find_account(self) -> Any:
-        from google.auth.exceptions import GoogleAuthError
-
-        try:
-            return self._credentials()
-        except GoogleAuthError as error:
-            raise JobError(f"{str(error.args[0]).rstrip('.')}. {SIGN_IN}") from None
-
-    def _refresh(self) -> None:
-        import google.auth.transport.requests
-        from google.auth.exceptions import GoogleAuthError, TransportError
-
-        try:
-            self._account.refresh(google.auth.transport.requests.Request())
-        except TransportError as error:
-            raise OSError(f"Google's accounts did not answer ({type(error).__name__})") from None
-        except GoogleAuthError as error:
-            raise JobError(f"{str(error.args[0]).rstrip('.')}. {SIGN_IN}") from None
+async def refusal_in(
+    response: aiohttp.ClientResponse, errors: Errors, key: ProviderKey | None
+) -> tuple[Any, RefusalError]:
+    """What an answer says that says no: its JSON, None if it is not, and its code and text, without the key."""
+    try:
+        raw = await read_all(response, _MAX_REFUSAL_BYTES)
+    except (NotJsonError, *BROKEN):
+        raw = b""  # the status says enough
+    text = raw.decode("utf-8", "replace")
+    try:
+        value = parsed(raw)
+    except NotJsonError:
+        value = None
+        text = "" if text.lstrip().startswith("<") else text  # a page of a proxy or a gateway
+    code, said = error_in(value, errors, text)
+    return value, RefusalError(response.status, code, key.hidden(said) if key else said)
 
 
 def json_body(value: Any) -> tuple[Mapping[str, str], Body]:
@@ -260,10 +229,10 @@ def json_body(value: Any) -> tuple[Mapping[str, str], Body]:
     return _JSON, lambda: nullcontext(json.dumps(value).encode())
 
 
-def _parsed(raw: bytes) -> Any:
+def parsed(raw: bytes) -> Any:
     """The JSON of an answer; None of an empty one, and its text of one that is a word, as "OK".
 
-    >>> _parsed(b'{"id": 1}'), _parsed(b""), _parsed(b"OK")
+    >>> parsed(b'{"id": 1}'), parsed(b""), parsed(b"OK")
     ({'id': 1}, None, 'OK')
     """
     if not raw.strip():
@@ -276,7 +245,8 @@ def _parsed(raw: bytes) -> Any:
         raise NotJsonError from None
 
 
-async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+async def read_all(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+    """The body of an answer. Raises NotJsonError if it is longer, or what is in BROKEN."""
     content = bytearray()
     async for chunk in response.content.iter_any():
         content += chunk

@@ -23,7 +23,7 @@ WINDOW_S = 300.0
 _MAX_REFUSED = 9  # within the window, if all requests under way are refused as well
 _FEW_REFUSED = 5  # after which none is sent until the first of them is older than the window
 _FEW_REFUSED_CREATES = 3  # after which no create is
-_MAX_WAIT_S = 3_600.0  # of a Retry-After; one that is longer is a mistake, or nothing that a job can wait for
+MAX_WAIT_S = 3_600.0  # of a Retry-After; one that is longer is a mistake, or nothing that a job can wait for
 
 
 class Pace:
@@ -82,7 +82,7 @@ class Pace:
         if turn.status == TOO_MANY_REQUESTS:
             self._refused.append(now)
         if turn.retry_after_s:
-            self._not_before = max(self._not_before, now + min(turn.retry_after_s, _MAX_WAIT_S))
+            self._not_before = max(self._not_before, now + min(turn.retry_after_s, MAX_WAIT_S))
 
 
 class Turn:

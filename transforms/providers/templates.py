@@ -46,6 +46,22 @@ def filled(value: Any, values: Mapping[str, str]) -> Any:
     return value
 
 
+def placed(value: Any, values: Mapping[str, Any]) -> Any:
+    """Plain JSON in which a text that is one name becomes its value, whatever kind that is; others are filled.
+
+    >>> placed({"schema": "{schema}", "text": "{n} of {all}"}, {"schema": {"type": "object"}, "n": 1, "all": 2})
+    {'schema': {'type': 'object'}, 'text': '1 of 2'}
+    """
+    if isinstance(value, str):
+        found = _PLACEHOLDER.fullmatch(value)
+        if found is not None and found[1] in values:
+            return values[found[1]]
+        return fill(value, {name: str(each) for name, each in values.items()})
+    if isinstance(value, dict):
+        return {fill(name, values): placed(each, values) for name, each in value.items()}
+    return [placed(each, values) for each in value] if isinstance(value, list) else value
+
+
 def names_in(value: Any) -> list[str]:
     """The names that texts of plain JSON have, in order.
 
