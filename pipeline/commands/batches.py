@@ -3,6 +3,7 @@
     firebeam batches ID                       one row per batch: state, counts, tokens, error
     firebeam batches ID --cancel              asks the provider to stop those that run
     firebeam batches ID --adopt=KEY=BATCH_ID  says which batch of the provider an undecided one is
+    firebeam batches ID --adopt=KEY=none      says that the provider has none, so that it is triggered
 
 Only --adopt writes to the ledger, and only while nobody runs the job.
 """
@@ -23,10 +24,20 @@ from transforms.errors import UsageError
 from transforms.ledger.document import LedgerDocument
 from transforms.ledger.jobs import RUNNING as JOB_RUNNING
 from transforms.ledger.jobs import Job, job_document, read_job
-from transforms.ledger.provider_batches import COMPLETED, RUNNING, ProviderBatch, ProviderBatches, Try
+from transforms.ledger.provider_batches import (
+    COMPLETED,
+    PLANNED,
+    RUNNING,
+    UNDECIDED,
+    ProviderBatch,
+    ProviderBatches,
+    Try,
+)
 from transforms.providers.connect import Connect
 from transforms.providers.remote import RefusedError, UnknownBatchError
 from transforms.retry import SYSTEM_CLOCK, Clock, Retry
+
+_NONE = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +52,7 @@ class Config(AccountFlags):
         (),
         group="Batches",
         metavar="KEY=ID",
-        help="the provider's id of an undecided batch; repeat it for several",
+        help="the provider's id of an undecided batch, or none if it has none; repeat it for several",
         commas=False,
     )
     json: bool = option(False, group="Batches", help="print JSON")
@@ -108,7 +119,7 @@ def _adopt(
     ledger: ProviderBatches,
     batches: Mapping[str, ProviderBatch],
 ) -> None:
-    """Writes down which batches of the provider some are; the job takes them the next time it runs.
+    """Writes down which batches of the provider some are, if any; the job takes or triggers them the next time.
 
     Raises:
       UsageError: the job is being run, there is no such batch, or it is completed.
@@ -125,6 +136,11 @@ def _adopt(
             )
         if batch.state == COMPLETED:
             raise UsageError(f"batch {key} is completed with {batch.remote_id}; there is nothing to adopt")
+        if remote_id == _NONE:
+            if batch.state != UNDECIDED:
+                raise UsageError(f"batch {key} is {batch.state}; {_NONE} is an answer for undecided ones")
+            ledger.write(replace(batch, state=PLANNED, tries=batch.tries[:-1], error_code="", error_text=""))
+            continue
         asyncio.run(_check_exists(connect, remote_id))
         tries = (*batch.tries[:-1], replace(batch.tries[-1], id=remote_id)) if batch.tries else (Try(key, remote_id),)
         triggered_at = batch.triggered_at or tries[-1].intended_at

@@ -65,18 +65,18 @@ class Plan(JobPlan[Config]):
         """Which rows the table has when a run begins."""
         return {ROWS_KNOWN: rows_known_after(before, self.description)}
 
-    def results(self, document: LedgerDocument) -> Mapping[str, Any]:
+    def results(self, document: LedgerDocument, attempt: int) -> Mapping[str, Any]:
         """What became of the requests to a provider."""
-        return results_of_batches(document) if self.sources.provider else {}
+        return results_of_batches(document, attempt) if self.sources.provider else {}
 
     @property
     def counts_of(self) -> CountsOf:
         """Batches at a provider, where there are any."""
         return counts_of_provider_batches if self.sources.provider else counts_of_batches
 
-    def unfinished(self, document: LedgerDocument) -> Unfinished | None:
+    def unfinished(self, document: LedgerDocument, attempt: int) -> Unfinished | None:
         """The batches at a provider that are not taken."""
-        return unfinished_batches(document) if self.sources.provider else None
+        return unfinished_batches(document, attempt) if self.sources.provider else None
 
     def opened(self, opening: Opening) -> "Plan":
         """The plan of the run that the ledger has opened.

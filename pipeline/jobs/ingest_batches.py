@@ -107,14 +107,14 @@ class ProviderSource:
         return pipeline | "ReadProviderBatches" >> read
 
 
-def unfinished_batches(document: LedgerDocument) -> Unfinished | None:
+def unfinished_batches(document: LedgerDocument, attempt: int) -> Unfinished | None:
     """What a run leaves undone at a provider."""
-    return unfinished(ProviderBatches(document).all().values())
+    return unfinished(ProviderBatches(document).of_run(attempt))
 
 
-def results_of_batches(document: LedgerDocument) -> dict[str, int]:
+def results_of_batches(document: LedgerDocument, attempt: int) -> dict[str, int]:
     """What became of the requests of a run, for its summary; tokens only where somebody counted them."""
-    batches = ProviderBatches(document).all().values()
+    batches = ProviderBatches(document).of_run(attempt)
     results = {
         "provider_batches": len(batches),
         "requests_sent": sum(each.requests or 0 for each in batches),

@@ -88,11 +88,11 @@ class JobPlan(Generic[C_co]):
         """What the ledger keeps with a new run for the job itself, given how the run before ended, if there was one."""
         return {}
 
-    def unfinished(self, document: LedgerDocument) -> Unfinished | None:
+    def unfinished(self, document: LedgerDocument, attempt: int) -> Unfinished | None:
         """What a run leaves undone although its pipeline has ended; None if nothing."""
         return None
 
-    def results(self, document: LedgerDocument) -> Mapping[str, Any]:
+    def results(self, document: LedgerDocument, attempt: int) -> Mapping[str, Any]:
         """What a summary says beside the counts of batches and what the job's last step says."""
         return {}
 

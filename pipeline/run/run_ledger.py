@@ -91,7 +91,7 @@ class RunLedger(Generic[P]):
                 state, error = COMPLETED, None
             if state != COMPLETED:
                 self._ledger.give_up_batches(error or state)
-            left = plan.unfinished(self._document) if state == COMPLETED else None
+            left = plan.unfinished(self._document, self._attempt) if state == COMPLETED else None
             if left:
                 state, error = left
             totals = self.totals()
@@ -118,13 +118,19 @@ class RunLedger(Generic[P]):
         """What the job's document says beside its heartbeat; of streams, whose documents say it, nothing."""
         if self._counters.kept_in_streams:
             return {}
-        self._counts = self._plan.counts_of(self._document, self._last)
+        self._counts = self._plan.counts_of(self._document, self._last, self._attempt)
         return live_fields(self._last, self._counts, self._plan.description.bytes_total, is_over=is_over)
 
     def _results(self) -> dict[str, Any]:
         if self._opening is None:
             return {}
-        return {**read_results(self._document, self._opening.attempt), **self._plan.results(self._document)}
+        attempt = self._attempt
+        return {**read_results(self._document, attempt), **self._plan.results(self._document, attempt)}
+
+    @property
+    def _attempt(self) -> int:
+        """Of the run; 0 before it is opened."""
+        return self._opening.attempt if self._opening else 0
 
     def _closed_itself(self) -> bool:
         if self._opening is None or not self._opening.unattended:

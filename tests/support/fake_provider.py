@@ -6,6 +6,7 @@ import datetime
 import json
 from dataclasses import dataclass, field
 
+from transforms.errors import TransientError
 from transforms.providers.remote import (
     QueueFullError,
     RefusedError,
@@ -32,12 +33,16 @@ class Behaviour:
         failed: without results.
       create: ok; lost: created, but nobody hears of it; nothing: not created, and the answer is lost; full: refused
         once because of the queue; refused.
+      download: ok; gone.
+      failures: how often a download breaks off.
     """
 
     polls: int = 0
     end: str = COMPLETE
     create: str = "ok"
     code: str = "broken"
+    download: str = "ok"
+    failures: int = 0
 
 
 @dataclass
@@ -56,11 +61,23 @@ class FakeProvider:
     Attributes:
       behaviours: by the number that the names of a batch have, the first time that it is created; others complete.
       has_keys: whether it keeps the keys that batches are created with.
+      has_list: whether a batch whose answer was lost can be looked for.
+      failing_polls: numbers of the polls, from 1, that the provider does not answer.
+      knows: whether it knows any batch, as with the key of another account.
+      create_s: until a create is answered; the batch is there before.
+      ends_always: whether batches that are triggered again do the same again.
+      most: the greatest number of batches that have run at the same time.
       kill_at: number of the call, of all calls, at which the process is killed; before it takes effect if even.
     """
 
     behaviours: list = field(default_factory=list)
     has_keys: bool = True
+    has_list: bool = True
+    failing_polls: tuple = ()
+    knows: bool = True
+    create_s: float = 0.0
+    ends_always: bool = False
+    most: int = 0
     kill_at: int | None = None
     batches: dict = field(default_factory=dict)
     seen: dict = field(default_factory=dict)
@@ -88,8 +105,8 @@ class FakeProvider:
         """What a batch of these requests does."""
         number = int(names[0].partition("-")[0][1:])
         self.seen[number] = self.seen.get(number, 0) + 1
-        is_first = self.seen[number] == 1 and number < len(self.behaviours)
-        return self.behaviours[number] if is_first else Behaviour()
+        is_planned = number < len(self.behaviours) and (self.ends_always or self.seen[number] == 1)
+        return self.behaviours[number] if is_planned else Behaviour()
 
     def existing(self, names, behaviour=None):
         """A batch that exists already; returns its id."""
@@ -122,10 +139,13 @@ class _Api:
             created = provider.create(key, names, behaviour)
             if behaviour.create == "lost":
                 raise UncertainError("no answer")
+            await asyncio.sleep(provider.create_s)
         return created.id
 
     async def created_with(self, key, since, n_requests):
         provider = self._provider
+        if not provider.has_list:
+            raise UncertainError("there is no list")
         with provider.call():
             found = provider.batches.values()
             matching = [
@@ -135,8 +155,12 @@ class _Api:
 
     async def poll(self, ids):
         self._provider.polls += 1
+        if self._provider.polls in self._provider.failing_polls:
+            raise TransientError("no answer")
+        known = self._provider.batches if self._provider.knows else {}
+        self._provider.most = max(self._provider.most, len(ids))
         with self._provider.call():
-            return {each: self._remote(self._provider.batches[each]) for each in ids if each in self._provider.batches}
+            return {each: self._remote(known[each]) for each in ids if each in known}
 
     async def get(self, batch_id):
         if batch_id not in self._provider.batches:
@@ -146,6 +170,11 @@ class _Api:
     async def download(self, batch, folder):
         with self._provider.call():
             found = self._provider.batches[batch.id]
+            if found.behaviour.download == "gone":
+                raise RefusedError("RESULTS_GONE", "they are deleted")
+            if found.behaviour.failures:
+                found.behaviour.failures -= 1
+                raise TransientError("the download breaks off")
             path = folder / "results.jsonl"
             path.write_text("".join(json.dumps(line) + "\n" for line in _lines(found)))
         return [path]

@@ -49,17 +49,18 @@ class BatchCounts(NamedTuple):
     output_tokens: int = 0
 
 
-CountsOf: TypeAlias = Callable[[LedgerDocument, Totals], BatchCounts]
+# Of the job with this document, these sums and this attempt.
+CountsOf: TypeAlias = Callable[[LedgerDocument, Totals, int], BatchCounts]
 
 
-def counts_of_batches(job: LedgerDocument, totals: Totals) -> BatchCounts:
+def counts_of_batches(job: LedgerDocument, totals: Totals, attempt: int) -> BatchCounts:
     """Of the job's own batches."""
     return BatchCounts(None, 0, totals.processing, totals.batches, totals.failed)
 
 
-def counts_of_provider_batches(job: LedgerDocument, totals: Totals) -> BatchCounts:
-    """Of the batches at a provider."""
-    query = job.query(PROVIDER_BATCHES)
+def counts_of_provider_batches(job: LedgerDocument, totals: Totals, attempt: int) -> BatchCounts:
+    """Of the batches at a provider that this attempt triggers or takes."""
+    query = job.query(PROVIDER_BATCHES).where("run", "==", attempt)
 
     def in_states(*states: str) -> int:
         return count(job.client, query.where("state", "in", list(states)), retry=job.retry)
@@ -70,7 +71,7 @@ def counts_of_provider_batches(job: LedgerDocument, totals: Totals) -> BatchCoun
         )
         tokens = [int(sums(job.client, query, (name,), retry=job.retry).get(name, 0)) for name in _TOKENS]
     except CannotAggregateError:
-        batches = list(ProviderBatches(job).all().values())
+        batches = ProviderBatches(job).of_run(attempt)
         waiting, processing, completed, failed = (
             sum(each.state in states for each in batches)
             for states in (WAITING, (PROCESSING,), (COMPLETED,), (FAILED, UNDECIDED))
@@ -144,7 +145,7 @@ class Liveness:
         ledger = JobLedger(self._job, self._counters)
         if ledger.adopt(self._attempt):
             totals = read_totals(self._job, self._counters)
-            fields = live_fields(totals, self._counts_of(self._job, totals), ledger.bytes_total)
+            fields = live_fields(totals, self._counts_of(self._job, totals, self._attempt), ledger.bytes_total)
             with contextlib.suppress(LostError):
                 ledger.heartbeat(fields)
         self._due_at = self._monotonic() + LIVE_INTERVAL_S

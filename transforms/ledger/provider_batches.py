@@ -185,6 +185,10 @@ class ProviderBatches:
         found = [ProviderBatch.of(document.id, document.fields) for document in documents]
         return {each.key: each for each in sorted(found, key=lambda each: each.number)}
 
+    def of_run(self, run: int) -> list[ProviderBatch]:
+        """Those that a run of the job triggers or takes: an earlier one may have had other requests."""
+        return [each for each in self.all().values() if each.run == run]
+
     def write(self, batch: ProviderBatch) -> None:
         """Replaces a document, which must be as it was read or written here last; one never met must not exist."""
         now = self._job.now()
@@ -226,6 +230,7 @@ def unfinished(batches: Collection[ProviderBatch]) -> Unfinished | None:
     open_ones = [each for each in batches if each.state not in OVER]
     failed = [each for each in batches if each.state == FAILED]
     undecided = [each for each in batches if each.state == UNDECIDED]
+    gone = [each for each in batches if each.state == COMPLETED and each.error_code]
     parts = []
     if open_ones:
         verb, it = ("is", "it") if len(open_ones) == 1 else ("are", "them")
@@ -237,6 +242,8 @@ def unfinished(batches: Collection[ProviderBatch]) -> Unfinished | None:
         parts.append(f"{len(failed)} failed: {_named(failed)}; --retry_failed triggers again what was triggered here")
     if undecided:
         parts.append(f"{len(undecided)} undecided: {_named(undecided)}")
+    if gone:
+        parts.append(f"{len(gone)} cannot be asked again: {_named(gone)}")
     if not parts:
         return None
     return Unfinished(INTERRUPTED if open_ones else JOB_FAILED, ". ".join(parts))

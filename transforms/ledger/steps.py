@@ -99,7 +99,7 @@ def _nothing_to_clean_up() -> None:
     pass
 
 
-def _nothing_unfinished(job: LedgerDocument) -> Unfinished | None:
+def _nothing_unfinished(job: LedgerDocument, attempt: int) -> Unfinished | None:
     return None
 
 
@@ -117,7 +117,7 @@ class CompleteJob(beam.PTransform[PCollection[Any], PCollection[Any]]):
       conclude: what is left to do, and what to say of it; picklable.
       clean_up: removes what `conclude` needs; done when the results are stored; picklable.
       after: further collections that must be complete before.
-      unfinished: what is left undone by a run of which every batch is done; picklable.
+      unfinished: what is left undone by an attempt of which every batch is done; picklable.
       counts_of: the batches that the document of an unattended run counts.
     """
 
@@ -125,7 +125,7 @@ class CompleteJob(beam.PTransform[PCollection[Any], PCollection[Any]]):
     conclude: Callable[[], Mapping[str, Any]] = _nothing_to_conclude
     clean_up: Callable[[], None] = _nothing_to_clean_up
     after: tuple[PCollection[Any], ...] = ()
-    unfinished: Callable[[LedgerDocument], Unfinished | None] = _nothing_unfinished
+    unfinished: Callable[[LedgerDocument, int], Unfinished | None] = _nothing_unfinished
     counts_of: CountsOf = counts_of_batches
 
     def expand(self, outcomes: PCollection[Any]) -> PCollection[Any]:
@@ -141,7 +141,7 @@ class _ConcludeFn(beam.DoFn):
     entry: LedgerEntry
     conclude: Callable[[], Mapping[str, Any]]
     clean_up: Callable[[], None]
-    unfinished: Callable[[LedgerDocument], Unfinished | None]
+    unfinished: Callable[[LedgerDocument, int], Unfinished | None]
     counts_of: CountsOf
 
     def process(self, element: None) -> Iterator[Mapping[str, Any]]:
@@ -154,10 +154,10 @@ class _ConcludeFn(beam.DoFn):
         self.clean_up()
         ledger = JobLedger(job, self.entry.counters)
         if self.entry.unattended and ledger.adopt(attempt):
-            left = self.unfinished(job)
+            left = self.unfinished(job, attempt)
             state, error = (left.state, left.message) if left else (COMPLETED, None)
             totals = read_totals(job, self.entry.counters)
-            live = live_fields(totals, self.counts_of(job, totals), ledger.bytes_total, is_over=left is None)
+            live = live_fields(totals, self.counts_of(job, totals, attempt), ledger.bytes_total, is_over=left is None)
             ledger.finish(state, error, totals.as_fields(), live)
         _LOG.info("job %s, attempt %d: every batch is done", self.entry.job_id, attempt)
         yield results

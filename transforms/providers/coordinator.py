@@ -13,17 +13,18 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import shutil
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from transforms.errors import FirebeamError, JobError
+from transforms.errors import JobError, TransientError
 from transforms.ledger.provider_batches import (
+    COMPLETE,
     COMPLETED,
     FAILED,
     OVER,
+    PARTIAL,
     PLANNED,
     READY,
     RUNNING,
@@ -34,6 +35,7 @@ from transforms.ledger.provider_batches import (
     Try,
 )
 from transforms.providers.description import Errors
+from transforms.providers.fetched import Fetched
 from transforms.providers.plan import PlannedBatch, key_of
 from transforms.providers.remote import (
     BatchApi,
@@ -44,13 +46,15 @@ from transforms.providers.remote import (
     UncertainError,
     UnknownBatchError,
 )
-from transforms.providers.scan import scanned
-from transforms.providers.states import Downloaded, Held, counted, first, renewed
-from transforms.providers.waiting import Pace
+from transforms.providers.states import Downloaded, at_start, counted, is_asked_for_again
+from transforms.providers.waiting import AtOnce, Pace
 
 # The provider's clock and ours.
 _CLOCK_SLACK_S = 30.0
-_MAX_TRIGGERING, _MAX_DOWNLOADING, _MAX_WAITING = 4, 2, 4
+RESULTS_GONE = "RESULTS_GONE"
+_MAX_TRIGGERING, _MAX_DOWNLOADED = 4, 8
+# A provider that has answered before may be away for so long, each time.
+_MAX_OUTAGE_S = 900.0
 _LONG_AGO = datetime.datetime.fromtimestamp(0, datetime.timezone.utc)
 
 
@@ -90,15 +94,15 @@ class Coordinator:
         self._ledger, self._run, self._pace = ledger, run, pace
         self._folder, self._requests_of, self._hand_over, self._is_to_stop = folder, requests_of, hand_over, is_to_stop
         self._batches: dict[str, ProviderBatch] = {}
-        self._held: dict[str, Held] = {}
+        self._fetched = Fetched(api, folder)
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._polling: asyncio.Task[None] | None = None
         self._is_ended = False
-        self._max_running = pace.max_running or len(planned)
-        self._may_trigger_at = 0.0
+        self._at_once = AtOnce(pace.max_running or len(planned), pace.max_interval_s)
+        self._answered_at: float | None = None
+        self._failing_since: dict[str, float] = {}
         self._triggering = asyncio.Semaphore(_MAX_TRIGGERING if pace.finds_by_key else 1)
-        self._downloading = asyncio.Semaphore(_MAX_DOWNLOADING)
-        self._waiting = asyncio.Semaphore(_MAX_WAITING)
+        self._downloaded = asyncio.Semaphore(_MAX_DOWNLOADED)
 
     async def run(self) -> None:
         """Returns when nothing is left to be waited for.
@@ -114,7 +118,9 @@ class Coordinator:
             while not self._is_to_stop():
                 self._settle()
                 is_late = self._monotonic() - began_at >= self._pace.max_wait_s
-                running = [each for each in self._batches.values() if each.state == RUNNING and not self._is_busy(each)]
+                running = [
+                    each for each in self._batches.values() if each.state == RUNNING and each.key not in self._busy
+                ]
                 if not (is_late and has_polled):
                     self._begin()
                     # The last poll is about all that are triggered.
@@ -140,40 +146,37 @@ class Coordinator:
           batch: as it is in the ledger now.
           once_more: whether what it lacks is to be asked for again.
         """
-        self._waiting.release()
+        self._downloaded.release()
         self._busy.pop(batch.key, None)
         if once_more:
             self._batches[batch.key] = replace(batch, state=PLANNED)
-            self._held[batch.key].taken |= {each.id for each in batch.tries}
+            self._fetched.are_taken(batch)
         else:
             self._batches[batch.key] = batch
-            del self._held[batch.key]
+            self._fetched.forget(batch)
 
     # What each batch waits for.
 
     def _begin(self) -> None:
-        for key, batch in self._batches.items():
-            if key in self._busy:
-                continue
+        idle = [(key, batch) for key, batch in self._batches.items() if key not in self._busy]
+        for key, batch in idle:
             if batch.state == TRIGGERING:
-                self._start(key, self._find(batch))
-            elif batch.state == PLANNED and self._may_trigger():
+                self._start(key, self._look_for(batch))
+        for key, batch in idle:
+            if batch.state == PLANNED and self._may_trigger():
                 self._start(key, self._trigger(batch))
 
     def _may_trigger(self) -> bool:
         at_provider = sum(each.state in (TRIGGERING, RUNNING) for each in self._batches.values())
         planned = sum(self._batches[key].state == PLANNED for key in self._busy)
-        return at_provider + planned < self._max_running and self._monotonic() >= self._may_trigger_at
-
-    def _is_busy(self, batch: ProviderBatch) -> bool:
-        return batch.key in self._busy
+        return self._at_once.is_room(at_provider + planned, self._monotonic())
 
     def _is_anything_left(self) -> bool:
         return any(each.state not in OVER for each in self._batches.values())
 
     def _ages(self, running: list[ProviderBatch]) -> list[float]:
         now = self._ledger.now()
-        return [(now - (each.triggered_at or now)).total_seconds() for each in running]
+        return [(now - (each.triggered_at or each.planned_at or now)).total_seconds() for each in running]
 
     def _start(self, key: str, work: Coroutine[Any, Any, None]) -> None:
         self._busy[key] = asyncio.create_task(work)
@@ -182,7 +185,13 @@ class Coordinator:
         """Takes note of what has ended; raises what ended it."""
         if self._polling is not None and self._polling.done():
             polling, self._polling = self._polling, None
-            polling.result()
+            try:
+                polling.result()
+            except TransientError:
+                if self._answered_at is None or self._monotonic() - self._answered_at >= _MAX_OUTAGE_S:
+                    raise
+            else:
+                self._answered_at = self._monotonic()
         for key in [key for key, task in self._busy.items() if task.done()]:
             task = self._busy[key]
             task.result()
@@ -194,26 +203,10 @@ class Coordinator:
     async def _load(self) -> None:
         found = await asyncio.to_thread(self._ledger.all)
         now = self._ledger.now()
-        new = []
         for key, planned in self._planned.items():
-            batch = found.get(key)
-            if batch is None:
-                batch = first(planned, self._provider, self._run, now)
-                new.append(batch)
-            elif batch.run != self._run:
-                batch = renewed(batch, self._run)
-            elif batch.state in OVER and self._is_asked_for_again(batch):
-                # What a partial one lacks is known when its results have been looked through.
-                batch = replace(batch, state=RUNNING) if batch.state == COMPLETED else replace(batch, state=PLANNED)
-            elif batch.state not in (*OVER, PLANNED, TRIGGERING):
-                batch = replace(batch, state=RUNNING)  # asked for again, downloaded again
-            self._batches[key] = batch
-        await asyncio.gather(*(asyncio.to_thread(self._ledger.write, batch) for batch in new))
-
-    def _is_asked_for_again(self, batch: ProviderBatch) -> bool:
-        lacks = batch.state == FAILED or (batch.state == COMPLETED and batch.missing > 0)
-        may = bool(batch.source) and len(batch.tries) < self._pace.max_tries
-        return lacks and may and self._pace.retry_failed
+            self._batches[key] = at_start(found.get(key), planned, self._provider, self._run, now, self._pace)
+        changed = [batch for key, batch in self._batches.items() if batch != found.get(key)]
+        await asyncio.gather(*(asyncio.to_thread(self._ledger.write, batch) for batch in changed))
 
     async def _write(self, batch: ProviderBatch) -> None:
         await asyncio.to_thread(self._ledger.write, batch)
@@ -227,18 +220,21 @@ class Coordinator:
     async def _trigger(self, batch: ProviderBatch) -> None:
         async with self._triggering:
             if self._is_ended:
-                return
-            planned, key = self._planned[batch.key], batch.key
+                return None
+            planned, key, answered = self._planned[batch.key], batch.key, frozenset[str]()
             if batch.tries:
                 key = key_of(key, len(batch.tries))
-                await self._hold_earlier(batch)
-            answered = frozenset(self._held[batch.key].of_all().answered) if batch.tries else frozenset[str]()
+                try:
+                    answered = await self._fetched.answered(batch)
+                except (UnknownBatchError, RefusedError) as gone:
+                    return await self._is_gone(batch, RESULTS_GONE, str(gone))
             path = self._folder / f"{key}.requests"
             try:
                 n = await asyncio.to_thread(self._requests_of, planned, answered, path)
                 at = self._ledger.now()
-                intent = replace(batch, state=TRIGGERING, tries=(*batch.tries, Try(key, intended_at=at, requests=n)))
-                await self._write(replace(intent, error_code="", error_text=""))
+                tries = (*batch.tries, Try(key, intended_at=at, requests=n))
+                intent = replace(batch, state=TRIGGERING, tries=tries, error_code="", error_text="")
+                await self._write(intent)
                 await self._create(intent, path)
             except BaseException:
                 # One intent is without an answer: where batches have no keys, two could not be told apart.
@@ -252,7 +248,7 @@ class Coordinator:
         try:
             remote_id = await self._api.create(path, last.requests or 0, last.key)
         except QueueFullError:
-            await self._put_back(intent)
+            await self._wait_for_room(intent)
         except RefusedError as refused:
             await self._fail(intent, refused.code, refused.text)
         except UncertainError:
@@ -261,11 +257,25 @@ class Coordinator:
             await self._is_running(intent, remote_id)
 
     async def _put_back(self, batch: ProviderBatch) -> None:
-        """The provider has enough: fewer at once, and later. It is not a try of its own."""
-        at_provider = sum(each.state == RUNNING for each in self._batches.values())
-        self._max_running = max(1, min(self._max_running, at_provider))
-        self._may_trigger_at = self._monotonic() + self._pace.max_interval_s
+        """The provider has done nothing, and says that later it may: it is not a try of its own."""
         await self._write(replace(batch, state=PLANNED, tries=batch.tries[:-1]))
+
+    async def _wait_for_room(self, batch: ProviderBatch) -> None:
+        """The provider has enough: fewer at once, and later."""
+        others = sum(each.state == RUNNING for each in self._batches.values() if each.key != batch.key)
+        self._at_once.refused(others, self._monotonic())
+        await self._put_back(batch)
+
+    async def _look_for(self, batch: ProviderBatch) -> None:
+        """`_find`, while nothing is created that it could take for this batch."""
+        async with self._triggering:
+            if self._is_ended:
+                return
+            try:
+                await self._find(batch)
+            except BaseException:
+                self._is_ended = True
+                raise
 
     async def _find(self, batch: ProviderBatch) -> None:
         """Looks for the batch of a create whose answer is not known: adopted if it is there, created anew if not."""
@@ -274,15 +284,18 @@ class Coordinator:
         since = intended_at - datetime.timedelta(seconds=_CLOCK_SLACK_S)
         while True:
             waited_s = (self._ledger.now() - intended_at).total_seconds()
-            found = await self._api.created_with(last.key, since, last.requests or 0)
+            try:
+                found = await self._api.created_with(last.key, since, last.requests or 0)
+            except UncertainError as unknown:
+                return await self._undecided(batch, str(unknown))
             ids = await self._unknown([each.id for each in found if not self._was_put_back(each)])
             if len(ids) == 1:
                 return await self._is_running(batch, ids[0])
             if ids:
-                return await self._undecided(batch, ids)
+                return await self._undecided(batch, f"any of these may be the batch: {', '.join(ids[:10])}")
             if waited_s >= self._pace.listed_within_s:
                 # There is none: the create is sent again, as the same try.
-                return await self._write(replace(batch, state=PLANNED, tries=batch.tries[:-1]))
+                return await self._put_back(batch)
             await asyncio.sleep(self._pace.min_interval_s)
 
     async def _unknown(self, ids: list[str]) -> list[str]:
@@ -298,15 +311,24 @@ class Coordinator:
         running = replace(batch, state=RUNNING, triggered_at=at).with_last_try(id=remote_id)
         await self._write(running)
 
-    async def _undecided(self, batch: ProviderBatch, ids: list[str]) -> None:
-        text = f"any of these may be the batch: {', '.join(ids[:10])}; say which with --adopt={batch.key}=ID"
+    async def _undecided(self, batch: ProviderBatch, why: str) -> None:
+        text = f"{why}; say which with --adopt={batch.key}=ID, or that it is none with --adopt={batch.key}=none"
         await self._write(replace(batch, state=UNDECIDED, error_code="UNDECIDED", error_text=text))
 
     async def _fail(self, batch: ProviderBatch, code: str, text: str) -> None:
         failed = batch.with_last_try(error_code=code, error_text=text)
         failed = replace(failed, state=FAILED, error_code=code, error_text=text, completed_at=self._ledger.now())
-        again = self._is_asked_for_again(failed)
+        again = is_asked_for_again(failed, self._pace)
         await self._write(replace(failed, state=PLANNED, completed_at=None) if again else failed)
+
+    async def _is_gone(self, batch: ProviderBatch, code: str, text: str) -> None:
+        """The provider does not have a batch any more, or its results. What was taken before is not paid for again."""
+        if batch.outcome not in (COMPLETE, PARTIAL):
+            return await self._fail(batch, code, text)
+        text = f"{text}; it was taken before, and what it lacked then is in its dead letters"
+        state = FAILED if batch.completed_at is None else COMPLETED
+        await self._write(replace(batch, state=state, error_code=code, error_text=text))
+        return None
 
     # Polling and downloading.
 
@@ -317,7 +339,7 @@ class Coordinator:
             if remote is None and self._is_new(batch):
                 continue
             if remote is None:
-                await self._fail(batch, "UNKNOWN_BATCH", f"{self._provider} does not know {batch.remote_id}")
+                await self._is_gone(batch, "UNKNOWN_BATCH", f"{self._provider} does not know {batch.remote_id}")
             elif remote.state is State.FAILED:
                 await self._over_without_results(batch, remote)
             elif remote.state is not State.RUNNING:
@@ -328,60 +350,45 @@ class Coordinator:
         return (now - (batch.triggered_at or _LONG_AGO)).total_seconds() < self._pace.listed_within_s
 
     def _was_put_back(self, remote: RemoteBatch) -> bool:
-        return remote.state is State.FAILED and self._errors.means_queue_full(remote.error_code, remote.error_text)
+        code, text = remote.error_code, remote.error_text
+        did_nothing = self._errors.means_queue_full(code, text) or self._errors.means_no_credit(code, text)
+        return remote.state is State.FAILED and did_nothing
 
     async def _over_without_results(self, batch: ProviderBatch, remote: RemoteBatch) -> None:
         code, text = remote.error_code, remote.error_text
+        if not (batch.source and self._was_put_back(remote)):
+            return await self._fail(batch, code or "FAILED", text)
         if self._errors.means_no_credit(code, text):
-            raise JobError(f"{self._provider} has no credit left for this account ({code}): {text}")
-        if self._was_put_back(remote) and batch.source:
             await self._put_back(batch)
-        else:
-            await self._fail(batch, remote.error_code or "FAILED", remote.error_text)
-
-    async def _download(self, batch: ProviderBatch, remote: RemoteBatch) -> None:
-        await self._waiting.acquire()
-        try:
-            async with self._downloading:
-                ready = replace(batch, state=READY, ready_at=self._ledger.now())
-                await self._write(ready)
-                files = await self._earlier(batch)
-                files += await self._results(batch, len(batch.tries) - 1, remote)
-        except (UnknownBatchError, RefusedError) as gone:
-            self._waiting.release()
-            return await self._fail(batch, "RESULTS_GONE", str(gone))
-        except (FirebeamError, asyncio.CancelledError):
-            self._waiting.release()
-            raise
-        answers = self._held[batch.key].of_all()
-        ready = counted(ready, answers, remote)
-        self._batches[batch.key] = ready
-        is_whole = remote.state is State.READY
-        self._hand_over(Downloaded(ready, self._planned[batch.key], tuple(files), answers, is_whole))
+            said = f"({code}): {text}" if text else f"({code})"
+            raise JobError(
+                f"{self._provider} has no credit left for this account {said}. Add credit or raise the limit there, "
+                "then run the same command again"
+            )
+        await self._wait_for_room(batch)
         return None
 
-    async def _earlier(self, batch: ProviderBatch) -> list[tuple[int, int, Path]]:
-        """The results of earlier tries, but for those that this process has handed over."""
-        files: list[tuple[int, int, Path]] = []
-        held = self._held.setdefault(batch.key, Held())
-        for number, each in enumerate(batch.tries[:-1]):
-            if each.id and not each.error_code and each.id not in held.taken:
-                files += await self._results(batch, number, await self._api.get(each.id))
-        return files
-
-    async def _hold_earlier(self, batch: ProviderBatch) -> None:
-        """Makes known what the tries so far have answered."""
-        held = self._held.setdefault(batch.key, Held())
-        for number, each in enumerate(batch.tries):
-            if each.id and not each.error_code and each.id not in held.answers:
-                await self._results(batch, number, await self._api.get(each.id))
-                shutil.rmtree(self._folder / batch.key / str(number), ignore_errors=True)
-
-    async def _results(self, batch: ProviderBatch, number: int, remote: RemoteBatch) -> list[tuple[int, int, Path]]:
-        folder = self._folder / batch.key / str(number)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        paths = await self._api.download(remote, folder)
-        answers = await asyncio.to_thread(scanned, paths)
-        self._held.setdefault(batch.key, Held()).answers[remote.id] = answers
-        return [(number, n, path) for n, path in enumerate(paths)]
+    async def _download(self, batch: ProviderBatch, remote: RemoteBatch) -> None:
+        await self._downloaded.acquire()
+        is_handed_over = False
+        try:
+            ready = replace(batch, state=READY, ready_at=self._ledger.now())
+            await self._write(ready)
+            files, is_one_gone = await self._fetched.all_of(batch, remote)
+            answers = self._fetched.answers(batch)
+            ready = self._batches[batch.key] = counted(ready, answers, remote)
+            is_whole = remote.state is State.READY
+            self._hand_over(Downloaded(ready, self._planned[batch.key], tuple(files), answers, is_whole, is_one_gone))
+            is_handed_over = True
+            self._failing_since.pop(batch.key, None)
+        except (UnknownBatchError, RefusedError) as gone:
+            await self._is_gone(batch, RESULTS_GONE, str(gone))
+        except TransientError:
+            # Others are not held up by it, and it is downloaded anew with the next poll, for a while.
+            since = self._failing_since.setdefault(batch.key, self._monotonic())
+            if self._monotonic() - since >= _MAX_OUTAGE_S:
+                raise
+            await self._write(batch)
+        finally:
+            if not is_handed_over:
+                self._downloaded.release()

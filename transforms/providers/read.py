@@ -39,7 +39,7 @@ from transforms.providers.coordinator import Coordinator
 from transforms.providers.description import Errors
 from transforms.providers.plan import PlannedBatch
 from transforms.providers.remote import BatchApi
-from transforms.providers.states import Downloaded
+from transforms.providers.states import Downloaded, may_be_triggered_again
 from transforms.providers.taking import Taking, is_rest
 from transforms.providers.waiting import Pace
 from transforms.runtime.batch_coder import register_batches
@@ -115,7 +115,7 @@ class _TakeFn(beam.DoFn):
         key = downloaded.batch.key
         if not self.taking.is_of(downloaded):
             ids = downloaded.batch.remote_id
-            text = f"{ids} answers none of the requests; say which batch does with --adopt={key}=ID"
+            text = f"{ids} answers none of the requests; say which does with --adopt={key}=ID, or --adopt={key}=none"
             undecided = replace(downloaded.batch, state=UNDECIDED, error_code="OTHER_BATCH", error_text=text)
             ledger.write(undecided)
             take_back(undecided, False)
@@ -144,8 +144,7 @@ class _TakeFn(beam.DoFn):
         if made.is_complete:
             done = replace(done, state=COMPLETED, completed_at=ledger.now())
         ledger.write(done)
-        may_once_more = bool(done.source) and self.pace.retry_failed and len(done.tries) < self.pace.max_tries
-        take_back(done, missing > 0 and may_once_more)
+        take_back(done, missing > 0 and may_be_triggered_again(done, self.pace))
 
 
 class _Thread:
@@ -229,6 +228,6 @@ def _flushed(batches: Iterable[Batch[Record]]) -> Iterator[Batch[Record]]:
 
 
 def _outcome(downloaded: Downloaded, missing: int) -> str:
-    if not missing and downloaded.is_whole:
+    if not missing and downloaded.is_whole and not downloaded.lacks_earlier:
         return COMPLETE
     return PARTIAL if downloaded.batch.answers or any(downloaded.answers.positions) else NONE

@@ -1,15 +1,26 @@
-"""How what is known of a batch changes: at its beginning, in the next run, when its results are there. Pure."""
+"""How what is known of a batch changes: when a coordinator begins, and when its results are there. Pure."""
 
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from transforms.ledger.provider_batches import PLANNED, RUNNING, TRIGGERING, UNDECIDED, ProviderBatch, Try
+from transforms.ledger.provider_batches import (
+    COMPLETED,
+    FAILED,
+    OVER,
+    PLANNED,
+    RUNNING,
+    TRIGGERING,
+    UNDECIDED,
+    ProviderBatch,
+    Try,
+)
 from transforms.providers.plan import PlannedBatch
 from transforms.providers.remote import RemoteBatch
 from transforms.providers.scan import Answers
+from transforms.providers.waiting import Pace
 
 
 @dataclass(frozen=True)
@@ -22,6 +33,7 @@ class Downloaded:
       files: results by their try and number, counted from 0, in that order; those taken before are left out.
       answers: what all tries together answer.
       is_whole: whether the provider says that its last try has everything.
+      lacks_earlier: whether the results of an earlier try are gone, so that nobody knows what they answered.
     """
 
     batch: ProviderBatch
@@ -29,29 +41,42 @@ class Downloaded:
     files: tuple[tuple[int, int, Path], ...]
     answers: Answers
     is_whole: bool
+    lacks_earlier: bool = False
 
 
-@dataclass
-class Held:
-    """What is known of the tries of a batch, by the provider's ids.
+def at_start(
+    found: ProviderBatch | None, planned: PlannedBatch, provider: str, run: int, now: datetime.datetime, pace: Pace
+) -> ProviderBatch:
+    """As a coordinator begins with a batch, given what the ledger has of it. Triggers nothing that nobody asked for."""
+    if found is None:
+        return _first(planned, provider, run, now)
+    batch = found if found.run == run else _renewed(found, run)
+    if batch.state == FAILED and batch.remote_id:
+        # It costs one request to ask, and the key, the address or the account may have been wrong the last time.
+        batch = batch.with_last_try(error_code="", error_text="")
+        return replace(batch, state=RUNNING, completed_at=None, error_code="", error_text="")
+    if batch.state == COMPLETED:
+        batch = replace(batch, error_code="", error_text="")
+    if batch.state in OVER and is_asked_for_again(batch, pace):
+        # What a partial one lacks is known when its results have been looked through.
+        return replace(batch, state=RUNNING if batch.state == COMPLETED else PLANNED)
+    if batch.state in (*OVER, PLANNED, TRIGGERING):
+        return batch
+    return replace(batch, state=RUNNING)  # asked for again, downloaded again
 
-    Attributes:
-      answers: of those whose results were looked through.
-      taken: those whose records were handed over.
-    """
 
-    answers: dict[str, Answers] = field(default_factory=dict)
-    taken: set[str] = field(default_factory=set)
-
-    def of_all(self) -> Answers:
-        """What all tries together answer."""
-        answers = Answers()
-        for each in self.answers.values():
-            answers.add(each)
-        return answers
+def is_asked_for_again(batch: ProviderBatch, pace: Pace) -> bool:
+    """Whether a batch that is over lacks something, and is to be triggered once more for that."""
+    lacks = batch.state == FAILED or (batch.state == COMPLETED and batch.missing > 0)
+    return lacks and may_be_triggered_again(batch, pace)
 
 
-def first(planned: PlannedBatch, provider: str, run: int, now: datetime.datetime) -> ProviderBatch:
+def may_be_triggered_again(batch: ProviderBatch, pace: Pace) -> bool:
+    """Whether a batch is triggered once more if it lacks something."""
+    return bool(batch.source) and pace.retry_failed and len(batch.tries) < pace.max_tries
+
+
+def _first(planned: PlannedBatch, provider: str, run: int, now: datetime.datetime) -> ProviderBatch:
     """A batch that the ledger does not have yet."""
     batch = ProviderBatch(planned.key, provider, planned.number, run=run, source=planned.source, planned_at=now)
     if not planned.remote_id:
@@ -59,17 +84,21 @@ def first(planned: PlannedBatch, provider: str, run: int, now: datetime.datetime
     return replace(batch, state=RUNNING, tries=(Try(planned.key, planned.remote_id),))
 
 
-def renewed(batch: ProviderBatch, run: int) -> ProviderBatch:
-    """As the next run of a job begins with a batch: what was triggered is taken again, and not triggered again."""
-    tries = tuple(each for each in batch.tries if each.id and not each.error_code)
-    if batch.state in (TRIGGERING, UNDECIDED):
+def _renewed(batch: ProviderBatch, run: int) -> ProviderBatch:
+    """As the next run of a job begins with a batch: what was triggered is taken again, and not triggered again.
+
+    The outcome stays until there is another one: it says that results were taken, and so paid for.
+    """
+    if batch.state in (TRIGGERING, UNDECIDED) or (batch.state == FAILED and not batch.remote_id):
         return replace(batch, run=run)
+    # The last one is asked for. Those that failed stay, so that no later one is given the key of one of them.
+    failed = [each for each in batch.tries if not each.id or each.error_code]
+    tries = (*failed, *(each for each in batch.tries if each not in failed))
     return replace(
         batch,
-        state=RUNNING if tries else PLANNED,
+        state=(FAILED if len(failed) == len(tries) else RUNNING) if tries else PLANNED,
         run=run,
-        tries=tries or batch.tries,
-        outcome=None,
+        tries=tries,
         answers=0,
         failed=0,
         missing=0,

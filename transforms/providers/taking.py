@@ -66,9 +66,10 @@ class Taking:
         """The requests that nobody has answered, as dead letters that hold them.
 
         Args:
-          earlier: ids of the batches that were made of them before.
+          earlier: ids of the batches that were made of them before; they stay as they are where nobody knows what an
+            earlier try has answered.
         """
-        if not self._knows_requests(downloaded):
+        if not self._knows_requests(downloaded) or downloaded.lacks_earlier:
             return
         planned, left = downloaded.planned, set(earlier)
         dead_letters: list[DeadLetter] = []

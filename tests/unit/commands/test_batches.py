@@ -92,6 +92,16 @@ def test_an_undecided_batch_is_adopted_by_its_id(server):
     assert (adopted.state, adopted.remote_id, adopted.triggered_at) == ("running", "batch_old", NOON)
 
 
+def test_an_undecided_batch_that_does_not_exist_is_triggered_by_the_next_run(server):
+    batches = open_job(server)
+    batches.write(ProviderBatch("fb-1", "openai", 0, "undecided", tries=(Try("fb-1", intended_at=NOON),)))
+    batches.write(ProviderBatch("fb-2", "openai", 1, "running", tries=(Try("fb-2", "batch_2"),)))
+    with pytest.raises(UsageError, match="batch fb-2 is running; none is an answer for undecided ones"):
+        main(["ingest-1", "--adopt=fb-2=none"], CONSOLE)
+    assert main(["ingest-1", "--adopt=fb-1=none"], CONSOLE) == 0
+    assert [(each.state, len(each.tries)) for each in batches.all().values()] == [("planned", 0), ("running", 1)]
+
+
 def test_nothing_is_adopted_while_somebody_runs_the_job(server):
     batches = open_job(server, state="running")
     batches.write(ProviderBatch("fb-1", "openai", 0, "undecided", tries=(Try("fb-1"),)))

@@ -1,7 +1,6 @@
 """Batches at a provider, triggered once and taken as they complete, whatever is lost or killed on the way."""
 
 import datetime
-import json
 from dataclasses import replace
 
 import pytest
@@ -9,92 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.fake_provider import COMPLETE, EXPIRED, FAILED, SILENT, Behaviour, FakeProvider, Killed
+from tests.support.provider_job import PER_FILE, Job, job_of, names, states
 from transforms.errors import JobError
 from transforms.inputs.files import match_inputs
-from transforms.inputs.options import ReadOptions
 from transforms.ledger.batches import Batches
-from transforms.ledger.entry import LedgerEntry
-from transforms.ledger.provider_batches import ProviderBatches, unfinished
-from transforms.outcomes import RECORDS, BatchOutcome
+from transforms.ledger.provider_batches import unfinished
+from transforms.outcomes import RECORDS
 from transforms.providers.plan import RequestLimits, existing, planned
-from transforms.providers.read import _TakeFn
-from transforms.providers.taking import Taking
 from transforms.providers.waiting import Pace
-from transforms.retry import Retry
 from transforms.testing import ScriptedFirestore
-
-PACE = Pace(max_wait_s=30, min_interval_s=0.001, max_interval_s=0.001, listed_within_s=0, tick_s=0.001)
-PER_FILE = 4
-
-
-class Errors:
-    """What the provider's codes mean."""
-
-    def means_no_credit(self, code, text):
-        return code == "no_credit"
-
-    def means_queue_full(self, code, text):
-        return code == "token_limit_exceeded"
-
-
-class Job:
-    """A job whose steps behind the source store every record, and whose process can be killed."""
-
-    def __init__(self, server, provider, batches, inputs, pace=PACE):
-        self.server, self.provider, self.planned, self.pace = server, provider, batches, pace
-        self.taking = Taking("openai", {file.path: file for file in inputs}, "custom_id", ReadOptions(batch_size=3))
-        self.entry = LedgerEntry(server.target, "ingest-1", 1, Retry(3, 0, 0))
-        self.stored, self.dead = {}, {}
-
-    def run(self, kill_at=None):
-        """One process; raises Killed if it is."""
-        self.provider.kill_at = None if kill_at is None else self.provider.calls + kill_at
-        job = self.entry.connect()
-        batches = Batches(job, RECORDS)
-        completed = batches.ids("state", "==", "completed")
-        fn = _TakeFn(self.provider.connect, Errors(), self.taking, self.pace, self.entry, completed)
-        for batch in fn.process(self.planned):
-            batches.begin(batch.batch_id, 1, {"provider_batch": batch.provider_batch})
-            self.stored.update({entry.fallback_id: batch.batch_id for entry in batch.entries})
-            self.dead[batch.batch_id] = [
-                (json.loads(each.original)["custom_id"], each.code) for each in batch.dead_letters
-            ]
-            counts = {"read": batch.read, "written": len(batch.entries), "dead_letter_count": len(batch.dead_letters)}
-            ids = tuple(entry.fallback_id for entry in batch.entries)
-            batches.complete(BatchOutcome(batch.batch_id, batch.source, counts, ids=ids), 1)
-
-    @property
-    def ledger(self):
-        return list(ProviderBatches(self.entry.connect()).all().values())
-
-    @property
-    def dead_letters(self):
-        return sorted(each for dead in self.dead.values() for each in dead)
 
 
 @pytest.fixture
 def server():
     with ScriptedFirestore() as server:
         yield server
-
-
-def job_of(server, provider, folder, n_batches, **pace):
-    files = []
-    for n in range(n_batches):
-        lines = ({"custom_id": f"p{n}-{m}", "body": {}} for m in range(PER_FILE))
-        (folder / f"{n}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        files.append(str(folder / f"{n}.jsonl"))
-    inputs = match_inputs(files)
-    batches = planned("ingest-1", "openai", inputs, RequestLimits(key_field="custom_id"))
-    return Job(server, provider, batches, inputs, replace(PACE, **pace))
-
-
-def names(*batches, odd=True):
-    return {f"p{n}-{m}" for n in batches for m in range(PER_FILE) if odd or m % 2 == 0}
-
-
-def states(job):
-    return [(each.state, each.outcome) for each in job.ledger]
 
 
 def test_every_batch_is_triggered_once_and_taken(server, tmp_path):
@@ -111,7 +39,7 @@ def test_every_batch_is_triggered_once_and_taken(server, tmp_path):
 
 
 def test_a_slow_batch_holds_up_nobody_and_one_request_polls_all(server, tmp_path):
-    slow = Behaviour(polls=12)
+    slow = Behaviour(polls=60)
     job = job_of(server, FakeProvider([Behaviour(), slow, Behaviour(polls=2)]), tmp_path, 3)
     order = []
     take = job.stored.update
