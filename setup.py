@@ -46,6 +46,8 @@ setup(
         "dev": [
             # The providers' own clients judge the answers of the scripted providers.
             "anthropic>=2,<3",
+            # Finds in a page what keeps people out who do not see it.
+            "axe-playwright-python>=0.1.4,<0.2",
             "build>=1.2,<2",
             "google-cloud-dataflow-client>=0.9,<1",
             # Beam's google-cloud-aiplatform wants it below 3.

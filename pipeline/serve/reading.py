@@ -33,7 +33,7 @@ from transforms.ledger.streams import read_streams
 from transforms.ledger.totals import add_up, read_totals
 
 # Clocks of workers differ, and a write may arrive after a later one.
-_OVERLAP = datetime.timedelta(seconds=5)
+_OVERLAP = datetime.timedelta(seconds=15)
 # Between two times that everything is read because counts differ.
 _READ_AGAIN_S = 30.0
 

@@ -93,7 +93,7 @@ def provider_batch(
         "ready_at": ready if reached >= 1 else None,
         "processing_at": writing if reached >= 2 else None,
         "completed_at": done if reached >= 3 else None,
-        "updated_at": done if reached >= 3 else ready,
+        "updated_at": done if reached >= 3 else begun_at if state == "running" else ready,
         "error_code": "",
         "error_text": "",
         "profiles": ["ada@example.org"],

@@ -25,7 +25,7 @@ from typing import Any
 
 from pipeline.present.counts import kinds_as_json
 from pipeline.present.page.shown_batches import DONE, FAILED, PHASES, ShownBatch, chosen
-from pipeline.present.page.timeline import MAX_POINTS, Timeline, quantile
+from pipeline.present.page.timeline import Timeline, quantile
 from pipeline.present.progress import duration
 from pipeline.present.status import Status
 from pipeline.present.streams import ShownStream
@@ -33,7 +33,7 @@ from transforms.ledger.jobs import COMPLETED, RUNNING
 
 _P50, _P95 = 0.5, 0.95
 _SIGNIFICANT = 4
-_MIN_POINTS, _BATCHES_PER_POINT = 40, 3
+_MIN_POINTS, _MOST_POINTS, _BATCHES_PER_POINT = 40, 150, 3
 _MAX_RESULT_TEXT = 200
 
 
@@ -219,7 +219,7 @@ def _batch(batch: ShownBatch, now: datetime.datetime) -> dict[str, Any]:
 
 def _over_time(data: JobData) -> dict[str, Any]:
     # Bins with a batch or two in each would only show that batches are counted when they are done.
-    n_points = min(MAX_POINTS, max(_MIN_POINTS, len(data.batches) // _BATCHES_PER_POINT))
+    n_points = min(_MOST_POINTS, max(_MIN_POINTS, len(data.batches) // _BATCHES_PER_POINT))
     time = Timeline.over(data.status.job.started_at, _end(data), n_points)
     own = [each for each in data.own if each.phase == DONE and each.ended_at]
     ended = [each for each in data.batches if each.phase in (DONE, FAILED) and each.ended_at]

@@ -214,7 +214,7 @@ def _short_seconds(seconds: float | None) -> str:
         return _NO_VALUE
     if seconds < 1:
         return f"{max(0.0, seconds) * 1000:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
+    return f"{seconds:.3g} s" if seconds < 60 else duration(seconds)
 
 
 def _sha256(text: str) -> str:

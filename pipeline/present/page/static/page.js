@@ -28,7 +28,7 @@
     const span = series.until - Math.min(series.from, series.bars_from), at = (ms) => new Date(ms).toISOString();
     const tickFormat = span < 300e3 ? (ms) => at(ms).slice(11, 19) : span < 48 * 3600e3 ? (ms) => at(ms).slice(11, 16) : (ms) => at(ms).slice(5, 10);
     return {
-      width, marginLeft: 52, marginRight: 26, marginTop: 14, marginBottom: 26, className: "plot",
+      width, marginLeft: 52, marginRight: 26, marginTop: 24, marginBottom: 26, className: "plot",
       x: { type: "utc", label: null, ticks: Math.max(2, Math.floor(width / 130)), tickFormat, ...more.x },
       ...Object.fromEntries(Object.entries(more).filter(([name]) => name !== "x")),
     };
@@ -89,17 +89,26 @@
     }));
   }
 
+  // A step ends where the next one begins, the last one where time does.
+  const withEnd = (all) => [...all, { ...all[all.length - 1], at: Math.max(series.until, all[all.length - 1].at) }];
+
   const axis = (label) => ({ label, grid: false, nice: true, zero: true, ticks: 4, tickFormat: "~s" });
 
   function drawRates(box, width) {
-    const all = points("records_per_s", "batches_per_s", "retries");
+    const all = points("records_per_s", "batches_per_s", "retries"), steps = withEnd(all);
+    const again = all.filter((point) => point.retries), most = Math.max(...again.map((point) => point.retries), 1);
+    const strip = Math.max(...all.map((point) => point.records_per_s), 1) * 0.03;
+    const title = (point) => `${point.retries} retries`;
+    const retries = again.length <= 20
+      ? Plot.dot(again, { x: "at", y: 0, symbol: "triangle", r: 4, fill: css("failed"), title })
+      : Plot.rect(again, { x1: "at", x2: "to", y1: 0, y2: strip, fill: css("failed"), fillOpacity: (point) => 0.25 + 0.75 * point.retries / most, title });
     return [Plot.plot(options(width, {
-      height: 200, y: axis("records/s"),
+      height: 210, y: axis("records/s"), opacity: { type: "identity" },
       marks: [
         Plot.gridY({ stroke: css("line"), strokeOpacity: 1, ticks: 4 }),
-        Plot.areaY(all, { x: "at", y: "records_per_s", curve: "step-after", fill: css("writing"), fillOpacity: 0.16 }),
-        Plot.lineY(all, { x: "at", y: "records_per_s", curve: "step-after", stroke: css("writing"), strokeWidth: 1.8 }),
-        Plot.dot(all.filter((point) => point.retries), { x: "at", y: 0, symbol: "triangle", r: 4, fill: css("failed"), title: (point) => `${point.retries} retries` }),
+        Plot.areaY(steps, { x: "at", y: "records_per_s", curve: "step-after", fill: css("writing"), fillOpacity: 0.16 }),
+        Plot.lineY(steps, { x: "at", y: "records_per_s", curve: "step-after", stroke: css("writing"), strokeWidth: 1.8 }),
+        retries,
         Plot.ruleY([0], { stroke: css("quiet") }),
         Plot.tip(all, Plot.pointerX({ x: "at", y: "records_per_s", fill: css("card"), stroke: css("quiet"), title: (point) => `${time(point.at)} UTC\n${point.records_per_s} records/s\n${point.batches_per_s} batches/s\n${point.retries} retries` })),
       ],
@@ -110,7 +119,7 @@
     const all = points("p50_s", "p95_s").filter((point) => point.p50_s !== null);
     if (!all.length) return null;
     return [Plot.plot(options(width, {
-      height: 200, x: { domain: [series.from, Math.max(series.until, all[all.length - 1].at)] }, y: axis("seconds"),
+      height: 210, x: { domain: [series.from, Math.max(series.until, all[all.length - 1].at)] }, y: axis("seconds"),
       marks: [
         Plot.gridY({ stroke: css("line"), strokeOpacity: 1, ticks: 4 }),
         Plot.areaY(all, { x: "at", y1: "p50_s", y2: "p95_s", fill: css("waiting"), fillOpacity: 0.15 }),
@@ -125,13 +134,13 @@
 
   function drawTokens(box, width) {
     if (!series.input_tokens) return null;
-    const all = points("input_tokens", "output_tokens");
+    const all = points("input_tokens", "output_tokens"), steps = withEnd(all);
     return [Plot.plot(options(width, {
-      height: 180, y: axis("tokens"),
+      height: 190, y: axis("tokens"),
       marks: [
         Plot.gridY({ stroke: css("line"), strokeOpacity: 1, ticks: 4 }),
-        Plot.lineY(all, { x: "at", y: "input_tokens", curve: "step-after", stroke: css("writing"), strokeWidth: 1.8 }),
-        Plot.lineY(all, { x: "at", y: "output_tokens", curve: "step-after", stroke: css("waiting"), strokeWidth: 1.8, strokeDasharray: "5,3" }),
+        Plot.lineY(steps, { x: "at", y: "input_tokens", curve: "step-after", stroke: css("writing"), strokeWidth: 1.8 }),
+        Plot.lineY(steps, { x: "at", y: "output_tokens", curve: "step-after", stroke: css("waiting"), strokeWidth: 1.8, strokeDasharray: "5,3" }),
         Plot.ruleY([0], { stroke: css("quiet") }),
         Plot.tip(all, Plot.pointerX({ x: "at", y: "input_tokens", fill: css("card"), stroke: css("quiet"), title: (point) => `${time(point.at)} UTC\n${point.input_tokens.toLocaleString("en")} in\n${point.output_tokens.toLocaleString("en")} out` })),
       ],
