@@ -20,6 +20,7 @@ setup(
     install_requires=[
         "aiohttp>=3.10,<4",
         "apache-beam[gcp]>=2.77,<3",
+        "fastjsonschema>=2.20,<3",
         "google-auth>=2.30,<3",
         "google-cloud-bigquery>=3.25,<4",
         "google-cloud-bigquery-storage>=2.26,<3",

@@ -12,6 +12,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 # How many of each kind: of each (step, code), of each field.
@@ -95,6 +96,8 @@ class Counter:
       formerly: field of documents of earlier versions, added to this one.
       beside: flag of a breakdown: only documents that have it keep this number, where it is not 0. For what is rare.
       is_occasional: whether only documents keep this number where it is not 0. For what few jobs have.
+      group: of occasional ones that documents keep together, where one of them is not 0, so that one query sums them.
+      decimals: how many of the digits that documents keep stand behind the point: numbers are whole, so sums are exact.
     """
 
     name: str
@@ -108,6 +111,8 @@ class Counter:
     formerly: str = ""
     beside: str = ""
     is_occasional: bool = False
+    group: str = ""
+    decimals: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", self.key or self.name)
@@ -116,6 +121,21 @@ class Counter:
     def is_shown_at_0(self) -> bool:
         """Whether it says something that there are none."""
         return not (self.beside or self.is_occasional)
+
+    def plain(self, n: int) -> int | str:
+        """The number in its unit, for programs: text where it has decimals.
+
+        >>> Counter("cost", "", decimals=12).plain(2_500_000_000), Counter("read", "").plain(3)
+        ('0.0025', 3)
+        """
+        if not self.decimals:
+            return n
+        text = f"{Decimal(n).scaleb(-self.decimals):f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+
+    def text(self, n: int) -> str:
+        """The number in its unit, for people."""
+        return f"{self.plain(n)}" if self.decimals else f"{n:,}"
 
     @property
     def label(self) -> str:
@@ -173,9 +193,13 @@ class Counters:
         return tuple(counter for counter in self.all if counter.beside)
 
     @property
-    def occasional_names(self) -> tuple[str, ...]:
-        """The fields that documents of few jobs have."""
-        return tuple(counter.name for counter in self.all if counter.is_occasional)
+    def occasional_names(self) -> tuple[tuple[str, ...], ...]:
+        """The fields that documents of few jobs have, those together that a document has together."""
+        groups: dict[str, list[str]] = {}
+        for counter in self.all:
+            if counter.is_occasional:
+                groups.setdefault(counter.group or counter.name, []).append(counter.name)
+        return tuple(map(tuple, groups.values()))
 
     @property
     def former_names(self) -> tuple[str, ...]:
@@ -194,7 +218,9 @@ class Counters:
     def kept(self, counts: Mapping[str, int]) -> dict[str, int]:
         """The numbers as a document keeps them."""
         found = self.counts_in(counts)
-        return {each.name: found[each.name] for each in self.all if found[each.name] or each.is_shown_at_0}
+        groups = {each.group for each in self.all if each.group and found[each.name]}
+        kept = (each for each in self.all if found[each.name] or each.is_shown_at_0 or each.group in groups)
+        return {each.name: found[each.name] for each in kept}
 
     def as_markdown(self) -> str:
         """For the documentation."""

@@ -20,11 +20,14 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
 from pipeline.jobs.destination import destination
+from pipeline.jobs.ingest_analysis import analysis_of, instead_of_run, results_of_analysis
 from pipeline.jobs.ingest_batches import ProviderSource, results_of_batches, unfinished_batches
 from pipeline.jobs.ingest_flags import NAME, USAGE, Config
 from pipeline.jobs.ingest_sources import Sources
 from pipeline.jobs.outcome import present_records
 from pipeline.run.job import Job, JobPlan, derived_job_id, digest
+from pipeline.run.runners import is_one_worker
+from transforms.analysis.steps import AnalyseRecords, AnalysisPlan
 from transforms.bigquery.methods import FILE_LOADS
 from transforms.bigquery.senders import check_temp_location
 from transforms.dead_letters.folder import DeadLetterFolder
@@ -37,6 +40,7 @@ from transforms.ledger.provider_batches import Unfinished
 from transforms.ledger.read_times import read_time_of_run
 from transforms.ledger.runs import JobDescription, Opening
 from transforms.ledger.steps import BeginBatch, CompleteBatch, CompleteJob
+from transforms.ledger.totals import read_totals
 from transforms.runtime.services import services_of
 from transforms.upsert.destination import Destination, provide_table
 from transforms.upsert.rows_known import ROWS_KNOWN, rows_known_after
@@ -49,11 +53,13 @@ class Plan(JobPlan[Config]):
     """A config with everything read and looked up that the graph needs.
 
     Attributes:
+      analysis: how a model is asked about each record; None if none is.
       began: when the run began by Firestore's clock, where it reads collections.
     """
 
     to: Destination
     sources: Sources
+    analysis: AnalysisPlan | None = None
     began: datetime.datetime | None = None
 
     @property
@@ -66,8 +72,9 @@ class Plan(JobPlan[Config]):
         return {ROWS_KNOWN: rows_known_after(before, self.description)}
 
     def results(self, document: LedgerDocument, attempt: int) -> Mapping[str, Any]:
-        """What became of the requests to a provider."""
-        return results_of_batches(document, attempt) if self.sources.provider else {}
+        """What became of the requests to a provider, and what is not known of the cost of a model."""
+        of_batches = results_of_batches(document, attempt) if self.sources.provider else {}
+        return {**of_batches, **(results_of_analysis(self.analysis) if self.analysis else {})}
 
     @property
     def counts_of(self) -> CountsOf:
@@ -87,6 +94,9 @@ class Plan(JobPlan[Config]):
         if self.to.rows and self.to.rows.method == FILE_LOADS:
             opening = replace(opening, completed=frozenset())
         plan = super().opened(opening)
+        if plan.analysis and opening.resumed:
+            spent = read_totals(self.document(), self.config.counters)["analysis_cost"]
+            plan = replace(plan, analysis=replace(plan.analysis, spent=spent))
         if not self.sources.queries:
             return plan
         return replace(plan, began=read_time_of_run(self.document(), opening.attempt, opening.started_at))
@@ -118,6 +128,8 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     sources = Sources.find(config.input, reading, firestore, provider)
     dead_letters = DeadLetterFolder(config.dead_letters)
     dead_letters.check_writable()
+    analysis = analysis_of(config, to.spec, is_one_process=is_one_worker(options))
+    asking = [analysis.question.identity] if analysis else []
     escaping = ["escaped ids"] if config.escapes_ids else []
     description = JobDescription(
         NAME,
@@ -125,7 +137,7 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
         config.parameters(),
         # Also where rows go, and how: what a completed batch has done is worth nothing to a run that goes elsewhere.
         input_fingerprint=digest(sources.fingerprint, config.bigquery_table, config.bigquery_method, *escaping),
-        spec_fingerprint=to.spec.fingerprint,
+        spec_fingerprint=digest(to.spec.fingerprint, *asking) if asking else to.spec.fingerprint,
         bytes_total=sources.bytes_total,
     )
     foreign = dead_letters.foreign_file(description.job_id, sources.file_ids)
@@ -134,7 +146,8 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
             f"{foreign} holds dead letters of another job on the same input, which this one would replace; "
             "replay or remove them, or pass another --dead_letters"
         )
-    return Plan(config, description, firestore, to, sources)
+    instead = instead_of_run(config, analysis, sources, to)
+    return Plan(config, description, firestore, to, sources, analysis, instead=instead)
 
 
 def provision(plan: Plan) -> None:
@@ -156,6 +169,8 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     run = RunIdentity(plan.job_id, opening.attempt, opening.started_at, plan.sources.ids(plan.read_time), rows_known)
     records = plan.sources.read(pipeline, plan.read_time, opening.completed, ledger)
     batches = records | "BeginBatch" >> BeginBatch(ledger)
+    if plan.analysis:
+        batches = batches | "AnalyseRecords" >> AnalyseRecords(plan.analysis, plan.to.spec, ledger)
     written = write_records(compare_records(batches, plan.to, run), plan.to, run)
     outcomes = (
         written.batches

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.jobs.analysis_flags import AnalysisFlags
 from pipeline.jobs.provider_flags import ProviderFlags
 from pipeline.jobs.reading_flags import ReadingFlags
 from pipeline.locations import SOURCES_IN_CLOUD
@@ -16,7 +17,7 @@ NAME = "ingest"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RecordsConfig, ReadingFlags, ProviderFlags):
+class Config(RecordsConfig, ReadingFlags, ProviderFlags, AnalysisFlags):
     """The flags of ingest."""
 
     input: tuple[str, ...] = option(

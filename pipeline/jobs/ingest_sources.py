@@ -7,7 +7,7 @@
 """
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import apache_beam as beam
@@ -17,12 +17,16 @@ from pipeline.jobs.ingest_batches import ProviderSource
 from pipeline.locations import split_inputs
 from pipeline.run.job import digest
 from transforms.batch import Batch, Record
+from transforms.firestore.pieces import QueryPiece
 from transforms.firestore.query import Query
+from transforms.firestore.ranges import NameRange
 from transforms.firestore.target import FirestoreTarget
-from transforms.inputs.documents import input_id, source_of
+from transforms.inputs.documents import input_id, read_batches, source_of
 from transforms.inputs.files import InputFile, match_inputs, total_bytes
 from transforms.inputs.options import ReadOptions
+from transforms.inputs.packs import packed, read_pack
 from transforms.inputs.read import ReadBatches, ReadDocumentBatches
+from transforms.inputs.slices import plan_slices, read_slice
 from transforms.ledger.entry import LedgerEntry
 from transforms.runtime.stopping import PassedOver
 
@@ -90,6 +94,19 @@ class Sources:
     def collections(self) -> frozenset[str]:
         """As the batches of the collections name their source."""
         return frozenset(map(source_of, self.queries))
+
+    def batches(self) -> Iterator[Batch[Record]]:
+        """All records of files and collections, read here and now, without a pipeline."""
+        for pack in packed(self.files, self.reading.batch_size):
+            if len(pack.files) > 1:
+                yield from read_pack(pack, self.reading)
+            else:
+                for part in plan_slices(pack.files[0], self.reading):
+                    yield from read_slice(part, self.reading)
+        client = self.target.connect()
+        for query in self.queries:
+            piece = QueryPiece(query, NameRange(), None)
+            yield from read_batches(client, piece, self.reading.batch_size, self.reading.max_batch_bytes)
 
     def read(
         self, pipeline: beam.Pipeline, read_time: datetime.datetime, completed: frozenset[str], entry: LedgerEntry

@@ -91,14 +91,15 @@ def connect_of(
     from transforms.providers.connect import Connect
     from transforms.secrets import parse_secret
 
-    description = read_provider(name, files).with_variables(_values(variables), creates=creates)
+    description = read_provider(name, files).with_variables(values_of(variables), creates=creates)
     source = None if description.auth.is_google else parse_secret(api_key or description.auth.secret, "--api_key")
     return Connect(description, source)
 
 
-def _values(texts: Sequence[str]) -> dict[str, str]:
-    """
-    >>> _values(["dataset_id=gd_1", "base_url=http://localhost:8000/v1"])
+def values_of(texts: Sequence[str]) -> dict[str, str]:
+    """Variables by name. Raises UsageError if a text has no value.
+
+    >>> values_of(["dataset_id=gd_1", "base_url=http://localhost:8000/v1"])
     {'dataset_id': 'gd_1', 'base_url': 'http://localhost:8000/v1'}
     """
     found = [text.partition("=") for text in texts]

@@ -22,9 +22,9 @@ def summed_as_json(totals: Totals) -> dict[str, Any]:
     return found
 
 
-def aside_as_json(totals: Totals) -> dict[str, int]:
-    """The counters beside the sum."""
-    return {counter.key: totals[counter.name] for counter in shown_aside(totals)}
+def aside_as_json(totals: Totals) -> dict[str, int | str]:
+    """The counters beside the sum; text where a number has decimals."""
+    return {counter.key: counter.plain(totals[counter.name]) for counter in shown_aside(totals)}
 
 
 def shown_aside(totals: Totals) -> list[Counter]:

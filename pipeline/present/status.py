@@ -150,7 +150,7 @@ def recent_table(database: str, statuses: Sequence[Status]) -> Table:
 
 def _counted(totals: Totals, counter: Counter, heading: str) -> str:
     """A number, with the job's own word for it where that is not the heading's."""
-    number = f"{totals[counter.name]:,}"
+    number = counter.text(totals[counter.name])
     return number if counter.label == heading else f"{number} {counter.label}"
 
 

@@ -114,7 +114,7 @@ class Summary:
             counted += ((counter.key, f"{totals[counter.name]:,}"), *kinds_rows(totals, counter))
         work: list[Row] = [(counters.batches, f"{totals.batches:,}")]
         for counter in shown_aside(totals):
-            work += ((counter.key, f"{totals[counter.name]:,}"), *kinds_rows(totals, counter, _SHOWN_KINDS))
+            work += ((counter.key, counter.text(totals[counter.name])), *kinds_rows(totals, counter, _SHOWN_KINDS))
         results = tuple(
             (name, _shown(result)) for name, result in sorted(self.results.items()) if not name.startswith("_")
         )

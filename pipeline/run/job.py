@@ -12,7 +12,7 @@ import datetime
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from pipeline.run.flags import Usage
 from pipeline.run.job_config import JobConfig
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from pipeline.present.summary import Summary
     from pipeline.present.terminal import Console
 
+# What a command does in place of a run; returns the exit code.
+Instead: TypeAlias = "Callable[[Console], int]"
+
 C = TypeVar("C", bound=JobConfig)
 C_co = TypeVar("C_co", bound=JobConfig, covariant=True)
 P = TypeVar("P", bound="JobPlan[JobConfig]")
@@ -50,12 +53,14 @@ class JobPlan(Generic[C_co]):
       description: what makes two runs the same job.
       firestore: the database that keeps the ledger.
       opening: how the run begins; None until the ledger has said so.
+      instead: what the command does in place of a run; None for a run.
     """
 
     config: C_co
     description: JobDescription
     firestore: FirestoreTarget
     opening: Opening | None = field(default=None, kw_only=True)
+    instead: Instead | None = field(default=None, kw_only=True)
 
     @property
     def job_id(self) -> str:

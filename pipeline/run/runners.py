@@ -154,6 +154,11 @@ def refuse_several_workers(options: PipelineOptions) -> None:
         )
 
 
+def is_one_worker(options: PipelineOptions) -> bool:
+    """Whether one thread of the launching process is the only worker."""
+    return in_this_process(options) and options.view_as(DirectOptions).direct_num_workers == 1
+
+
 def in_this_process(options: PipelineOptions) -> bool:
     """Whether the workers are threads of the launching process."""
     local = isinstance(runner(options), FnApiRunner)

@@ -54,6 +54,8 @@ def start(
     if config.summary:
         check_path(config.summary)
     plan = job.prepare(config, options)
+    if plan.instead is not None:
+        return plan.instead(console)
     if in_cloud:
         name_job(options, plan.job_id)
         try:

@@ -34,9 +34,8 @@ inputs
 dead_letters
 ledger
 providers
-analysis
 upsert export
-verify listen migrate
+analysis verify listen migrate
 testing
 """
 LEVELS = {room: level for level, rooms in enumerate(LAYERS.split("\n")) for room in rooms.split()}

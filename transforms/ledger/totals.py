@@ -232,7 +232,7 @@ def _summed(job: LedgerDocument, batches: Query, counters: Counters) -> Totals:
     summed = sums(job.client, batches, counters.names, retry=job.retry)
     # In queries of their own: fields are summed over the documents that have all of them.
     summed |= sums(job.client, batches, counters.former_names, retry=job.retry)
-    for name in counters.occasional_names:
-        summed |= sums(job.client, batches, (name,), retry=job.retry)
+    for names in counters.occasional_names:
+        summed |= sums(job.client, batches, names, retry=job.retry)
     counts = collections.Counter(counters.counts_in(summed))
     return Totals(counters, in_state(COMPLETED), in_state(PROCESSING), in_state(ERROR), counts)

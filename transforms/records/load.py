@@ -19,6 +19,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from transforms.records.analysis import read_analysis
 from transforms.records.cleaners import CLEANER_RULES_VERSION, FieldType
 from transforms.records.fields import Field
 from transforms.records.keys import id_problem
@@ -33,16 +34,19 @@ from transforms.records.yaml_nodes import YamlNode, did_you_mean, parse_yaml
 
 _TOP_KEYS = (
     "name", "description", "schema_version", "key", "full_collection", "flat_collection", "fields", "indexes",
-    "bigquery", "unwrap", "ordered", "equals", "skill_aliases", "skill_alias_files",
+    "bigquery", "unwrap", "ordered", "equals", "skill_aliases", "skill_alias_files", "analysis",
 )  # fmt: skip
 _REQUIRED_TOP_KEYS = ("name", "schema_version", "key", "full_collection", "flat_collection", "fields")
 _KEY_KEYS = ("name", "from", "template", "description")
 # Of the ledger, which knows no other documents there, and of `firebeam doctor`, which deletes its own.
-OWN_COLLECTIONS = frozenset({"pipeline_jobs", "pipeline_streams", "pipeline_migrations", "pipeline_doctor"})
+OWN_COLLECTIONS = frozenset(
+    {"pipeline_jobs", "pipeline_streams", "pipeline_migrations", "pipeline_analyses", "pipeline_doctor"}
+)
 _TEMPLATE_PART = re.compile(r"\{([^{}]*)\}")
 
 # What no stored value depends on is no part of the fingerprint: changing it must not rewrite every document.
-_NOT_FINGERPRINTED = frozenset({"description", "indexes", "bigquery", "skill_aliases", "skill_alias_files"})
+# An answer is a part of its record, and with it of what is stored; what was asked is named by the run that asks.
+_NOT_FINGERPRINTED = frozenset({"description", "indexes", "bigquery", "skill_aliases", "skill_alias_files", "analysis"})
 
 
 def load_spec(text: str, file: str, read_file: Callable[[str], str] | None = None) -> RecordSpec:
@@ -83,6 +87,7 @@ def load_spec(text: str, file: str, read_file: Callable[[str], str] | None = Non
         unwrap=_read_unwrap(top["unwrap"]) if "unwrap" in top else (),
         ordered=read_ordered(top.get("ordered"), everything),
         equals=read_equals(top.get("equals"), table),
+        analysis=read_analysis(top["analysis"]) if "analysis" in top else None,
     )
 
 

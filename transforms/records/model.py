@@ -20,6 +20,7 @@ from typing import Any
 
 from transforms.batch import EmptyField, FieldCount, FieldReport, Units
 from transforms.errors import RecordError
+from transforms.records.analysis import Analysis
 from transforms.records.checks import Equal, Ordered
 from transforms.records.fields import UNPLACED, Field, Source, first_clean
 from transforms.records.keys import check_id, escaped, id_of, kind_of
@@ -107,6 +108,7 @@ class RecordSpec:
       unwrap: maps whose members count as members of the record, where it has none of that name itself.
       ordered, equals: what must hold between values of one record.
       escapes_ids: whether an id that Firestore does not take is escaped, not refused; chosen by the job.
+      analysis: what a model is asked about each record, where a job asks one.
     """
 
     name: str
@@ -124,6 +126,7 @@ class RecordSpec:
     ordered: tuple[Ordered, ...] = ()
     equals: tuple[Equal, ...] = ()
     escapes_ids: bool = False
+    analysis: Analysis | None = None
     _shapes: Shapes = field(init=False, compare=False, repr=False)
     _undecided: tuple[tuple[str, int, Source], ...] = field(init=False, compare=False, repr=False)
     _of_origin: tuple[Path, ...] = field(init=False, compare=False, repr=False)  # in fields and ids
@@ -221,6 +224,23 @@ class RecordSpec:
         """What a record itself says it is called, not yet checked or escaped; None if it does not."""
         record = value if isinstance(value, dict) else dict(value)
         return self.key.read(record if self.key.template is None else self.unwrapped(record))
+
+    def without_needs_of(self, into: str) -> RecordSpec:
+        """The spec for records that lack what an answer of a model would be: fields that it may give are not required.
+
+        Args:
+          into: field of the record that the answer becomes.
+        """
+
+        def may_come(field: Field) -> bool:
+            paths = (path.text for source in field.sources for path in source.paths)
+            return field.derive is not None or any(
+                path == into or path.startswith((f"{into}.", f"{into}[")) for path in paths
+            )
+
+        fields = tuple(replace(each, required=False) if may_come(each) else each for each in self.fields)
+        derived = tuple(replace(each, required=False) for each in self.derived)
+        return replace(self, fields=fields, derived=derived)
 
     def flatten(self, value: Mapping[str, Any], key: str, tally: FieldTally | None = None) -> dict[str, Any]:
         """The flat fields of a record; what is missing is absent.

@@ -66,7 +66,7 @@ def test_parameters_and_flags_are_one_to_one(job):
     flags = {flag.name for flag in flags_of(JOBS[job].usage.config)}
     names = [found["name"] for found in metadata(job)["parameters"]]
     assert len(names) == len(set(names))
-    assert set(names) == flags - OF_THE_COMMAND_LINE - {"max_dead_letter_ratio", "port", "host"}
+    assert set(names) == flags - OF_THE_COMMAND_LINE - {"estimate", "max_dead_letter_ratio", "port", "host"}
     assert flags >= OF_THE_COMMAND_LINE
 
 

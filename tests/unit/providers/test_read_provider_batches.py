@@ -88,6 +88,10 @@ def test_a_failed_batch_keeps_the_providers_code_and_is_triggered_again_if_asked
     job.pace = replace(job.pace, retry_failed=True)
     job.run()
     assert job.stored.keys() == names(0, 1)
+    assert [(each.error_code, each.tries[0].error_code) for each in job.ledger] == [
+        ("", "broken"),
+        ("", "invalid_model"),
+    ]
 
 
 def test_a_full_queue_is_waited_out_with_fewer_batches_at_once(server, tmp_path):

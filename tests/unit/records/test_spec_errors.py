@@ -55,7 +55,7 @@ def test_the_example_loads():
         ("name: people", "nam: people", "1:nam: unknown key; did you mean name? Known: name, description, "
          "schema_version, "
          "key, full_collection, flat_collection, fields, indexes, bigquery, unwrap, ordered, equals, skill_aliases, "
-         "skill_alias_files"),
+         "skill_alias_files, analysis"),
         ("name: people", "name: people\nunwrap: ['a[]']", "2:unwrap[0]: must name a map: names with dots between"),
         ("schema_version: 1\n", "", "1: 'schema_version' is missing here; add it"),
         ("schema_version: 1", "schema_version: one", "2:schema_version: must be a whole number, got text"),
