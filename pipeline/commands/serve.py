@@ -17,7 +17,6 @@ from pipeline.exit_codes import EXIT_OK
 from pipeline.present.terminal import Console, say
 from pipeline.run.flags import Usage, from_environment, option, parse_only
 from pipeline.run.service_flags import AccountFlags
-from pipeline.run.status_server import url_of
 
 _TOKEN_BYTES = 24
 _EVERY_ADDRESS, _THIS_COMPUTER = frozenset({"0.0.0.0", "::"}), "localhost"  # noqa: S104
@@ -65,6 +64,7 @@ def main(arguments: Sequence[str], console: Console) -> int:
     """
     config = parse_only(USAGE, from_environment(USAGE, arguments))
     target = config.firestore(config.services())
+    from pipeline.run.status_server import url_of
     from pipeline.serve.access import is_loopback
     from pipeline.serve.app import Pages
     from pipeline.serve.server import serve, topics_of  # import aiohttp, for which nobody waits who asks for help

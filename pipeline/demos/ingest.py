@@ -18,6 +18,7 @@ from typing import Any
 
 from pipeline import JOBS
 from pipeline.demos.emulators import PROJECT, emulators
+from pipeline.demos.status_page import show_page
 from pipeline.exit_codes import EXIT_INTERRUPTED
 from pipeline.present.tables import Column, Table
 from pipeline.present.terminal import Console, say, show
@@ -59,7 +60,7 @@ USAGE = Usage(
     Config,
     about="""\
 Starts the Firestore and BigQuery emulators, ingests sample profiles and shows the result; then eight batches at a
-scripted provider.
+scripted provider; and at last the status page of what it did.
 `firebeam demo listen` shows how changes are listened to; `firebeam demo listen --help` has its flags.""",
     example="""\
   firebeam demo --input=my-profiles.jsonl
@@ -93,8 +94,9 @@ def main(arguments: Sequence[str], console: Console) -> int:
             from pipeline.demos.batches import play_batches  # imports what nobody waits for who asks for help
 
             play_batches(Path(SAMPLES), Path(tempfile.mkdtemp(prefix="firebeam-batches-")), console)
-    show_dead_letters(Path(dead_letters), console)
-    show_next_steps(console)
+        show_dead_letters(Path(dead_letters), console)
+        show_next_steps(console)
+        show_page(database, console)
     return exit_code
 
 

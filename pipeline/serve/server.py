@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future
 
 from aiohttp import web
 
@@ -65,6 +67,33 @@ async def serving(pages: Pages, port: int) -> AsyncIterator[int]:
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
+
+
+@contextlib.contextmanager
+def serving_aside(make: Callable[[], Pages], port: int = 0) -> Iterator[int]:
+    """As `serving`, in a thread of its own.
+
+    Args:
+      make: called in that thread.
+    """
+    loop, ended, started = asyncio.new_event_loop(), asyncio.Event(), Future[int]()
+
+    async def run() -> None:
+        try:
+            async with serving(make(), port) as found:
+                started.set_result(found)
+                await ended.wait()
+        except UsageError as error:
+            started.set_exception(error)
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(run(),), name="status page", daemon=True)
+    thread.start()
+    try:
+        yield started.result()
+    finally:
+        loop.call_soon_threadsafe(ended.set)
+        thread.join()
+        loop.close()
 
 
 async def serve(pages: Pages, port: int, say: Callable[[int], None]) -> None:

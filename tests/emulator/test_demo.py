@@ -89,6 +89,12 @@ def test_it_ends_with_the_two_commands_that_come_next(demo):
     assert "--runner=DataflowRunner --region=" in last.partition("On Dataflow")[2]
 
 
+def test_the_last_thing_it_shows_is_the_status_page(demo):
+    path = Path(demo[1].splitlines()[-1].strip())
+    assert "The status page of all this" in demo[1]
+    assert path.read_text().count('<tr data-key="fb-') == 8
+
+
 def test_no_emulator_is_left_running(demo):
     ports = {name: int(port) for name, port in EMULATORS.findall(demo[1])}
     assert ports.keys() == {"Firestore", "BigQuery"}

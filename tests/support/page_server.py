@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import http.client
-import threading
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from pipeline.serve.app import Pages
-from pipeline.serve.server import serving, topics_of
+from pipeline.serve.server import serving_aside, topics_of
 from transforms.firestore.target import FirestoreTarget
 from transforms.retry import Retry
 
@@ -35,29 +33,12 @@ def page_server(
     port: int = 0,
 ) -> Iterator[int]:
     """Serves until the block ends; gives the port."""
-    started, found = threading.Event(), []
-    loop = asyncio.new_event_loop()
-    ended = asyncio.Event()
 
-    async def run() -> None:
-        pages = Pages(topics_of(target.connect(), refresh_s, show_ids=show_ids, retry=retry), host, token)
-        try:
-            async with serving(pages, port) as chosen:
-                found.append(chosen)
-                started.set()
-                await ended.wait()
-        finally:
-            started.set()
+    def make() -> Pages:
+        return Pages(topics_of(target.connect(), refresh_s, show_ids=show_ids, retry=retry), host, token)
 
-    thread = threading.Thread(target=loop.run_until_complete, args=(run(),), name="status page", daemon=True)
-    thread.start()
-    started.wait(20)
-    try:
-        yield found[0]
-    finally:
-        loop.call_soon_threadsafe(ended.set)
-        thread.join(20)
-        loop.close()
+    with serving_aside(make, port) as found:
+        yield found
 
 
 def asked(port: int, path: str, method: str = "GET", host: str | None = None, **headers: str) -> Answer:

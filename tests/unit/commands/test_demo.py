@@ -2,12 +2,18 @@
 
 import io
 import json
+import re
+from pathlib import Path
 
 import pytest
 
 from pipeline.__main__ import main
 from pipeline.demos.ingest import show_dead_letters, show_next_steps
+from pipeline.demos.status_page import show_page
 from pipeline.present.terminal import Console
+from tests.support.page_ledgers import ledger_of
+from tests.support.page_server import asked
+from transforms.testing import ScriptedFirestore
 
 MESSAGE = "the field rating must be a number from 1 to 5, or text that names one, such as 4 of 5 or 80 %"
 COMMAND = "      --bigquery_table=my-project:people.candidates --dead_letters=gs://my-bucket/dead_letters"
@@ -57,3 +63,20 @@ def test_help_of_each_demo_shows_its_own_flags(capsys):
         with pytest.raises(SystemExit):
             main(["demo", name, "--help"])
         assert flag in capsys.readouterr().out
+
+
+def test_the_page_is_served_until_somebody_has_seen_it_or_written_where_nobody_looks():
+    with ScriptedFirestore(ledger_of(8, job_id="demo-batches")) as server:
+        out, seen = io.StringIO(), []
+        console = Console(file=out, width=80, force_terminal=False)
+
+        def look():
+            port = int(re.search(r"http://127\.0\.0\.1:(\d+)$", out.getvalue(), re.MULTILINE)[1])
+            seen.append(asked(port, "/jobs/demo-batches"))
+
+        show_page(server.target, console, look)
+        assert [(answer.status, answer.text.count('<tr data-key="fb-')) for answer in seen] == [(200, 8)]
+        show_page(server.target, console)
+        path = Path(out.getvalue().splitlines()[-1].strip())
+    assert path.name == "demo-batches.html"
+    assert path.read_text().count('<tr data-key="fb-') == 8
