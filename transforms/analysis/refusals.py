@@ -5,7 +5,7 @@
     | 401, 402, 403, a code of `no_credit`  | JobError: no call can succeed                      |
     | 404, a redirect                       | JobError: no such model, or a wrong address        |
     | 429, 503, 529                         | sent again, bounded; the limits are told           |
-    | 408, 425, other 5xx                   | sent again, bounded                                |
+    | 408, 409, 425, other 5xx              | sent again, bounded                                |
     | none, or none that is JSON            | sent again, bounded                                |
     | other 4xx                             | CallFailedError: this request is refused           |
 
@@ -22,6 +22,7 @@ from transforms.providers.failures import Provider, RefusalError, is_transient, 
 
 NO_ANSWER = "NO_ANSWER"
 _NOT_FOUND = 404
+_CONFLICT = 409  # a lock that was not had in time, as the clients of OpenAI and Anthropic read it
 # A part of what was asked that is this long is not in a text by chance.
 _REPEATED_CHARS = 16
 _MIN_VALUE_CHARS = 4
@@ -37,7 +38,11 @@ def meaning(error: Exception, provider: Provider, model: str) -> FirebeamError:
         return JobError(f"{provider.name} has no model {model!r} at {provider.host} ({said(error)}): check --analyse")
     if error.status < 400:
         return JobError(f"{provider.name} answers with a redirect ({error.status}): check its address")
-    return CallFailedError(error.code or f"HTTP_{error.status}", error.text, retryable=is_transient(error))
+    return CallFailedError(error.code or f"HTTP_{error.status}", error.text, retryable=_may_pass(error))
+
+
+def _may_pass(error: RefusalError) -> bool:
+    return error.status == _CONFLICT or is_transient(error)
 
 
 def without_request(text: str, request: ChatRequest) -> str:

@@ -80,7 +80,7 @@ def test_any_payload_arrives_as_it_is(payload):
     assert asyncio.run(scenario()) == payload
 
 
-@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 529])
+@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 529])
 def test_what_may_pass_is_asked_again(status):
     answers, asked, _ = asking(status, status, GOOD)
     assert len(asked) == 3
@@ -113,7 +113,7 @@ def test_what_fails_as_often_as_it_is_sent_is_given_up_but_may_be_asked_later(fa
     assert error.text.startswith(text)
 
 
-@pytest.mark.parametrize("status", [400, 409, 413, 422])
+@pytest.mark.parametrize("status", [400, 413, 422])
 def test_what_is_refused_for_what_it_asks_is_about_this_call_alone(status):
     with pytest.raises(CallFailedError) as failed:
         asking(lambda asked: refused(status, "context_length_exceeded", "at most 8,192 tokens"))

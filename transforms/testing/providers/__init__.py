@@ -11,8 +11,17 @@ The answer to a request is the JSON of its last user message, so a test's reques
 scripts can do, and what of each provider is imitated. Only the server's own process imports aiohttp.
 """
 
-from transforms.testing.providers.control import ProviderBatch, ProviderRequest
+from transforms.testing.providers.control import ProviderBatch, ProviderCall, ProviderRequest
+from transforms.testing.providers.made_up import answer_to
 from transforms.testing.providers.process import ScriptedProvider, scripted_provider
 from transforms.testing.providers.script import PROVIDERS
 
-__all__ = ["PROVIDERS", "ProviderBatch", "ProviderRequest", "ScriptedProvider", "scripted_provider"]
+__all__ = [
+    "PROVIDERS",
+    "ProviderBatch",
+    "ProviderCall",
+    "ProviderRequest",
+    "ScriptedProvider",
+    "answer_to",
+    "scripted_provider",
+]

@@ -34,7 +34,11 @@ def said(body: Mapping[str, Any]) -> str:
     >>> said({"contents": [{"parts": [{"text": "hello"}]}]})
     '{"echo": "hello"}'
     """
-    asked = _last_user_text(body)
+    return echo(last_user_text(body))
+
+
+def echo(asked: str) -> str:
+    """A message again, if it is JSON; else an object that holds it."""
     try:
         json.loads(asked)
     except ValueError:
@@ -140,7 +144,8 @@ def generated_content(n: int, body: Mapping[str, Any], text: str) -> dict[str, A
     }
 
 
-def _last_user_text(body: Mapping[str, Any]) -> str:
+def last_user_text(body: Mapping[str, Any]) -> str:
+    """What a model is asked last."""
     asked = _asked(body)
     if isinstance(asked, str):
         return asked

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from transforms.testing.providers import answers
 from transforms.testing.providers.batches import Batch, Fate, Phase, Request
+from transforms.testing.providers.chat_forms import ChatForm, read_message, write_message
 from transforms.testing.providers.dialect import (
     Dialect,
     RefusedRequestError,
@@ -51,6 +52,13 @@ class Anthropic(Dialect):
     """See the module."""
 
     states = ("in_progress",)
+    chat = ChatForm(
+        "/v1/messages",
+        read_message,
+        write_message,
+        {"requests": "anthropic-ratelimit-requests-*", "tokens": "anthropic-ratelimit-tokens-*"},
+        resets_at=True,
+    )
     cancelling = "canceling"
 
     def routes(self) -> Iterable[Route]:

@@ -2,6 +2,7 @@
 
 GET /_scripted/batches     the batches as they are
 GET /_scripted/requests    every request that came
+GET /_scripted/calls       every question that was answered
 PUT /_scripted/script      a script, followed from now on
 """
 
@@ -57,3 +58,27 @@ class ProviderRequest(NamedTuple):
     at: float
     status: int
     has_credentials: bool
+
+
+class ProviderCall(NamedTuple):
+    """A question that was answered, and so is charged for, whether the answer has arrived or not.
+
+    Attributes:
+      ordinal: in which it came, from 0, those that the limits refused included.
+      payload_sha256: of its last user message, hexadecimal.
+      outcome: as in `chat_script`.
+      at: of its answer, seconds since 1970.
+      at_once: how many questions were under way when it came, itself included.
+      input_tokens: those that were read from the cache or written to it included.
+    """
+
+    ordinal: int
+    payload_sha256: str
+    model: str
+    outcome: str
+    at: float
+    at_once: int
+    input_tokens: int
+    cached_tokens: int
+    written_tokens: int
+    output_tokens: int

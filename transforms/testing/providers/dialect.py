@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 from aiohttp import web
 
 from transforms.testing.providers.batches import Batch, Batches, Phase
+from transforms.testing.providers.chat_forms import ChatForm
 from transforms.testing.providers.script import ExistingBatch
 
 T = TypeVar("T")
@@ -58,12 +59,14 @@ class Dialect(abc.ABC):
       states: the words for a batch on its way.
       cancelling: the word for one that is being cancelled.
       keeps_failed: whether a batch that failed has the results it got before.
+      chat: how single questions are asked; None: they are not.
     """
 
     base_path: ClassVar[str] = ""
     states: ClassVar[Sequence[str]]
     cancelling: ClassVar[str]
     keeps_failed: ClassVar[bool] = False
+    chat: ClassVar[ChatForm | None] = None
 
     def __init__(self, batches: Batches):
         self.batches = batches
@@ -75,6 +78,11 @@ class Dialect(abc.ABC):
     @abc.abstractmethod
     def error(self, status: int, code: str, text: str) -> Any:
         """The JSON of an error; `code` may be empty."""
+
+    def refusal(self, status: int, code: str, text: str, retry_after: str | float | None) -> web.Response:
+        """An answer that says no, and when to come again."""
+        headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+        return web.json_response(self.error(status, code, text), status=status, headers=headers)
 
     @abc.abstractmethod
     def word(self, phase: Phase) -> str:

@@ -8,10 +8,11 @@ request ──▶ the first entry for its endpoint that is not used up ──▶
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from aiohttp import web
 
@@ -25,26 +26,26 @@ _FOREIGN_NAME = "localhost"
 
 
 class Effects:
-    """Entries of a script, and how often each was used. `error` makes the JSON of an error of status, code, text."""
+    """Entries of a script, and how often each was used. `refuse` makes a refusal: status, code, text, retry_after."""
 
-    def __init__(self, error: Callable[[int, str, str], Any]):
-        self._error = error
+    def __init__(self, refuse: Callable[[int, str, str, str | float | None], web.Response]):
+        self._refuse = refuse
         self._signed: dict[str, tuple[bytes, str]] = {}
         self.replace(())
 
     def replace(self, entries: Sequence[EndpointEntry]) -> None:
         """Has these entries from now on, none of them used."""
         self._entries = tuple(entries)
-        self._seen: Counter[int] = Counter()
+        self._seen: Counter[tuple[int, bytes]] = Counter()
 
     async def apply(self, endpoint: str, request: web.Request, answer: Answer) -> web.StreamResponse:
         """The answer to a request, or what a script has in its place."""
-        entry = self._next(endpoint)
+        entry = await self._next(endpoint, request)
         if entry is None:
             return await answer()
         await asyncio.sleep(entry.delay_s)
         if entry.status is not None:
-            return self._refused(entry.status, entry)
+            return self._refuse(entry.status, entry.code, entry.text, entry.retry_after)
         if entry.lost == "before":
             return cut_off(request)
         answered = await answer()
@@ -62,18 +63,19 @@ class Effects:
         body, content_type = self._signed.get(token, (None, ""))
         return None if body is None else web.Response(body=body, content_type=content_type)
 
-    def _next(self, endpoint: str) -> EndpointEntry | None:
+    async def _next(self, endpoint: str, request: web.Request) -> EndpointEntry | None:
         for n, entry in enumerate(self._entries):
             if entry.endpoint in (endpoint, ANY_ENDPOINT):
-                self._seen[n] += 1
-                n_due = self._seen[n] - entry.skip
+                # Only where it is asked for: a form can be read only once.
+                body = await request.read() if entry.each or entry.has else b""
+                if not _has(body, entry):
+                    continue
+                counted = (n, hashlib.sha256(body).digest() if entry.each else b"")
+                self._seen[counted] += 1
+                n_due = self._seen[counted] - entry.skip
                 if n_due > 0 and (entry.times is None or n_due <= entry.times):
                     return entry
         return None
-
-    def _refused(self, status: int, entry: EndpointEntry) -> web.Response:
-        headers = {} if entry.retry_after is None else {"Retry-After": str(entry.retry_after)}
-        return web.json_response(self._error(status, entry.code, entry.text), status=status, headers=headers)
 
     def _redirected(self, to: str, request: web.Request, answered: web.Response) -> web.Response:
         if to == SIGNED:
@@ -81,6 +83,10 @@ class Effects:
             self._signed[token] = _body(answered), answered.content_type
             to = str(request.url.with_host(_FOREIGN_NAME).with_path(SIGNED_PATH.format(token=token)))
         return web.Response(status=302, headers={"Location": to})
+
+
+def _has(body: bytes, entry: EndpointEntry) -> bool:
+    return entry.has is None or any(each.encode() in body for each in entry.has)
 
 
 def cut_off(request: web.Request) -> web.Response:

@@ -18,6 +18,7 @@ from aiohttp import web
 
 from transforms.testing.providers import google
 from transforms.testing.providers.batches import Batch, Batches, Fate, Phase, Request
+from transforms.testing.providers.chat_forms import ChatForm, read_contents, write_contents
 from transforms.testing.providers.dialect import (
     Dialect,
     RefusedRequestError,
@@ -42,6 +43,7 @@ _RESULTS = "batch-"
 class Gemini(Dialect):
     """See the module."""
 
+    chat = ChatForm("/v1beta/models/{model}:generateContent", read_contents, write_contents, {})
     states = ("BATCH_STATE_PENDING", "BATCH_STATE_RUNNING")
     cancelling = "BATCH_STATE_RUNNING"
 
@@ -72,6 +74,9 @@ class Gemini(Dialect):
 
     def needs_key(self, request: web.Request) -> bool:
         return "upload_id" not in request.query  # the address of an upload is a secret by itself
+
+    def refusal(self, status: int, code: str, text: str, retry_after: str | float | None) -> web.Response:
+        return google.refusal(self.error(status, code, text), status, retry_after)
 
     def word(self, phase: Phase) -> str:
         return phase.state or _PREFIX + _WORDS.get(phase.outcome or "", "EXPIRED")

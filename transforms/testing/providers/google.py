@@ -40,6 +40,17 @@ def http_error(status: int, code: str, text: str) -> Any:
     return {"error": {"code": status, "message": text, "status": code or _STATUS.get(status, "INTERNAL")}}
 
 
+def refusal(error: Any, status: int, retry_after: str | float | None) -> web.Response:
+    """An answer that says no; when to come again is a detail of it, and in a header only if it is a date."""
+    headers = {}
+    if isinstance(retry_after, str):
+        headers["Retry-After"] = retry_after
+    elif retry_after is not None:
+        detail = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{retry_after}s"}
+        error["error"]["details"] = [detail]
+    return web.json_response(error, status=status, headers=headers)
+
+
 def job_error(code: str, text: str) -> dict[str, Any]:
     """A google.rpc.Status.
 

@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from transforms.testing.providers.batches import Batch, Phase
+from transforms.testing.providers.chat_forms import completions
 from transforms.testing.providers.dialect import RefusedRequestError, json_body, json_lines, number
 from transforms.testing.providers.openai import OpenAi
 from transforms.testing.providers.request_files import StoredFile, requests_of
@@ -31,6 +32,9 @@ class Mistral(OpenAi):
     base_path = ""
     files_path = upload_path = "/v1/files"
     batches_path = "/v1/batch/jobs"
+    chat = completions(
+        "/v1/chat/completions", {"requests": "x-ratelimit-*-req-minute", "tokens": "x-ratelimit-*-tokens-minute"}
+    )
     states = ("QUEUED", "RUNNING")
     cancelling = "CANCELLATION_REQUESTED"
 

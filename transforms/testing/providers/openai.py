@@ -15,6 +15,7 @@ from aiohttp import web
 
 from transforms.testing.providers import answers
 from transforms.testing.providers.batches import Batch, Batches, Phase, Request
+from transforms.testing.providers.chat_forms import completions
 from transforms.testing.providers.dialect import (
     Dialect,
     RefusedRequestError,
@@ -54,6 +55,7 @@ class OpenAi(Dialect):
     files_path: ClassVar[str] = "/files"
     upload_path: ClassVar[str] = "/files"
     purpose: ClassVar[str] = "batch"
+    chat = completions("/chat/completions", {"requests": "x-ratelimit-*-requests", "tokens": "x-ratelimit-*-tokens"})
     states: ClassVar[Sequence[str]] = ("validating", "in_progress", "finalizing")
     cancelling = "cancelling"
 

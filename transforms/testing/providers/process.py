@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from transforms.testing.providers.control import CONTROL, ProviderBatch, ProviderRequest
+from transforms.testing.providers.control import CONTROL, ProviderBatch, ProviderCall, ProviderRequest
 from transforms.testing.providers.script import check_provider, parse_script
 
 UNTIL_STDIN_ENDS = "--until_stdin_ends"
@@ -51,6 +51,10 @@ class ScriptedProvider:
         """All requests in the order they came; with names, those of these endpoints."""
         all_of_them = [ProviderRequest(**each) for each in self._ask("GET", "requests")]
         return [each for each in all_of_them if not endpoints or each.endpoint in endpoints]
+
+    def calls(self) -> list[ProviderCall]:
+        """All questions that were answered, in the order of their answers: the bill."""
+        return [ProviderCall(**each) for each in self._ask("GET", "calls")]
 
     def script(self, script: Mapping[str, Any]) -> None:
         """Follows this script from now on; batches and endpoints that it does not name stay as they are.

@@ -10,7 +10,8 @@
         {"endpoint": "create", "lost": "after", "times": 1},
         {"endpoint": "list", "status": 429, "retry_after": 2, "times": 3}
       ],
-      "existing": [{"id": "batch_1", "requests": [...], "age_s": 3600}]
+      "existing": [{"id": "batch_1", "requests": [...], "age_s": 3600}],
+      "chat": [{"latency_s": 0.2}, {"has": "Ada", "outcome": "refused"}]       questions, see chat_script.py
     }
 
 A batch has the settings of every entry that means it; later entries win. A request is affected by the first entry for
@@ -24,6 +25,9 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from transforms.testing.providers import chat_script
+from transforms.testing.providers.chat_script import ChatEntry, ChatLimits, ChatScript
 
 T = TypeVar("T")
 
@@ -40,7 +44,8 @@ PROVIDERS = (
     "vertex",
 )
 OUTCOMES = ("complete", "failed", "expired", "cancelled", "partial")
-ENDPOINTS = ("upload", "files", "create", "get", "list", "parts", "download", "cancel", "delete", "signed")
+CHAT = "chat"
+ENDPOINTS = ("upload", "files", "create", "get", "list", "parts", "download", "cancel", "delete", "signed", CHAT)
 ANY_ENDPOINT = "*"
 SIGNED = "signed"
 _LOST = ("before", "after")
@@ -97,6 +102,8 @@ class EndpointEntry:
       endpoint: one of ENDPOINTS, or `*`.
       skip: so many requests are left alone first.
       times: so many are affected then; None: all.
+      has: only requests whose body has one of these texts.
+      each: `skip` and `times` count the requests of each body by itself.
       delay_s: the answer comes so much later.
       status: refused with this status; nothing is done.
       retry_after: its Retry-After header: seconds, or an HTTP date.
@@ -110,6 +117,8 @@ class EndpointEntry:
     endpoint: str
     skip: int = 0
     times: int | None = 1
+    has: frozenset[str] | None = None
+    each: bool = False
     delay_s: float = 0.0
     status: int | None = None
     retry_after: str | int | float | None = None
@@ -147,6 +156,10 @@ class Script:
       batches, endpoints, existing: see there.
       api_key: the one that is accepted; None: any but none.
       gs: where `gs://` is: a folder, or the URL of a Cloud Storage emulator.
+      chat: how questions go.
+      limits: how much may be asked.
+      cache_min_tokens: so many tokens the instructions of a question must have to be cached; those that questions
+        before it had as well are read from the cache.
     """
 
     batches: tuple[BatchEntry, ...] = ()
@@ -154,6 +167,22 @@ class Script:
     existing: tuple[ExistingBatch, ...] = ()
     api_key: str | None = None
     gs: str | None = None
+    chat: tuple[ChatEntry, ...] = ()
+    limits: ChatLimits = dataclasses.field(default_factory=ChatLimits)
+    cache_min_tokens: int = 1_024
+
+    def of_question(self, ordinal: int, said: str) -> ChatScript:
+        """How a question goes that is so-manieth to come, and has this text.
+
+        >>> script = parse_script({"chat": [{"latency_s": 1}, {"has": "Ada", "outcome": "refused"}]})
+        >>> script.of_question(0, "about Ada")
+        ChatScript(latency_s=1, outcome='refused', answer=None)
+        """
+        settings: dict[str, Any] = {}
+        for entry in self.chat:
+            if entry.means(ordinal, said):
+                settings.update(entry.settings)
+        return ChatScript(**settings)
 
     def of_batch(self, ordinal: int, custom_ids: Collection[str]) -> BatchScript:
         """How a batch goes.
@@ -183,14 +212,16 @@ def parse_script(data: Mapping[str, Any]) -> Script:
 
     >>> parse_script({"endpoints": [{"endpoint": "create", "status": 429, "time": 3}]})
     Traceback (most recent call last):
-    ValueError: endpoints[0]: unknown key 'time'; there are code, cut_after_bytes, delay_s, endpoint, lost, redirect, \
-retry_after, skip, status, text, times
+    ValueError: endpoints[0]: unknown key 'time'; there are code, cut_after_bytes, delay_s, each, endpoint, has, lost, \
+redirect, retry_after, skip, status, text, times
     """
     _check_keys("script", data, _names(Script))
     parts = {
         "batches": tuple(_batch_entry(*each) for each in _entries(data, "batches")),
         "endpoints": tuple(_endpoint_entry(*each) for each in _entries(data, "endpoints")),
         "existing": tuple(_existing(*each) for each in _entries(data, "existing")),
+        "chat": tuple(_chat_entry(*each) for each in _entries(data, "chat")),
+        "limits": _limits(data.get("limits", {})),
     }
     return Script(**{**data, **parts})
 
@@ -212,7 +243,19 @@ def _endpoint_entry(place: str, data: Mapping[str, Any]) -> EndpointEntry:
     _check_keys(place, data, _names(EndpointEntry))
     _check_one_of(place, "endpoint", data.get("endpoint"), (*ENDPOINTS, ANY_ENDPOINT))
     _check_one_of(place, "lost", data.get("lost"), (None, *_LOST))
-    return EndpointEntry(**data)
+    return EndpointEntry(**{**data, "has": _one_or_several(data.get("has"))})
+
+
+def _chat_entry(place: str, data: Mapping[str, Any]) -> ChatEntry:
+    _check_keys(place, data, ["nth", "has", *_names(ChatScript)])
+    settings = {name: value for name, value in data.items() if name not in ("nth", "has")}
+    _check_one_of(place, "outcome", settings.get("outcome", "answered"), chat_script.OUTCOMES)
+    return ChatEntry(_one_or_several(data.get("nth")), _one_or_several(data.get("has")), settings)
+
+
+def _limits(data: Mapping[str, Any]) -> ChatLimits:
+    _check_keys("limits", data, _names(ChatLimits))
+    return ChatLimits(**data)
 
 
 def _existing(place: str, data: Mapping[str, Any]) -> ExistingBatch:

@@ -1,7 +1,7 @@
 """The server: a provider's API on a loopback port, and beside it what only a test may ask.
 
-    client ──HTTP──▶ journal ──▶ script ──▶ key ──▶ dialect ──▶ batches
-    test   ──HTTP──▶ /_scripted/batches, /_scripted/requests, /_scripted/script
+    client ──HTTP──▶ journal ──▶ script ──▶ key ──▶ dialect ──▶ batches, chats
+    test   ──HTTP──▶ /_scripted/batches, /_scripted/requests, /_scripted/calls, /_scripted/script
 
 Guarantee: the same requests at the same times have the same answers but for ids. It keeps everything in memory.
 """
@@ -16,11 +16,12 @@ from typing import Any
 from aiohttp import web
 
 from transforms.testing.providers.batches import Batch, Batches
+from transforms.testing.providers.chats import Chats
 from transforms.testing.providers.control import CONTROL, CUT, ProviderBatch, ProviderRequest
 from transforms.testing.providers.dialect import Dialect, RefusedRequestError, Route, json_body
 from transforms.testing.providers.dialects import dialect_of
 from transforms.testing.providers.effects import SIGNED_PATH, Effects
-from transforms.testing.providers.script import parse_script
+from transforms.testing.providers.script import CHAT, parse_script
 
 LOOPBACK = "127.0.0.1"
 
@@ -39,7 +40,9 @@ class ProviderServer:
         dialect_class = dialect_of(provider)
         self._batches = Batches(now, dialect_class.states, dialect_class.cancelling, dialect_class.keeps_failed)
         self._dialect: Dialect = dialect_class(self._batches)
-        self._effects = Effects(self._dialect.error)
+        self._effects = Effects(self._dialect.refusal)
+        form = self._dialect.chat
+        self._chats = form and Chats(self._dialect, form, lambda: self._batches.script, now)
         self._journal: list[ProviderRequest] = []
         self._data: dict[str, Any] = {}
         self._runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=0.1)
@@ -70,8 +73,12 @@ class ProviderServer:
         app = web.Application(client_max_size=_MAX_BODY_BYTES)
         app.router.add_get(f"{CONTROL}/batches", self._show_batches)
         app.router.add_get(f"{CONTROL}/requests", self._show_requests)
+        app.router.add_get(f"{CONTROL}/calls", self._show_calls)
         app.router.add_put(f"{CONTROL}/script", self._set_script)
-        for route in self._dialect.routes():
+        routes = [*self._dialect.routes()]
+        if self._chats and self._dialect.chat:
+            routes.append(Route(CHAT, "POST", self._dialect.base_path + self._dialect.chat.path, self._chats.answer))
+        for route in routes:
             app.router.add_route(route.method, route.path, self._answering(route))
         app.router.add_get(SIGNED_PATH, self._answering(Route("signed", "GET", SIGNED_PATH, self._signed)))
         app.router.add_route("*", "/{path:.*}", self._answering(Route("unknown", "*", "", self._unknown)))
@@ -128,6 +135,9 @@ class ProviderServer:
 
     async def _show_requests(self, request: web.Request) -> web.Response:
         return web.json_response([each._asdict() for each in self._journal])
+
+    async def _show_calls(self, request: web.Request) -> web.Response:
+        return web.json_response([each._asdict() for each in (self._chats.calls if self._chats else ())])
 
     async def _set_script(self, request: web.Request) -> web.Response:
         try:

@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from transforms.testing.providers.batches import Batch, Phase
+from transforms.testing.providers.chat_forms import completions
 from transforms.testing.providers.dialect import RefusedRequestError, json_body, json_lines, rfc3339
 from transforms.testing.providers.openai import OpenAi
 from transforms.testing.providers.request_files import StoredFile, requests_of
@@ -27,6 +28,7 @@ class Together(OpenAi):
 
     upload_path = "/files/upload"
     purpose = "batch-api"
+    chat = completions("/chat/completions", {})
     states = ("VALIDATING", "IN_PROGRESS")
     cancelling = "IN_PROGRESS"
 

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from transforms.testing.providers import google
 from transforms.testing.providers.batches import Batch, Batches, Fate, Phase, Request
+from transforms.testing.providers.chat_forms import ChatForm, read_contents, write_contents
 from transforms.testing.providers.dialect import (
     Dialect,
     RefusedRequestError,
@@ -30,6 +31,7 @@ from transforms.testing.providers.script import ExistingBatch
 from transforms.testing.providers.storage import Storage
 
 _JOBS = "/{version:v1|v1beta1}/projects/{project}/locations/{location}/batchPredictionJobs"
+_MODEL = "/{version:v1|v1beta1}/projects/{project}/locations/{location}/publishers/google/models/{model}"
 _JOB = _JOBS + "/{id:[^:/]+}"
 _WORDS = {
     "complete": "SUCCEEDED",
@@ -46,6 +48,7 @@ _PARENT = "projects/scripted/locations/us-central1"
 class Vertex(Dialect):
     """See the module."""
 
+    chat = ChatForm(f"{_MODEL}:generateContent", read_contents, write_contents, {})
     states = ("JOB_STATE_QUEUED", "JOB_STATE_PENDING", "JOB_STATE_RUNNING")
     cancelling = "JOB_STATE_CANCELLING"
 
@@ -67,6 +70,9 @@ class Vertex(Dialect):
 
     def needs_key(self, request: web.Request) -> bool:
         return self.batches.script.api_key is not None  # clients have no account for a server on this computer
+
+    def refusal(self, status: int, code: str, text: str, retry_after: str | float | None) -> web.Response:
+        return google.refusal(self.error(status, code, text), status, retry_after)
 
     def word(self, phase: Phase) -> str:
         return phase.state or _PREFIX + _WORDS[phase.outcome or ""]

@@ -9,7 +9,7 @@ from transforms.testing.providers.script import parse_script
 @pytest.mark.parametrize(
     ("script", "message"),
     [
-        ({"batch": []}, "script: unknown key 'batch'; there are api_key, batches, endpoints, existing, gs"),
+        ({"batch": []}, "script: unknown key 'batch'; there are api_key, batches, cache_min_tokens, chat,"),
         ({"batches": [{}, {"ready": 1}]}, "batches[1]: unknown key 'ready'; there are "),
         ({"batches": [{"outcome": "done"}]}, "batches[0]: outcome must be one of complete, failed, "),
         ({"batches": [{"unanswered": 2}]}, "batches[0]: unanswered must be in [0, 1], got 2"),
