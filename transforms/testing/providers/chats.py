@@ -55,7 +55,7 @@ class Chats:
         wait_s = max(self._wait_s("requests", 1), self._wait_s("tokens", tokens))
         if wait_s > 0:
             retry_after = max(1, round(wait_s + 0.5)) if self._script().limits.retry_after else None
-            refused = self._dialect.refusal(429, "", "Rate limit reached", retry_after)
+            refused = self._dialect.refused_question(429, "", "Rate limit reached", retry_after)
             refused.headers.update(self._headers())
             return refused
         self._use("requests", 1)

@@ -84,6 +84,10 @@ class Dialect(abc.ABC):
         headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
         return web.json_response(self.error(status, code, text), status=status, headers=headers)
 
+    def refused_question(self, status: int, code: str, text: str, retry_after: str | float | None) -> web.Response:
+        """The same of a question."""
+        return self.refusal(status, code, text, retry_after)
+
     @abc.abstractmethod
     def word(self, phase: Phase) -> str:
         """How this API says how far a batch is."""

@@ -16,7 +16,8 @@ from typing import TypeAlias
 
 from aiohttp import web
 
-from transforms.testing.providers.script import ANY_ENDPOINT, SIGNED, EndpointEntry
+from transforms.testing.providers.dialect import Dialect
+from transforms.testing.providers.script import ANY_ENDPOINT, CHAT, SIGNED, EndpointEntry
 
 Answer: TypeAlias = Callable[[], Awaitable[web.StreamResponse]]
 
@@ -26,10 +27,10 @@ _FOREIGN_NAME = "localhost"
 
 
 class Effects:
-    """Entries of a script, and how often each was used. `refuse` makes a refusal: status, code, text, retry_after."""
+    """Entries of a script, and how often each was used."""
 
-    def __init__(self, refuse: Callable[[int, str, str, str | float | None], web.Response]):
-        self._refuse = refuse
+    def __init__(self, dialect: Dialect):
+        self._dialect = dialect
         self._signed: dict[str, tuple[bytes, str]] = {}
         self.replace(())
 
@@ -45,7 +46,8 @@ class Effects:
             return await answer()
         await asyncio.sleep(entry.delay_s)
         if entry.status is not None:
-            return self._refuse(entry.status, entry.code, entry.text, entry.retry_after)
+            refuse = self._dialect.refused_question if endpoint == CHAT else self._dialect.refusal
+            return refuse(entry.status, entry.code, entry.text, entry.retry_after)
         if entry.lost == "before":
             return cut_off(request)
         answered = await answer()

@@ -75,7 +75,7 @@ class Gemini(Dialect):
     def needs_key(self, request: web.Request) -> bool:
         return "upload_id" not in request.query  # the address of an upload is a secret by itself
 
-    def refusal(self, status: int, code: str, text: str, retry_after: str | float | None) -> web.Response:
+    def refused_question(self, status: int, code: str, text: str, retry_after: str | float | None) -> web.Response:
         return google.refusal(self.error(status, code, text), status, retry_after)
 
     def word(self, phase: Phase) -> str:

@@ -41,14 +41,11 @@ def http_error(status: int, code: str, text: str) -> Any:
 
 
 def refusal(error: Any, status: int, retry_after: str | float | None) -> web.Response:
-    """An answer that says no; when to come again is a detail of it, and in a header only if it is a date."""
-    headers = {}
-    if isinstance(retry_after, str):
-        headers["Retry-After"] = retry_after
-    elif retry_after is not None:
+    """An answer that says no to a question; when to come again is a detail of it."""
+    if retry_after is not None:
         detail = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{retry_after}s"}
         error["error"]["details"] = [detail]
-    return web.json_response(error, status=status, headers=headers)
+    return web.json_response(error, status=status)
 
 
 def job_error(code: str, text: str) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class ProviderServer:
         dialect_class = dialect_of(provider)
         self._batches = Batches(now, dialect_class.states, dialect_class.cancelling, dialect_class.keeps_failed)
         self._dialect: Dialect = dialect_class(self._batches)
-        self._effects = Effects(self._dialect.refusal)
+        self._effects = Effects(self._dialect)
         form = self._dialect.chat
         self._chats = form and Chats(self._dialect, form, lambda: self._batches.script, now)
         self._journal: list[ProviderRequest] = []

@@ -71,7 +71,7 @@ class Vertex(Dialect):
     def needs_key(self, request: web.Request) -> bool:
         return self.batches.script.api_key is not None  # clients have no account for a server on this computer
 
-    def refusal(self, status: int, code: str, text: str, retry_after: str | float | None) -> web.Response:
+    def refused_question(self, status: int, code: str, text: str, retry_after: str | float | None) -> web.Response:
         return google.refusal(self.error(status, code, text), status, retry_after)
 
     def word(self, phase: Phase) -> str:
