@@ -1,10 +1,10 @@
-"""The part of the demo about batches at a provider: eight of them, one slow, one failing, on a scripted provider.
+"""The part of the demo about providers: eight batches, one slow, one failing, and a model asked about each record.
 
     samples ─▶ requests, 8 files ─▶ firebeam ingest --input=batches://openai ─▶ 7 of 8 stored, each as it was ready
                                     the same command with --retry_failed      ─▶ the eighth
 
-The provider is a process of this computer that speaks OpenAI's batch API and answers each request with the profile that
-it holds; no model is asked, and nothing leaves the computer.
+The provider is a process of this computer that speaks OpenAI's APIs: it answers each request of a batch with the
+profile that it holds, and each question with something that fits the schema. Nothing leaves the computer.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pipeline.exit_codes import EXIT_INTERRUPTED
 from pipeline.present.batches import batches_table
 from pipeline.present.terminal import Console, say, show
 from pipeline.run.launch import launch
+from pipeline.specs import SPECS
 from transforms.firestore.target import FirestoreTarget
 from transforms.ledger.jobs import job_document
 from transforms.ledger.provider_batches import ProviderBatches
@@ -30,6 +31,11 @@ from transforms.testing.providers import scripted_provider
 _JOB_ID = "demo-batches"
 _BATCHES, _PER_BATCH = 8, 10
 _SLOW, _FAILING = 2, 5
+_MODEL = "openai/gpt-5-mini"
+_PRICES = f"""\
+  prices:
+    {_MODEL}: {{input: 0.25, cached_input: 0.025, output: 2}}
+"""
 _SCRIPT = {
     "batches": [
         *({"custom_id": f"{n}-0", "ready_s": 1.0 + 0.5 * n} for n in range(_BATCHES)),
@@ -54,10 +60,13 @@ def play_batches(samples: Path, folder: Path, console: Console) -> int:
     say(console)
     say(
         console,
-        f"{_BATCHES} batches at a provider, one slow, one failing; each is stored as soon as it is ready",
+        f"{_BATCHES} batches at a provider, one slow, one failing: each is stored as soon as it is ready, and a model "
+        "is asked about each profile",
         "bold",
     )
     write_requests(samples, folder)
+    spec = folder / "profiles.yaml"
+    spec.write_text(SPECS.read("profiles").text + _PRICES, encoding="utf-8")
     os.environ["OPENAI_API_KEY"] = "sk-of-the-demo"
     with scripted_provider("openai", _SCRIPT) as provider:
         flags = [
@@ -65,6 +74,10 @@ def play_batches(samples: Path, folder: Path, console: Console) -> int:
             f"--requests={folder}/requests/*.jsonl",
             f"--provider_var=base_url={provider.base_url}",
             "--key=record",
+            f"--spec={spec}",
+            f"--analyse={_MODEL}",
+            f"--analyse_url={provider.base_url}",
+            "--analyse_api_key=env:OPENAI_API_KEY",
             f"--project={PROJECT}",
             f"--dead_letters={folder}/dead_letters",
             f"--job_id={_JOB_ID}",
