@@ -13,6 +13,7 @@ share is made once.
 
 from __future__ import annotations
 
+import urllib.request
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
@@ -107,7 +108,7 @@ class HttpChatApi:
             timeout=aiohttp.ClientTimeout(total=self._timeout_s, sock_connect=_CONNECT_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": "firebeam", "Content-Type": "application/json", **self._description.headers},
-            trust_env=not self._is_loopback,  # proxies
+            proxy=None if self._is_loopback else _proxy_of(self._url),
         )
         return self
 
@@ -170,6 +171,12 @@ class HttpChatApi:
             self._limits.refused(call)
             self._limits.hold(_wait_s(response.headers, said, self._chat, self._retry.clock.now()))
         return refusal
+
+
+def _proxy_of(url: yarl.URL) -> str | None:
+    """What the environment says, looked up once: aiohttp would do that for each call, which takes as long as the call,
+    and would look for an account in ~/.netrc as well."""
+    return None if urllib.request.proxy_bypass(url.host or "") else urllib.request.getproxies().get(url.scheme)
 
 
 def tokens_in(answer: Mapping[str, Any], usage: Usage) -> Tokens | None:

@@ -219,6 +219,25 @@ def test_a_key_that_is_given_for_a_server_of_ones_own_is_sent_there():
     assert asyncio.run(scenario()) == f"Bearer {KEY}"
 
 
+def test_the_environments_proxy_is_used_and_no_account_that_happens_to_be_on_the_computer(monkeypatch, tmp_path):
+    (tmp_path / "netrc").write_text("machine llm.internal login me password secret")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+
+    monkeypatch.delenv("no_proxy", raising=False)
+
+    async def scenario():
+        async with host(in_turn(GOOD)) as proxy:
+            monkeypatch.setenv("http_proxy", proxy.url)
+            description = read_provider("openai").for_chat({}, url="http://llm.internal/v1")
+            async with HttpChatApi(description, "llama", None, Retry(1)) as api:
+                await api.ask(request())
+            return proxy.asked[0]
+
+    asked = asyncio.run(scenario())
+    assert asked.path == "http://llm.internal/v1/chat/completions"
+    assert "Authorization" not in asked.headers
+
+
 def test_a_description_without_chat_is_refused_before_anything_is_opened():
     with pytest.raises(ValueError, match="apify has no chat: section"):
         HttpChatApi(read_provider("apify"), "m", None, Retry(clock=no_waiting()))
