@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -87,6 +88,20 @@ def test_an_estimate_sends_and_writes_nothing(people, target, capsys):
         assert provider.requests() == []
     assert "by length" in capsys.readouterr().err
     assert documents(target) == ({}, {})
+
+
+def test_an_estimate_by_stored_answers_is_within_15_percent_of_what_it_takes(people, target, capsys):
+    write(people, 10)
+    with scripted_provider("openai", {}) as provider:
+        ingest(people, target, *flags(provider))
+        write(people, 80)
+        capsys.readouterr()
+        ingest(people, target, *flags(provider, "--estimate"))
+        shown = capsys.readouterr().err
+        run = ingest(people, target, *flags(provider))
+    estimated = int(re.search(r"input tokens, about +│ +([\d,]+) │", shown)[1].replace(",", ""))
+    assert "by 10 stored answers" in shown
+    assert estimated == pytest.approx(run.summary["analysis_input_tokens"], rel=0.15)
 
 
 def test_killed_and_run_again_no_question_is_paid_twice_but_those_in_flight(people, target):
