@@ -41,6 +41,7 @@ from transforms.retry import Retry
 from transforms.secrets import SecretSource
 from transforms.services import APPLICATION_DEFAULT
 
+_KEY_FLAG = "--analyse_api_key"
 _CONNECT_S = 20.0
 _TIMEOUT_S = 600.0  # as the clients of OpenAI and Anthropic have it: models that reason take minutes
 _MAX_ANSWER_BYTES = 16 * 2**20
@@ -81,7 +82,7 @@ class HttpChatApi:
         if origin is None:
             raise JobError(f"{description.name}: its address must begin with https:// or http://")
         if secret is None and chat.has_key and not description.auth.is_google:
-            secret = SecretSource(description.auth.secret, "--api_key")
+            secret = SecretSource(description.auth.secret, _KEY_FLAG)
         has_key = secret is not None or chat.has_key
         self._description, self._chat, self._model, self._retry = description, chat, model, retry
         self._is_loopback, self._timeout_s = origin.is_loopback, timeout_s
@@ -91,7 +92,7 @@ class HttpChatApi:
             origin.host,
             secret.source if secret else "",
             description.errors,
-            secret.flag if secret else "--api_key",
+            secret.flag if secret else _KEY_FLAG,
         )
         self._url = yarl.URL(f"{description.base_url}{fill_url(chat.path, {MODEL: model})}", encoded=True)
         self._questions, self._forecast = Questions(chat.body, model), Forecast()

@@ -238,6 +238,19 @@ def test_the_environments_proxy_is_used_and_no_account_that_happens_to_be_on_the
     assert "Authorization" not in asked.headers
 
 
+def test_a_key_that_is_not_there_or_not_accepted_names_the_flag_for_it(monkeypatch):
+    async def scenario(*answers):
+        async with host(in_turn(*answers)) as server, chat_api(server.url, key=False) as api:
+            await api.ask(request())
+
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(JobError, match=r"OPENAI_API_KEY is not set: .* another --analyse_api_key"):
+        asyncio.run(scenario())
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with pytest.raises(JobError, match=r"check env:OPENAI_API_KEY, or pass another --analyse_api_key"):
+        asyncio.run(scenario(401))
+
+
 def test_a_description_without_chat_is_refused_before_anything_is_opened():
     with pytest.raises(ValueError, match="apify has no chat: section"):
         HttpChatApi(read_provider("apify"), "m", None, Retry(clock=no_waiting()))
