@@ -102,25 +102,21 @@ class _AskFn(beam.DoFn):
         self._background.forget()
 
     def process(self, element: Batch[Record], windowed: Any = beam.DoFn.WindowedValueParam) -> Iterator[Batch[Record]]:
-        done = self._wait()
-        self._background.begin(windowed)
-        yield from done
-        if element.flush:
-            yield from self._wait()
+        yield from self._background.next(windowed)
+        self._count_throttled()
 
     def finish_bundle(self) -> Iterator[Any]:
-        yield from self._wait()
+        yield from self._background.wait()
+        self._count_throttled()
 
     def teardown(self) -> None:
         self._background.close()
         self._loop.close()
 
-    def _wait(self) -> list[Any]:
-        done = self._background.wait()
-        if self._throttled_s >= 1:  # here, as Beam counts nothing in other threads
-            _THROTTLED.inc(int(self._throttled_s))
-            self._throttled_s %= 1
-        return done
+    def _count_throttled(self) -> None:
+        whole_s = int(self._throttled_s)
+        _THROTTLED.inc(whole_s)  # here, as Beam counts nothing in other threads
+        self._throttled_s -= whole_s
 
     def _analysed(self, batch: Batch[Record]) -> Batch[Record]:
         question = self.plan.question

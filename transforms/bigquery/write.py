@@ -100,11 +100,7 @@ class _WriteRowsFn(beam.DoFn):
     ) -> Iterator[Any]:
         if self._writer is None:
             self._writer = RowWriter(self._plan, columns)
-        done = self._background.wait()
-        self._background.begin(windowed)
-        yield from done
-        if element.flush:
-            yield from self._background.wait()
+        yield from self._background.next(windowed)
 
     def finish_bundle(self) -> Iterator[Any]:
         yield from self._background.wait()

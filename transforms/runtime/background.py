@@ -11,14 +11,12 @@ of their own. A bundle ends when all of its acts have ended, so what a bundle pr
         def setup(self): self._background = Background(insert)
         def start_bundle(self): self._background.forget()
         def process(self, element, windowed=beam.DoFn.WindowedValueParam):
-            done = self._background.wait()
-            self._background.begin(windowed)
-            yield from done
+            yield from self._background.next(windowed)
         def finish_bundle(self): yield from self._background.wait()
         def teardown(self): self._background.close()
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
@@ -49,6 +47,14 @@ class Background:
         act = self._executor.submit(self._act, element.value)
         self._begun = element, act
         return act
+
+    def next(self, element: WindowedValue) -> Iterator[Any]:
+        """Begins with a batch and gives the one before it; itself, too, if the next one may come much later."""
+        done = self.wait()
+        self.begin(element)
+        yield from done
+        if element.value.flush:
+            yield from self.wait()
 
     def forget(self) -> None:
         """Waits for what a bundle that failed had begun: its elements come again."""

@@ -76,8 +76,8 @@ def run(server, chat, values, **more):
     fn = _AskFn(plan_of(chat, **more), SPEC, LedgerEntry(server.target, "ingest-1", 1, Retry(2, 0, 0)))
     fn.setup()
     try:
-        fn._background.begin(_Windowed(batch_of(values)))
-        (done,) = fn._wait()
+        batch = replace(batch_of(values), flush=True)
+        (done,) = fn.process(batch, _Windowed(batch))
         return done.value
     finally:
         fn.teardown()
