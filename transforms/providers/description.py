@@ -16,6 +16,7 @@ from typing import Any
 
 from transforms.errors import UsageError
 from transforms.providers.chat import OWN_NAMES, Chat
+from transforms.providers.hosts import server_url_problem
 from transforms.providers.remote import State
 from transforms.providers.templates import fill, fill_url, filled
 from transforms.providers.variables import BASE_URL, Values
@@ -277,10 +278,12 @@ class ProviderDescription:
           url: of another server that speaks the same API. The description's own key is not sent there.
 
         Raises:
-          UsageError: it has no chat, or a variable is missing or unknown; names it.
+          UsageError: it has no chat, the address cannot be used, or a variable is missing or unknown; names it.
         """
         if self.chat is None:
             raise UsageError(f"{self.name} has no chat: section; choose another provider, or add one")
+        if url and (problem := server_url_problem(url)):
+            raise UsageError(f"--analyse_url {problem}")
         values = Values(self.name, self.variables, {**(self.chat.elsewhere if url else {}), **given}, OWN_NAMES)
         base_url = url or given.get(BASE_URL) or self.base_url
         values.check(base_url, dict(self.headers), self.chat.path, self.chat.body)

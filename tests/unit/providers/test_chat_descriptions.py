@@ -1,6 +1,7 @@
 """The `chat:` section of descriptions: what it says, and that what it cannot mean is refused with its place."""
 
 import pickle
+from contextlib import nullcontext
 
 import pytest
 
@@ -92,6 +93,8 @@ def test_a_provider_without_chat_says_so():
 )
 def test_only_neighbours_are_asked_without_encryption(url, usable):
     assert (server_url_problem(url) == "") is usable
+    with nullcontext() if usable else pytest.raises(UsageError, match="^--analyse_url must be"):
+        read_provider("openai").for_chat({}, url=url)
 
 
 def test_the_sections_are_read():
