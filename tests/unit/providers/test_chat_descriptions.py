@@ -93,7 +93,7 @@ def test_a_provider_without_chat_says_so():
 )
 def test_only_neighbours_are_asked_without_encryption(url, usable):
     assert (server_url_problem(url) == "") is usable
-    with nullcontext() if usable else pytest.raises(UsageError, match="^--analyse_url must be"):
+    with nullcontext() if usable else pytest.raises(UsageError, match=r"^--analyse_url must be"):
         read_provider("openai").for_chat({}, url=url)
 
 
