@@ -20,6 +20,7 @@ from transforms.analysis.spend import Spend, upper_bound
 from transforms.errors import RecordError
 from transforms.models.answers import answer_in
 from transforms.models.bodies import said_in
+from transforms.records.analysis import Price
 from transforms.unexpected import UNEXPECTED
 
 Check = Callable[[Mapping[str, Any]], object]
@@ -65,6 +66,11 @@ class Asked(NamedTuple):
 
     outcomes: dict[str, Answered | Failed]
     throttled_s: float
+
+
+def cost_of(price: Price, tokens: Tokens) -> int:
+    """Of an answer, in 10⁻¹² USD."""
+    return price.of(tokens.input, tokens.cached, tokens.written, tokens.output)
 
 
 class Asker:
@@ -146,7 +152,7 @@ class Asker:
     def _cost(self, tokens: Tokens | None, bound: int) -> int:
         if self._price is None:
             return 0
-        return self._price.of(tokens.input, tokens.cached, tokens.output) if tokens else bound
+        return cost_of(self._price, tokens) if tokens else bound
 
     async def _read(self, hash_: str, answered: ChatAnswer) -> Answered | Failed:
         try:

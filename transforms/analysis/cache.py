@@ -26,7 +26,7 @@ from transforms.ledger.document import LedgerDocument
 from transforms.retry import Retry
 
 COLLECTION = "pipeline_analyses"
-_TOKENS = ("input_tokens", "cached_tokens", "output_tokens")
+_TOKENS = ("input_tokens", "cached_tokens", "output_tokens")  # as Tokens has them
 # A document has at most 1 MiB, and an answer that fills one fits into no record.
 _MAX_ANSWER_BYTES = 900_000
 

@@ -123,4 +123,4 @@ def _count(found: Estimate, measured: _Measured, question: Question, to_send: in
         found.output_tokens = to_send * question.analysis.max_output_tokens
     price = question.analysis.prices.get(question.model)
     if price is not None:
-        found.cost = price.of(found.input_tokens, 0, found.output_tokens)
+        found.cost = price.of(found.input_tokens, 0, 0, found.output_tokens)

@@ -55,10 +55,11 @@ class Spend:
 def upper_bound(price: Price, sent_bytes: int, max_output_tokens: int) -> int:
     """What a call costs at most: a token has at least one byte, and the frame around a prompt a few.
 
-    >>> upper_bound(Price(2, 1, 8), 1_000, 100)
-    3312
+    >>> upper_bound(Price(2, 1, 3, 8), 1_000, 100)
+    4568
     """
-    return (sent_bytes + _FRAME_TOKENS) * price.input + max_output_tokens * price.output
+    dearest = max(price.input, price.cached_input, price.cache_write)
+    return (sent_bytes + _FRAME_TOKENS) * dearest + max_output_tokens * price.output
 
 
 _FRAME_TOKENS = 256

@@ -20,13 +20,13 @@ import apache_beam as beam
 from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import PCollection
 
-from transforms.analysis.ask import Answered, Asked, Asker
+from transforms.analysis.ask import Answered, Asked, Asker, Failed, cost_of
 from transforms.analysis.cache import AnswerCache
 from transforms.analysis.chat import ChatApi
 from transforms.analysis.payload import Question
 from transforms.analysis.spend import Spend
 from transforms.batch import Batch, DeadLetter, Record
-from transforms.errors import RecordError
+from transforms.errors import JobError, RecordError
 from transforms.ledger.entry import LedgerEntry
 from transforms.records.model import RecordSpec
 from transforms.runtime.background import Background
@@ -38,6 +38,7 @@ register_batches(Record)
 
 STEP = "AnalyseRecords"
 DEAD_LETTER, STORE = "dead_letter", "store"
+_FEWEST_ALIKE = 20
 _THROTTLED = Metrics.counter(STEP, "cumulativeThrottlingSeconds")
 
 
@@ -136,8 +137,20 @@ class _AskFn(beam.DoFn):
                 broken[at] = DeadLetter.of(STEP, record, error)
             asked_by.append(hash_)
         asked = self._loop.ask(payloads)
+        _check_not_alike(asked, question.model)
         self._throttled_s += asked.throttled_s
         return _put_in(batch, asked_by, asked, broken, self.plan)
+
+
+def _check_not_alike(asked: Asked, model: str) -> None:
+    """Raises JobError if every question was refused for the same reason: that is the job's, not the records'."""
+    outcomes = list(asked.outcomes.values())
+    codes = {each.code for each in outcomes if isinstance(each, Failed) and not (each.retryable or each.was_asked)}
+    refused = sum(isinstance(each, Failed) and each.code in codes for each in outcomes)
+    if len(codes) == 1 and refused == len(outcomes) >= _FEWEST_ALIKE:
+        raise JobError(
+            f"{model} refuses every question with {codes.pop()}; check the model's name and the schema in the spec"
+        )
 
 
 def _put_in(
@@ -180,7 +193,7 @@ def _counts(batch: Batch[Record], hashes: list[str | None], asked: Asked, plan: 
         counts["analysis_cached_tokens"] += tokens.cached
         counts["analysis_output_tokens"] += tokens.output
         if price:
-            counts["analysis_cost"] += price.of(tokens.input, tokens.cached, tokens.output)
+            counts["analysis_cost"] += cost_of(price, tokens)
     return {name: n for name, n in counts.items() if n}
 
 

@@ -41,7 +41,7 @@ MASKS = (EMAIL, PHONE, URL)
 PICO = 1_000_000_000_000
 _KEYS = ("into", "fields", "mask", "instructions", "schema", "max_output_tokens", "prices")
 _REQUIRED = ("into", "fields", "instructions", "schema")
-_PRICE_KEYS = ("input", "cached_input", "output")
+_PRICE_KEYS = ("input", "cached_input", "cache_write", "output")
 _PRICE = re.compile(r"\d{1,6}(?:\.\d{1,6})?")
 _MODEL = re.compile(r"[\w-]+/\S+")
 _MAX_OUTPUT_TOKENS = 1_000_000
@@ -53,16 +53,24 @@ _OF_OBJECT = ("properties", "required", "additionalProperties")
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a model costs, in 10⁻¹² USD per token: whole numbers, so that sums are exact."""
+    """What a model costs, in 10⁻¹² USD per token: whole numbers, so that sums are exact.
+
+    Attributes:
+      input, output: of what is sent and answered.
+      cached_input: of what the provider had in its prompt cache.
+      cache_write: of what it put there, for which some charge more.
+    """
 
     input: int
     cached_input: int
+    cache_write: int
     output: int
 
-    def of(self, input_tokens: int, cached_tokens: int, output_tokens: int) -> int:
-        """The cost of a call; cached tokens are among the input's."""
-        uncached = input_tokens - cached_tokens
-        return uncached * self.input + cached_tokens * self.cached_input + output_tokens * self.output
+    def of(self, input_tokens: int, cached_tokens: int, written_tokens: int, output_tokens: int) -> int:
+        """The cost of a call; cached and written tokens are among the input's."""
+        plain = input_tokens - cached_tokens - written_tokens
+        of_cache = cached_tokens * self.cached_input + written_tokens * self.cache_write
+        return plain * self.input + of_cache + output_tokens * self.output
 
 
 @dataclass(frozen=True)
@@ -137,7 +145,9 @@ def _prices(node: YamlNode) -> dict[str, Price]:
             each.fail(f"{model!r} is not a provider and a model, such as openai/gpt-5-mini")
         found = each.mapping(_PRICE_KEYS, ("input", "output"))
         amounts = {name: _pico(amount) for name, amount in found.items()}
-        prices[model] = Price(amounts["input"], amounts.get("cached_input", amounts["input"]), amounts["output"])
+        of_input = amounts["input"]
+        cached, written = (amounts.get(name, of_input) for name in ("cached_input", "cache_write"))
+        prices[model] = Price(of_input, cached, written, amounts["output"])
     return prices
 
 

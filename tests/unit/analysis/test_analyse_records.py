@@ -160,6 +160,12 @@ def test_a_question_without_a_good_answer_is_a_dead_letter_with_a_code(server, k
     assert done.counts["analyses_asked"] == (2 if kind in ("overloaded", "INVALID") else 3)
 
 
+def test_a_model_that_refuses_every_question_alike_stops_the_job(server):
+    chat = FakeChat({payload(n): ["UNKNOWN_MODEL"] for n in range(20)})
+    with pytest.raises(JobError, match="openai/m refuses every question with UNKNOWN_MODEL"):
+        run(server, chat, [person(n) for n in range(20)])
+
+
 def test_if_asked_to_a_record_without_an_answer_is_stored_marked_and_asked_about_again(server):
     chat = FakeChat({payload(1): ["overloaded"]})
     values = [person(0), person(1)]

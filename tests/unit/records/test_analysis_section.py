@@ -40,7 +40,7 @@ def test_a_spec_with_it_is_the_same_spec_to_what_is_stored():
     assert spec.analysis.masks == ("email", "phone", "url")
     assert spec.analysis.found_in({"title": "Cook", "pay": 1}) == {"title": "Cook"}
     price = spec.analysis.prices["openai/m"]
-    assert (price.input, price.cached_input, price.output) == (250_000, 250_000, 2_000_000)
+    assert (price.input, price.cached_input, price.cache_write, price.output) == (250_000, 250_000, 250_000, 2_000_000)
 
 
 @pytest.mark.parametrize(
