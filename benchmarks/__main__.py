@@ -25,7 +25,7 @@ from pipeline.emulators.start import BigQueryEmulator, EmulatorMissingError
 _DEFAULT_SUITES = ("ingest", "tuning", "write", "read", "export", "listen")
 _WITH_BIGQUERY = frozenset({"ingest", "export"})
 _WIDTH = 120  # of tables in a file or a log
-_SUITES = (*_DEFAULT_SUITES, "memory")
+_SUITES = (*_DEFAULT_SUITES, "page", "memory")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -66,6 +66,7 @@ def _chosen(names: Sequence[str], folder: Path, flags: argparse.Namespace) -> It
         "read": lambda: itertools.islice(suites.connector_suites(flags.documents, flags.rounds), 1, 2),
         "export": lambda: suites.export_suites(flags.documents, flags.rounds),
         "listen": lambda: suites.listen_suites(flags.known, flags.rounds),
+        "page": lambda: suites.page_suites(flags.rounds),
         "memory": lambda: suites.memory_suites(folder, 10_000, 100_000),
     }
     for name in dict.fromkeys(names):

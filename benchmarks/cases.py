@@ -10,7 +10,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 
-from benchmarks import connector_cases, export_cases, ingest_cases, listen_cases, peers
+from benchmarks import connector_cases, export_cases, ingest_cases, listen_cases, page_cases, peers
 from benchmarks.measure import Sample, as_json
 
 CASES: dict[str, Callable[..., Sample]] = {
@@ -33,6 +33,10 @@ CASES: dict[str, Callable[..., Sample]] = {
     "listen_burst": listen_cases.burst,
     "listen_idle": listen_cases.idle,
     "listen_hour": listen_cases.hour,
+    "page_store": page_cases.store,
+    "page_first": page_cases.first,
+    "page_later": page_cases.later,
+    "page_viewers": page_cases.viewers,
 }
 
 

@@ -39,7 +39,8 @@ def _latency(quantile: str) -> Callable[[Sample], float | None]:
 # Client CPU of one element; latencies of a Commit, or from the write of a change to the sink; seconds from the start of
 # the process to the first Commit answered, and from the start of the job to the first batch complete; seconds of the
 # whole process, imports included. Of a listener: CPU per document of the first result; memory at the end without
-# garbage, and how many times as much that is as before; share of a core.
+# garbage, and how many times as much that is as before; share of a core. Of the status page: until it is made, its
+# size, that of an update, how long a browser draws; documents that are read in an hour.
 FIGURES = (
     Figure("per s", lambda sample: sample.per_s),
     Figure("CPU µs", lambda sample: sample.cpu_us),
@@ -53,6 +54,14 @@ FIGURES = (
     Figure("held MB", lambda sample: sample.extra.get("held_mb"), 1),
     Figure("growth ×", lambda sample: sample.extra.get("growth"), 2),
     Figure("core %", lambda sample: sample.extra.get("core_percent"), 1),
+    Figure(
+        "wall ms",
+        lambda sample: sample.wall_s * 1e3 if "page_kb" in sample.extra or "update_kb" in sample.extra else None,
+    ),
+    Figure("page KB", lambda sample: sample.extra.get("page_kb")),
+    Figure("update KB", lambda sample: sample.extra.get("update_kb"), 1),
+    Figure("drawn ms", lambda sample: sample.extra.get("drawn_ms")),
+    Figure("reads/h", lambda sample: sample.extra.get("reads_per_h")),
 )
 
 

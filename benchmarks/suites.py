@@ -209,6 +209,20 @@ def listen_suites(n_documents: int, rounds: int) -> Iterator[Suite]:
     yield Suite("listen_hour", "a simulated hour, 8 streams", "changes", alone, None, 1, None)
 
 
+def page_suites(rounds: int) -> Iterator[Suite]:
+    """The status page by the number of batches, and what one who looks costs the ledger beside twenty."""
+    for n in (100, 1_000, 10_000):
+        size, store = {"batches": n}, "the ledger"
+        steps = [
+            Step(store, "page_store", size),
+            Step("first look", "page_first", size, same_project_as=store),
+            Step("next look", "page_later", size, same_project_as=store),
+        ]
+        yield Suite(f"page_{n}", f"status page, {n:,} batches", "batches", steps, None, rounds, _DOCUMENTS_WARM_UP)
+    people = [Step(f"{n} looking", "page_viewers", {"people": n}) for n in (1, 20)]
+    yield Suite("page_viewers", "status page, who looks at a running job", "pages", people, "1 looking", rounds, None)
+
+
 def run_suite(suite: Suite, emulator: BigQueryEmulator | None, say: Say) -> list[Measured]:
     """Runs every step so many times, in turn; those that share documents on one Firestore emulator, the others not.
 

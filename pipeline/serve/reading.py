@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pipeline.present.page.document import JobData
@@ -72,8 +73,10 @@ class JobReader:
         if counters.kept_in_streams:
             totals = read_totals(document, counters)
         else:
-            self._read_own(counters)
-            self._read_provider()
+            with ThreadPoolExecutor(max_workers=1) as beside:
+                own = beside.submit(self._read_own, counters)
+                self._read_provider()
+                own.result()
             totals = add_up(counters, self._own.values())
         totals.newest_ids = tuple(job.live.get("profiles", ())[:5])
         if totals.batches != self._n_fields_of and job.state != RUNNING:

@@ -1,6 +1,6 @@
 """No command waits for Beam, and a job for little else: what each costs beside the import of Beam."""
 
-from benchmarks.startup import measured, until_first_commit
+from benchmarks.startup import SERVE, measured, until_first_commit
 from transforms.testing import PROJECT
 
 MAX_SHARE = {
@@ -9,6 +9,7 @@ MAX_SHARE = {
     ("indexes",): 1 / 5,
     ("status", f"--project={PROJECT}"): 1 / 4,  # a fifth, and room for what differs between two runs
     ("doctor", f"--project={PROJECT}"): 1 / 4,
+    tuple(SERVE): 1 / 3,
 }
 
 
