@@ -10,7 +10,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 
-from benchmarks import connector_cases, export_cases, ingest_cases, listen_cases, page_cases, peers
+from benchmarks import batch_cases, connector_cases, export_cases, ingest_cases, listen_cases, page_cases, peers
 from benchmarks.measure import Sample, as_json
 
 CASES: dict[str, Callable[..., Sample]] = {
@@ -28,6 +28,7 @@ CASES: dict[str, Callable[..., Sample]] = {
     "store_every_type": export_cases.store_every_type,
     "export": export_cases.export,
     "export_by_hand": export_cases.export_by_hand,
+    "batches": batch_cases.batches,
     "listen_known": listen_cases.known,
     "listen_streams": listen_cases.streams,
     "listen_burst": listen_cases.burst,

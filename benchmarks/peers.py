@@ -138,6 +138,16 @@ class _BulkWriterFn(beam.DoFn):
         self._writer.close()
 
 
+def store_pairs(project: str, profiles: list[dict[str, Any]]) -> None:
+    """A few pairs in one batch of the client library."""
+    client = firestore.Client(project=project)
+    batch, meta = client.batch(), {_META: meta_of("0" * 32, 0)}
+    for profile in profiles:
+        batch.set(client.collection(_FULL).document(profile["candidate_id"]), profile | meta)
+        batch.set(client.collection(_FLAT).document(profile["candidate_id"]), flat_of(profile) | meta)
+    batch.commit()
+
+
 def unthrottled(client: Any) -> Any:
     """A BulkWriter without its limit of 500 writes a second, which raises what fails."""
 

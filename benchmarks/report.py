@@ -41,6 +41,8 @@ def _latency(quantile: str) -> Callable[[Sample], float | None]:
 # whole process, imports included. Of a listener: CPU per document of the first result; memory at the end without
 # garbage, and how many times as much that is as before; share of a core. Of the status page: until it is made, its
 # size, that of an update, how long a browser draws; documents that are read in an hour.
+# Of batches at a provider: from the first one ready to the first one stored; how many are stored before the slow one is
+# ready; requests about their states.
 FIGURES = (
     Figure("per s", lambda sample: sample.per_s),
     Figure("CPU µs", lambda sample: sample.cpu_us),
@@ -53,6 +55,10 @@ FIGURES = (
     Figure("first µs", lambda sample: sample.extra.get("first_cpu_us")),
     Figure("held MB", lambda sample: sample.extra.get("held_mb"), 1),
     Figure("growth ×", lambda sample: sample.extra.get("growth"), 2),
+    Figure("after s", lambda sample: sample.extra.get("after_ready_s"), 2),
+    Figure("early", lambda sample: sample.extra.get("early")),
+    Figure("polls", lambda sample: sample.extra.get("requests")),
+    Figure("wall s", lambda sample: sample.wall_s if "early" in sample.extra else None, 1),
     Figure("core %", lambda sample: sample.extra.get("core_percent"), 1),
     Figure(
         "wall ms",

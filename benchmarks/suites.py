@@ -184,6 +184,17 @@ def memory_suites(folder: Path, n_small: int, n_large: int) -> Iterator[Suite]:
         yield Suite(f"memory_connector_{n}", title, "documents", steps, None, 1, _DOCUMENTS_WARM_UP)
 
 
+def batches_suite(folder: Path, rounds: int) -> Suite:
+    """Batches at a provider beside waiting for all of them, and beside asking for each."""
+    steps = [
+        Step("ingest", "batches", {"how": "ingest"}),
+        Step("wait for all", "batches", {"how": "wait_for_all"}),
+        Step("one request per batch", "batches", {"how": "one_by_one"}),
+    ]
+    title = "101 batches at a provider, one of them slow"
+    return Suite("batches", title, "profiles", steps, "ingest", rounds, _pairs_warm_up(folder))
+
+
 def listen_suites(n_documents: int, rounds: int) -> Iterator[Suite]:
     """A listener beside a bare loop and the client library's: few and many documents, many streams, bursts, silence."""
     labels = {"firebeam": "ListenToFirestore", "bare": "bare loop", "on_snapshot": "on_snapshot"}

@@ -8,7 +8,6 @@ from typing import Any
 from pipeline.exit_codes import EXIT_OK
 from pipeline.jobs.ingest_flags import Config
 from pipeline.jobs.ingest_sources import Sources
-from pipeline.jobs.provider_flags import values_of
 from pipeline.present.tables import Column, Table
 from pipeline.present.terminal import Console, show
 from pipeline.providers import read_provider
@@ -20,6 +19,7 @@ from transforms.analysis.payload import Question
 from transforms.analysis.spend import usd
 from transforms.analysis.steps import AnalysisPlan
 from transforms.errors import UsageError
+from transforms.providers.load import parse_variables
 from transforms.records.analysis import PICO
 from transforms.records.model import RecordSpec
 from transforms.retry import Retry
@@ -50,7 +50,9 @@ def analysis_of(flags: Config, spec: RecordSpec, *, is_one_process: bool) -> Ana
         )
     description = read_provider(provider, flags.provider)
     # Those of a provider of batches are given by the same flag.
-    known = {name: value for name, value in values_of(flags.provider_var).items() if name in description.variables}
+    known = {
+        name: value for name, value in parse_variables(flags.provider_var).items() if name in description.variables
+    }
     secret = parse_secret(flags.analyse_api_key, "--analyse_api_key") if flags.analyse_api_key else None
     chat = description.for_chat(known, url=flags.analyse_url or "")
     return AnalysisPlan(

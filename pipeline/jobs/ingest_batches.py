@@ -51,11 +51,16 @@ class ProviderSource:
         Raises:
           UsageError: there is no such provider, a flag does not fit, or a line of the requests is not one.
         """
-        names = split_inputs(inputs).batches
+        paths, collections, names = split_inputs(inputs)
         if not names and flags.requests:
             raise UsageError("--requests are for a provider: name it with --input=batches://PROVIDER")
         if not names:
             return None
+        if paths or collections:
+            raise UsageError(
+                f"--input names {(*paths, *collections)[0]} beside batches://{names[0]}; ingest each by a command of "
+                "its own: beside batches everything would wait for the last of them"
+            )
         provider, ids = _provider_and_ids(names)
         if ids and flags.requests:
             raise UsageError(

@@ -1,6 +1,6 @@
 """Where the records of ingest come from: files, Firestore collections, batches at a provider, or several of them.
 
---input=results/*.jsonl --input=firestore://users --input=batches://openai
+--input=results/*.jsonl --input=firestore://users    --input=batches://openai, alone
          │                        │                        │
          ▼                        ▼                        ▼
     ReadBatches           ReadDocumentBatches      ReadProviderBatches      ─▶ Batch[Record]

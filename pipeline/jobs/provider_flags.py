@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.run.flags import option
-from transforms.errors import UsageError
 from transforms.files import GCS
 
 if TYPE_CHECKING:
@@ -89,20 +88,9 @@ def connect_of(
     """
     from pipeline.providers import read_provider  # whoever only asks for help waits for no YAML
     from transforms.providers.connect import Connect
+    from transforms.providers.load import parse_variables
     from transforms.secrets import parse_secret
 
-    description = read_provider(name, files).with_variables(values_of(variables), creates=creates)
+    description = read_provider(name, files).with_variables(parse_variables(variables), creates=creates)
     source = None if description.auth.is_google else parse_secret(api_key or description.auth.secret, "--api_key")
     return Connect(description, source)
-
-
-def values_of(texts: Sequence[str]) -> dict[str, str]:
-    """Variables by name. Raises UsageError if a text has no value.
-
-    >>> values_of(["dataset_id=gd_1", "base_url=http://localhost:8000/v1"])
-    {'dataset_id': 'gd_1', 'base_url': 'http://localhost:8000/v1'}
-    """
-    found = [text.partition("=") for text in texts]
-    if wrong := next((name for name, equals, value in found if not (name and equals and value)), None):
-        raise UsageError(f"--provider_var must be NAME=VALUE, got {wrong!r} without a value")
-    return {name: value for name, _, value in found}

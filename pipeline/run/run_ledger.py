@@ -17,6 +17,9 @@ from transforms.ledger.results import read_results
 from transforms.ledger.runs import JobLedger, Opening
 from transforms.ledger.totals import Totals, read_totals
 
+# While batches are waited for, for a day or more, nothing changes: whoever looks then is late by a tenth of that time.
+_SHARE_OF_QUIET = 0.1
+
 
 class RunLedger(Generic[P]):
     """One run in the ledger, as its launcher sees it."""
@@ -30,6 +33,8 @@ class RunLedger(Generic[P]):
         self._counts: BatchCounts | None = None
         self._opening: Opening | None = None
         self._beat_at, self._started_at = self._clock.monotonic(), self._clock.now()
+        self._look_at = self._changed_at = self._beat_at
+        self._seen: tuple[Totals, dict[str, Any]] | None = None
 
     def open(self, owner: Owner, console: Console) -> P:
         """Takes the job for its owner; returns the plan of the run that begins or is resumed.
@@ -59,8 +64,8 @@ class RunLedger(Generic[P]):
             raise
 
     def totals(self) -> Totals:
-        """What became of the records so far."""
-        self._last = read_totals(self._document, self._counters)
+        """What became of the records so far; read again the less often, the longer nothing has changed."""
+        self._look()
         return self._last
 
     def beat(self) -> None:
@@ -69,7 +74,7 @@ class RunLedger(Generic[P]):
         since_s = self._clock.monotonic() - self._beat_at
         if since_s < LIVE_INTERVAL_S:
             return
-        live = self._live()
+        live = self._look()
         if live != self._said or since_s >= HEARTBEAT_INTERVAL_S:
             self._beat_at, self._said = self._clock.monotonic(), live
             self._ledger.heartbeat(live)
@@ -94,7 +99,7 @@ class RunLedger(Generic[P]):
             left = plan.unfinished(self._document, self._attempt) if state == COMPLETED else None
             if left:
                 state, error = left
-            totals = self.totals()
+            totals = self._last = read_totals(self._document, self._counters)
             summary = Summary.of(
                 plan.job_id,
                 state,
@@ -113,6 +118,18 @@ class RunLedger(Generic[P]):
             error = f"{error or failure} (the counts are those last seen: the ledger could not be read any more)"
             return Summary.of(plan.job_id, FAILED, self._last, self._started_at, self._clock.now(), error)
         return summary
+
+    def _look(self) -> dict[str, Any]:
+        """What the job's document says beside its heartbeat, looked up if it is time."""
+        now = self._clock.monotonic()
+        if self._seen is None or now >= self._look_at:
+            self._last = read_totals(self._document, self._counters)
+            seen = self._last, self._live()
+            if seen != self._seen:
+                self._seen, self._changed_at = seen, now
+            interval_s = min(max(LIVE_INTERVAL_S, (now - self._changed_at) * _SHARE_OF_QUIET), HEARTBEAT_INTERVAL_S)
+            self._look_at = now + interval_s
+        return self._seen[1]
 
     def _live(self, *, is_over: bool = False) -> dict[str, Any]:
         """What the job's document says beside its heartbeat; of streams, whose documents say it, nothing."""

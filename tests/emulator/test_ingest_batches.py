@@ -1,57 +1,24 @@
 """Batches at a provider through the whole job: a scripted provider, the real emulators, the command line."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 
 import pytest
 
 from pipeline.__main__ import main
 from pipeline.exit_codes import EXIT_BATCHES_LEFT, EXIT_INTERRUPTED, EXIT_OK, EXIT_TOO_MANY_DEAD_LETTERS, EXIT_USAGE
-from tests.emulator.test_demo import ROOT
 from tests.stand_ins import comes_true
+from tests.support.batches_job import JOB, PER_BATCH, flags, job_fields, ledger_of, start, write_requests
 from tests.support.ingest import ingest, profile
-from transforms.ledger.jobs import job_document
-from transforms.ledger.provider_batches import ProviderBatches
+from tests.support.provider_requests import request_line
 from transforms.testing.providers import scripted_provider
 
 pytestmark = pytest.mark.emulator
-
-JOB = "batches-1"
-PER_BATCH = 5
-FAST = ("--min_poll_interval_s=0.1", "--max_poll_interval_s=0.3", f"--job_id={JOB}")
 
 
 @pytest.fixture(autouse=True)
 def key(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-a-test")
-
-
-def write_requests(folder, n_batches):
-    folder.mkdir(exist_ok=True)
-    for n in range(n_batches):
-        lines = (request(f"b{n:03d}-{m}", profile(n * PER_BATCH + m)) for m in range(PER_BATCH))
-        (folder / f"{n:03d}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return f"--requests={folder}/*.jsonl"
-
-
-def request(custom_id, record):
-    body = {"model": "gpt-5-mini", "messages": [{"role": "user", "content": json.dumps(record)}]}
-    return {"custom_id": custom_id, "method": "POST", "url": "/v1/chat/completions", "body": body}
-
-
-def flags(provider, *more):
-    return ("--input=batches://openai", f"--provider_var=base_url={provider.base_url}", "--key=record", *FAST, *more)
-
-
-def ledger_of(target):
-    return list(ProviderBatches(job_document(target.connect(), JOB)).all().values())
-
-
-def job_fields(target):
-    return job_document(target.connect(), JOB).read().fields
 
 
 def test_every_batch_is_triggered_once_and_becomes_documents_and_rows_of_the_ledger(target, tmp_path):
@@ -119,7 +86,12 @@ def test_what_is_not_ready_is_left_to_the_next_command(target, tmp_path, capsys)
 
 
 def test_batches_that_exist_are_taken_by_id(target, tmp_path):
-    existing = [{"id": "batch_old", "requests": [request("a", profile(1)), request("b", profile(2))]}]
+    existing = [
+        {
+            "id": "batch_old",
+            "requests": [request_line("openai", "a", profile(1)), request_line("openai", "b", profile(2))],
+        }
+    ]
     with scripted_provider("openai", {"existing": existing}) as provider:
         ids = tmp_path / "ids.txt"
         ids.write_text("batch_old\n")
@@ -161,11 +133,6 @@ def test_killed_while_some_are_stored_it_takes_the_others_and_triggers_none_agai
     assert len(run.full) == len(run.flat) == 6 * PER_BATCH
 
 
-def start(target, folder, *more):
-    command = [sys.executable, "-m", "pipeline", "ingest", f"--project={target.project}", f"--dead_letters={folder}/dl"]
-    return subprocess.Popen([*command, *more], cwd=ROOT, env=os.environ, stderr=subprocess.PIPE, text=True)
-
-
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -178,6 +145,7 @@ def start(target, folder, *more):
         (["--input=batches://openai", "--requests=r/*", "--api_key=sk-secret"], "env:NAME"),
         (["--input=batches://openai/a,batches://groq/b"], "take those of each in a run of its own"),
         (["--input=a.jsonl", "--requests=r/*"], "name it with --input=batches://PROVIDER"),
+        (["--input=batches://openai", "--input=r/000.jsonl", "--requests=r/*"], "ingest each by a command of its own"),
         (["--input=batches://openai/@none.txt"], "cannot read the ids in none.txt"),
     ],
 )

@@ -35,10 +35,19 @@ from tests.launch import image
 from tests.launch.service import DONE, LoopbackDataflow, SubmittedJob, check_job
 from tests.launch.workers import Workers
 from tests.support.credentials import write_credentials
-from tests.support.launchable import LAUNCHABLE, PROJECT, REGION, SERVICE_ACCOUNT, Place
+from tests.support.launchable import (
+    PROJECT,
+    PROVIDER_KEY,
+    PROVIDER_KEY_VARIABLE,
+    REGION,
+    ROWS,
+    SERVICE_ACCOUNT,
+    Place,
+)
 from tests.support.templates import lint, metadata_problems
 from transforms.ledger.jobs import job_document, read_job
 from transforms.ledger.totals import Totals
+from transforms.testing.providers import scripted_provider
 
 IMAGE = f"{REGION}-docker.pkg.dev/{PROJECT}/firebeam/{{job}}:0.1.0"
 COLUMNS = ("constructs", "metadata", "image lint", "submitted", "executed", "exact")
@@ -95,22 +104,22 @@ class Launcher:
         self._service, self._workers, self._place = service, workers, place
         self._constructed: set[str] = set()
 
-    def check(self, job: str, how: str, submit: Callable[[str, Place, int], SubmittedJob]) -> Check:
+    def check(self, row: str, how: str, submit: Callable[[str, Place, int], SubmittedJob]) -> Check:
         """All of one row."""
-        check, of, n = Check(f"{job} {how}"), LAUNCHABLE[job], N_RECORDS.get(job, N_RECORDS_OF_OTHERS)
-        place = self._place(f"{job}-{how}")
+        check, of, n = Check(f"{row} {how}"), ROWS[row], N_RECORDS.get(row, N_RECORDS_OF_OTHERS)
+        job, place = of.job or row, self._place(f"{row}-{how}")
         with contextlib.suppress(SkippedError):
             with check.column("constructs"):
                 of.prepare(place, n)
-                if job not in self._constructed:
-                    self._construct(job, place)
-                    self._constructed.add(job)
+                if row not in self._constructed:
+                    self._construct(row, place)
+                    self._constructed.add(row)
             with check.column("metadata"):
                 assert metadata_problems(job) == []
             with check.column("image lint"):
                 lint()
             with check.column("submitted"):
-                submitted = submit(job, place, n)
+                submitted = submit(row, place, n)
                 assert submitted.labels["firebeam-job"] == job
             with check.column("executed"):
                 assert submitted.ended.wait(TIMEOUT_S), f"still {submitted.state} after {TIMEOUT_S:.0f} s"
@@ -120,18 +129,19 @@ class Launcher:
                 _check_ledger(job, place)
         return check
 
-    def _construct(self, job: str, place: Place) -> None:
+    def _construct(self, row: str, place: Place) -> None:
         """Stages the job without submitting it; a job id of its own keeps it out of the way of the one that runs."""
-        file = f"{place.folder}/constructed.json"
-        flags = LAUNCHABLE[job].arguments(
+        file, job = f"{place.folder}/constructed.json", ROWS[row].job or row
+        flags = ROWS[row].arguments(
             place, job_id="constructed", template_location=file, dataflow_endpoint=self._service.endpoint
         )
         _succeed(self._workers.firebeam(job, *flags, FIREBEAM_IMAGE=IMAGE.format(job=job)))
         check_job(json.loads(place.read("constructed.json")))
 
-    def from_a_checkout(self, job: str, place: Place, n: int) -> SubmittedJob:
+    def from_a_checkout(self, row: str, place: Place, n: int) -> SubmittedJob:
         """As a developer does it: a package that is built from the sources, a record spec of the computer's own, which
         is gone when the workers start; or, where a job has no such flag, staying until it has ended."""
+        job = ROWS[row].job or row
         with TemporaryDirectory() as directory:
             more = {"setup_file": str(image.ROOT / "setup.py"), "dataflow_endpoint": self._service.endpoint}
             if job == "ingest":
@@ -140,8 +150,8 @@ class Launcher:
                 more["spec"] = str(spec)
             else:
                 more["wait"] = "true"
-            flags = LAUNCHABLE[job].arguments(place, job_id=_job_id(place), **more)
-            expected = LAUNCHABLE[job].exit_code if "wait" in more else 0
+            flags = ROWS[row].arguments(place, job_id=_job_id(place), **more)
+            expected = ROWS[row].exit_code if "wait" in more else 0
             said = _succeed(self._workers.firebeam(job, *flags), expected)
         submitted = self._newest()
         assert submitted.resource["id"] in said, said
@@ -150,9 +160,9 @@ class Launcher:
         assert (submitted.state == DONE) or ("wait" not in more), said
         return submitted
 
-    def from_a_template(self, job: str, place: Place, n: int) -> SubmittedJob:
+    def from_a_template(self, row: str, place: Place, n: int) -> SubmittedJob:
         """As somebody with a console does it."""
-        answer = self.launch(job, place, **LAUNCHABLE[job].parameters(place, job_id=_job_id(place)))
+        answer = self.launch(ROWS[row].job or row, place, **ROWS[row].parameters(place, job_id=_job_id(place)))
         return self._service.jobs[answer.job.id]
 
     def launch(self, job: str, place: Place, **parameters: str) -> dataflow_v1beta3.LaunchFlexTemplateResponse:
@@ -183,7 +193,7 @@ class Launcher:
     def refused(self) -> str:
         """What the service says of a parameter that is wrong."""
         place = self._place("refused")
-        right = LAUNCHABLE["ingest"].parameters(place)
+        right = ROWS["ingest"].parameters(place)
         try:
             self.launch("ingest", place, **{**right, "batch_size": "many"})
         except GoogleAPICallError as refusal:
@@ -234,10 +244,12 @@ def _run(console: Console, python: Path) -> int:
         emulated = running.enter_context(bigquery_emulator(PROJECT))
 
         def place(name: str) -> Place:
-            return Place(firestore, str(emulated.gcs), emulated.rest, name)
+            return Place(firestore, str(emulated.gcs), emulated.rest, name, provider.base_url)
 
+        script = {"api_key": PROVIDER_KEY, "batches": [{"ready_s": 1}]}
+        provider = running.enter_context(scripted_provider("openai", script))
         environ = {**place("").environ, "GOOGLE_APPLICATION_CREDENTIALS": credentials}
-        workers = Workers(python, empty, environ)
+        workers = Workers(python, empty, {**environ, PROVIDER_KEY_VARIABLE: PROVIDER_KEY})
         patch = running.enter_context(pytest.MonkeyPatch.context())
         for name, value in environ.items():
             patch.setenv(name, value)
@@ -249,10 +261,10 @@ def _run(console: Console, python: Path) -> int:
         service = running.enter_context(LoopbackDataflow(workers.run, launch_template))
         launcher = Launcher(service, workers, place)
         checks = []
-        for job in JOBS:
+        for row in ROWS:
             for how, submit in (("submitted", launcher.from_a_checkout), ("template", launcher.from_a_template)):
-                console.print(f"{job}, {how} …")
-                checks.append(launcher.check(job, how, submit))
+                console.print(f"{row}, {how} …")
+                checks.append(launcher.check(row, how, submit))
         refusal = launcher.refused()
     return _report(console, checks, refusal)
 

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from tests.emulator.test_ingest_batches import PER_BATCH, flags, ledger_of, start, write_requests
 from tests.stand_ins import comes_true
+from tests.support.batches_job import PER_BATCH, flags, ledger_of, start, write_requests
 from tests.support.ingest import ingest
 from transforms.testing.providers import scripted_provider
 

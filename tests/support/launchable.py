@@ -25,6 +25,7 @@ from pipeline.emulators.start import BUCKET
 from pipeline.exit_codes import EXIT_DIFFERENT
 from tests.support.documents import read_collection
 from tests.support.ingest import profile
+from tests.support.provider_requests import request_line
 from transforms.firestore import messages
 from transforms.firestore.committer import AtomicGroup, Committer
 from transforms.firestore.packing import RequestLimits
@@ -35,6 +36,8 @@ from transforms.retry import Retry
 PROJECT = "demo-firebeam"
 REGION = "europe-west1"
 SERVICE_ACCOUNT = f"firebeam-worker@{PROJECT}.iam.gserviceaccount.com"
+# Only workers know it.
+PROVIDER_KEY, PROVIDER_KEY_VARIABLE = "sk-of-the-launch-check", "LAUNCH_CHECK_PROVIDER_KEY"
 
 # A spec of the launching computer's own, under which records without a name fail.
 _STRICT = ("  name:\n    type: string\n", "  name:\n    type: string\n    required: true\n")
@@ -49,12 +52,14 @@ class Place:
       storage: URL of Cloud Storage.
       bigquery: URL of BigQuery.
       name: of the database, of the folder in the bucket, and of tables.
+      provider: URL of a provider of batches that accepts `PROVIDER_KEY`.
     """
 
     firestore: str
     storage: str
     bigquery: str
     name: str
+    provider: str = ""
 
     @property
     def environ(self) -> dict[str, str]:
@@ -121,16 +126,18 @@ class Launchable:
     """How a job is launched.
 
     Attributes:
-      flags: its own, with {folder} and {table} of the place; those of where and how are added.
+      flags: its own, with {folder}, {table} and {provider} of the place; those of where and how are added.
       prepare: puts its input into the place, `n` records; what earlier rows left there is still there.
       check: raises AssertionError unless a run on what `prepare` made of `n` records has left exactly what it should.
       exit_code: of who waits for that run.
+      job: its name, where the row has another one.
     """
 
     flags: tuple[str, ...]
     prepare: Callable[[Place, int], None]
     check: Callable[[Place, int], None]
     exit_code: int = 0
+    job: str = ""
 
     def arguments(self, place: Place, **more: str) -> list[str]:
         """The whole command line behind the job's name, for the DataflowRunner; `more` replaces or adds flags."""
@@ -144,7 +151,10 @@ class Launchable:
             "service_account_email": SERVICE_ACCOUNT,
         }
         values = {**own, **cloud, **more}
-        return [f"--{name}={value.format(folder=place.folder, table=place.table)}" for name, value in values.items()]
+        return [
+            f"--{name}={value.format(folder=place.folder, table=place.table, provider=place.provider)}"
+            for name, value in values.items()
+        ]
 
     def parameters(self, place: Place, **more: str) -> dict[str, str]:
         """What somebody types into a template's form."""
@@ -157,6 +167,13 @@ _OF_THE_SERVICE = frozenset({"--runner", "--project", "--region", "--temp_locati
 
 def _prepare_ingest(place: Place, n: int) -> None:
     place.write("in/profiles.jsonl", "".join(json.dumps(profile(i)) + "\n" for i in range(n)))
+
+
+def _prepare_requests(place: Place, n: int) -> None:
+    """Requests in two files, for two batches."""
+    for number in range(2):
+        lines = (request_line("openai", f"r{i}", profile(i)) for i in range(number, n, 2))
+        place.write(f"requests/{number}.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
 
 
 def _check_ingest(place: Place, n: int) -> None:
@@ -276,6 +293,25 @@ LAUNCHABLE = {
         _prepare_verify,
         _check_verify,
         exit_code=EXIT_DIFFERENT,
+    ),
+}
+# Further ways to run a job.
+ROWS = {
+    **LAUNCHABLE,
+    "ingest-batches": Launchable(
+        (
+            "--input=batches://openai",
+            "--requests={folder}/requests/*.jsonl",
+            "--provider_var=base_url={provider}",
+            f"--api_key=env:{PROVIDER_KEY_VARIABLE}",
+            "--min_poll_interval_s=0.2",
+            "--key=record",
+            "--dead_letters={folder}/dead_letters",
+            "--bigquery_table={table}",
+        ),
+        _prepare_requests,
+        _check_ingest,
+        job="ingest",
     ),
 }
 

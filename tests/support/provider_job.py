@@ -36,7 +36,7 @@ class Job:
         self.server, self.provider, self.planned, self.pace = server, provider, batches, pace
         self.taking = Taking("openai", {file.path: file for file in inputs}, "custom_id", ReadOptions(batch_size=3))
         self.entry = LedgerEntry(server.target, "ingest-1", 1, Retry(3, 0, 0))
-        self.stored, self.dead = {}, {}
+        self.stored, self.dead, self.is_behind = {}, {}, False
 
     def run(self, kill_at=None):
         """One process; raises Killed if it is."""
@@ -45,7 +45,10 @@ class Job:
         batches = Batches(job, RECORDS)
         completed = batches.ids("state", "==", "completed")
         fn = _TakeFn(self.provider.connect, Errors(), self.taking, self.pace, self.entry, completed)
-        for batch in fn.process(self.planned):
+        taken = fn.process(self.planned)
+        for batch in list(taken) if self.is_behind else taken:
+            if self.is_behind:
+                continue
             batches.begin(batch.batch_id, 1, {"provider_batch": batch.provider_batch})
             self.stored.update({entry.fallback_id: batch.batch_id for entry in batch.entries})
             self.dead[batch.batch_id] = [

@@ -139,11 +139,11 @@ class Made(NamedTuple):
     """What became of one of them in the job.
 
     Attributes:
-      is_complete: whether all of the job's own batches that were made of it are completed.
+      completed: ids of the job's own batches that were made of it and are completed.
       profiles: ids of documents that were written, at most 1,000.
     """
 
-    is_complete: bool
+    completed: frozenset[str]
     profiles: tuple[str, ...]
 
 
@@ -196,9 +196,10 @@ class ProviderBatches:
 
     def made_of(self, batches: Batches, key: str) -> Made:
         """What the job's own batches say that were made of one at the provider."""
-        found = [each.fields for each in self._job.documents(batches.query.where(PROVIDER_BATCH, "==", key))]
-        ids = dict.fromkeys(document_id for fields in found for document_id in fields.get("ids", ()))
-        return Made(all(each["state"] == BATCH_COMPLETED for each in found), tuple(ids)[:MAX_PROFILES])
+        found = list(self._job.documents(batches.query.where(PROVIDER_BATCH, "==", key)))
+        ids = dict.fromkeys(document_id for each in found for document_id in each.fields.get("ids", ()))
+        completed = frozenset(each.id for each in found if each.fields["state"] == BATCH_COMPLETED)
+        return Made(completed, tuple(ids)[:MAX_PROFILES])
 
     def are_known_elsewhere(self, remote_ids: Collection[str]) -> frozenset[str]:
         """Which ids of the provider are those of batches of other jobs of the ledger, the recent ones."""

@@ -26,6 +26,7 @@ from transforms.ledger.provider_batches import (
     OVER,
     PARTIAL,
     PLANNED,
+    PROCESSING,
     READY,
     RUNNING,
     TRIGGERING,
@@ -172,7 +173,8 @@ class Coordinator:
         return self._at_once.is_room(at_provider + planned, self._monotonic())
 
     def _is_anything_left(self) -> bool:
-        return any(each.state not in OVER for each in self._batches.values())
+        # One that is still being processed when it is given back is no more a matter of this coordinator.
+        return any(each.state not in (*OVER, PROCESSING) for each in self._batches.values())
 
     def _ages(self, running: list[ProviderBatch]) -> list[float]:
         now = self._ledger.now()
@@ -253,6 +255,9 @@ class Coordinator:
             await self._fail(intent, refused.code, refused.text)
         except UncertainError:
             await self._find(intent)
+        except (JobError, TransientError):
+            await self._put_back(intent)  # it was not created: nobody has to look for it
+            raise
         else:
             await self._is_running(intent, remote_id)
 

@@ -122,16 +122,19 @@ class _TakeFn(beam.DoFn):
             return
         processing = replace(downloaded.batch, state=PROCESSING, processing_at=ledger.now())
         ledger.write(processing)
-        missing = 0
+        missing, made_here = 0, set[str]()
 
         def all_of_it() -> Iterator[Batch[Record]]:
             nonlocal missing
-            yield from self.taking.results(downloaded, self.completed.__contains__, is_asked_to_stop)
+            for batch in self.taking.results(downloaded, self.completed.__contains__, is_asked_to_stop):
+                made_here.add(batch.batch_id)
+                yield batch
             if is_asked_to_stop():
                 return
             earlier = filter(is_rest, batches.ids(PROVIDER_BATCH, "==", key))
             for batch in self.taking.rest(downloaded, earlier):
                 missing += batch.read
+                made_here.add(batch.batch_id)
                 yield batch
 
         yield from _flushed(all_of_it())
@@ -141,7 +144,7 @@ class _TakeFn(beam.DoFn):
             return
         made = ledger.made_of(batches, key)
         done = replace(processing, missing=missing, profiles=made.profiles, outcome=_outcome(downloaded, missing))
-        if made.is_complete:
+        if made_here <= made.completed:
             done = replace(done, state=COMPLETED, completed_at=ledger.now())
         ledger.write(done)
         take_back(done, missing > 0 and may_be_triggered_again(done, self.pace))

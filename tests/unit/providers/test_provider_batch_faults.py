@@ -174,6 +174,17 @@ def test_more_run_at_once_again_when_the_queue_is_not_full_any_more(server, tmp_
     assert provider.most > 1
 
 
+def test_a_batch_whose_records_are_not_stored_yet_is_not_completed_and_holds_up_nothing(server, tmp_path):
+    job = job_of(server, FakeProvider(), tmp_path, 2)
+    job.is_behind = True
+    job.run()
+    assert [each.state for each in job.ledger] == ["processing"] * 2
+    job.is_behind = False
+    job.run()
+    assert states(job) == [("completed", "complete")] * 2
+    assert job.provider.creates == 2
+
+
 def test_asked_to_retry_a_batch_is_triggered_no_more_often_than_allowed(server, tmp_path):
     provider = FakeProvider([Behaviour(end=FAILED), Behaviour(create="refused"), Behaviour(end=EXPIRED)])
     provider.ends_always = True
