@@ -83,7 +83,7 @@ class Status:
             **aside_as_json(totals),
             **fields_as_json(self.fields),
             "newest_ids": list(totals.newest_ids),
-            **({"provider": _plain_live(job)} if _is_at_provider(job) else {}),
+            **({"provider": _plain_live(job)} if is_at_provider(job) else {}),
             "error": job.error,
         }
 
@@ -158,7 +158,7 @@ def _shown(time: datetime.datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _is_at_provider(job: Job) -> bool:
+def is_at_provider(job: Job) -> bool:
     """Whether its batches are those of a provider."""
     return any(str(each).startswith(BATCHES) for each in job.parameters.get("input") or ())
 
@@ -169,7 +169,7 @@ def _plain_live(job: Job) -> dict[str, Any]:
 
 
 def _provider_rows(job: Job) -> list[Row]:
-    if not _is_at_provider(job) or "batches_waiting" not in job.live:
+    if not is_at_provider(job) or "batches_waiting" not in job.live:
         return []
     live, tokens = job.live, job.live["tokens"]
     states = ", ".join(f"{live[f'batches_{state}']:,} {state}" for state in _STATES_AT_PROVIDER)

@@ -6,12 +6,15 @@
        "adds_up",                                      whether read = what became of what was read
        "batches": {"at_provider", "total", "phases", "shown": [a batch, …], "others": {"from", "width_s", "active"}},
        "over_time": {"from", "width_s", "records_per_s", "batches_per_s", "retries", "p50_s", "p95_s",
-                     "input_tokens", "output_tokens"},  lists of one length, a number per bin
+                     "input_tokens", "output_tokens", "cost_usd"},    lists of one length, a number per bin
        "latency": {"p50_s", "p95_s", "from"},
        "dead_letters": {"by": [{"step", "code", "count"}], "commands": {"retryable", "permanent"}},
+       "spent": {"input_tokens", "output_tokens", "cached_tokens", "asked", "stored", "cost_usd", "max_spend_usd"},
        "results", "streams", "field_warnings"}}
 
-Times are ISO 8601 in UTC, durations seconds. Lists have at most 300 numbers, `shown` at most 200 batches.
+`spent` is None, and so are its lists over time, where neither a provider nor an analysis is asked; `cost_usd` is None
+where no prices are known. Times are ISO 8601 in UTC, durations seconds. Lists have at most 300 numbers, `shown` at most
+200 batches.
 """
 
 from __future__ import annotations
@@ -19,20 +22,36 @@ from __future__ import annotations
 import datetime
 import itertools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from pipeline.present.counts import kinds_as_json
-from pipeline.present.page.shown_batches import DONE, FAILED, PHASES, ShownBatch, chosen
+from pipeline.present.page.shown_batches import (
+    ANALYSIS_ASKED,
+    ANALYSIS_CACHED,
+    ANALYSIS_COST,
+    ANALYSIS_INPUT,
+    ANALYSIS_OUTPUT,
+    ANALYSIS_STORED,
+    DONE,
+    FAILED,
+    PHASES,
+    ShownBatch,
+    chosen,
+)
 from pipeline.present.page.timeline import Timeline, quantile
 from pipeline.present.progress import duration
-from pipeline.present.status import Status
+from pipeline.present.status import Status, is_at_provider
 from pipeline.present.streams import ShownStream
 from transforms.ledger.jobs import COMPLETED, RUNNING
+from transforms.ledger.totals import Totals
 
 _P50, _P95 = 0.5, 0.95
 _SIGNIFICANT = 4
+_ANALYSIS = "analysis"
+_MAX_SPEND = "max_spend_usd"
 _MIN_POINTS, _MOST_POINTS, _BATCHES_PER_POINT = 40, 150, 3
 _MAX_RESULT_TEXT = 200
 
@@ -65,6 +84,16 @@ class JobData:
     def batches(self) -> Sequence[ShownBatch]:
         """Those that have bars: the provider's, where there are any."""
         return self.at_provider or self.own
+
+    @property
+    def is_at_provider(self) -> bool:
+        """Whether its batches are a provider's, also before there is one."""
+        return bool(self.at_provider) or is_at_provider(self.status.job)
+
+    @property
+    def is_analysed(self) -> bool:
+        """Whether a model is asked about its records."""
+        return bool(self.status.job.parameters.get("analyse"))
 
 
 def job_document(data: JobData, *, show_ids: bool) -> dict[str, Any]:
@@ -121,7 +150,8 @@ def _of_list(status: Status) -> dict[str, Any]:
         "unwanted_label": counters.unwanted.label,
         "batches_completed": status.job.live.get("batches_completed", status.totals.batches),
         "batches_total": status.job.live.get("batches_total"),
-        "tokens": status.job.live.get("tokens") or {"input": 0, "output": 0},
+        "tokens": _tokens(status),
+        "cost_usd": _cost_usd(status.totals),
         "sentence": sentence(status),
     }
 
@@ -148,9 +178,9 @@ def _page(data: JobData) -> dict[str, Any]:
             "total": {"label": counters.total.label, "n": totals.total, "unit": counters.total.unit},
             "parts": [{"label": each.label, "n": totals[each.name]} for each in counters.parts],
             "aside": [
-                {"label": each.label, "n": totals[each.name], "unit": each.unit}
+                {"label": each.label, "n": each.plain(totals[each.name]), "unit": each.unit}
                 for each in counters.aside
-                if totals[each.name]
+                if totals[each.name] and each.group != _ANALYSIS
             ],
         },
         "batches": _batches(data),
@@ -162,6 +192,7 @@ def _page(data: JobData) -> dict[str, Any]:
             "by": by if isinstance(by, list) else [{"kind": kind, "count": n} for kind, n in by.items()],
             "commands": dict(data.replay_commands) if totals.unwanted else {},
         },
+        "spent": _spent(data),
         "results": _plain_results(data.results),
         "streams": [_stream(each) for each in data.streams],
         "field_warnings": list(status.fields.warnings),
@@ -174,8 +205,8 @@ def _batches(data: JobData) -> dict[str, Any]:
     phases = Counter(each.phase for each in data.batches)
     begun = [each.begun_at for each in data.batches if each.begun_at]
     found: dict[str, Any] = {
-        "at_provider": bool(data.at_provider),
-        "label": "batches at the provider" if data.at_provider else data.status.totals.counters.batches,
+        "at_provider": data.is_at_provider,
+        "label": "batches at the provider" if data.is_at_provider else data.status.totals.counters.batches,
         "total": len(data.batches),
         "phases": {phase: phases[phase] for phase in PHASES},
         "from": min(begun, default=data.status.job.started_at).isoformat(),
@@ -233,26 +264,69 @@ def _over_time(data: JobData) -> dict[str, Any]:
         "retries": [int(n) for n in time.sums((each.ended_at, each.retries) for each in own if each.ended_at)],
         "p50_s": _all_rounded(p50),
         "p95_s": _all_rounded(p95),
-        **_running_totals(time, ended),
+        **_spent_over_time(data, time),
     }
 
 
-def _running_totals(time: Timeline, ended: Sequence[ShownBatch]) -> dict[str, list[int] | None]:
-    """Tokens that have come up to the end of each bin; None where nobody counted any."""
-    names = ("input_tokens", "output_tokens")
-    counted = {
-        name: [(each.ended_at, n) for each in ended if each.ended_at and (n := getattr(each, name)) is not None]
-        for name in names
+def _spent_over_time(data: JobData, time: Timeline) -> dict[str, list[float] | None]:
+    """Tokens and cost that have come up to the end of each bin."""
+    ended = [each for each in (*data.at_provider, *data.own) if each.ended_at and each.is_over]
+
+    def running(counted: Iterable[tuple[datetime.datetime | None, float | None]]) -> list[float]:
+        known = ((at, n) for at, n in counted if at is not None and n is not None)
+        return list(itertools.accumulate(time.sums(known)))
+
+    if not (data.is_at_provider or data.is_analysed):
+        return {"input_tokens": None, "output_tokens": None, "cost_usd": None}
+    unit = _unit_of_cost(data.status.totals)
+    cost = running((each.ended_at, each.cost * unit) for each in ended)
+    return {
+        "input_tokens": running((each.ended_at, each.input_tokens) for each in ended),
+        "output_tokens": running((each.ended_at, each.output_tokens) for each in ended),
+        "cost_usd": [float(f"{usd:.6g}") for usd in cost] if any(cost) else None,
     }
-    if not any(counted.values()):
-        return dict.fromkeys(names)
-    return {name: [int(n) for n in itertools.accumulate(time.sums(counted[name]))] for name in names}
+
+
+def _spent(data: JobData) -> dict[str, Any] | None:
+    if not (data.is_at_provider or data.is_analysed):
+        return None
+    totals = data.status.totals
+    return {
+        "input_tokens": sum(each.input_tokens or 0 for each in (*data.at_provider, *data.own)),
+        "output_tokens": sum(each.output_tokens or 0 for each in (*data.at_provider, *data.own)),
+        "analysis_input_tokens": totals[ANALYSIS_INPUT],
+        "cached_tokens": totals[ANALYSIS_CACHED],
+        "asked": totals[ANALYSIS_ASKED],
+        "stored": totals[ANALYSIS_STORED],
+        "cost_usd": _cost_usd(totals),
+        "max_spend_usd": data.status.job.parameters.get(_MAX_SPEND),
+    }
+
+
+def _tokens(status: Status) -> dict[str, int]:
+    """Of the batches at a provider, and of the analysis."""
+    live, totals = status.job.live.get("tokens") or {}, status.totals
+    return {
+        "input": live.get("input", 0) + totals[ANALYSIS_INPUT],
+        "output": live.get("output", 0) + totals[ANALYSIS_OUTPUT],
+    }
+
+
+def _cost_usd(totals: Totals) -> float | None:
+    """What the analysis cost; None where nothing did, or nobody knows prices."""
+    return totals[ANALYSIS_COST] * _unit_of_cost(totals) or None
+
+
+def _unit_of_cost(totals: Totals) -> float:
+    """The counter's own unit in USD."""
+    decimals = next((each.decimals for each in totals.counters.all if each.name == ANALYSIS_COST), 0)
+    return float(Decimal(1).scaleb(-decimals))
 
 
 def _latency(data: JobData) -> dict[str, Any]:
     took = sorted(s for each in data.batches if (s := each.stored_after_s()) is not None)
     return {
-        "since": "ready" if data.at_provider else "begun",
+        "since": "ready" if data.is_at_provider else "begun",
         "p50_s": _rounded(quantile(took, _P50)),
         "p95_s": _rounded(quantile(took, _P95)),
         "batches": len(took),

@@ -33,6 +33,7 @@ _OF_A_JOB: tuple[tuple[str, str, Callable[[Mapping[str, Any]], float | None]], .
     ("firebeam_job_batches_completed", "Batches that are stored", lambda job: job["batches_completed"]),
     ("firebeam_job_batches", "Batches that there are", lambda job: job["batches_total"]),
     ("firebeam_job_input_tokens", "Tokens that a provider was sent", lambda job: job["tokens"]["input"]),
+    ("firebeam_job_cost_usd", "What the analysis cost, by the prices of the spec", lambda job: job["cost_usd"]),
     ("firebeam_job_output_tokens", "Tokens that a provider answered with", lambda job: job["tokens"]["output"]),
 )
 

@@ -68,6 +68,7 @@ def render_job(document: Mapping[str, Any]) -> Rendered:
         "from": times[0],
         "bars_from": _ms(batches["from"]),
         "until": _ms(batches["until"]),
+        "max_spend_usd": page["spent"]["max_spend_usd"] if page["spent"] else None,
         "running": document["state"] == "running",
         "others": {**batches["others"], "from": _ms(batches["others"]["from"])} if batches["others"] else None,
     }
@@ -130,7 +131,15 @@ def _environment() -> Any:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    filters = {"n": _number, "time": _time, "ms": _ms, "span": _span, "short": _short_seconds, "percent": _percent}
+    filters = {
+        "n": _number,
+        "time": _time,
+        "ms": _ms,
+        "span": _span,
+        "short": _short_seconds,
+        "percent": _percent,
+        "usd": _usd,
+    }
     environment.filters |= filters
     return environment
 
@@ -176,6 +185,16 @@ def _percent(share: float | None) -> str:
     ('62 %', '–')
     """
     return _NO_VALUE if share is None else f"{share:.0%}".replace("%", " %")
+
+
+def _usd(amount: float | None) -> str:
+    """
+    >>> _usd(3.2149), _usd(0.00042), _usd(20), _usd(None)
+    ('3.21 USD', '0.00042 USD', '20.00 USD', '–')
+    """
+    if amount is None:
+        return _NO_VALUE
+    return f"{amount:,.2f} USD" if amount >= 1 or not amount else f"{amount:.2g} USD"
 
 
 def _time(at: str | int | None) -> str:

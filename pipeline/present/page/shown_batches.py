@@ -26,6 +26,14 @@ MAX_BARS = 200
 _MAX_FAILED, _MAX_RUNNING = 80, 60
 _MAX_TEXT = 300
 _RETRIES = "retries"
+# Counters of an analysis.
+ANALYSIS_ASKED, ANALYSIS_STORED = "analyses_asked", "analyses_cached"
+ANALYSIS_INPUT, ANALYSIS_CACHED, ANALYSIS_OUTPUT = (
+    "analysis_input_tokens",
+    "analysis_cached_tokens",
+    "analysis_output_tokens",
+)
+ANALYSIS_COST = "analysis_cost"
 
 _PHASE_OF = {
     **dict.fromkeys(at_provider.WAITING, WAITING),
@@ -87,7 +95,8 @@ class ShownBatch:
       stored: how many of them came through: written or answered.
       refused: dead letters, or requests that failed or are missing.
       retries: requests sent again meanwhile.
-      input_tokens, output_tokens: None where nobody knows.
+      input_tokens, output_tokens: None where nobody knows; of one of the job's own, those of its analysis.
+      cost: of its analysis, in the counter's own unit.
       error: empty where there is none.
     """
 
@@ -106,6 +115,7 @@ class ShownBatch:
     retries: int = 0
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cost: int = 0
     error: str = ""
 
     @classmethod
@@ -150,6 +160,9 @@ class ShownBatch:
             stored=total - refused,
             refused=refused,
             retries=counts.get(_RETRIES, 0),
+            input_tokens=counts.get(ANALYSIS_INPUT),
+            output_tokens=counts.get(ANALYSIS_OUTPUT),
+            cost=counts.get(ANALYSIS_COST, 0),
             error=(fields.get("error") or "")[:_MAX_TEXT],
         )
 

@@ -162,3 +162,49 @@ def test_the_last_days_of_a_long_run_are_in_bins_of_hours():
     over = page_of({"pipeline_jobs/ingest-1": fields})["page"]["over_time"]
     assert over["width_s"] == 86_400
     assert len(over["records_per_s"]) == 31
+
+
+def test_an_analysis_says_what_it_asked_and_what_that_cost_beside_its_limit():
+    asked = {
+        "analyses_asked": 400,
+        "analyses_cached": 100,
+        "analysis_input_tokens": 40_000,
+        "analysis_cached_tokens": 10_000,
+        "analysis_output_tokens": 9_000,
+        "analysis_cost": 1_250_000_000_000,
+    }
+    parameters = {"input": ["a.jsonl"], "analyse": "openai/gpt-5-mini", "max_spend_usd": 20.0}
+    documents = {
+        "pipeline_jobs/ingest-1": job_fields(seen_at=after(60), parameters=parameters),
+        "pipeline_jobs/ingest-1/batches/b-0": own_batch(NOON, 4, **asked),
+        "pipeline_jobs/ingest-1/batches/b-1": own_batch(after(9), 4, **asked),
+    }
+    found = page_of(documents)
+    page = found["page"]
+    assert page["spent"] == {
+        "input_tokens": 80_000,
+        "output_tokens": 18_000,
+        "analysis_input_tokens": 80_000,
+        "cached_tokens": 20_000,
+        "asked": 800,
+        "stored": 200,
+        "cost_usd": 2.5,
+        "max_spend_usd": 20.0,
+    }
+    assert (page["over_time"]["cost_usd"][0], page["over_time"]["cost_usd"][-1]) == (0.0, 2.5)
+    assert page["counters"]["aside"] == []
+    html = file(render_job(found))
+    assert "2.50 USD spent, of at most 20.00 USD" in html
+    assert "25 % of their tokens came from the provider" in html
+
+
+@pytest.mark.parametrize(("at_provider", "is_none"), [(True, False), (False, True)])
+def test_jobs_that_ask_nobody_say_nothing_of_tokens(at_provider, is_none):
+    found = page_of(ledger_of(5, at_provider=at_provider))
+    assert (found["page"]["spent"] is None) is is_none
+    assert ("Tokens and cost" not in file(render_job(found))) is is_none
+
+
+def test_a_job_at_a_provider_is_one_before_its_first_batch():
+    page = page_of(ledger_of(0))["page"]
+    assert (page["batches"]["at_provider"], page["latency"]["since"]) == (True, "ready")

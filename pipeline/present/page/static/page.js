@@ -133,7 +133,7 @@
   }
 
   function drawTokens(box, width) {
-    if (!series.input_tokens) return null;
+    if (!series.input_tokens || !series.input_tokens.some((n) => n)) return null;
     const all = points("input_tokens", "output_tokens"), steps = withEnd(all);
     return [Plot.plot(options(width, {
       height: 190, y: axis("tokens"),
@@ -147,7 +147,24 @@
     }))];
   }
 
-  const drawings = { batches: drawBatches, rates: drawRates, latency: drawLatency, tokens: drawTokens };
+  function drawCost(box, width) {
+    if (!series.cost_usd) return null;
+    const all = points("cost_usd"), steps = withEnd(all), limit = series.max_spend_usd;
+    return [Plot.plot(options(width, {
+      height: 170, y: { ...axis("USD"), tickFormat: "~g" },
+      marks: [
+        Plot.gridY({ stroke: css("line"), strokeOpacity: 1, ticks: 4 }),
+        Plot.areaY(steps, { x: "at", y: "cost_usd", curve: "step-after", fill: css("writing"), fillOpacity: 0.16 }),
+        Plot.lineY(steps, { x: "at", y: "cost_usd", curve: "step-after", stroke: css("writing"), strokeWidth: 1.8 }),
+        limit ? Plot.ruleY([limit], { stroke: css("failed"), strokeDasharray: "5,3" }) : null,
+        limit ? Plot.text([limit], { y: (usd) => usd, x: () => series.from, text: (usd) => `at most ${usd} USD`, textAnchor: "start", dy: -7, fill: css("failed") }) : null,
+        Plot.ruleY([0], { stroke: css("quiet") }),
+        Plot.tip(all, Plot.pointerX({ x: "at", y: "cost_usd", fill: css("card"), stroke: css("quiet"), title: (point) => `${time(point.at)} UTC\n${point.cost_usd} USD` })),
+      ],
+    }))];
+  }
+
+  const drawings = { batches: drawBatches, rates: drawRates, latency: drawLatency, tokens: drawTokens, cost: drawCost };
 
   function draw() {
     const started = performance.now();
