@@ -38,8 +38,8 @@ from transforms.testing.providers import ScriptedProvider, scripted_provider
 _FAST, _PER_BATCH = 100, 20
 _FIRST_S, _LAST_S, _SLOWEST_S = 2.0, 12.0, 40.0
 _POLL_S = 0.5
-# All that is fast is stored by then, and the slow one is not ready.
-_QUIET_S = (20.0, 36.0)
+# After the last fast one is ready all of them are stored within this time, and nothing happens until the slow one is.
+_STORED_S = 5.0
 _JOB_ID = "batches-benchmark"
 
 
@@ -68,7 +68,8 @@ def batches(how: str, project: str) -> Sample:
             if name.endswith("-0")
         }
         polls = len(provider.requests("list", "get"))
-    return meter.sample(**_figures(_Ends(ready, stored)), requests=polls, core_percent=cpu.percent())
+    ends = _Ends(ready, stored)
+    return meter.sample(**_figures(ends), requests=polls, core_percent=cpu.percent(*_quiet(ends)))
 
 
 def _figures(ends: _Ends) -> dict[str, float]:
@@ -79,6 +80,12 @@ def _figures(ends: _Ends) -> dict[str, float]:
     slow = f"{_FAST}-0"
     early = sum(at < ends.ready[slow] for at in ends.stored.values())
     return {"after_ready_s": round(min(ends.stored.values()) - min(ends.ready.values()), 2), "early": early}
+
+
+def _quiet(ends: _Ends) -> tuple[float, float]:
+    """From when to when only the slow one is waited for."""
+    *_, last_fast, slow = sorted(ends.ready.values())
+    return last_fast + _STORED_S, slow - _POLL_S
 
 
 def _ready_s(number: int) -> float:
@@ -185,13 +192,12 @@ _WAYS = {"ingest": _ingest, "wait_for_all": _peer(_wait_for_all), "one_by_one": 
 
 
 class _CpuMeter:
-    """CPU of this process between two moments of a run in which nothing happens."""
+    """CPU of this process, looked at all the time."""
 
     def __enter__(self) -> _CpuMeter:
         self._seen: list[tuple[float, float]] = []
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._watch)
-        self._started = time.monotonic()
         self._thread.start()
         return self
 
@@ -199,12 +205,12 @@ class _CpuMeter:
         self._is_over.set()
         self._thread.join()
 
-    def percent(self) -> float:
-        """Of a core."""
-        quiet = [(at, cpu) for at, cpu in self._seen if _QUIET_S[0] <= at <= _QUIET_S[1]]
+    def percent(self, since: float, until: float) -> float:
+        """Of a core, between two times in seconds since 1970."""
+        quiet = [(at, cpu) for at, cpu in self._seen if since <= at <= until]
         (began, before), (ended, after) = quiet[0], quiet[-1]
         return 100 * (after - before) / (ended - began)
 
     def _watch(self) -> None:
         while not self._is_over.wait(_POLL_S):
-            self._seen.append((time.monotonic() - self._started, time.process_time()))
+            self._seen.append((time.time(), time.process_time()))

@@ -35,6 +35,7 @@ class Behaviour:
         once because of the queue; refused.
       download: ok; gone.
       failures: how often a download breaks off.
+      download_s: how long it takes.
     """
 
     polls: int = 0
@@ -43,6 +44,7 @@ class Behaviour:
     code: str = "broken"
     download: str = "ok"
     failures: int = 0
+    download_s: float = 0.0
 
 
 @dataclass
@@ -168,6 +170,7 @@ class _Api:
         return self._remote(self._provider.batches[batch_id])
 
     async def download(self, batch, folder):
+        await asyncio.sleep(self._provider.batches[batch.id].behaviour.download_s)
         with self._provider.call():
             found = self._provider.batches[batch.id]
             if found.behaviour.download == "gone":

@@ -1,18 +1,27 @@
 """What becomes of batches at a provider when the provider, the key or somebody else stands in the way."""
 
+import asyncio
+import json
 from dataclasses import replace
 
 import pytest
 
+from pipeline.providers import read_provider
+from tests.support.clocks import Clock
 from tests.support.fake_provider import EXPIRED, FAILED, Behaviour, FakeProvider, Killed
-from tests.support.provider_job import PER_FILE, Job, job_of, names, plan_of, states
+from tests.support.provider_in_thread import provider_in_thread
+from tests.support.provider_job import PACE, PER_FILE, Job, job_of, names, plan_of, states
+from transforms import retry
 from transforms.errors import JobError, TransientError
+from transforms.inputs.files import match_inputs
 from transforms.ledger.batches import Batches
 from transforms.ledger.live import counts_of_provider_batches
 from transforms.ledger.provider_batches import ProviderBatches, unfinished
 from transforms.ledger.totals import read_totals
 from transforms.outcomes import RECORDS
-from transforms.providers.plan import existing
+from transforms.providers.connect import Connect
+from transforms.providers.plan import RequestLimits, existing, planned
+from transforms.secrets import parse_secret
 from transforms.testing import ScriptedFirestore
 
 GONE = Behaviour(download="gone")
@@ -77,6 +86,16 @@ def test_a_download_that_breaks_off_holds_up_nobody_and_begins_again(server, tmp
     job.run()
     assert {name[:2] for name in order[:PER_FILE]} == {"p1"}
     assert states(job) == [("completed", "complete")] * 2
+
+
+def test_slow_downloads_hold_up_none_of_those_that_are_ready_meanwhile(server, tmp_path):
+    slow = [Behaviour(download_s=0.5) for _ in range(4)]
+    job = job_of(server, FakeProvider(slow), tmp_path, 7)
+    order = []
+    job.stored = type("Stored", (dict,), {"update": lambda self, new: (order.extend(new), dict.update(self, new))})()
+    job.run()
+    assert set(order[: 3 * PER_FILE]) == names(4, 5, 6)
+    assert job.stored.keys() == names(*range(7))
 
 
 def test_after_credit_is_added_the_same_command_goes_on(server, tmp_path):
@@ -195,3 +214,34 @@ def test_asked_to_retry_a_batch_is_triggered_no_more_often_than_allowed(server, 
     assert [len(each.tries) for each in job.ledger] == [2, 2, 2]
     assert states(job) == [("failed", None), ("failed", None), ("completed", "partial")]
     assert job.dead_letters == [("p2-1", "OPENAI_BATCH_EXPIRED"), ("p2-3", "OPENAI_BATCH_EXPIRED")]
+
+
+def test_a_provider_that_refuses_again_and_again_is_asked_less_than_ten_times_in_five_minutes(
+    server, tmp_path, monkeypatch
+):
+    """Bright Data blocks an address after 25; the results are taken when it answers again."""
+    monkeypatch.setenv("BRIGHTDATA_API_KEY", "key")
+    clock = Clock()
+
+    async def asleep(seconds):
+        clock.seconds += seconds
+        await asyncio.sleep(0)
+
+    fast = retry.Clock(now=clock, monotonic=lambda: clock.seconds, random=lambda: 0.5, asleep=asleep)
+    refused = {"endpoint": "list", "status": 429, "retry_after": 1, "skip": 1, "times": 25}
+    script = {"batches": [{"ready_s": 1}], "endpoints": [refused]}
+    (tmp_path / "0.jsonl").write_text(json.dumps({"url": "https://people.example/p0-0"}) + "\n")
+    inputs = match_inputs([str(tmp_path / "0.jsonl")])
+    with provider_in_thread("brightdata", script, clock) as provider:
+        given = {"dataset_id": "gd_1", "base_url": provider.base_url}
+        description = read_provider("brightdata").with_variables(given, creates=True)
+        secret = parse_secret(description.auth.secret, "--api_key")
+        batches = planned("ingest-1", "brightdata", inputs, RequestLimits())
+        job = Job(server, FakeProvider(), batches, inputs, replace(PACE, finds_by_key=False))
+        job.provider.connect = Connect(description, secret, retry.Retry(clock=fast))
+        job.taking = replace(job.taking, provider="brightdata", key_field=None)
+        job.run()
+        times = [request.at for request in provider.requests("list") if request.status == 429]
+    assert states(job) == [("completed", "complete")]
+    assert len(times) == 25
+    assert all(later - earlier > 300 for earlier, later in zip(times, times[9:], strict=False))
