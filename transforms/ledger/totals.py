@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from transforms.counters import BYTES_READ, Counter, Counters, Kinds
+from transforms.counters import BYTES_READ, Breakdown, Counter, Counters, Kinds
 from transforms.firestore.query import Query
 from transforms.firestore.reader import CannotAggregateError, count, sums
 from transforms.ledger.batches import COMPLETED, ERROR, PROCESSING, Batches
@@ -130,8 +130,12 @@ class Totals:
     def add_kinds(self, fields: Mapping[str, Any]) -> None:
         """Adds the breakdowns of a document."""
         for breakdown in self.counters.breakdowns:
-            for kind, n in breakdown.found_in(fields):
-                self.kinds[breakdown.field][kind] += n
+            self.add_kinds_of(breakdown, fields)
+
+    def add_kinds_of(self, breakdown: Breakdown, fields: Mapping[str, Any]) -> None:
+        """Adds one of them."""
+        for kind, n in breakdown.found_in(fields):
+            self.kinds[breakdown.field][kind] += n
 
     def add_rare(self, fields: Mapping[str, Any], flag: str) -> None:
         """Adds the counters that only documents with a flag have."""
@@ -164,11 +168,14 @@ def read_totals(job: LedgerDocument, counters: Counters) -> Totals:
         totals = _summed(job, batches, counters)
     except CannotAggregateError:
         return add_up(counters, (each.fields for each in job.documents(batches)))
-    for counter in counters.all:
-        for flag in counter.breakdown.flags if counter.breakdown and totals[counter.name] else ():
+    for breakdown in (each.breakdown for each in counters.all if each.breakdown and totals[each.name]):
+        found: dict[str, Mapping[str, Any]] = {}
+        for flag in breakdown.flags:
             for each in job.documents(batches.where(flag, "==", True)):
-                totals.add_kinds(each.fields)
+                found[each.id] = each.fields
                 totals.add_rare(each.fields, flag)
+        for fields in found.values():  # of this breakdown alone: a batch may have others, and is found again for them
+            totals.add_kinds_of(breakdown, fields)
     completed = batches.where("completed_at", ">", _EPOCH)  # others have no time of completion
     for each in job.documents(completed.order_by("completed_at").limit(1)):
         totals.first_completed_at = each.fields["completed_at"]

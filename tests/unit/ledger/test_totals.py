@@ -4,7 +4,7 @@ import datetime
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.counted import outcome, record_totals
@@ -111,6 +111,28 @@ def test_every_count_of_every_batch_is_added(batches):
     assert {name: totals[name] for name in RECORDS.names} == {
         name: sum(numbers[name] for _, numbers in batches) for name in RECORDS.names
     }
+
+
+few = st.integers(0, 3)
+reasons = st.dictionaries(st.tuples(st.sampled_from("AB"), st.sampled_from("CD")), st.integers(1, 3), max_size=2)
+fields_of = st.dictionaries(st.sampled_from(["tags", "name"]), st.integers(1, 3), max_size=2)
+
+
+@settings(max_examples=20)
+@given(st.lists(st.tuples(few, reasons, fields_of, few), min_size=1, max_size=4))
+def test_what_firestore_sums_is_what_the_batches_add_up_to_whatever_they_have_beside_each_other(batches):
+    with ScriptedFirestore() as server:
+        ledger = JobLedger(job_document(server.target.connect(), "ingest-1", AT_ONCE), RECORDS)
+        for n, (written, dead_letters, overflowed_by, unread) in enumerate(batches):
+            rare = {"unread_bytes": unread} if dead_letters else {}
+            numbers = {"overflowed": sum(overflowed_by.values()), "dead_letters": dead_letters, **rare}
+            read = written + sum(dead_letters.values())
+            ledger.batches.complete(outcome(f"b-{n}", "a", read, written, overflowed_by=overflowed_by, **numbers), 1)
+        job = job_document(server.target.connect(), "ingest-1", AT_ONCE)
+        summed = read_totals(job, RECORDS)
+        added = add_up(RECORDS, (each.fields for each in job.documents(ledger.batches.query)))
+    assert summed.adds_up
+    assert (summed.kinds, +summed.counts) == (added.kinds, +added.counts)
 
 
 def test_of_many_batches_the_newest_tell_ids_and_pace():
