@@ -22,7 +22,7 @@ from benchmarks.measure import CaseError
 from benchmarks.suites import Measured, Suite
 from pipeline.emulators.start import BigQueryEmulator, EmulatorMissingError
 
-_DEFAULT_SUITES = ("ingest", "tuning", "write", "read", "export", "listen", "batches")
+_DEFAULT_SUITES = ("ingest", "tuning", "write", "read", "export", "listen", "batches", "analysis")
 _WITH_BIGQUERY = frozenset({"ingest", "export"})
 _WIDTH = 120  # of tables in a file or a log
 _SUITES = (*_DEFAULT_SUITES, "page", "memory")
@@ -67,6 +67,7 @@ def _chosen(names: Sequence[str], folder: Path, flags: argparse.Namespace) -> It
         "export": lambda: suites.export_suites(flags.documents, flags.rounds),
         "listen": lambda: suites.listen_suites(flags.known, flags.rounds),
         "page": lambda: suites.page_suites(flags.rounds),
+        "analysis": lambda: iter([suites.analysis_suite(folder, flags.rounds)]),
         "batches": lambda: iter([suites.batches_suite(folder, flags.rounds)]),
         "memory": lambda: suites.memory_suites(folder, 10_000, 100_000),
     }

@@ -10,6 +10,7 @@ import asyncio
 import functools
 import itertools
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,12 +38,14 @@ def analyse(path: str, profiles: int, project: str, *, asked: int | None = None)
     Args:
       asked: how many questions must be asked, 0 for a run whose answers are stored; one per profile when absent.
     """
+    os.environ["OPENAI_API_KEY"] = "sk-of-a-benchmark"
     with scripted_provider("openai", _SCRIPT) as provider:
         flags = [
             f"--input={path}",
             f"--project={project}",
             f"--analyse=openai/{_MODEL}",
             f"--analyse_url={provider.base_url}",
+            "--analyse_api_key=env:OPENAI_API_KEY",
             f"--analyse_concurrency={_AT_ONCE}",
         ]
         meter, summary = run_job(JOB, profiles, flags)

@@ -10,7 +10,16 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 
-from benchmarks import batch_cases, connector_cases, export_cases, ingest_cases, listen_cases, page_cases, peers
+from benchmarks import (
+    analysis_cases,
+    batch_cases,
+    connector_cases,
+    export_cases,
+    ingest_cases,
+    listen_cases,
+    page_cases,
+    peers,
+)
 from benchmarks.measure import Sample, as_json
 
 CASES: dict[str, Callable[..., Sample]] = {
@@ -29,6 +38,9 @@ CASES: dict[str, Callable[..., Sample]] = {
     "export": export_cases.export,
     "export_by_hand": export_cases.export_by_hand,
     "batches": batch_cases.batches,
+    "analyse": analysis_cases.analyse,
+    "openai_calls": analysis_cases.openai_calls,
+    "run_inference": analysis_cases.run_inference,
     "listen_known": listen_cases.known,
     "listen_streams": listen_cases.streams,
     "listen_burst": listen_cases.burst,

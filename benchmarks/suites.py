@@ -195,6 +195,21 @@ def batches_suite(folder: Path, rounds: int) -> Suite:
     return Suite("batches", title, "profiles", steps, "ingest", rounds, _pairs_warm_up(folder))
 
 
+def analysis_suite(folder: Path, rounds: int) -> Suite:
+    """A model is asked about each record: beside OpenAI's client alone, and beside Beam's RunInference."""
+    n_profiles, n_one_by_one = 2_000, 60
+    path = str(write_profiles(folder / f"profiles-analysis-{n_profiles}.jsonl", n_profiles))
+    both = {"path": path, "profiles": n_profiles}
+    steps = [
+        Step("ingest with analysis", "analyse", both),
+        Step("run again", "analyse", both | {"asked": 0}, same_project_as="ingest with analysis"),
+        Step("OpenAI's client, calls alone", "openai_calls", both),
+        Step("RunInference, one by one", "run_inference", both | {"profiles": n_one_by_one}),
+    ]
+    title = f"analysis of {n_profiles:,} profiles, 200 ms per answer, 32 at once"
+    return Suite("analysis", title, "profiles", steps, "ingest with analysis", rounds, _pairs_warm_up(folder))
+
+
 def listen_suites(n_documents: int, rounds: int) -> Iterator[Suite]:
     """A listener beside a bare loop and the client library's: few and many documents, many streams, bursts, silence."""
     labels = {"firebeam": "ListenToFirestore", "bare": "bare loop", "on_snapshot": "on_snapshot"}

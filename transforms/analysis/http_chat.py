@@ -93,6 +93,7 @@ class HttpChatApi:
             secret.source if secret else "",
             description.errors,
             secret.flag if secret else _KEY_FLAG,
+            is_google=description.auth.is_google,
         )
         self._url = yarl.URL(f"{description.base_url}{fill_url(chat.path, {MODEL: model})}", encoded=True)
         self._questions, self._forecast = Questions(chat.body, model), Forecast()

@@ -62,9 +62,10 @@ class Provider:
     """Who is asked, for messages.
 
     Attributes:
-      key: where its key comes from, such as `env:OPENAI_API_KEY`; empty for an account of Google Cloud.
+      key: where its key comes from, such as `env:OPENAI_API_KEY`; empty if there is none.
       errors: what its codes mean.
       flag: that says where the key is.
+      is_google: whether an account of Google Cloud asks; else without `key` no key is sent.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Provider:
     key: str
     errors: Errors
     flag: str = "--api_key"
+    is_google: bool = True
 
     def of_job(self, error: RefusalError) -> JobError | None:
         """What no request can succeed before somebody has fixed; None if this is not of that kind."""
@@ -84,12 +86,18 @@ class Provider:
             )
         if error.status == _UNAUTHORIZED:
             # Without its text: it may repeat the key, or a part of it.
-            fix = f"check {self.key}, or pass another {self.flag}" if self.key else "sign in to Google Cloud again"
-            return JobError(f"{self.name} does not accept the key ({what}): {fix}")
+            return JobError(f"{self.name} does not accept the key ({what}): {self._key_fix()}")
         if error.status == _FORBIDDEN:
             whose = f"the key of {self.key}" if self.key else "the account"
             return JobError(f"{self.name} does not permit this ({what}){text}. Give {whose} the right, then run again")
         return None
+
+    def _key_fix(self) -> str:
+        if self.key:
+            return f"check {self.key}, or pass another {self.flag}"
+        if self.is_google:
+            return "sign in to Google Cloud again"
+        return f"none was sent to {self.host}; pass {self.flag}=env:NAME"
 
     def meaning(self, error: Exception) -> FirebeamError:
         """Of a question that failed, which may be sent again."""
