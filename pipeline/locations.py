@@ -5,6 +5,7 @@
     firestore://projects/P/databases/D/documents/users    … of another database                    store
     bigquery:PROJECT:DATASET.TABLE                        a table or view                          store
     jsonl:PATTERN                                         files of JSON Lines, globs               store
+    postgresql://USER@HOST:PORT/DATABASE/SCHEMA.TABLE     a table or view                          of export
     batches://openai                                      batches to trigger there         source
     batches://openai/batch_1  batches://openai/@ids.txt   batches that exist there         source
     PATTERN                                               files, globs                     source
@@ -26,9 +27,12 @@ from transforms.firestore.target import FirestoreTarget
 from transforms.services import PROJECT_VARIABLE, Services
 
 if TYPE_CHECKING:
+    from transforms.secrets import SecretSource
+    from transforms.sql.postgresql.target import PostgresqlTarget
     from transforms.verify.stores import Collection, Place
 
 FIRESTORE, BIGQUERY, JSONL, BATCHES = "firestore://", "bigquery:", "jsonl:", "batches://"
+POSTGRESQL = "postgresql://"
 
 
 class Scheme(NamedTuple):
@@ -111,6 +115,19 @@ def split_inputs(texts: Sequence[str]) -> Inputs:
         else:
             found.patterns.append(text)
     return found
+
+
+def table_source(flag: str, text: str, password: SecretSource | None) -> PostgresqlTarget:
+    """The table of a database that a flag names.
+
+    Raises:
+      UsageError: it names none. A text that may hold a password is not shown.
+    """
+    from transforms.sql.postgresql.target import USAGE, PostgresqlTarget
+
+    if not text.startswith(POSTGRESQL):
+        raise UsageError(f"{flag} must be {USAGE}, got {text.rpartition('@')[2]!r}")
+    return PostgresqlTarget.parse(text, flag, password)
 
 
 def store_place(flag: str, text: str, target: FirestoreTarget, services: Services) -> Place:

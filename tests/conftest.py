@@ -23,6 +23,7 @@ from pipeline.emulators.start import (
     pubsub_emulator,
 )
 from tests.support.credentials import write_credentials
+from tests.support.postgresql import Database, new_database, running_server
 
 # Else it writes a line for every connection that a stopped server ends.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
@@ -46,6 +47,19 @@ def fake_credentials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
         yield file
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[Path]:
+    """The folder of a PostgreSQL server's socket."""
+    with running_server() as folder:
+        yield folder
+
+
+@pytest.fixture
+def database(postgresql_server: Path) -> Database:
+    """An empty database of PostgreSQL."""
+    return new_database(postgresql_server)
 
 
 @pytest.fixture(scope="session")

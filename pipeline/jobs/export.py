@@ -20,8 +20,10 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.pvalue import PBegin, PCollection
 
+from pipeline.jobs import export_tables
 from pipeline.jobs.export_checks import check_column_names, check_combinations, conditioned, looking_back, moment_of
 from pipeline.jobs.export_flags import ALL, FULL, INCREMENTAL, NAME, USAGE, Config
+from pipeline.jobs.export_tables import TablePlan
 from pipeline.jobs.outcome import present_records
 from pipeline.run.job import Job, JobPlan, derived_job_id, digest
 from pipeline.specs import read_spec
@@ -146,12 +148,15 @@ class Plan(JobPlan[Config]):
         return query
 
 
-def prepare(config: Config, options: PipelineOptions) -> Plan:
+def prepare(config: Config, options: PipelineOptions) -> Plan | TablePlan:
     """Checks what can be checked before anything is started.
 
     Raises:
       UsageError: what is wrong with which flag.
+      JobError, TransientError: the server of `--source` cannot be asked.
     """
+    if config.source is not None:
+        return export_tables.prepare(config, config.source, options)
     check_combinations(config)
     services = services_of(options)
     firestore = config.firestore(services)
@@ -185,12 +190,15 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     return Plan(config, description, firestore, patterns, table, spec, read_time, method, storage_host)
 
 
-def provision(plan: Plan) -> None:
+def provision(plan: Plan | TablePlan) -> None:
     """Makes sure that there is a dataset that may be written to; a new run begins without its old dead letters.
 
     Raises:
       JobError: the dataset is missing, access is refused, or the table is gone that the last run's cursors are of.
     """
+    if isinstance(plan, TablePlan):
+        export_tables.provision(plan)
+        return
     if not existing_columns(plan.table) and plan.cursors:
         raise JobError(
             f"BigQuery table {plan.table.id} is gone, but the last run's cursors say that it holds all documents up to "
@@ -200,8 +208,11 @@ def provision(plan: Plan) -> None:
         DeadLetterFolder(plan.config.dead_letters).remove(plan.job_id)
 
 
-def build(pipeline: beam.Pipeline, plan: Plan) -> None:
+def build(pipeline: beam.Pipeline, plan: Plan | TablePlan) -> None:
     """Draws the graph of a run."""
+    if isinstance(plan, TablePlan):
+        export_tables.build(pipeline, plan)
+        return
     config, target = plan.config, plan.target
     ledger = plan.ledger
     pieces = [pipeline | f"PlanReads[{source.label}]" >> _PlanQuery(plan, source.query) for source in plan.sources]
@@ -306,4 +317,4 @@ def _read(pieces: list[PCollection[Piece]], plan: Plan) -> PCollection[Batch[Exp
     return every
 
 
-JOB = Job(USAGE, prepare, provision, build, present_records)
+JOB: Job[Config, Plan | TablePlan] = Job(USAGE, prepare, provision, build, present_records)

@@ -21,8 +21,11 @@ from transforms.records.table import spec_columns
 
 def check_combinations(config: Config) -> None:
     """Raises UsageError for flags that do not go together."""
+    if config.source_password or config.key:
+        given = "--source_password" if config.source_password else "--key"
+        raise UsageError(f"{given} is for --source=postgresql://…")
     if not config.collection and not config.collection_group:
-        raise UsageError("nothing to export: pass --collection=users or --collection_group=posts")
+        raise UsageError("nothing to export: pass --collection=users, --collection_group=posts or --source=LOCATION")
     if config.infer != ALL and not config.infer.isdecimal():
         raise UsageError(f"--infer must be all or a number of documents, got {config.infer!r}")
     if config.cursor_field and config.mode != INCREMENTAL:

@@ -21,6 +21,29 @@ ALL = "all"
 class Config(RecordsConfig):
     """The flags of export."""
 
+    source: str | None = option(
+        None,
+        group="Input",
+        metavar="LOCATION",
+        help="a table to read instead of collections: postgresql://USER@HOST:PORT/DATABASE/SCHEMA.TABLE; its "
+        "--cursor_field is a column of times, or xmin",
+        in_templates=False,
+    )
+    source_password: str | None = option(
+        None,
+        group="Input",
+        metavar="WHERE",
+        help="where the source's password is kept: env:NAME, file:PATH or secret:projects/P/secrets/S; default: "
+        "PGPASSWORD or ~/.pgpass",
+        in_templates=False,
+    )
+    key: tuple[str, ...] = option(
+        (),
+        group="Input",
+        metavar="COLUMN",
+        help="columns that identify a row of the source; default: its primary key",
+        in_templates=False,
+    )
     collection: tuple[str, ...] = option(
         (),
         group="Input",

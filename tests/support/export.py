@@ -54,7 +54,7 @@ class ExportDesk:
                 f"--bigquery_table={self.bigquery.project}:local.{self.table}",
                 f"--dead_letters={self.folder / 'dead_letters'}",
                 f"--summary={summary}",
-                *(flags if any("--collection" in flag for flag in flags) else ("--collection=users", *flags)),
+                *(flags if any(flag.startswith(_INPUTS) for flag in flags) else ("--collection=users", *flags)),
             ]
         )
         self.summary = json.loads(summary.read_text()) if summary.exists() else {}
@@ -110,6 +110,8 @@ class ExportDesk:
         tables = self.target.client().list_tables(f"{self.bigquery.project}.local")
         return [table.table_id for table in tables if table.table_id.startswith(f"{self.table}_staging")]
 
+
+_INPUTS = ("--collection", "--source")
 
 # What a Commit holds by which a batch is completed in the ledger.
 COMPLETION = b"has_overflow"

@@ -29,7 +29,7 @@ channels secrets
 runtime
 firestore
 bigquery pubsub
-records models
+records models sql
 inputs
 dead_letters
 ledger

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from transforms.batch import Batch, BatchResult, DeadLetter
-from transforms.bigquery.cells import writable
 from transforms.bigquery.methods import FILE_LOADS, INSERT_ROWS, TYPED_METHODS
 from transforms.bigquery.rows import Row, insert_id, json_columns, loadable
 from transforms.bigquery.schema import Column
 from transforms.bigquery.senders import Collector, InsertAllSender, Sender, StorageWriteSender, Streams
+from transforms.bigquery.storage_rows import appendable
 from transforms.bigquery.storage_target import StorageTarget
 from transforms.bigquery.target import BigQueryTarget
 from transforms.retry import Retry
@@ -163,4 +163,4 @@ def _sender(plan: RowsPlan[Any], table: RowTable[Any], columns: Columns) -> Send
         return InsertAllSender(table.target, may_all_be_bad=plan.may_all_be_bad, retry=plan.retry)
     streams = plan.streams(table.purpose) if plan.streams else None
     target = StorageTarget(table.target, plan.storage_host)
-    return StorageWriteSender(target, writable(columns), streams, retry=plan.retry)
+    return StorageWriteSender(target, appendable(columns), streams, retry=plan.retry)

@@ -41,7 +41,8 @@ class Column:
     """One column of a table.
 
     Attributes:
-      type: GoogleSQL name: STRING, INT64, FLOAT64, BOOL, TIMESTAMP, BYTES, GEOGRAPHY, JSON or STRUCT.
+      type: GoogleSQL name: STRING, INT64, NUMERIC, BIGNUMERIC, FLOAT64, BOOL, TIMESTAMP, DATETIME, DATE, TIME, BYTES,
+        GEOGRAPHY, JSON or STRUCT.
       mode: NULLABLE or REPEATED; a table of somebody else's may also have REQUIRED columns.
       fields: of a STRUCT.
     """

@@ -3,10 +3,10 @@
     columns ──RowMessage──▶ descriptor, sent once per connection
     cells   ──.serialised──▶ bytes of one row
 
-A cell is what Python calls the column's value: str (STRING, JSON text, GEOGRAPHY as WKT or GeoJSON, NUMERIC), int
-(INT64), float (FLOAT64, NaN and ±Infinity included), bool, bytes, aware datetime or int of µs since 1970 (TIMESTAMP),
-dict (STRUCT), list of these (REPEATED). A missing cell and None are NULL. Types by column:
-https://cloud.google.com/bigquery/docs/supported-data-types
+A cell is what Python calls the column's value: str (STRING, JSON text, GEOGRAPHY as WKT or GeoJSON, NUMERIC,
+BIGNUMERIC, and in ISO 8601 DATE, DATETIME, TIME), int (INT64), float (FLOAT64, NaN and ±Infinity included), bool,
+bytes, aware datetime or int of µs since 1970 (TIMESTAMP), dict (STRUCT), list of these (REPEATED). A missing cell and
+None are NULL. Types by column: https://cloud.google.com/bigquery/docs/supported-data-types
 
     >>> message = RowMessage([Column("id", "STRING"), Column("age", "INT64")])
     >>> message.serialised({"id": "ada", "age": 36})
@@ -18,7 +18,8 @@ from __future__ import annotations
 import datetime
 import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -32,6 +33,10 @@ _FIELD_TYPES = {
     "JSON": _Field.TYPE_STRING,
     "GEOGRAPHY": _Field.TYPE_STRING,
     "NUMERIC": _Field.TYPE_STRING,
+    "BIGNUMERIC": _Field.TYPE_STRING,
+    "DATE": _Field.TYPE_INT32,
+    "DATETIME": _Field.TYPE_STRING,
+    "TIME": _Field.TYPE_STRING,
     "INT64": _Field.TYPE_INT64,
     "FLOAT64": _Field.TYPE_DOUBLE,
     "BOOL": _Field.TYPE_BOOL,
@@ -111,6 +116,22 @@ class RowMessage:
         return "the row does not fit the table's columns"
 
 
+def appendable(columns: Iterable[Column]) -> tuple[Column, ...]:
+    """The columns that a message can have, of a STRUCT its fields; somebody else's table may have a RANGE, too.
+
+    >>> struct = Column("s", "STRUCT", fields=(Column("day", "DATE"), Column("n", "RANGE")))
+    >>> [column.form for column in appendable([struct, Column("t", "INTERVAL"), Column("b", "BOOL")])]
+    ['STRUCT<day DATE>', 'BOOL']
+    """
+    found = []
+    for column in columns:
+        if column.type != "STRUCT":
+            found += [column] if column.type in _FIELD_TYPES else []
+        elif fields := appendable(column.fields):
+            found.append(replace(column, fields=fields))
+    return tuple(found)
+
+
 def _describe(message: Any, columns: Sequence[Column]) -> _Conversions:
     """Gives `message`, a DescriptorProto, one field per column; returns the conversions of its values."""
     taken = {column.name for column in columns}
@@ -125,7 +146,7 @@ def _describe(message: Any, columns: Sequence[Column]) -> _Conversions:
             field.options.MergeFromString(_column_name_option(column.name))
         # By itself it would be userId for both user_id and userId, and a message with one name twice cannot be built.
         field.json_name = field.name
-        convert: _Convert | None = _microseconds if column.type == "TIMESTAMP" else None
+        convert = _CONVERSIONS.get(column.type)
         if column.type == "STRUCT":
             # Fields and nested messages share one namespace. A relative name stays right wherever BigQuery puts it.
             nested = message.nested_type.add(name=_unused(f"Struct{number}", taken))
@@ -195,6 +216,19 @@ def _microseconds(time: Any) -> int:
         return time
     microseconds: int = (time - _EPOCH) // _MICROSECOND
     return microseconds
+
+
+def _days(date: Any) -> int:
+    """Since 1970, which is how DATE is sent.
+
+    >>> _days("1970-01-02"), _days("0001-01-01")
+    (1, -719162)
+    """
+    return datetime.date.fromisoformat(date).toordinal() - _EPOCH.toordinal()
+
+
+# Of types whose field has another value than the cell.
+_CONVERSIONS: dict[str, _Convert] = {"TIMESTAMP": _microseconds, "DATE": _days}
 
 
 def _structs(conversions: _Conversions) -> _Convert | None:

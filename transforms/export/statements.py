@@ -9,6 +9,7 @@ staging, latest ──log_deletes──▶ changelog
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from transforms.bigquery.schema import UPDATE_TIME, Column
 from transforms.bigquery.target import BigQueryTarget
@@ -16,17 +17,45 @@ from transforms.export.changelog import DELETE
 from transforms.export.columns import DELETED_AT, DOCUMENT_ID, DOCUMENT_NAME
 from transforms.export.options import IGNORE, MARK
 
-# A row of a staging table that only names a document has no extracted_at.
-_IS_ROW = "extracted_at IS NOT NULL"
-_NEWEST = f"ROW_NUMBER() OVER (PARTITION BY `{DOCUMENT_NAME}` ORDER BY `{UPDATE_TIME}` DESC, extracted_at DESC) = 1"
+
+class RowNames(NamedTuple):
+    """The columns that every row has, by what they say.
+
+    Attributes:
+      key: what a row is of.
+      version: the later one wins.
+      read_time: as of when it was read.
+      extracted_at: when it was made; a row of a staging table that only names what it is of has none.
+      deleted_at: as of when it was found missing.
+    """
+
+    key: str = DOCUMENT_NAME
+    version: str = UPDATE_TIME
+    read_time: str = "read_time"
+    extracted_at: str = "extracted_at"
+    deleted_at: str = DELETED_AT
+
+    @property
+    def is_row(self) -> str:
+        """Whether a row of a staging table is more than a name."""
+        return f"{self.extracted_at} IS NOT NULL"
+
+    @property
+    def newest(self) -> str:
+        """The one staged row of a key that counts."""
+        order = f"`{self.version}` DESC, {self.extracted_at} DESC"
+        return f"ROW_NUMBER() OVER (PARTITION BY `{self.key}` ORDER BY {order}) = 1"
 
 
-def latest_rows(table: BigQueryTarget) -> str:
-    """The newest row of every document that is not gone, of a flat table."""
+OF_DOCUMENTS = RowNames()
+
+
+def latest_rows(table: BigQueryTarget, names: RowNames = OF_DOCUMENTS) -> str:
+    """The newest row of every key that is not gone, of a flat table."""
     return (
         f"SELECT *\nFROM (\n  SELECT *\n  FROM `{table.id}`\n  WHERE TRUE\n  QUALIFY ROW_NUMBER() OVER (PARTITION BY "
-        f"`{DOCUMENT_NAME}` ORDER BY `{UPDATE_TIME}` DESC, `{DELETED_AT}` DESC, `read_time` DESC, `extracted_at` DESC) "
-        f"= 1\n)\nWHERE `{DELETED_AT}` IS NULL"
+        f"`{names.key}` ORDER BY `{names.version}` DESC, `{names.deleted_at}` DESC, `{names.read_time}` DESC, "
+        f"`{names.extracted_at}` DESC) = 1\n)\nWHERE `{names.deleted_at}` IS NULL"
     )
 
 
@@ -41,39 +70,48 @@ def latest_changes(table: BigQueryTarget) -> str:
     )
 
 
-def merge(table: BigQueryTarget, staging: BigQueryTarget, columns: Sequence[Column], deletes: str) -> str:
-    """Merges staged rows. Parameters: @scope and, unless deletes are ignored, @read_time.
+def merge(
+    table: BigQueryTarget,
+    staging: BigQueryTarget,
+    columns: Sequence[Column],
+    deletes: str,
+    names: RowNames = OF_DOCUMENTS,
+) -> str:
+    """Merges staged rows. Parameters: unless deletes are ignored, @scope, which keys the run is about, and @read_time.
 
     A run with an earlier read time than another one before it must not undo what that one found: a row is gone only if
     its version is not later than the read time, and a row marked as gone comes back only if it was read later.
     """
-    names = [column.name for column in columns]
-    updated = ", ".join(f"`{name}` = s.`{name}`" for name in names if name != DOCUMENT_NAME)
+    key, version, deleted_at = names.key, names.version, names.deleted_at
+    listed = [column.name for column in columns]
+    updated = ", ".join(f"`{name}` = s.`{name}`" for name in listed if name != key)
     statement = (
         f"MERGE `{table.id}` AS t\n"
-        f"USING (\n  SELECT *\n  FROM `{staging.id}`\n  WHERE TRUE\n  QUALIFY {_NEWEST}\n) AS s\n"
-        f"ON t.`{DOCUMENT_NAME}` = s.`{DOCUMENT_NAME}`\n"
-        f"WHEN MATCHED AND s.{_IS_ROW} AND (t.`{UPDATE_TIME}` IS NULL OR s.`{UPDATE_TIME}` > t.`{UPDATE_TIME}` "
-        f"OR (t.`{DELETED_AT}` IS NOT NULL AND s.`{UPDATE_TIME}` = t.`{UPDATE_TIME}`)) "
-        f"AND (t.`{DELETED_AT}` IS NULL OR t.`{DELETED_AT}` < s.`read_time`) "
+        f"USING (\n  SELECT *\n  FROM `{staging.id}`\n  WHERE TRUE\n  QUALIFY {names.newest}\n) AS s\n"
+        f"ON t.`{key}` = s.`{key}`\n"
+        f"WHEN MATCHED AND s.{names.is_row} AND (t.`{version}` IS NULL OR s.`{version}` > t.`{version}` "
+        f"OR (t.`{deleted_at}` IS NOT NULL AND s.`{version}` = t.`{version}`)) "
+        f"AND (t.`{deleted_at}` IS NULL OR t.`{deleted_at}` < s.`{names.read_time}`) "
         f"THEN UPDATE SET {updated}\n"
-        f"WHEN NOT MATCHED AND s.{_IS_ROW} THEN INSERT ({_listed(names)}) VALUES ({_listed(names, 's.')})"
+        f"WHEN NOT MATCHED AND s.{names.is_row} THEN INSERT ({_listed(listed)}) VALUES ({_listed(listed, 's.')})"
     )
     if deletes == IGNORE:
         return statement
-    known = f"(t.`{UPDATE_TIME}` IS NULL OR t.`{UPDATE_TIME}` <= @read_time)"
-    gone = f"t.`{DELETED_AT}` IS NULL AND {known} AND REGEXP_CONTAINS(t.`{DOCUMENT_NAME}`, @scope)"
-    action = f"UPDATE SET `{DELETED_AT}` = @read_time" if deletes == MARK else "DELETE"
+    known = f"(t.`{version}` IS NULL OR t.`{version}` <= @read_time)"
+    gone = f"t.`{deleted_at}` IS NULL AND {known} AND REGEXP_CONTAINS(t.`{key}`, @scope)"
+    action = f"UPDATE SET `{deleted_at}` = @read_time" if deletes == MARK else "DELETE"
     return f"{statement}\nWHEN NOT MATCHED BY SOURCE AND {gone} THEN {action}"
 
 
-def replace(table: BigQueryTarget, staging: BigQueryTarget, columns: Sequence[Column]) -> str:
+def replace(
+    table: BigQueryTarget, staging: BigQueryTarget, columns: Sequence[Column], names: RowNames = OF_DOCUMENTS
+) -> str:
     """Replaces all rows by the staged ones."""
-    names = [column.name for column in columns]
+    listed = [column.name for column in columns]
     return (
-        f"MERGE `{table.id}` AS t\nUSING (\n  SELECT *\n  FROM `{staging.id}`\n  WHERE {_IS_ROW}\n  QUALIFY {_NEWEST}\n"
-        ") AS s\nON FALSE\nWHEN NOT MATCHED BY SOURCE THEN DELETE\n"
-        f"WHEN NOT MATCHED THEN INSERT ({_listed(names)}) VALUES ({_listed(names, 's.')})"
+        f"MERGE `{table.id}` AS t\nUSING (\n  SELECT *\n  FROM `{staging.id}`\n  WHERE {names.is_row}\n  QUALIFY "
+        f"{names.newest}\n) AS s\nON FALSE\nWHEN NOT MATCHED BY SOURCE THEN DELETE\n"
+        f"WHEN NOT MATCHED THEN INSERT ({_listed(listed)}) VALUES ({_listed(listed, 's.')})"
     )
 
 
@@ -92,14 +130,14 @@ def log_deletes(changelog: BigQueryTarget, staging: BigQueryTarget) -> str:
     )
 
 
-def count_staged(staging: BigQueryTarget) -> str:
-    """How many documents the staging table names."""
-    return f"SELECT COUNT(DISTINCT `{DOCUMENT_NAME}`) FROM `{staging.id}`"
+def count_staged(staging: BigQueryTarget, names: RowNames = OF_DOCUMENTS) -> str:
+    """How many keys the staging table names."""
+    return f"SELECT COUNT(DISTINCT `{names.key}`) FROM `{staging.id}`"
 
 
-def count_living(table: BigQueryTarget) -> str:
-    """How many documents the table's latest view shows in the export's scope. Parameter: @scope."""
-    return f"SELECT COUNT(*) FROM `{table.latest.id}` WHERE REGEXP_CONTAINS(`{DOCUMENT_NAME}`, @scope)"
+def count_living(table: BigQueryTarget, names: RowNames = OF_DOCUMENTS) -> str:
+    """How many rows the table's latest view shows in the export's scope. Parameter: @scope."""
+    return f"SELECT COUNT(*) FROM `{table.latest.id}` WHERE REGEXP_CONTAINS(`{names.key}`, @scope)"
 
 
 def held_versions(table: BigQueryTarget) -> str:

@@ -2,11 +2,14 @@
 
     Create(files)   ─▶ PlanSlices ─▶ Reshuffle ─▶ ReadSlices  ─▶ PCollection[Batch[Record]]
     Create([query]) ─▶ PlanReads  ─▶ Reshuffle ─▶ ReadBatches ─▶ PCollection[Batch[Record]]
-                       slices, or ranges of names  one of them, batch by batch
+    Create(parts)   ───────────────▶ Reshuffle ─▶ ReadParts   ─▶ PCollection[Batch[TableRow]]
+                       slices, ranges of names,    one of them, batch by batch: `Source.batches`
+                       parts of tables
 
-Only descriptions of slices and ranges are shuffled. Each is read once, from beginning to end, and each batch goes to
-the next step before the following one is read, so first results show at once and memory does not grow with the input.
-None is split while it is read, because its batches would then end elsewhere; there are many, which balances the load.
+Only descriptions of slices, ranges and parts are shuffled. Each is read once, from beginning to end, and each batch
+goes to the next step before the following one is read, so first results show at once and memory does not grow with the
+input. None is split while it is read, because its batches would then end elsewhere; there are many, which balances the
+load.
 
     batches = pipeline | ReadBatches(match_inputs(["results/*.jsonl"]))
     batches = pipeline | ReadDocumentBatches(target, Query("users"), fix_read_time(target.connect(), JOB_START))
@@ -33,11 +36,14 @@ from transforms.inputs.files import InputFile
 from transforms.inputs.options import DEFAULT, MIB, ReadOptions
 from transforms.inputs.packs import Pack, packed, read_pack
 from transforms.inputs.slices import Slice, plan_slices, read_slice
+from transforms.inputs.sources import Source
+from transforms.inputs.tables import TableRow, TableSource
 from transforms.runtime.batch_coder import register_batches
 from transforms.runtime.garbage import tune_garbage_collector
 from transforms.runtime.stopping import is_asked_to_stop
+from transforms.sql.postgresql.reader import Part
 
-register_batches(Record)
+register_batches(Record, TableRow)
 
 
 def _none_is_complete(batch_id: str) -> bool:
@@ -68,7 +74,9 @@ class ReadBatches(beam.PTransform[PBegin, PCollection[Batch[Record]]]):
         files = begin | "Files" >> beam.Create(packs, reshuffle=False)
         slices = files | "PlanSlices" >> beam.ParDo(_PlanSlicesFn(self.options))
         spread = slices | "Reshuffle" >> beam.Reshuffle()
-        return spread | "ReadSlices" >> beam.ParDo(_ReadSlicesFn(self.options, frozenset(self.completed)))
+        return spread | "ReadSlices" >> beam.ParDo(
+            _ReadFn(_FileSource(self.options, frozenset(self.completed)))
+        ).with_output_types(Batch[Record])
 
 
 @dataclass
@@ -104,8 +112,8 @@ class ReadPieceBatches(beam.PTransform[PCollection[Piece], PCollection[Batch[Any
 
     @no_annotations  # type: ignore[untyped-decorator]  # Beam takes Batch[Any] for a class of its own
     def expand(self, pieces: PCollection[Piece]) -> PCollection[Batch[Any]]:
-        read = _ReadBatchesFn(self.target, self.batch_size, self.max_batch_bytes, self.is_complete, self.entry_of)
-        return pieces | "Read" >> beam.ParDo(read).with_output_types(self.batch_type)
+        source = _QuerySource(self.target, self.batch_size, self.max_batch_bytes, self.is_complete, self.entry_of)
+        return pieces | "Read" >> beam.ParDo(_ReadFn(source)).with_output_types(self.batch_type)
 
 
 @dataclass
@@ -144,6 +152,27 @@ class ReadDocumentBatches(beam.PTransform[PBegin, PCollection[Batch[Record]]]):
 
 
 @dataclass
+class ReadTableBatches(beam.PTransform[PBegin, PCollection[Batch[TableRow]]]):
+    """Reads the rows of a table of a database as batches.
+
+    In: nothing. Out: `Batch[TableRow]`, named `{input id}-{part}-{ordinal}`. Delivery: every row of the snapshot once.
+    Parallel: parts. Fails: JobError and TransientError as `Source.batches`.
+
+    Attributes:
+      source: of which table, in which snapshot.
+      parts: of the table; see `plan_parts`.
+    """
+
+    source: TableSource
+    parts: Sequence[Part]
+
+    def expand(self, begin: PBegin) -> PCollection[Batch[TableRow]]:
+        parts = begin | "Parts" >> beam.Create(self.parts, reshuffle=False)
+        spread = parts | "Reshuffle" >> beam.Reshuffle()
+        return spread | "ReadParts" >> beam.ParDo(_ReadFn(self.source)).with_output_types(Batch[TableRow])
+
+
+@dataclass
 class _PlanSlicesFn(beam.DoFn):
     options: ReadOptions
 
@@ -155,33 +184,40 @@ class _PlanSlicesFn(beam.DoFn):
 
 
 @dataclass
-class _ReadSlicesFn(beam.DoFn):
-    options: ReadOptions
-    completed: frozenset[str]
+class _ReadFn(beam.DoFn):
+    """Reads the partitions of one source."""
+
+    source: Source[Any, Any]
 
     def setup(self) -> None:
         tune_garbage_collector()
 
-    def process(self, piece: Slice | Pack) -> Iterator[Batch[Record]]:
-        if not is_asked_to_stop():  # before the file is opened
-            read: Any = read_pack if isinstance(piece, Pack) else read_slice
-            yield from read(piece, self.options, self.completed.__contains__, is_asked_to_stop)
+    @no_annotations  # type: ignore[untyped-decorator]  # the type of a batch's entries is the transform's
+    def process(self, partition: Any) -> Iterator[Batch[Any]]:
+        if not is_asked_to_stop():  # before anything is opened
+            yield from self.source.batches(partition)
 
 
-@dataclass
-class _ReadBatchesFn(beam.DoFn):
+@dataclass(frozen=True)
+class _FileSource:
+    options: ReadOptions
+    completed: frozenset[str]
+
+    def batches(self, partition: Slice | Pack) -> Iterator[Batch[Record]]:
+        read: Any = read_pack if isinstance(partition, Pack) else read_slice
+        yield from read(partition, self.options, self.completed.__contains__, is_asked_to_stop)
+
+
+@dataclass(frozen=True)
+class _QuerySource:
     target: FirestoreTarget
     batch_size: int
     max_batch_bytes: int
     is_complete: Callable[[str], bool]
     entry_of: EntryOf[Any]
 
-    def setup(self) -> None:
-        tune_garbage_collector()
-
-    @no_annotations  # type: ignore[untyped-decorator]  # the type of a batch's entries is the transform's
-    def process(self, piece: Piece) -> Iterator[Batch[Any]]:
-        if not isinstance(piece, QueryPiece):
-            raise TypeError(f"batches are made of queries, got {type(piece).__name__}")
-        client = self.target.connect()
-        yield from read_batches(client, piece, self.batch_size, self.max_batch_bytes, self.is_complete, self.entry_of)
+    def batches(self, partition: Piece) -> Iterator[Batch[Any]]:
+        if not isinstance(partition, QueryPiece):
+            raise TypeError(f"batches are made of queries, got {type(partition).__name__}")
+        bounds = self.batch_size, self.max_batch_bytes
+        yield from read_batches(self.target.connect(), partition, *bounds, self.is_complete, self.entry_of)

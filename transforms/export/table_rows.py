@@ -1,0 +1,102 @@
+"""The rows of an export of a table of a database: what of a row goes to which table. Plain Python.
+
+Batch[TableRow] ─┬─ read whole ──▶ its row
+                 └─ only named ──▶ its key, where missing rows are looked for
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from transforms.batch import DeadLetter
+from transforms.bigquery.cells import converter
+from transforms.bigquery.methods import STORAGE_WRITE_EXACTLY_ONCE
+from transforms.bigquery.row_writer import RowsPlan, RowTable
+from transforms.bigquery.rows import Row
+from transforms.bigquery.schema import Column
+from transforms.export.rows import NAMES, ROWS, STEP
+from transforms.export.streams import StreamLedger
+from transforms.export.table_target import TableTarget
+from transforms.inputs.tables import TableRow
+from transforms.ledger.entry import LedgerEntry
+from transforms.sql.rows import EXTRACTED_AT, FIXED_COLUMNS, KEY, READ_TIME, TableRows
+
+_KEY_COLUMNS = FIXED_COLUMNS[:1]
+
+
+def rows_of_table(
+    target: TableTarget,
+    columns: tuple[Column, ...],
+    extracted_at: datetime.datetime,
+    method: str,
+    ledger: LedgerEntry,
+    storage_host: str | None = None,
+) -> RowsPlan[TableRow]:
+    """How the rows of an export of a table are made and sent.
+
+    Args:
+      columns: one for each of the source's, in their order.
+      extracted_at: of all rows.
+      ledger: keeps the streams of batches, for STORAGE_WRITE_EXACTLY_ONCE.
+    """
+    written = target.staging if target.is_staged else target.table
+    tables = [RowTable(ROWS, written, partial(_rows, target, columns, extracted_at), (*columns, *FIXED_COLUMNS))]
+    if target.names_all:
+        tables.append(RowTable(NAMES, target.staging, _names, _KEY_COLUMNS))
+    return RowsPlan(
+        tuple(tables),
+        method,
+        partial(_dead_letter, tuple(column.name for column in target.source.columns)),
+        storage_host=storage_host,
+        streams=partial(StreamLedger, ledger) if method == STORAGE_WRITE_EXACTLY_ONCE else None,
+    )
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """A row of every row that was read whole."""
+
+    rows: TableRows
+    read_time: str
+
+    def takes(self, entry: TableRow, is_dead: bool) -> bool:
+        return not (is_dead or entry.unchanged)
+
+    def row(self, entry: TableRow) -> Row:
+        return self.rows.row(entry.key, entry.fields)
+
+    def identity(self, entry: TableRow) -> tuple[str, ...]:
+        return entry.key, self.read_time
+
+
+class _Named:
+    """The keys of rows without a row there, refused ones included, which are not missing."""
+
+    def takes(self, entry: TableRow, is_dead: bool) -> bool:
+        return is_dead or entry.unchanged
+
+    def row(self, entry: TableRow) -> Row:
+        return Row({KEY: entry.key}, ())
+
+    def identity(self, entry: TableRow) -> tuple[str, ...]:
+        return (entry.key,)
+
+
+def _rows(
+    target: TableTarget, own: Sequence[Column], extracted_at: datetime.datetime, columns: Sequence[Column], typed: bool
+) -> _Whole:
+    time = converter(Column(READ_TIME, "TIMESTAMP"), typed=typed)
+    of_run = {READ_TIME: time(target.read_time), EXTRACTED_AT: time(extracted_at)}
+    return _Whole(TableRows(target.source.columns, own, of_run, typed=typed), target.read_time.isoformat())
+
+
+def _names(columns: Sequence[Column], typed: bool) -> _Named:
+    return _Named()
+
+
+def _dead_letter(names: tuple[str, ...], entry: TableRow, code: str, message: str, retryable: bool) -> DeadLetter:
+    original = dict(zip(names, entry.fields, strict=True))
+    return DeadLetter(STEP, code, message, original, entry.key, entry.position, retryable=retryable)

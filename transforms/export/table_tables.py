@@ -1,0 +1,142 @@
+"""The tables of an export of a database's table: made before its rows, merged and counted behind the last of them.
+
+source ──provide──▶ table, view, staging table ─ … rows … ─▶ conclude ──▶ merged, compared, results
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from transforms.bigquery.queries import drop, execute, query
+from transforms.bigquery.schema import Column
+from transforms.bigquery.tables import ensure_latest_view, ensure_table, existing_columns
+from transforms.errors import JobError
+from transforms.export import statements
+from transforms.export.options import APPEND, IGNORE, REPLACE
+from transforms.export.table_target import OF_ROWS, TABLE_OPTIONS, TableTarget, misfits, renames, table_columns
+from transforms.export.tables import counted
+from transforms.export.target import STAGING_KEPT, STAGING_OPTIONS
+from transforms.firestore.target import FirestoreTarget
+from transforms.ledger.jobs import job_document
+from transforms.ledger.totals import read_totals
+from transforms.outcomes import RECORDS
+from transforms.retry import Retry
+from transforms.sql.rows import FIXED_COLUMNS
+
+if TYPE_CHECKING:
+    from transforms.bigquery.client import BigQueryClient
+
+_HIDDEN = (
+    "transactions of other users, or of the primary, are hidden: what commits later than --lookback_s after it began "
+    "is missed; grant pg_read_all_stats, read the primary, or use --cursor_field=xmin"
+)
+_ALL_KEYS = ""  # a table has the rows of one source
+
+
+def provide(target: TableTarget) -> None:
+    """Makes the tables and their view, or adds the columns they lack.
+
+    Raises:
+      JobError: the dataset is missing, access is refused, or the table does not fit.
+      TransientError: BigQuery does not answer.
+    """
+    client = target.table.client()
+    present = existing_columns(target.table, client=client)
+    columns = table_columns(target.source.columns, present)
+    if reasons := misfits(present, columns):
+        raise JobError(
+            f"BigQuery table {target.table.id} cannot hold rows of {target.source.label}: {'; '.join(reasons)}. Export "
+            "to another table; a column's type is never changed"
+        )
+    new = [column for column in columns if column.name.lower() not in {each.name.lower() for each in present}]
+    wanted = (*present, *new, *(each for each in FIXED_COLUMNS if each.name not in {one.name for one in present}))
+    ensure_table(target.table, wanted, TABLE_OPTIONS, client=client)
+    ensure_latest_view(target.table, statements.latest_rows(target.table, OF_ROWS), client=client)
+    if target.is_staged or target.names_all:
+        staged = tuple(replace(each, mode=each.mode.replace("REQUIRED", "NULLABLE")) for each in wanted)
+        ensure_table(target.staging, staged, STAGING_OPTIONS, client=client, kept=STAGING_KEPT)
+
+
+def columns_of(target: TableTarget) -> tuple[Column, ...]:
+    """The column of each column of the source, as `provide` has left the table. Raises as `provide`."""
+    return table_columns(target.source.columns, existing_columns(target.table))
+
+
+@dataclass(frozen=True)
+class ConcludeTableExport:
+    """The last act of an export of a table; picklable. May be done again: it changes nothing then.
+
+    Attributes:
+      target: what was written.
+      ledger: the database that keeps the ledger.
+      job_id: whose ledger says how many rows that are.
+      cursor: where the next incremental run begins; None for none.
+      cursor_of: what the cursor is good for; kept beside it.
+      is_blind: whether transactions that may commit later were hidden when the cursor was taken.
+      retry: of counting rows that were just streamed, and of requests to the ledger.
+    """
+
+    target: TableTarget
+    ledger: FirestoreTarget
+    job_id: str
+    cursor: str | None
+    cursor_of: str
+    is_blind: bool
+    retry: Retry
+
+    def __call__(self) -> dict[str, Any]:
+        """Merges what was staged and compares both sides.
+
+        Raises:
+          JobError: a statement is refused, or rows are missing.
+        """
+        target, client = self.target, self.target.table.client()
+        totals = read_totals(job_document(self.ledger.connect(), self.job_id, self.retry), RECORDS)
+        staged = totals["read"] if target.names_all else totals["written"]
+        results: dict[str, Any] = {"rows_read": totals["read"], **self._merge(client, staged)}
+        results["rows_latest"] = _number(client, statements.count_living(target.table, OF_ROWS), {"scope": _ALL_KEYS})
+        if renamed := renames(target.source.columns, columns_of(target)):
+            results["renamed_fields"] = {each.field: each.column for each in renamed}
+        if self.cursor is not None:
+            results |= {"cursor": self.cursor, "_cursor_of": self.cursor_of}
+            if self.is_blind:
+                results["cursor_warning"] = _HIDDEN
+        return results
+
+    def clean_up(self) -> None:
+        """Removes the staging table."""
+        drop(self.target.table.client(), self.target.staging.id)
+
+    def _merge(self, client: BigQueryClient, staged: int) -> dict[str, int]:
+        target, staging = self.target, self.target.staging
+        if target.write == APPEND:
+            return {}
+        count = statements.count_staged(staging, OF_ROWS)
+        there = counted(lambda: _number(client, count), staged, self.retry)
+        if there < staged:
+            raise JobError(
+                f"BigQuery table {staging.id} names {there:,} rows instead of {staged:,}; nothing was merged. Either "
+                f"{', '.join(target.key)} does not identify rows of {target.source.label}: pass --key=COLUMN,… with "
+                "columns that do. Or BigQuery shows them late: run the command again in a few minutes"
+            )
+        if there > staged:
+            raise JobError(
+                f"BigQuery table {staging.id} names {there:,} rows instead of {staged:,}; nothing was merged. Run the "
+                "command again"
+            )
+        columns = existing_columns(staging, client=client)
+        parameters: Mapping[str, Any] = {}
+        if target.write == REPLACE:
+            statement = statements.replace(target.table, staging, columns, OF_ROWS)
+        else:
+            statement = statements.merge(target.table, staging, columns, target.deletes, OF_ROWS)
+            if target.deletes != IGNORE:
+                parameters = {"scope": _ALL_KEYS, "read_time": target.read_time}
+        return {"rows_changed": execute(client, statement, parameters).affected}
+
+
+def _number(client: BigQueryClient, sql: str, parameters: Mapping[str, Any] | None = None) -> int:
+    ((number,),) = query(client, sql, parameters)
+    return int(number)

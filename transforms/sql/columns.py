@@ -1,0 +1,83 @@
+"""What a table of a database declares, and which column of BigQuery each of its columns becomes. Plain data.
+
+declared type ──▶ Declared(column, expression, …) ──▶ text of the server ──▶ cell
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from transforms.bigquery.schema import Column
+
+# https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types#decimal_types
+_NUMERIC_DIGITS, _NUMERIC_SCALE, _BIGNUMERIC_DIGITS, _BIGNUMERIC_SCALE = 29, 9, 38, 38
+
+
+@dataclass(frozen=True)
+class SourceColumn:
+    """One column of a table of a database.
+
+    Attributes:
+      name: its own.
+      declared: its type, as the server writes it.
+      type: of the column of BigQuery.
+      expression: what is selected, so that the text is the value.
+      is_array: whether it is REPEATED.
+      is_single: whether its numbers are of 32 bits but written as short as can be, as in pgvector's text.
+      can_order: whether values of the type are times, by which an incremental run can go.
+    """
+
+    name: str
+    declared: str
+    type: str
+    expression: str
+    is_array: bool = False
+    is_single: bool = False
+    can_order: bool = False
+
+    def column(self, name: str) -> Column:
+        """The column of BigQuery, under a name that may have had to change."""
+        mode = "REPEATED" if self.is_array else "NULLABLE"
+        return Column(name, self.type, mode, f"source column `{self.name}`, {self.declared}")
+
+
+@dataclass(frozen=True)
+class SourceTable:
+    """A table of a database, as it is declared.
+
+    Attributes:
+      label: as a location, without a password.
+      relation: quoted, as statements name it.
+      columns: in their order.
+      key: names of the columns that identify a row; empty if the table says nothing of it.
+      kind: of relation, as the server's catalogue has it.
+      n_blocks: that it can be divided into; 0 where it has none of its own.
+    """
+
+    label: str
+    relation: str
+    columns: tuple[SourceColumn, ...]
+    key: tuple[str, ...]
+    kind: str
+    n_blocks: int = 0
+
+    def column(self, name: str) -> SourceColumn | None:
+        """A column by its name."""
+        return next((column for column in self.columns if column.name == name), None)
+
+
+def decimal_type(precision: int | None, scale: int) -> str:
+    """The column of numbers with so many digits, of which `scale` stand behind the point.
+
+    >>> decimal_type(38, 9), decimal_type(39, 9), decimal_type(76, 38), decimal_type(60, 0), decimal_type(None, 0)
+    ('NUMERIC', 'BIGNUMERIC', 'BIGNUMERIC', 'STRING', 'BIGNUMERIC')
+
+    Args:
+      precision: None where it is not declared.
+    """
+    if precision is None:
+        return "BIGNUMERIC"
+    whole = precision - scale
+    if whole <= _NUMERIC_DIGITS and scale <= _NUMERIC_SCALE:
+        return "NUMERIC"
+    return "BIGNUMERIC" if whole <= _BIGNUMERIC_DIGITS and scale <= _BIGNUMERIC_SCALE else "STRING"

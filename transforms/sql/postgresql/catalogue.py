@@ -1,0 +1,118 @@
+"""Reads what a table of PostgreSQL declares: its columns, their types, its key, how large it is.
+
+Tables, partitioned tables, views, materialised views and foreign tables can be read. Only a table whose rows are all
+its own can be read in ranges of blocks.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any, LiteralString
+
+from transforms.errors import UsageError
+from transforms.sql.columns import SourceColumn, SourceTable
+from transforms.sql.postgresql.failures import explained
+from transforms.sql.postgresql.target import PostgresqlTarget
+from transforms.sql.postgresql.types import PgType, source_column
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+_RELATION: LiteralString = """
+SELECT c.oid, c.relkind::text, has_table_privilege(c.oid, 'SELECT'),
+       format('%%I.%%I', n.nspname, c.relname),
+       CASE WHEN c.relkind = 'r' AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid)
+            THEN pg_relation_size(c.oid) / current_setting('block_size')::bigint ELSE 0 END
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+"""
+_NAMES: LiteralString = """
+SELECT n.nspname || '.' || c.relname
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+LIMIT 10000
+"""
+_COLUMNS: LiteralString = """
+SELECT attname, quote_ident(attname), format_type(atttypid, atttypmod), atttypid, atttypmod
+FROM pg_attribute WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+"""
+_TYPES: LiteralString = """
+SELECT oid, typname, typtype::text, typcategory::text, typelem, typbasetype, typtypmod, typdelim::text
+FROM pg_type WHERE oid = ANY(%s)
+"""
+# The primary key; else a unique index of columns that are never NULL, the one with the fewest.
+_KEY: LiteralString = """
+SELECT ARRAY(
+    SELECT a.attname::text FROM unnest(i.indkey) WITH ORDINALITY AS k(attnum, place)
+    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+    WHERE k.place <= i.indnkeyatts ORDER BY k.place
+)
+FROM pg_index i
+WHERE i.indrelid = %s AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+  AND NOT EXISTS (
+    SELECT FROM unnest(i.indkey) AS k(attnum)
+    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum WHERE NOT a.attnotnull
+  )
+ORDER BY i.indisprimary DESC, i.indnkeyatts, i.indexrelid LIMIT 1
+"""
+
+
+def describe(connection: Connection, target: PostgresqlTarget, flag: str) -> SourceTable:
+    """What a table declares.
+
+    Args:
+      flag: names the table, for messages.
+
+    Raises:
+      UsageError: there is no such table, or it has no columns.
+      JobError: it may not be read.
+      TransientError: the server does not answer.
+    """
+    with explained(target.label):
+        found = connection.execute(_RELATION, (target.schema, target.table)).fetchone()
+        if found is None:
+            raise UsageError(f"{flag}: there is no table {target.schema}.{target.table}{_closest(connection, target)}")
+        oid, kind, may_read, relation, n_blocks = found
+        if not may_read:
+            raise UsageError(
+                f"{flag}: {connection.info.user} may not read {relation}; grant it: "
+                f"GRANT SELECT ON {relation} TO {connection.info.user}"
+            )
+        columns = _columns(connection, oid)
+        key = connection.execute(_KEY, (oid,)).fetchone()
+    if not columns:
+        raise UsageError(f"{flag}: {relation} has no columns")
+    return SourceTable(target.label, relation, columns, tuple(key[0]) if key else (), kind, int(n_blocks))
+
+
+def closest(name: str, names: list[str], likeness: float = 0.6) -> str:
+    """Those of the names that look most like one; the end of a sentence.
+
+    Args:
+      likeness: at least so much, of 1.
+
+    >>> closest("ordrs", ["orders", "people"]), closest("x", ["orders"])
+    ('; is it orders?', '')
+    """
+    found = difflib.get_close_matches(name, names, 3, likeness)
+    return f"; is it {' or '.join(found)}?" if found else ""
+
+
+def _closest(connection: Connection, target: PostgresqlTarget) -> str:
+    names = [str(name) for (name,) in connection.execute(_NAMES)]
+    elsewhere = [name for name in names if name.partition(".")[2] == target.table]
+    return closest(f"{target.schema}.{target.table}", elsewhere or names, 0.0 if elsewhere else 0.6)
+
+
+def _columns(connection: Connection, oid: int) -> tuple[SourceColumn, ...]:
+    found = connection.execute(_COLUMNS, (oid,)).fetchall()
+    types: dict[int, PgType] = {}
+    wanted = {int(row[3]) for row in found}
+    while wanted := wanted - types.keys() - {0}:
+        rows: list[tuple[Any, ...]] = connection.execute(_TYPES, (list(wanted),)).fetchall()
+        types |= {int(row[0]): PgType(*row) for row in rows}
+        wanted = {each for type_ in types.values() for each in (type_.element, type_.base)}
+    return tuple(
+        source_column(name, quoted, declared, type_id, modifier, types)
+        for name, quoted, declared, type_id, modifier in found
+    )

@@ -1,0 +1,180 @@
+"""Rows of a table of a database as rows of BigQuery: each value in its column, or in `_overflow` as the server's text.
+
+fields, text or None ──┬─ fit ──────────▶ cells
+                       ├─ do not ───────▶ _overflow: {"column": text}
+                       └─ of the key ───▶ _key
+the run ────────────────▶ _read_time, _extracted_at
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+
+from transforms.bigquery.cells import MISFIT, json_text
+from transforms.bigquery.rows import Row
+from transforms.bigquery.schema import OVERFLOW, Column
+from transforms.errors import JobError
+from transforms.sql.cells import TextConverter, text_converter
+from transforms.sql.columns import SourceColumn
+
+KEY, READ_TIME, EXTRACTED_AT, DELETED_AT = "_key", "_read_time", "_extracted_at", "_deleted_at"
+
+# What every table of rows has beside the source's own columns.
+FIXED_COLUMNS = (
+    Column(KEY, "STRING", description="the row's key: the value of its one column, or a JSON array of several"),
+    Column(READ_TIME, "TIMESTAMP", description="the moment as of which the row was read; the row's version"),
+    Column(EXTRACTED_AT, "TIMESTAMP", description="when the run began that wrote the row"),
+    Column(DELETED_AT, "TIMESTAMP", description="moment as of which the row was found missing"),
+    Column(OVERFLOW, "JSON", description="values that do not fit their columns, as the source's text, by column"),
+)
+
+_ITEM = re.compile(r'"((?:[^"\\]|\\.)*)"|([^",{}\\]+)', re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_NUMBER_WITH_ZEROS = re.compile(r"-?[0-9]+\.[0-9]*0")
+
+Fields = Sequence["str | None"]
+
+
+class TableRows:
+    """Makes the rows of one table; built once per worker.
+
+    Args:
+      source: the source's columns, in the order of the fields.
+      columns: of BigQuery, one for each of them.
+      of_run: cells that are the same in all rows.
+      typed: typed cells instead of JSON cells; see `bigquery/cells.py`.
+    """
+
+    def __init__(
+        self, source: Sequence[SourceColumn], columns: Sequence[Column], of_run: dict[str, Any], *, typed: bool
+    ):
+        self._of_run = of_run
+        self._columns = [
+            (at, column.name, own.name, _converter(own, column, typed=typed))
+            for at, (own, column) in enumerate(zip(source, columns, strict=True))
+        ]
+
+    def row(self, key: str, fields: Fields) -> Row:
+        """The row of one row. Never raises for what a value is.
+
+        Args:
+          key: of `KeyOf`.
+          fields: the server's text; None for NULL.
+        """
+        cells: dict[str, Any] = {KEY: key, **self._of_run}
+        overflow: dict[str, str] = {}
+        for at, name, own, convert in self._columns:
+            text = fields[at]
+            if text is None:
+                continue
+            cell = convert(text)
+            if cell is MISFIT:
+                overflow[own] = text
+            else:
+                cells[name] = cell
+        if overflow:
+            cells[OVERFLOW] = json_text(overflow)
+        return Row(cells, tuple(sorted(overflow)))
+
+
+class KeyOf:
+    """Names a row by its key.
+
+    >>> KeyOf(("id",), [(0, False)])(["7", "a"]), KeyOf(("a", "b"), [(0, False), (1, True)])(["x", "1.50"])
+    ('7', '["x","1.5"]')
+
+    Args:
+      names: of the key's columns.
+      places: where each stands among the fields, and whether its numbers may have zeros at their end.
+    """
+
+    def __init__(self, names: Sequence[str], places: Sequence[tuple[int, bool]]):
+        self._names, self._places = names, places
+
+    def __call__(self, fields: Fields) -> str:
+        """The key of a row.
+
+        Raises:
+          JobError: a column of the key is NULL.
+        """
+        texts = []
+        for name, (at, may_have_zeros) in zip(self._names, self._places, strict=True):
+            text = fields[at]
+            if text is None:
+                raise JobError(
+                    f"column {name} of the key is NULL in a row, so it does not identify rows; pass --key=COLUMN,… "
+                    "with columns that are never NULL and unique together"
+                )
+            # The same number may be written with more zeros after an update, and is the same key.
+            if may_have_zeros and _NUMBER_WITH_ZEROS.fullmatch(text):
+                text = text.rstrip("0").rstrip(".")
+            texts.append(text)
+        if len(texts) == 1:
+            return _as_unicode(texts[0])
+        return orjson.dumps([_as_unicode(text) for text in texts]).decode()
+
+
+def _as_unicode(text: str) -> str:
+    """Bytes that are not UTF-8 stand in text as lone surrogates, which have no place in BigQuery."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _converter(own: SourceColumn, column: Column, *, typed: bool) -> TextConverter:
+    convert = text_converter(column, typed=typed)
+    if own.is_single:
+        convert = _singles(convert)
+    return _items(convert) if own.is_array else convert
+
+
+def _singles(convert: TextConverter) -> TextConverter:
+    """Reads numbers as the server holds them, in 32 bits: 0.1 is 0.10000000149011612."""
+
+    def of_single(text: str) -> Any:
+        return convert(repr(struct.unpack("f", struct.pack("f", float(text)))[0]))
+
+    return of_single
+
+
+def _items(convert: TextConverter) -> Callable[[str], Any]:
+    """Makes an array's cell of its text."""
+
+    def of_array(text: str) -> Any:
+        items = array_items(text)
+        if items is None:
+            return MISFIT
+        cells = [convert(item) for item in items]
+        return MISFIT if any(cell is MISFIT for cell in cells) else cells
+
+    return of_array
+
+
+def array_items(text: str) -> list[str] | None:
+    """The items of an array of one dimension without NULL, as PostgreSQL writes it; None for any other.
+
+    >>> array_items('{a,"b c","say \\\\"x\\\\"",""}'), array_items("[1,2]"), array_items("{}")
+    (['a', 'b c', 'say "x"', ''], ['1', '2'], [])
+    >>> array_items("{1,NULL}"), array_items("{{1},{2}}"), array_items("[0:1]={1,2}"), array_items('{"NULL"}')
+    (None, None, None, ['NULL'])
+    """
+    if text[:1] + text[-1:] not in ("{}", "[]") or "=" in text[: text.find("{") + 1]:
+        return None
+    items: list[str] = []
+    at, end = 1, len(text) - 1
+    while at < end:
+        match = _ITEM.match(text, at, end)
+        if match is None:
+            return None
+        quoted, bare = match.groups()
+        if bare == "NULL":
+            return None
+        items.append(_ESCAPED.sub(r"\1", quoted) if bare is None else bare)
+        at = match.end()
+        if at < end and text[at] != ",":
+            return None
+        at += 1
+    return items
