@@ -16,6 +16,7 @@ _SHOWN_IDS = 10
 _IDS_OF_PROVIDER_BATCH = 1_000
 
 NOT_REPLAYABLE = "not_replayable"
+RETRYABLE_COUNT = "retryable"
 DEAD_LETTER_REASONS = Breakdown("dead_letters", "has_dead_letters", ("step", "code"))
 
 # What a job counts whose element is a batch of records.
@@ -120,6 +121,11 @@ RECORDS = Counters(
             beside="has_dead_letters",
         ),
         Counter(
+            RETRYABLE_COUNT,
+            "whose record is fine, so that another try may store it; a part of the dead letters",
+            beside="has_dead_letters",
+        ),
+        Counter(
             NOT_REPLAYABLE,
             "whose dead letters keep no record to replay, so that only ingesting their source again can store them; a "
             "part of the dead letters",
@@ -162,6 +168,7 @@ class BatchOutcome:
             "retries": batch.retries,
             "overflowed": batch.overflowed,
             "repaired": batch.repaired,
+            RETRYABLE_COUNT: sum(dead_letter.retryable for dead_letter in batch.dead_letters),
             "unread_bytes": sum(dead_letter.unread_bytes for dead_letter in batch.dead_letters),
             "bytes_read": batch.bytes_read,
             **batch.counts,

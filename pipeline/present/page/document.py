@@ -3,12 +3,14 @@
     {…what `status --json` has of a job…,
      "page": {
        "sentence", "database", "command",              in a sentence; what resumes it, empty of one that is completed
+       "at", "owner", "progress",
+       "counters": {"total", "parts", "aside"},
        "adds_up",                                      whether read = what became of what was read
        "batches": {"at_provider", "total", "phases", "shown": [a batch, …], "others": {"from", "width_s", "active"}},
        "over_time": {"from", "width_s", "records_per_s", "batches_per_s", "retries", "p50_s", "p95_s",
                      "input_tokens", "output_tokens", "cost_usd"},    lists of one length, a number per bin
-       "latency": {"p50_s", "p95_s", "from"},
-       "dead_letters": {"by": [{"step", "code", "count"}], "commands": {"retryable", "permanent"}},
+       "latency": {"since", "p50_s", "p95_s", "batches"},
+       "dead_letters": {"label", "total", "retryable", "by": [{"step", "code", "count"}], "commands"},
        "spent": {"input_tokens", "output_tokens", "cached_tokens", "asked", "stored", "cost_usd", "max_spend_usd"},
        "results", "streams", "field_warnings"}}
 
@@ -47,6 +49,7 @@ from pipeline.present.status import Status, is_at_provider
 from pipeline.present.streams import ShownStream
 from transforms.ledger.jobs import COMPLETED, RUNNING
 from transforms.ledger.totals import Totals
+from transforms.outcomes import RETRYABLE_COUNT
 
 _P50, _P95 = 0.5, 0.95
 _SIGNIFICANT = 4
@@ -180,7 +183,7 @@ def _page(data: JobData) -> dict[str, Any]:
             "aside": [
                 {"label": each.label, "n": each.plain(totals[each.name]), "unit": each.unit}
                 for each in counters.aside
-                if totals[each.name] and each.group != _ANALYSIS
+                if totals[each.name] and each.group != _ANALYSIS and each.name != RETRYABLE_COUNT
             ],
         },
         "batches": _batches(data),
@@ -189,6 +192,7 @@ def _page(data: JobData) -> dict[str, Any]:
         "dead_letters": {
             "label": unwanted.label,
             "total": totals.unwanted,
+            "retryable": totals[RETRYABLE_COUNT] or None,
             "by": by if isinstance(by, list) else [{"kind": kind, "count": n} for kind, n in by.items()],
             "commands": dict(data.replay_commands) if totals.unwanted else {},
         },

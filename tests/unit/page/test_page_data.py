@@ -112,6 +112,15 @@ def test_dead_letters_have_the_commands_that_replay_them():
     )
 
 
+def test_dead_letters_that_another_try_may_store_are_counted_apart():
+    documents = ledger_of(20)
+    documents["pipeline_jobs/ingest-1/batches/fb-000004"]["retryable"] = 2
+    found = page_of(documents)
+    assert found["page"]["dead_letters"]["retryable"] == 2
+    assert "6 in all: 2 retryable, 4 permanent" in file(render_job(found))
+    assert found["page"]["counters"]["aside"] == [{"label": "retries", "n": 2, "unit": "requests"}]
+
+
 def test_results_of_a_job_are_shown_without_what_is_for_its_next_run():
     results = {"rows": 7, "cursors": {"users": NOON}, "_next": 3, "list": ["a"], "attempt": 1, "expire_at": NOON}
     documents = {
