@@ -41,12 +41,12 @@ _BIGNUMERIC = re.compile(r"-?[0-9]{1,38}(?:\.[0-9]{1,38})?")
 _WIDEST_BIGNUMERIC = re.compile(r"-?[0-9]{39}(?:\.[0-9]{1,38})?")
 _MAX_BIGNUMERIC = Decimal("578960446186580977117854925043439539266.34992332820282019728792003956564819967")
 
-_DAY, _CLOCK = r"[0-9]{4}-[0-9]{2}-[0-9]{2}", r"[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?"
+# MySQL's dates that are none have zeros for the year, the month or the day.
+_DAY, _CLOCK = r"(?!0000)[0-9]{4}-(?!00)[0-9]{2}-(?!00)[0-9]{2}", r"[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?"
 _DATE = re.compile(_DAY)
 _TIME = re.compile(rf"(?=[01][0-9]|2[0-3]){_CLOCK}")
 _DATETIME = re.compile(rf"({_DAY})[ T]({_CLOCK})")
 _UTC = re.compile(rf"({_DAY})[ T]({_CLOCK})\+00(?::00)?")
-_NEVER = "0000"  # a year of MySQL's dates that are none
 
 _SURE_DIGITS = 15  # so many significant ones every double keeps
 _UNSURE_NUMBER = re.compile(rf"[0-9.]{{{_SURE_DIGITS + 1},}}|[0-9][eE]")
@@ -71,8 +71,20 @@ def text_converter(column: Column, *, typed: bool) -> TextConverter:
     if column.type in own:
         return own[column.type]
     of_value = converter(Column(column.name, column.type), typed=typed)
+    if column.type == "INT64":
+        return lambda text: int(text) if len(text) <= _SURE_DIGITS else of_value(int(text))
     parse: TextConverter = _PARSERS.get(column.type, str)
     return lambda text: of_value(parse(text))
+
+
+def _string(text: str) -> Any:
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # bytes that are not UTF-8
+        return MISFIT
+    return text
 
 
 def _numeric(text: str) -> Any:
@@ -108,7 +120,11 @@ def _without_zeros(text: str) -> str:
 
 
 def _date(text: str) -> Any:
-    return text if _DATE.fullmatch(text) and text[:4] != _NEVER and "-00" not in text else MISFIT
+    """
+    >>> _date("2000-10-01"), [text for text in ("0000-00-00", "2022-11-00", "2022-00-01") if _date(text) is not MISFIT]
+    ('2000-10-01', [])
+    """
+    return text if _DATE.fullmatch(text) else MISFIT
 
 
 def _time(text: str) -> Any:
@@ -125,7 +141,7 @@ def _datetime(text: str) -> Any:
     ('2026-01-31T12:00:00.5', True)
     """
     match = _DATETIME.fullmatch(text)
-    return f"{match[1]}T{match[2]}" if match and _date(match[1]) is not MISFIT else MISFIT
+    return f"{match[1]}T{match[2]}" if match else MISFIT
 
 
 def _timestamp(text: str) -> Any:
@@ -134,7 +150,7 @@ def _timestamp(text: str) -> Any:
     ('2026-01-31T12:00:00.5+00:00', True)
     """
     match = _UTC.fullmatch(text)
-    return f"{match[1]}T{match[2]}+00:00" if match and _date(match[1]) is not MISFIT else MISFIT
+    return f"{match[1]}T{match[2]}+00:00" if match else MISFIT
 
 
 def _microseconds(text: str) -> Any:
@@ -143,7 +159,7 @@ def _microseconds(text: str) -> Any:
     (1500000, True)
     """
     match = _UTC.fullmatch(text)
-    if match is None or _date(match[1]) is MISFIT:
+    if match is None:
         return MISFIT
     clock, _, fraction = match[2].partition(".")
     since = datetime.datetime.fromisoformat(f"{match[1]}T{clock}") - _EPOCH
@@ -174,7 +190,7 @@ def _json(text: str) -> Any:
     try:
         orjson.loads(text)  # also of lone surrogates
         if _UNSURE_NUMBER.search(text) or "{" in text:
-            json.loads(text, parse_int=_exact_integer, parse_float=_exact_float, object_pairs_hook=_named_once)
+            _EXACT.decode(text)
     except (ValueError, RecursionError):
         return MISFIT
     return text if text.count("[") + text.count("{") <= _MAX_JSON_DEPTH or _depth(text) <= _MAX_JSON_DEPTH else MISFIT
@@ -199,6 +215,10 @@ def _named_once(members: list[tuple[str, Any]]) -> None:
         raise ValueError
 
 
+# Made once: making one takes longer than reading a short text.
+_EXACT = json.JSONDecoder(parse_int=_exact_integer, parse_float=_exact_float, object_pairs_hook=_named_once)
+
+
 def _depth(text: str) -> int:
     """
     >>> _depth('[[1], {"a[": []}]')
@@ -215,8 +235,9 @@ def _boolean(text: str) -> bool:
     return text in ("t", "1", "true")
 
 
-_PARSERS: dict[str, Callable[[str], Any]] = {"INT64": int, "FLOAT64": float, "BOOL": _boolean}
+_PARSERS: dict[str, Callable[[str], Any]] = {"FLOAT64": float, "BOOL": _boolean}
 _CONVERTERS: dict[str, TextConverter] = {
+    "STRING": _string,
     "NUMERIC": _numeric,
     "BIGNUMERIC": _bignumeric,
     "DATE": _date,
