@@ -36,9 +36,10 @@ class Watched:
         return self.page.locator(selector).count()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """The browser."""
+    """The browser. It ends with its module: while it is there, its driver's event loop runs in this thread, and nothing
+    else that needs one can be tested."""
     path = next(filter(None, map(shutil.which, _NAMES)), None)
     if path is None:
         missing = "there is no Chromium on this computer: apt-get install chromium"
