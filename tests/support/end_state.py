@@ -36,6 +36,33 @@ def end_state(run: Ingested) -> EndState:
     return EndState(*documents(run.target), letters, {name: run.summary[name] for name in COUNTS})
 
 
+def differences(found: EndState, wanted: EndState, *, was_resumed: bool = False) -> list[str]:
+    """What differs, in few words: to show all of two states takes minutes.
+
+    Args:
+      was_resumed: a pair may have been repaired by a process that died before its batch was complete; then the next
+        one finds nothing to repair.
+    """
+    if was_resumed and found.counts["repaired"] < wanted.counts["repaired"]:
+        found = found._replace(counts=found.counts | {"repaired": wanted.counts["repaired"]})
+    said = [f"{name}: {n}, not {wanted.counts[name]}" for name, n in found.counts.items() if n != wanted.counts[name]]
+    for collection in ("full", "flat"):
+        one, other = getattr(found, collection), getattr(wanted, collection)
+        keys = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
+        said += [f"{collection}/{key}: {_differing(one.get(key), other.get(key))}" for key in keys[:5]]
+    lost = [letter[:6] for letter in wanted.dead_letters if letter not in found.dead_letters]
+    more = [letter[:6] for letter in found.dead_letters if letter not in wanted.dead_letters]
+    return said + [f"no dead letter {each}" for each in lost[:5]] + [f"a dead letter more: {each}" for each in more[:5]]
+
+
+def _differing(one: dict[str, Any] | None, other: dict[str, Any] | None) -> str:
+    if one is None or other is None:
+        return "missing" if one is None else "too many"
+    names = [name for name in one.keys() | other.keys() if one.get(name) != other.get(name) and name != "_meta"]
+    meta = [f"_meta.{name}" for name, value in one["_meta"].items() if other["_meta"].get(name) != value]
+    return ", ".join(sorted([*names, *meta]))
+
+
 def documents(target: FirestoreTarget) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
     """Both collections, without times, job ids and attempts."""
     full, flat = (read_collection(target, name) for name in ("enriched_profiles", "candidates"))
