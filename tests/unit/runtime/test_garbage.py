@@ -16,7 +16,7 @@ print(gc.get_threshold() != before)
 
 @pytest.mark.parametrize(
     ("module", "fn"),
-    [("transforms.inputs.read", "_ReadSlicesFn"), ("transforms.inputs.read", "_ReadBatchesFn")],
+    [("transforms.inputs.read", "_ReadFn"), ("transforms.providers.read", "_TakeFn")],
 )
 def test_a_worker_that_makes_batches_collects_garbage_less_often(module, fn):
     command = [sys.executable, "-c", TUNED.format(module=module, fn=fn)]
