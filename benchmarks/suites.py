@@ -202,7 +202,7 @@ def analysis_suite(folder: Path, rounds: int) -> Suite:
     both = {"path": path, "profiles": n_profiles}
     steps = [
         Step("ingest with analysis", "analyse", both),
-        Step("run again", "analyse", both | {"asked": 0}, same_project_as="ingest with analysis"),
+        Step("run again", "analyse", both | {"again": True}),
         Step("OpenAI's client, calls alone", "openai_calls", both),
         Step("RunInference, one by one", "run_inference", both | {"profiles": n_one_by_one}),
     ]
