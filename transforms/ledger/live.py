@@ -123,7 +123,6 @@ class Liveness:
       counters: what it counts.
       attempt: which run.
       counts_of: its batches.
-      bytes_total: of all input, where that is known.
       monotonic: seconds.
     """
 

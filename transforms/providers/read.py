@@ -48,8 +48,6 @@ from transforms.runtime.stopping import is_asked_to_stop
 
 register_batches(Record)
 
-_POLL_S = 0.2
-
 
 @dataclass
 class ReadProviderBatches(beam.PTransform[PBegin, PCollection[Batch[Record]]]):

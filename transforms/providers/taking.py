@@ -55,11 +55,9 @@ class Taking:
             piece = Slice(file, "jsonl", attempt * _FILES_PER_TRY + number)
             again = downloaded.answers.positions.get(path, frozenset()) if self._knows_requests(downloaded) else ()
             with path.open("rb") as stored:
-                is_whole = True
                 for batch in batches_of(piece, stored, self.options, is_complete, is_to_stop):
                     yield _without(batch, again, downloaded.planned.key)
-                is_whole = not is_to_stop()
-            if not is_whole:
+            if is_to_stop():
                 return
 
     def rest(self, downloaded: Downloaded, earlier: Iterable[str]) -> Iterator[Batch[Record]]:
