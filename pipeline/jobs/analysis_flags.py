@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.run.flags import option
+from transforms.analysis.modes import DEAD_LETTER, STORE
 
 _GROUP = "Analysis"
-DEAD_LETTER, STORE = "dead_letter", "store"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,7 @@ from apache_beam.pvalue import PCollection
 from transforms.analysis.ask import Answered, Asked, Asker, Failed, cost_of
 from transforms.analysis.cache import AnswerCache
 from transforms.analysis.chat import ChatApi
+from transforms.analysis.modes import DEAD_LETTER, STORE
 from transforms.analysis.payload import Question
 from transforms.analysis.spend import Spend
 from transforms.batch import Batch, DeadLetter, Record
@@ -31,13 +32,14 @@ from transforms.ledger.entry import LedgerEntry
 from transforms.records.model import RecordSpec
 from transforms.runtime.background import Background
 from transforms.runtime.batch_coder import register_batches
+from transforms.unexpected import FAILURES
 from transforms.upsert.checks import problem_of
+from transforms.upsert.failures import unexpected_of
 from transforms.upsert.records import value_for
 
 register_batches(Record)
 
 STEP = "AnalyseRecords"
-DEAD_LETTER, STORE = "dead_letter", "store"
 _FEWEST_ALIKE = 20
 _THROTTLED = Metrics.counter(STEP, "cumulativeThrottlingSeconds")
 
@@ -125,6 +127,7 @@ class _AskFn(beam.DoFn):
         asked_by: list[str | None] = []
         payloads: dict[str, str] = {}
         broken: dict[int, DeadLetter] = {}
+        unexpected = unexpected_of(batch.entries, "asking about the record")
         for at, record in enumerate(batch.entries):
             hash_ = None
             try:
@@ -133,9 +136,10 @@ class _AskFn(beam.DoFn):
                     if payload is not None:
                         hash_ = question.hash_of(payload)
                         payloads[hash_] = payload
-            except RecordError as error:
-                broken[at] = DeadLetter.of(STEP, record, error)
+            except FAILURES as error:
+                broken[at] = DeadLetter.of(STEP, record, unexpected.as_record_error(error))
             asked_by.append(hash_)
+        unexpected.check_not_alike()
         asked = self._loop.ask(payloads)
         _check_not_alike(asked, question.model)
         self._throttled_s += asked.throttled_s

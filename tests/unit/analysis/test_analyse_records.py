@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from tests.support.fake_chat import FakeChat, KilledError
 from transforms.analysis.cache import COLLECTION
 from transforms.analysis.estimate import estimate
+from transforms.analysis.modes import STORE
 from transforms.analysis.payload import Question
-from transforms.analysis.steps import STORE, AnalysisPlan, _AskFn
+from transforms.analysis.steps import AnalysisPlan, _AskFn
 from transforms.batch import Batch, Record
 from transforms.errors import JobError
 from transforms.ledger.entry import LedgerEntry
@@ -71,9 +72,9 @@ def payload(n):
     return json.dumps({"title": f"senior engineer {n}"}, separators=(",", ":"))
 
 
-def run(server, chat, values, **more):
+def run(server, chat, values, plan=None, **more):
     """The batch behind the step, in a process of its own."""
-    fn = _AskFn(plan_of(chat, **more), SPEC, LedgerEntry(server.target, "ingest-1", 1, Retry(2, 0, 0)))
+    fn = _AskFn(plan or plan_of(chat, **more), SPEC, LedgerEntry(server.target, "ingest-1", 1, Retry(2, 0, 0)))
     fn.setup()
     try:
         batch = replace(batch_of(values), flush=True)
@@ -130,6 +131,23 @@ def test_nothing_is_asked_about_a_record_that_is_refused_anyway_or_has_nothing_t
     done = run(server, chat, values)
     assert [payload for payload, _ in chat.paid.items()] == [payload(4)]
     assert len(done.entries) == 5
+
+
+class BrokenFor(Question):
+    """A mistake in the code, which one record meets."""
+
+    def payload_of(self, record):
+        if record["id"] == "p1":
+            raise ValueError(record["id"])
+        return super().payload_of(record)
+
+
+def test_an_error_that_nobody_expected_is_the_dead_letter_of_its_record(server):
+    plan = replace(plan_of(FakeChat()), question=BrokenFor(SPEC.analysis, "openai/m"))
+    done = run(server, FakeChat(), [person(n) for n in range(3)], plan=plan)
+    (dead,) = done.dead_letters
+    assert (dead.step, dead.code) == ("AnalyseRecords", "UNEXPECTED_ERROR")
+    assert len(done.entries) == 2
 
 
 def test_only_the_fields_of_the_spec_are_sent_and_masked(server):
