@@ -35,7 +35,8 @@ dead_letters
 ledger
 providers
 upsert export
-analysis verify listen migrate
+migrate
+analysis verify listen dual
 testing
 """
 LEVELS = {room: level for level, rooms in enumerate(LAYERS.split("\n")) for room in rooms.split()}

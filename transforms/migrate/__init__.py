@@ -1,0 +1,1 @@
+"""Between Cosmos DB and Firestore: how an item becomes a document and a document an item."""
