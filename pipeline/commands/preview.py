@@ -92,7 +92,7 @@ class _Preview:
             where = f"line {record.line}" if record.line is not None else f"position {record.position}"
             show(console, explained(f"{where}: {problem or key}", explanations, flat, spec))
         if console is not None and not problem:
-            for collection, value in ((spec.full_collection, record.value), (spec.flat_collection, flat)):
+            for collection, value in zip(spec.collections, (record.value, flat), strict=False):
                 say(console, f"{collection}/{key}", "bold")
                 say(console, document(value))
 

@@ -12,12 +12,13 @@ from transforms.bigquery.storage_target import StorageTarget
 from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import UsageError
 from transforms.firestore.packing import RequestLimits
+from transforms.firestore.target import FirestoreTarget
 from transforms.records.spec import RecordSpec
 from transforms.records.table import table_columns, table_options
 from transforms.services import Services
 from transforms.upsert.destination import Destination
 from transforms.upsert.entries import Written
-from transforms.upsert.layout import PairLayout
+from transforms.upsert.layout import Layout, PairLayout, SingleLayout
 from transforms.upsert.modes import VERSIONED
 from transforms.upsert.rows import rows_of_records
 
@@ -39,14 +40,7 @@ def destination(config: Config, services: Services, *, failed_before: bool = Fal
     if config.keep_versions and config.upsert != VERSIONED:
         raise UsageError(f"--keep_versions needs --upsert={VERSIONED}, got {config.upsert}")
     spec, firestore = replace(read_spec(config.spec), escapes_ids=config.escapes_ids), config.firestore(services)
-    layout = PairLayout(
-        firestore,
-        spec.full_collection,
-        spec.flat_collection,
-        spec.schema_version,
-        config.upsert,
-        config.keep_versions,
-    )
+    layout = _layout(firestore, spec, config)
     limits = RequestLimits(
         max_request_bytes=config.max_request_bytes or int(firestore.max_request_bytes * _SHARE_OF_REQUEST),
         max_in_flight=config.max_in_flight,
@@ -58,6 +52,13 @@ def destination(config: Config, services: Services, *, failed_before: bool = Fal
         storage_host = StorageTarget.of(target, services).grpc_host if config.bigquery_method in TYPED_METHODS else None
         rows = _rows(target, config.bigquery_method, storage_host, spec, failed_before)
     return Destination(spec, layout, limits, rows, config.retry, config.max_writes_per_s)
+
+
+def _layout(firestore: FirestoreTarget, spec: RecordSpec, config: Config) -> Layout:
+    how = (spec.schema_version, config.upsert, config.keep_versions)
+    if spec.flat_collection is None:
+        return SingleLayout(firestore, spec.full_collection, *how)
+    return PairLayout(firestore, spec.full_collection, spec.flat_collection, *how)
 
 
 def _rows(

@@ -33,7 +33,7 @@ def shipped_specs() -> list[str]:
     """Names of the shipped specs.
 
     >>> shipped_specs()
-    ['candles', 'profiles', 'student_records']
+    ['candles', 'profiles', 'student_attempts', 'student_competencies', 'student_records', 'student_reviews']
     """
     return SPECS.names()
 

@@ -135,7 +135,7 @@ class CollectionPlaces:
 
 @dataclass(frozen=True)
 class SpecPlaces:
-    """The pair of documents that a record spec makes.
+    """The documents that a record spec makes: a pair, or one.
 
     Attributes:
       spec: that flattened the documents.
@@ -170,17 +170,19 @@ class SpecPlaces:
                 "delete has; correct the document, or pass --deletes=ignore",
             )
         flat = {**(entry.record or {}), spec.key.name: key}
-        return Written(self._paths(key), (encoded_fields(without_meta(document.fields)), encoded_fields(flat)))
+        whole = encoded_fields(without_meta(document.fields))
+        contents = (whole, encoded_fields(flat)) if spec.flat_collection else (whole,)
+        return Written(self._paths(key), contents)
 
-    def _paths(self, key: str) -> tuple[str, str]:
-        return f"{self.spec.full_collection}/{key}", f"{self.spec.flat_collection}/{key}"
+    def _paths(self, key: str) -> tuple[str, ...]:
+        return tuple(f"{collection}/{key}" for collection in self.spec.collections)
 
     def check(self, streams: Sequence[Mirrored]) -> None:
         """Refuses what could not be a mirror. Arguments and errors as `CollectionPlaces.check`."""
         spec = self.spec
         for stream_id, query, parameters, of_path in streams:
-            _check_apart(spec.full_collection, stream_id, query)
-            _check_apart(spec.flat_collection, stream_id, query)
+            for collection in spec.collections:
+                _check_apart(collection, stream_id, query)
             sample = Origin("1759665600", {**parameters, **dict.fromkeys(of_path, "x")})
             if self.applies_deletes and spec.id_in(spec.with_origin({}, sample)) is None:
                 raise UsageError(

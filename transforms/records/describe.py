@@ -58,14 +58,12 @@ def _introduction(spec: RecordSpec) -> str:
 
 
 def _collections(spec: RecordSpec) -> str:
-    key = spec.key.name
-    return "## Collections\n\n" + _markdown_table(
-        ("document", "holds"),
-        (
-            (f"`{spec.full_collection}/{{{key}}}`", "the whole record as it came, and `_meta`"),
-            (f"`{spec.flat_collection}/{{{key}}}`", "the flat fields below, and `_meta`"),
-        ),
-    ) + "\n\nBoth documents of a record have the same id and are written in one commit: both or neither."  # fmt: skip
+    held = ("the whole record as it came, and `_meta`", "the flat fields below, and `_meta`")
+    rows = [(f"`{name}/{{{spec.key.name}}}`", what) for name, what in zip(spec.collections, held, strict=False)]
+    remark = "Both documents of a record have the same id and are written in one commit: both or neither."
+    if spec.flat_collection is None:
+        remark = "The flat fields below are the columns of the table; the document has the record's own."
+    return "## Collections\n\n" + _markdown_table(("document", "holds"), rows) + f"\n\n{remark}"
 
 
 def _naming(spec: RecordSpec) -> str:

@@ -1,6 +1,6 @@
 """The Firestore indexes of a spec, as `firebase deploy --only firestore:indexes` reads them.
 
-    flat collection   composite indexes as the spec declares them; `_meta` exempt
+    flat collection   composite indexes as the spec declares them; `_meta` exempt; the same of one `collection`
     full collection   every field exempt: it is read by id, and each automatic index costs writes. An indexed field
                       that only grows, such as a point in time, caps a collection at 500 writes a second.
 
@@ -30,16 +30,19 @@ def firestore_indexes(spec: RecordSpec) -> dict[str, Any]:
     return {
         "indexes": [
             {
-                "collectionGroup": spec.flat_collection,
+                "collectionGroup": spec.queried_collection,
                 "queryScope": "COLLECTION",
                 "fields": [_index_field(part) for part in index],
             }
             for index in spec.indexes
         ],
         "fieldOverrides": [
-            _exemption(spec.flat_collection, META_FIELD),
-            _exemption(spec.full_collection, ALL_FIELDS),
-            _exemption(spec.full_collection, META_FIELD),
+            _exemption(spec.queried_collection, META_FIELD),
+            *(
+                _exemption(collection, field_path)
+                for collection in spec.collections[:-1]
+                for field_path in (ALL_FIELDS, META_FIELD)
+            ),
         ],
     }
 

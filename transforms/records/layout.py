@@ -60,15 +60,21 @@ def read_bigquery(node: YamlNode | None, fields: Mapping[str, Field]) -> BigQuer
     return BigQueryOptions(partition_by, unit, tuple(cluster_by))
 
 
-def read_indexes(node: YamlNode | None, fields: Mapping[str, Field]) -> tuple[tuple[IndexField, ...], ...]:
+def read_indexes(
+    node: YamlNode | None, fields: Mapping[str, Field], stored_as: Mapping[str, str] | None = None
+) -> tuple[tuple[IndexField, ...], ...]:
     """The composite indexes under `indexes:`.
+
+    Args:
+      fields: by name.
+      stored_as: by name, where the queried documents have a field; None if they have each under its name.
 
     Raises:
       SpecError: Firestore could not make such an index.
     """
     indexes: dict[tuple[IndexField, ...], YamlNode] = {}
     for entry in node.entries() if node is not None else ():
-        index = tuple(_index_field(part, fields) for part in entry.entries())
+        index = tuple(_index_field(part, fields, stored_as) for part in entry.entries())
         if not 2 <= len(index) <= _MAX_INDEX_FIELDS:
             entry.fail(f"must name 2 to {_MAX_INDEX_FIELDS} fields, got {len(index)}; one field is indexed anyway")
         if len({part.name for part in index}) < len(index):
@@ -81,7 +87,7 @@ def read_indexes(node: YamlNode | None, fields: Mapping[str, Field]) -> tuple[tu
     return tuple(indexes)
 
 
-def _index_field(node: YamlNode, fields: Mapping[str, Field]) -> IndexField:
+def _index_field(node: YamlNode, fields: Mapping[str, Field], stored_as: Mapping[str, str] | None) -> IndexField:
     name, _, mode = node.text().partition(" ")
     mode = mode.strip().lower() or "asc"
     _known(node, name, fields)
@@ -93,7 +99,9 @@ def _index_field(node: YamlNode, fields: Mapping[str, Field]) -> IndexField:
     if is_list != (mode == "contains"):
         right = "contains" if is_list else "asc or desc"
         node.fail(f"{name} is a {fields[name].type.value} field; index it with {right}")
-    return IndexField(name, _MODES[mode])
+    if stored_as is not None and name not in stored_as:
+        node.fail(f"{name} is not in the record as it came; index a field whose first source is a path of names")
+    return IndexField(name if stored_as is None else stored_as[name], _MODES[mode])
 
 
 def _known(node: YamlNode, name: str, fields: Mapping[str, Field]) -> str:

@@ -19,6 +19,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from transforms.firestore import field_paths
 from transforms.records.analysis import read_analysis
 from transforms.records.cleaners import CLEANER_RULES_VERSION, FieldType
 from transforms.records.fields import Field
@@ -33,10 +34,12 @@ from transforms.records.skills import SkillTable
 from transforms.records.yaml_nodes import YamlNode, did_you_mean, parse_yaml
 
 _TOP_KEYS = (
-    "name", "description", "schema_version", "key", "full_collection", "flat_collection", "fields", "indexes",
-    "bigquery", "unwrap", "ordered", "equals", "skill_aliases", "skill_alias_files", "analysis",
+    "name", "description", "schema_version", "key", "full_collection", "flat_collection", "collection", "fields",
+    "indexes", "bigquery", "unwrap", "ordered", "equals", "skill_aliases", "skill_alias_files", "analysis", "label",
+    "owner",
 )  # fmt: skip
-_REQUIRED_TOP_KEYS = ("name", "schema_version", "key", "full_collection", "flat_collection", "fields")
+_REQUIRED_TOP_KEYS = ("name", "schema_version", "key", "fields")
+_PAIR = ("full_collection", "flat_collection")
 _KEY_KEYS = ("name", "from", "template", "description")
 # Of the ledger, which knows no other documents there, and of `firebeam doctor`, which deletes its own.
 OWN_COLLECTIONS = frozenset(
@@ -46,7 +49,9 @@ _TEMPLATE_PART = re.compile(r"\{([^{}]*)\}")
 
 # What no stored value depends on is no part of the fingerprint: changing it must not rewrite every document.
 # An answer is a part of its record, and with it of what is stored; what was asked is named by the run that asks.
-_NOT_FINGERPRINTED = frozenset({"description", "indexes", "bigquery", "skill_aliases", "skill_alias_files", "analysis"})
+_NOT_FINGERPRINTED = frozenset(
+    {"description", "indexes", "bigquery", "skill_aliases", "skill_alias_files", "analysis", "label", "owner"}
+)
 
 
 def load_spec(text: str, file: str, read_file: Callable[[str], str] | None = None) -> RecordSpec:
@@ -69,9 +74,7 @@ def load_spec(text: str, file: str, read_file: Callable[[str], str] | None = Non
     key = _read_key(top["key"], fields)
     id_field = Field(key.name, FieldType.STRING, one_line(top["key"].items(), "description"), required=True)
     everything = {key.name: id_field, **fields}
-    flat_collection, full_collection = (_collection(top[name]) for name in ("flat_collection", "full_collection"))
-    if flat_collection == full_collection:
-        top["flat_collection"].fail(f"must differ from full_collection, both are {flat_collection!r}")
+    full_collection, flat_collection = _collections(root, top)
     return RecordSpec(
         name=_word(top["name"]),
         schema_version=top["schema_version"].integer(1, 1_000_000),
@@ -82,12 +85,14 @@ def load_spec(text: str, file: str, read_file: Callable[[str], str] | None = Non
         fields=tuple(everything.values()),
         description=one_line(top, "description"),
         bigquery=read_bigquery(top.get("bigquery"), everything),
-        indexes=read_indexes(top.get("indexes"), everything),
+        indexes=read_indexes(top.get("indexes"), everything, None if flat_collection else _stored_as(fields, key)),
         derived=_derivation_order(everything, field_nodes),
         unwrap=_read_unwrap(top["unwrap"]) if "unwrap" in top else (),
         ordered=read_ordered(top.get("ordered"), everything),
         equals=read_equals(top.get("equals"), table),
         analysis=read_analysis(top["analysis"]) if "analysis" in top else None,
+        label=_word(top["label"]) if "label" in top else "",
+        owner=_owner(top["owner"], everything) if "owner" in top else "",
     )
 
 
@@ -177,6 +182,42 @@ def _fingerprint(root: YamlNode, fields: Iterable[Field], table: SkillTable) -> 
         ensure_ascii=True,
     )
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _collections(root: YamlNode, top: Mapping[str, YamlNode]) -> tuple[str, str | None]:
+    """Where whole records and their flat forms go."""
+    if "collection" in top:
+        for name in _PAIR:
+            if name in top:
+                top[name].fail("does not go with collection, which holds one document per record; remove one of them")
+        return _collection(top["collection"]), None
+    for name in _PAIR:
+        if name not in top:
+            root.fail(f"{name!r} is missing here; add it, or collection for one document per record")
+    for name in ("label", "owner"):
+        if name in top:
+            top[name].fail("is for records of one document, whose spec has a collection; remove it")
+    full_collection, flat_collection = (_collection(top[name]) for name in _PAIR)
+    if flat_collection == full_collection:
+        top["flat_collection"].fail(f"must differ from full_collection, both are {flat_collection!r}")
+    return full_collection, flat_collection
+
+
+def _stored_as(fields: Mapping[str, Field], key: Key) -> dict[str, str]:
+    """By name of a field, its path in the record as it came, where the first place it is looked for is a path."""
+    first = {name: field.sources[0].paths for name, field in fields.items() if field.sources}
+    return {
+        name: field_paths.render(paths[0].steps)
+        for name, paths in {**first, key.name: key.paths[:1]}.items()
+        if len(paths) == 1 and isinstance(paths[0], Path) and not paths[0].is_of_origin
+    }
+
+
+def _owner(node: YamlNode, fields: Mapping[str, Field]) -> str:
+    name = node.text()
+    if name not in fields:
+        node.fail(f"{name!r} is no field; {did_you_mean(name, fields)}")
+    return name
 
 
 def _collection(node: YamlNode) -> str:

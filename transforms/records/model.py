@@ -102,13 +102,16 @@ class RecordSpec:
       schema_version: raised by its author when the flat form changes meaning; stored in `_meta`.
       fingerprint: hex digest of all that decides what a record becomes, alias tables included.
       key: where ids come from.
-      full_collection, flat_collection: where the two documents go.
-      fields: of the flat document, the key first, in the order of the file.
-      indexes: composite indexes of the flat collection.
+      full_collection: where the records go as they came.
+      flat_collection: where their flat forms go; None if a record is one document, the one in full_collection.
+      fields: of the flat form, the key first, in the order of the file.
+      indexes: composite indexes of `queried_collection`, by the names of its documents' fields.
       unwrap: maps whose members count as members of the record, where it has none of that name itself.
       ordered, equals: what must hold between values of one record.
       escapes_ids: whether an id that Firestore does not take is escaped, not refused; chosen by the job.
       analysis: what a model is asked about each record, where a job asks one.
+      label: what the application's log calls a record, such as attempt.
+      owner: the field that says whose a record is, for that log.
     """
 
     name: str
@@ -116,7 +119,7 @@ class RecordSpec:
     fingerprint: str
     key: Key
     full_collection: str
-    flat_collection: str
+    flat_collection: str | None
     fields: tuple[Field, ...]
     description: str = ""
     bigquery: BigQueryOptions = BigQueryOptions()
@@ -127,6 +130,8 @@ class RecordSpec:
     equals: tuple[Equal, ...] = ()
     escapes_ids: bool = False
     analysis: Analysis | None = None
+    label: str = ""
+    owner: str = ""
     _shapes: Shapes = field(init=False, compare=False, repr=False)
     _undecided: tuple[tuple[str, int, Source], ...] = field(init=False, compare=False, repr=False)
     _of_origin: tuple[Path, ...] = field(init=False, compare=False, repr=False)  # in fields and ids
@@ -150,6 +155,16 @@ class RecordSpec:
         checked = _of_origin(path for equal in self.equals for place in equal.places for path in place.paths)
         object.__setattr__(self, "_of_origin", of_origin)
         object.__setattr__(self, "_uses_origin", bool(of_origin or checked))
+
+    @property
+    def collections(self) -> tuple[str, ...]:
+        """Where the documents of a record go, the whole record first."""
+        return (self.full_collection, self.flat_collection) if self.flat_collection else (self.full_collection,)
+
+    @property
+    def queried_collection(self) -> str:
+        """The one whose documents are found by their fields."""
+        return self.collections[-1]
 
     def with_origin(self, value: Mapping[str, Any], origin: Origin) -> Mapping[str, Any]:
         """The record as all other methods expect it: with `$id` and `$path`, if the spec asks for them."""

@@ -1,1 +1,1 @@
-"""Records into pairs of Firestore documents, each written exactly once: compare, flatten, decide, send, record."""
+"""Records into Firestore documents, a pair or one each, exactly once: compare, flatten, decide, send, record."""

@@ -3,7 +3,7 @@
     Batch[Keyed] ──compare──▶ Batch[Compared]   without those whose documents hold their content
                                   │
                                   ▼
-                             Batch[Flat] ──decide──▶ Decision ─┬─ writes: pairs with their `_meta`
+                             Batch[Flat] ──decide──▶ Decision ─┬─ writes: records with their `_meta`
                                              ▲                 ├─ resolved: records that need no write, and why
                       entries of a conflict ─┘                 └─ unfit: records that cannot be written, and why
 
@@ -22,9 +22,9 @@ from transforms.firestore.committer import AtomicGroup
 from transforms.unexpected import FAILURES
 from transforms.upsert.entries import Compared, Flat, Keyed
 from transforms.upsert.failures import unexpected_of
-from transforms.upsert.layout import PairLayout
-from transforms.upsert.pairs import meta_of, pair
-from transforms.upsert.stored import NOTHING, StoredDocument, StoredPair
+from transforms.upsert.groups import group_of, meta_of
+from transforms.upsert.layout import Layout
+from transforms.upsert.stored import NOTHING, Stored, StoredDocument
 from transforms.upsert.versions import Candidate, RunIdentity, Verdict, judge
 
 _COMPARE = "CompareVersions"
@@ -33,7 +33,7 @@ _COMPARE = "CompareVersions"
 _PASSED_OVER = frozenset({Verdict.SUPERSEDED, Verdict.UNCHANGED})
 
 
-class PairWrite(NamedTuple):
+class RecordWrite(NamedTuple):
     """A record that is to be written, and its `_meta`.
 
     Attributes:
@@ -44,25 +44,25 @@ class PairWrite(NamedTuple):
     meta: dict[str, Any]
     group: AtomicGroup | None = None
 
-    def encoded(self, layout: PairLayout) -> AtomicGroup:
-        """Its writes. Raises RecordError as `pair`."""
-        return self.group or pair(self.entry, self.meta, layout)
+    def encoded(self, layout: Layout) -> AtomicGroup:
+        """Its writes. Raises RecordError as `group_of`."""
+        return self.group or group_of(self.entry, self.meta, layout)
 
 
 class Decision(NamedTuple):
     """What is to be done with some records, each part in their order."""
 
-    writes: list[PairWrite]
+    writes: list[RecordWrite]
     resolved: list[tuple[Flat, Verdict]]
     unfit: list[tuple[Flat, Exception]]
 
 
-def compare(batch: Batch[Keyed], stored: Mapping[str, StoredPair], mode: str, run: RunIdentity) -> Batch[Compared]:
+def compare(batch: Batch[Keyed], stored: Mapping[str, Stored], mode: str, run: RunIdentity) -> Batch[Compared]:
     """The batch without the records whose documents hold their content; every other one is judged.
 
     Args:
       batch: the last record of an id is the one that counts.
-      stored: the pairs that exist, by id.
+      stored: what exists of each record, by id.
       mode: of `modes.MODES`.
       run: who writes.
     """
@@ -113,7 +113,7 @@ def set_aside_older(
     return batch.then(current, superseded=len(batch.entries) - len(current))
 
 
-def decide(batch: Batch[Flat], layout: PairLayout, run: RunIdentity, now: datetime.datetime) -> Decision:
+def decide(batch: Batch[Flat], layout: Layout, run: RunIdentity, now: datetime.datetime) -> Decision:
     """What is to be done with a batch: of each id only the last record that fits is written.
 
     Args:
@@ -131,7 +131,7 @@ def decide(batch: Batch[Flat], layout: PairLayout, run: RunIdentity, now: dateti
             write = _write(entry, batch, layout, run, now)
             # A record that cannot be written replaces none, and is a dead letter whatever replaces it.
             if passed_over or (entry.verdict is Verdict.WRITE and count[entry.key] > 1):
-                write = write._replace(group=pair(entry, write.meta, layout))
+                write = write._replace(group=group_of(entry, write.meta, layout))
         except FAILURES as error:
             decision.unfit.append((entry, error))
             continue
@@ -152,9 +152,9 @@ def decide(batch: Batch[Flat], layout: PairLayout, run: RunIdentity, now: dateti
 
 def decide_again(
     entries: Sequence[Flat],
-    stored: Mapping[str, StoredPair],
+    stored: Mapping[str, Stored],
     batch: Batch[Flat],
-    layout: PairLayout,
+    layout: Layout,
     run: RunIdentity,
     now: datetime.datetime,
 ) -> Decision:
@@ -162,7 +162,7 @@ def decide_again(
 
     Args:
       entries: with what was stored when they were judged before; of each id one.
-      stored: the pairs that exist now, by id.
+      stored: what exists of each record now, by id.
       batch, layout, run, now: as in `decide`.
     """
     decision = Decision([], [], [])
@@ -179,8 +179,8 @@ def decide_again(
     return decision
 
 
-def _write(entry: Flat, batch: Batch[Flat], layout: PairLayout, run: RunIdentity, now: datetime.datetime) -> PairWrite:
-    return PairWrite(entry, meta_of(entry, _candidate(entry, batch), layout, run, now))
+def _write(entry: Flat, batch: Batch[Flat], layout: Layout, run: RunIdentity, now: datetime.datetime) -> RecordWrite:
+    return RecordWrite(entry, meta_of(entry, _candidate(entry, batch), layout, run, now))
 
 
 def _candidate(entry: Keyed | Flat, batch: Batch[Any]) -> Candidate:

@@ -11,7 +11,7 @@ from transforms.records.spec import RecordSpec
 from transforms.records.table import latest_rows, table_columns, table_options
 from transforms.retry import Retry
 from transforms.upsert.entries import Written
-from transforms.upsert.layout import PairLayout
+from transforms.upsert.layout import Layout
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Destination:
     """
 
     spec: RecordSpec
-    layout: PairLayout
+    layout: Layout
     limits: RequestLimits
     rows: RowsPlan[Written] | None
     retry: Retry

@@ -1,4 +1,4 @@
-"""The entries of a batch on its way into pairs of documents. Plain, frozen, picklable.
+"""The entries of a batch on its way into documents. Plain, frozen, picklable.
 
 Batch[Record] ─▶ Batch[Keyed] ─▶ Batch[Compared] ─▶ Batch[Flat] ─▶ Batch[Written] ─▶ BatchOutcome
                  id, hash        what is stored     ready          acknowledged
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from transforms.batch import Record
-from transforms.upsert.stored import StoredPair
+from transforms.upsert.stored import Stored
 from transforms.upsert.versions import Verdict
 
 
@@ -19,7 +19,7 @@ class Keyed(NamedTuple):
     """A record whose document id is known, and what tells its content from any other.
 
     Attributes:
-      key: the document id of both documents.
+      key: the id of its documents.
       content_hash: hex digest of the record in canonical form and of the spec that flattens it.
     """
 
@@ -34,7 +34,7 @@ class Compared(NamedTuple):
     key: str
     record: Record
     content_hash: str
-    stored: StoredPair
+    stored: Stored
     verdict: Verdict
 
 
@@ -49,7 +49,7 @@ class Flat(NamedTuple):
     key: str
     record: Record
     content_hash: str
-    stored: StoredPair
+    stored: Stored
     verdict: Verdict
     content: bytes
     flat: Mapping[str, Any]

@@ -16,7 +16,7 @@ from concurrent.futures import Future, wait
 from typing import Any
 
 from transforms.firestore.target import FirestoreTarget
-from transforms.upsert.layout import PairLayout
+from transforms.upsert.layout import Layout
 
 
 class BatchInFlight:
@@ -42,13 +42,12 @@ class BatchInFlight:
 
 class _OfThread(threading.local):
     def __init__(self) -> None:
-        self.by_destination: dict[tuple[FirestoreTarget, str, str], BatchInFlight] = {}
+        self.by_destination: dict[tuple[FirestoreTarget, tuple[str, ...]], BatchInFlight] = {}
 
 
 _of_thread = _OfThread()
 
 
-def in_flight_to(layout: PairLayout) -> BatchInFlight:
+def in_flight_to(layout: Layout) -> BatchInFlight:
     """What the calling thread writes to the collections of a layout; the same object for all its steps."""
-    destination = layout.target, layout.full_collection, layout.flat_collection
-    return _of_thread.by_destination.setdefault(destination, BatchInFlight())
+    return _of_thread.by_destination.setdefault((layout.target, layout.prefixes), BatchInFlight())

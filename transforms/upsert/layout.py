@@ -1,16 +1,79 @@
-"""Where the two documents of a record go, and how they are written. Plain data."""
+"""Where the documents of a record go, and how they are written. Plain data.
+
+    PairLayout       enriched_profiles/{id}  the record as it came
+                     candidates/{id}         what the spec made of it
+    SingleLayout     student_attempts/{id}   the record as it came
+
+All of them have one `_meta`: see `groups.py`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, NamedTuple, Protocol
 
 from transforms.firestore.target import FirestoreTarget
+from transforms.firestore.values import encoded_fields
 from transforms.upsert.modes import MODES, VERSIONED
 
-# The field of both documents that Firebeam keeps for itself; see `pairs.py`.
+# The field of every document that Firebeam keeps for itself; see `groups.py`.
 META_FIELD = "_meta"
+
+
+class Form(NamedTuple):
+    """One document of a record.
+
+    Attributes:
+      content: a serialised `google.firestore.v1.Document` that has nothing but fields.
+      fields: the same as Python values.
+      indexed: whether its fields have automatic indexes: see `firebeam indexes`.
+    """
+
+    content: bytes
+    fields: Mapping[str, Any]
+    indexed: bool = True
+
+
+class Layout(Protocol):
+    """The documents of the records of one spec in one database. Frozen and picklable.
+
+    Attributes:
+      target: the database.
+      schema_version: of the spec.
+      mode: versioned, overwrite, merge or create_only.
+      keep_versions: how many states of the first document are kept beside it; 0 for none.
+    """
+
+    @property
+    def target(self) -> FirestoreTarget:
+        """See above."""
+
+    @property
+    def schema_version(self) -> int:
+        """See above."""
+
+    @property
+    def mode(self) -> str:
+        """See above."""
+
+    @property
+    def keep_versions(self) -> int:
+        """See above."""
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """The names of a record's documents up to the id, in the order of its forms."""
+
+    def forms(self, content: bytes, value: Mapping[str, Any], flat: Mapping[str, Any]) -> tuple[Form, ...]:
+        """The documents of a record, without `_meta`.
+
+        Args:
+          content: the record as a serialised Document.
+          value: the record.
+          flat: what the spec made of it.
+        """
 
 
 @dataclass(frozen=True)
@@ -18,12 +81,9 @@ class PairLayout:
     """The pairs of one record spec in one database.
 
     Attributes:
-      target: the database.
       full_collection: collection of the whole records.
       flat_collection: collection of their flat forms.
-      schema_version: of the spec.
-      mode: versioned, overwrite, merge or create_only.
-      keep_versions: how many states of the full document are kept beside it; 0 for none.
+      target, schema_version, mode, keep_versions: see `Layout`.
     """
 
     target: FirestoreTarget
@@ -34,27 +94,62 @@ class PairLayout:
     keep_versions: int = 0
 
     def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
-        if self.keep_versions and self.mode != VERSIONED:
-            raise ValueError(f"keep_versions needs the mode {VERSIONED}, got {self.mode}")
+        _check(self)
 
     @cached_property
-    def full_prefix(self) -> str:
-        """The full documents' names up to the id."""
-        return self.target.document_name(self.full_collection) + "/"
+    def prefixes(self) -> tuple[str, ...]:
+        """See `Layout`."""
+        return _prefixes(self.target, self.full_collection, self.flat_collection)
+
+    def forms(self, content: bytes, value: Mapping[str, Any], flat: Mapping[str, Any]) -> tuple[Form, ...]:
+        """See `Layout`."""
+        return Form(content, value, indexed=False), Form(encoded_fields(flat), flat)
+
+
+@dataclass(frozen=True)
+class SingleLayout:
+    """One document for each record of a spec: the record as it came.
+
+    Attributes:
+      collection: of the records.
+      target, schema_version, mode, keep_versions: see `Layout`.
+    """
+
+    target: FirestoreTarget
+    collection: str
+    schema_version: int
+    mode: str = VERSIONED
+    keep_versions: int = 0
+
+    def __post_init__(self) -> None:
+        _check(self)
 
     @cached_property
-    def flat_prefix(self) -> str:
-        """The flat documents' names up to the id."""
-        return self.target.document_name(self.flat_collection) + "/"
+    def prefixes(self) -> tuple[str, ...]:
+        """See `Layout`."""
+        return _prefixes(self.target, self.collection)
 
-    @property
-    def writes_per_pair(self) -> int:
-        """How many writes a pair takes at most."""
-        return 4 if self.keep_versions else 2
+    def forms(self, content: bytes, value: Mapping[str, Any], flat: Mapping[str, Any]) -> tuple[Form, ...]:
+        """See `Layout`."""
+        return (Form(content, value),)
 
-    def names(self, keys: Iterable[str]) -> list[str]:
-        """The names of both documents of every id."""
-        prefixes = (self.full_prefix, self.flat_prefix)
-        return [prefix + key for key in keys for prefix in prefixes]
+
+def names(layout: Layout, keys: Iterable[str]) -> list[str]:
+    """The names of all documents of every id."""
+    return [prefix + key for key in keys for prefix in layout.prefixes]
+
+
+def writes_per_record(layout: Layout) -> int:
+    """How many writes a record takes at most."""
+    return len(layout.prefixes) + (2 if layout.keep_versions else 0)
+
+
+def _prefixes(target: FirestoreTarget, *collections: str) -> tuple[str, ...]:
+    return tuple(target.document_name(collection) + "/" for collection in collections)
+
+
+def _check(layout: Layout) -> None:
+    if layout.mode not in MODES:
+        raise ValueError(f"mode must be one of {', '.join(MODES)}, got {layout.mode!r}")
+    if layout.keep_versions and layout.mode != VERSIONED:
+        raise ValueError(f"keep_versions needs the mode {VERSIONED}, got {layout.mode}")

@@ -8,7 +8,7 @@ from typing import Any
 from transforms.batch import Batch, BatchResult, DeadLetter
 from transforms.errors import RecordError
 from transforms.firestore.outcomes import Conflicted, Landed, Outcome
-from transforms.upsert.decide import Decision, PairWrite
+from transforms.upsert.decide import Decision, RecordWrite
 from transforms.upsert.entries import Flat, Written
 from transforms.upsert.failures import unexpected_of
 from transforms.upsert.stored import StoredDocument
@@ -19,7 +19,7 @@ _CONFLICT = RecordError("CONFLICT", "somebody else changed the documents each ti
 
 
 @dataclass
-class PairResult(BatchResult[Written]):
+class UpsertResult(BatchResult[Written]):
     """What has become of the records of one batch so far.
 
     Attributes:
@@ -31,7 +31,7 @@ class PairResult(BatchResult[Written]):
     def __post_init__(self) -> None:
         records = [entry.record for entry in self.batch.entries]
         self._unexpected = unexpected_of(records, "writing the record")
-        # Pairs whose Commit may have landed although it met a conflict; they are repaired then.
+        # Records whose Commit may have landed although it met a conflict; they are repaired then.
         self._inconsistent: set[str] = set()
 
     @property
@@ -46,7 +46,7 @@ class PairResult(BatchResult[Written]):
         for entry, error in decision.unfit:
             self.add_unfit(entry, error)
 
-    def add_outcome(self, write: PairWrite, outcome: Outcome) -> None:
+    def add_outcome(self, write: RecordWrite, outcome: Outcome) -> None:
         """A record that was sent. One that met a conflict is to be decided again."""
         entry = write.entry
         if isinstance(outcome, Landed):
@@ -77,10 +77,10 @@ class PairResult(BatchResult[Written]):
         self._add_dead(entry, _CONFLICT, retryable=True)
 
     def _add_resolved(self, entry: Flat, verdict: Verdict) -> None:
-        if verdict in (Verdict.LANDED, Verdict.ROW_MISSING) and entry.stored.full:
+        if verdict in (Verdict.LANDED, Verdict.ROW_MISSING) and entry.stored.first:
             self.repaired += entry.key in self._inconsistent
-            meta = _meta_of_stored(entry.stored.full, self.schema_version)
-            update_time, unchanged = entry.stored.full.update_time, verdict is Verdict.ROW_MISSING
+            meta = _meta_of_stored(entry.stored.first, self.schema_version)
+            update_time, unchanged = entry.stored.first.update_time, verdict is Verdict.ROW_MISSING
             self.entries.append(Written(entry.key, entry.record, entry.flat, meta, update_time, unchanged))
         elif verdict is Verdict.SUPERSEDED:
             self.superseded += 1
@@ -92,7 +92,7 @@ class PairResult(BatchResult[Written]):
 
 
 def _meta_of_stored(stored: StoredDocument, schema_version: int) -> dict[str, Any]:
-    """The `_meta` of a pair that is stored already; of one spec, because the hash is."""
+    """The `_meta` of a record that is stored already; of one spec, because the hash is."""
     return {
         "schema_version": schema_version,
         "version": stored.version,

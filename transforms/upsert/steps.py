@@ -1,4 +1,4 @@
-"""The steps that write every record as a pair of documents, exactly once: what is stored already is not written again.
+"""The steps that write the documents of every record, exactly once: what is stored already is not written again.
 
     Batch[Record] ──IdentifyRecords──▶ Batch[Keyed] ──CompareVersions──▶ Batch[Compared] ──FlattenRecords──▶ Batch[Flat]
                       ids, hashes                      what is stored                       record spec         │
@@ -8,7 +8,7 @@
 `CompareVersions` reads the `_meta` of a batch's documents in one BatchGetDocuments. `UpsertPairs` writes under
 preconditions made of what was read, so that of two writers of one document neither loses an update: whoever comes
 second meets a conflict, reads again and decides again. How it is done is in `upserter.py`, the decisions are in
-`decide.py`, the documents in `pairs.py`.
+`decide.py`, the documents in `groups.py`.
 
 While `UpsertPairs` writes a batch, the next one comes as far as `UpsertPairs`; one that has an id of the batch that is
 being written is compared when that is done.
@@ -34,7 +34,7 @@ from transforms.runtime.parallelism import declared_parallelism
 from transforms.upsert.decide import compare, set_aside_older
 from transforms.upsert.entries import Compared, Flat, Keyed, Written
 from transforms.upsert.in_flight import in_flight_to
-from transforms.upsert.layout import PairLayout
+from transforms.upsert.layout import Layout
 from transforms.upsert.records import flatten, identify
 from transforms.upsert.stored import read_stored
 from transforms.upsert.upserter import Upserter
@@ -69,7 +69,7 @@ class CompareVersions(beam.PTransform[PCollection[Batch[Keyed]], PCollection[Bat
     the bundle, JobError the job.
     """
 
-    layout: PairLayout
+    layout: Layout
     run: RunIdentity
     retry: Retry = field(default_factory=Retry)
 
@@ -79,7 +79,7 @@ class CompareVersions(beam.PTransform[PCollection[Batch[Keyed]], PCollection[Bat
 
 @dataclass
 class _CompareFn(beam.DoFn):
-    layout: PairLayout
+    layout: Layout
     run: RunIdentity
     retry: Retry
 
@@ -126,7 +126,7 @@ class FlattenRecords(beam.PTransform[PCollection[Batch[Compared]], PCollection[B
 
 @dataclass
 class UpsertPairs(beam.PTransform[PCollection[Batch[Flat]], PCollection[Batch[Written]]]):
-    """Commits the pairs of a batch.
+    """Commits the records of a batch, each as a pair of documents or as one.
 
     In: batches of flat records. Out: the same batches; entries are the records that Firestore acknowledged, the others
     are dead letters of step `UpsertPairs` or counted as superseded or unchanged. Delivery: exactly one version of each
@@ -142,7 +142,7 @@ class UpsertPairs(beam.PTransform[PCollection[Batch[Flat]], PCollection[Batch[Wr
       max_writes_per_s: of the whole job: see `QosSettings`; off on the emulator.
     """
 
-    layout: PairLayout
+    layout: Layout
     run: RunIdentity
     limits: RequestLimits = field(default_factory=RequestLimits)
     retry: Retry = field(default_factory=Retry)
@@ -157,7 +157,7 @@ class UpsertPairs(beam.PTransform[PCollection[Batch[Flat]], PCollection[Batch[Wr
 
 @dataclass
 class _UpsertFn(beam.DoFn):
-    layout: PairLayout
+    layout: Layout
     run: RunIdentity
     limits: RequestLimits
     retry: Retry

@@ -1,17 +1,17 @@
-"""What the database already holds about records: the `_meta` of their pairs. Plain Python."""
+"""What the database already holds about records: the `_meta` of their documents. Plain Python."""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from transforms.firestore.client import FirestoreClient
 from transforms.firestore.fetch import fetch_all
 from transforms.firestore.values import timestamp
 from transforms.retry import Retry
-from transforms.upsert.layout import META_FIELD, PairLayout
+from transforms.upsert.layout import META_FIELD, Layout, names
 from transforms.upsert.modes import OVERWRITE
 
 _READ_TIMEOUT_S = 60.0
@@ -58,12 +58,12 @@ class StoredDocument:
 
     @property
     def created_at(self) -> datetime.datetime | None:
-        """When Firebeam wrote the pair first."""
+        """When Firebeam wrote the record first."""
         return self._time("created_at")
 
     @property
     def updated_at(self) -> datetime.datetime | None:
-        """When Firebeam wrote the pair last."""
+        """When Firebeam wrote the record last."""
         return self._time("updated_at")
 
     @property
@@ -108,54 +108,53 @@ class StoredDocument:
         return timestamp(member.timestamp_value.seconds, member.timestamp_value.nanos)
 
 
-class StoredPair(NamedTuple):
-    """The two documents of a record; None for one that does not exist."""
+class Stored(tuple[StoredDocument | None, ...]):
+    """The documents of a record, in the layout's order; None for one that does not exist. Empty if none does."""
 
-    full: StoredDocument | None = None
-    flat: StoredDocument | None = None
+    __slots__ = ()
 
     @property
     def present(self) -> list[StoredDocument]:
-        """Those of the two that exist."""
+        """Those that exist."""
         return [document for document in self if document is not None]
 
     @property
-    def is_inconsistent(self) -> bool:
-        """Whether one of the two is missing, or is of another content than its partner."""
-        full, flat = self
-        if full is None or flat is None:
-            return full is not flat
-        return full.content_hash != flat.content_hash
+    def first(self) -> StoredDocument | None:
+        """The one that holds the record as it came."""
+        return self[0] if self else None
 
-    def is_newer_than(self, earlier: StoredPair) -> bool:
-        """Whether one of the documents was written since the pair was read earlier."""
+    @property
+    def is_inconsistent(self) -> bool:
+        """Whether one of them is missing beside another, or is of another content."""
+        present = self.present
+        return 0 < len(present) < len(self) or len({document.content_hash for document in present}) > 1
+
+    def is_newer_than(self, earlier: Stored) -> bool:
+        """Whether one of the documents was written since the record was looked at earlier."""
         known = {document.update_time for document in earlier.present}
         return any(document.update_time not in known for document in self.present)
 
     def holds(self, content_hash: str) -> bool:
-        """Whether both documents are of this content."""
-        full, flat = self
-        return full is not None and flat is not None and full.content_hash == flat.content_hash == content_hash
+        """Whether all documents are there, and of this content."""
+        return bool(self) and all(document is not None and document.content_hash == content_hash for document in self)
 
 
-NOTHING = StoredPair()
+NOTHING = Stored()
 
 
-def read_stored(
-    client: FirestoreClient, layout: PairLayout, keys: Sequence[str], retry: Retry
-) -> dict[str, StoredPair]:
-    """What is stored under these ids, by id; ids with neither document are left out. Overwriting looks at nothing.
+def read_stored(client: FirestoreClient, layout: Layout, keys: Sequence[str], retry: Retry) -> dict[str, Stored]:
+    """What is stored under these ids, by id; ids without any document are left out. Overwriting looks at nothing.
 
     Raises:
       TransientError, JobError: as `fetch_all`.
     """
-    names = [] if layout.mode == OVERWRITE else layout.names(dict.fromkeys(keys))
-    if not names:
+    wanted = [] if layout.mode == OVERWRITE else names(layout, dict.fromkeys(keys))
+    if not wanted:
         return {}
     answers: list[Any] = []
-    for part in _requests(names, client.target.max_request_bytes):
+    for part in _requests(wanted, client.target.max_request_bytes):
         answers += fetch_all(client, partial(client.batch_get, part, (META_FIELD,), _READ_TIMEOUT_S), retry)
-    return stored_pairs(answers, layout.full_prefix, layout.flat_prefix)
+    return stored_records(answers, layout.prefixes)
 
 
 def _requests(names: Sequence[str], max_request_bytes: int) -> Iterator[Sequence[str]]:
@@ -175,22 +174,22 @@ def _requests(names: Sequence[str], max_request_bytes: int) -> Iterator[Sequence
     yield names[first:]
 
 
-def stored_pairs(answers: Iterable[Any], full_prefix: str, flat_prefix: str) -> dict[str, StoredPair]:
-    """The pairs that exist, by document id, from the answers of one BatchGetDocuments.
+def stored_records(answers: Iterable[Any], prefixes: Sequence[str]) -> dict[str, Stored]:
+    """What exists of each record, by document id, from the answers of one BatchGetDocuments.
 
     Args:
       answers: `BatchGetDocumentsResponse`s whose documents hold nothing but `_meta`.
-      full_prefix, flat_prefix: the documents' names up to the id.
+      prefixes: the documents' names up to the id.
     """
-    full: dict[str, StoredDocument] = {}
-    flat: dict[str, StoredDocument] = {}
+    found: dict[str, list[StoredDocument | None]] = {}
+    last = len(prefixes) - 1
     for document in _found(answers):
+        # One prefix may be the beginning of another only if what follows is a path: ids have no slash.
         name = document.name
-        if name.startswith(full_prefix) and "/" not in (key := name[len(full_prefix) :]):
-            full[key] = StoredDocument(document)
-        else:
-            flat[name[len(flat_prefix) :]] = StoredDocument(document)
-    return {key: StoredPair(full.get(key), flat.get(key)) for key in full.keys() | flat.keys()}
+        at = next((at for at in range(last) if "/" not in name.removeprefix(prefixes[at])), last)
+        key = name[len(prefixes[at]) :]
+        found.setdefault(key, [None] * len(prefixes))[at] = StoredDocument(document)
+    return {key: Stored(documents) for key, documents in found.items()}
 
 
 def _found(answers: Iterable[Any]) -> Iterator[Any]:

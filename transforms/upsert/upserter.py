@@ -1,11 +1,11 @@
-"""Writes batches of pairs: decide, send, record, until nobody else interferes. Plain Python.
+"""Writes batches of records: decide, send, record, until nobody else interferes. Plain Python.
 
-    Batch[Flat] ──decide──▶ writes ──pair──▶ Committer ─┬─ acknowledged ──▶ written
+    Batch[Flat] ──decide──▶ writes ─group──▶ Committer ─┬─ acknowledged ──▶ written
                      ▲                                  ├─ refused ───────▶ dead letter
                      └─────────── read again ◀──────────┴─ conflict
 
-A Commit that meets a conflict is sent again as a whole three times, because the service does not say which pair it was;
-then in ever smaller parts, until each pair stands alone; a pair that conflicts five times alone is a dead letter.
+A Commit that meets a conflict is sent again as a whole three times, because the service does not say which record it
+was; then in ever smaller parts, until each record stands alone; one that conflicts five times alone is a dead letter.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from transforms.firestore.packing import RequestLimits
 from transforms.firestore.qos import QualityOfService
 from transforms.retry import Retry
 from transforms.unexpected import FAILURES
-from transforms.upsert.decide import Decision, PairWrite, decide, decide_again
+from transforms.upsert.decide import Decision, RecordWrite, decide, decide_again
 from transforms.upsert.entries import Flat, Written
-from transforms.upsert.layout import PairLayout
+from transforms.upsert.layout import Layout, writes_per_record
 from transforms.upsert.modes import OVERWRITE
-from transforms.upsert.result import PairResult
+from transforms.upsert.result import UpsertResult
 from transforms.upsert.stored import read_stored
 from transforms.upsert.versions import RunIdentity
 
-# How often a Commit that met a conflict is sent as it is; then its size is halved each time; then a pair that still
+# How often a Commit that met a conflict is sent as it is; then its size is halved each time; then a record that still
 # conflicts, alone, is tried so often.
 _WHOLE_ROUNDS = 3
 _LONE_ROUNDS = 5
@@ -37,11 +37,11 @@ _CONFLICT_INITIAL_S, _CONFLICT_MAX_S = 0.05, 2.0
 
 
 class Upserter:
-    """Writes batches of pairs, for whoever has a client.
+    """Writes batches of records, for whoever has a client.
 
     Args:
       client: of the database.
-      layout: where pairs go.
+      layout: where records go.
       run: who writes.
       limits: of one Commit, and how many refusals alike stop the job.
       retry: of a transient failure.
@@ -51,7 +51,7 @@ class Upserter:
     def __init__(
         self,
         client: FirestoreClient,
-        layout: PairLayout,
+        layout: Layout,
         run: RunIdentity,
         limits: RequestLimits,
         retry: Retry,
@@ -75,11 +75,11 @@ class Upserter:
           TransientError: a request failed too often. What was acknowledged before stays written.
           JobError: no record can succeed.
         """
-        result = PairResult(batch, schema_version=self._layout.schema_version)
+        result = UpsertResult(batch, schema_version=self._layout.schema_version)
         decision = decide(batch, self._layout, self._run, self._now())
         result.add_decision(decision)
-        for n_conflicts, max_pairs in enumerate(_rounds(self._pairs_per_commit(len(decision.writes))), start=1):
-            conflicted = self._send(decision.writes, max_pairs, result)
+        for n_conflicts, max_records in enumerate(_rounds(self._records_per_commit(len(decision.writes))), start=1):
+            conflicted = self._send(decision.writes, max_records, result)
             if not conflicted:
                 return result.closed()
             self._retry.clock.sleep(self._conflict_retry.delay_s(n_conflicts))
@@ -89,9 +89,9 @@ class Upserter:
             result.give_up(write.entry)
         return result.closed()
 
-    def _send(self, writes: Sequence[PairWrite], max_pairs: int, result: PairResult) -> list[Flat]:
-        """Sends pairs, each encoded while the ones before it are on the wire; returns those that met a conflict."""
-        sent: list[PairWrite] = []
+    def _send(self, writes: Sequence[RecordWrite], max_records: int, result: UpsertResult) -> list[Flat]:
+        """Sends records, each encoded while the ones before it are on the wire; returns those that met a conflict."""
+        sent: list[RecordWrite] = []
 
         def groups() -> Iterator[AtomicGroup]:
             for write in writes:
@@ -103,7 +103,7 @@ class Upserter:
                 sent.append(write)
                 yield group
 
-        report = self._committer(max_pairs, result).commit(groups(), guarded=self._layout.mode != OVERWRITE)
+        report = self._committer(max_records, result).commit(groups(), guarded=self._layout.mode != OVERWRITE)
         result.retries += report.retries
         self._throttled_s += report.throttled_s
         conflicted = []
@@ -117,14 +117,14 @@ class Upserter:
         stored = read_stored(self._client, self._layout, [entry.key for entry in entries], self._retry)
         return decide_again(entries, stored, batch, self._layout, self._run, self._now())
 
-    def _committer(self, max_pairs: int, result: PairResult) -> Committer:
-        limits = dataclasses.replace(self._limits, max_writes=max_pairs * self._layout.writes_per_pair)
+    def _committer(self, max_records: int, result: UpsertResult) -> Committer:
+        limits = dataclasses.replace(self._limits, max_writes=max_records * writes_per_record(self._layout))
         if result.has_stored:
             limits = dataclasses.replace(limits, stop_at_refused_alike=None)
         return Committer(self._client, limits, self._retry, self._qos)
 
-    def _pairs_per_commit(self, n_pairs: int) -> int:
-        return max(1, min(n_pairs, self._limits.max_writes // self._layout.writes_per_pair))
+    def _records_per_commit(self, n_records: int) -> int:
+        return max(1, min(n_records, self._limits.max_writes // writes_per_record(self._layout)))
 
     def _now(self) -> datetime.datetime:
         """Now, but never before the run began, whatever this worker's clock says: see `RunIdentity`."""
@@ -132,15 +132,15 @@ class Upserter:
         return max(now, self._run.started_at)
 
 
-def _rounds(pairs_per_commit: int) -> Iterator[int]:
-    """How many pairs a Commit may hold, round by round, while conflicts continue.
+def _rounds(records_per_commit: int) -> Iterator[int]:
+    """How many records a Commit may hold, round by round, while conflicts continue.
 
     >>> list(_rounds(10))
     [10, 10, 10, 5, 2, 1, 1, 1, 1, 1]
     """
     for _ in range(_WHOLE_ROUNDS):
-        yield pairs_per_commit
-    while (pairs_per_commit := pairs_per_commit // 2) > 1:
-        yield pairs_per_commit
+        yield records_per_commit
+    while (records_per_commit := records_per_commit // 2) > 1:
+        yield records_per_commit
     for _ in range(_LONE_ROUNDS):
         yield 1

@@ -1,7 +1,7 @@
 """What is to be done with one record, by what is stored under its id. Plain Python.
 
-    stored pair                                      verdict (mode versioned)
-    both documents, of the same content              UNCHANGED
+    what is stored                                   verdict (mode versioned)
+    all its documents, of the same content            UNCHANGED
     … but nobody knows of its row in the job's table ROW_MISSING: only the row is sent
     … and written by this very batch, in this run    LANDED: the batch is being done again
     a later record of this input with the same id    SUPERSEDED
@@ -9,7 +9,7 @@
     anything else                                    WRITE version + 1, if nobody changes it meanwhile
 
 A pair of which one document is missing, or is of another content than its partner, is inconsistent: it is written again
-and counted as repaired, under its own version if the content is the record's.
+and counted as repaired, under its own version if the content is the record's. One document is never inconsistent.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from transforms.batch import input_id_of
 from transforms.upsert.modes import CREATE_ONLY, OVERWRITE
-from transforms.upsert.stored import Place, StoredDocument, StoredPair
+from transforms.upsert.stored import Place, Stored, StoredDocument
 
 # Which unchanged records are known to have their rows in the job's table: all of the run's input, because a run of the
 # same input has sent them; those that this job wrote itself; none.
@@ -85,21 +85,21 @@ class Candidate(NamedTuple):
         return self.source, self.position, self.part
 
 
-def judge(candidate: Candidate, stored: StoredPair, mode: str, run: RunIdentity) -> Verdict:
+def judge(candidate: Candidate, stored: Stored, mode: str, run: RunIdentity) -> Verdict:
     """What is to be done with a record, given what is stored under its id.
 
     >>> run = RunIdentity("job", 1, datetime.datetime.now(datetime.timezone.utc))
-    >>> judge(Candidate("1f", "a.jsonl", 0, "b-0-0"), StoredPair(), "versioned", run).name
+    >>> judge(Candidate("1f", "a.jsonl", 0, "b-0-0"), Stored(), "versioned", run).name
     'WRITE'
     """
     if mode == OVERWRITE:
         return Verdict.WRITE
-    if stored.full and stored.holds(candidate.content_hash):
-        if _wrote(stored.full, candidate, run):
+    if stored.first and stored.holds(candidate.content_hash):
+        if _wrote(stored.first, candidate, run):
             return Verdict.LANDED
-        if mode != CREATE_ONLY and _is_earlier(stored.full, candidate, run):
+        if mode != CREATE_ONLY and _is_earlier(stored.first, candidate, run):
             return Verdict.WRITE  # again, under its version, so that a record between the two places cannot win
-        return Verdict.ROW_MISSING if run.may_lack_row(stored.full) else Verdict.UNCHANGED
+        return Verdict.ROW_MISSING if run.may_lack_row(stored.first) else Verdict.UNCHANGED
     if any(_is_later(document, candidate, run) for document in stored.present):
         return Verdict.SUPERSEDED
     if mode == CREATE_ONLY and stored.present:
@@ -107,14 +107,14 @@ def judge(candidate: Candidate, stored: StoredPair, mode: str, run: RunIdentity)
     return Verdict.WRITE
 
 
-def next_version(candidate: Candidate, stored: StoredPair) -> int:
+def next_version(candidate: Candidate, stored: Stored) -> int:
     """The version under which the record is written: one more than stored, unless the content is the stored one."""
     known = max((document.version for document in stored.present), default=0)
     same = any(document.content_hash == candidate.content_hash for document in stored.present)
     return max(known, 1) if same else known + 1
 
 
-def created_at(stored: StoredPair, now: datetime.datetime) -> datetime.datetime:
+def created_at(stored: Stored, now: datetime.datetime) -> datetime.datetime:
     """When the pair was written first: what `_meta` says, else what Firestore says, else now."""
     return min((document.created_at or document.create_time for document in stored.present), default=now)
 

@@ -1,4 +1,4 @@
-"""Records into pairs of documents and rows: the part of a graph that ingest and replay share.
+"""Records into documents and rows: the part of a graph that ingest and replay share.
 
     Batch[Record] ──compare_records──▶ Batch[Compared] ──write_records──▶ Batch[Written], load jobs
                     IdentifyRecords                      FlattenRecords

@@ -29,12 +29,12 @@ from transforms.records.canonical import canonical
 from transforms.retry import Retry
 from transforms.testing import PROJECT, ScriptedFirestore
 from transforms.upsert.entries import Flat
+from transforms.upsert.groups import group_of, meta_of
 from transforms.upsert.layout import PairLayout
 from transforms.upsert.modes import CREATE_ONLY, MERGE, OVERWRITE, VERSIONED
-from transforms.upsert.pairs import meta_of, pair
 from transforms.upsert.records import content_hash
 from transforms.upsert.rows_known import ROWS_KNOWN, rows_known_after
-from transforms.upsert.stored import NOTHING, StoredPair
+from transforms.upsert.stored import NOTHING, Stored
 from transforms.upsert.versions import Candidate, RunIdentity, Verdict
 from transforms.verify.comparison import Compared
 from transforms.verify.differences import Difference
@@ -121,9 +121,9 @@ STORED = stored_document(NOON, NOON, 2, "hash-0", NOON, NOON, "old.jsonl", 7, "o
 RECORD = Record(17, {"id": "ada", "full name": "Ada", "n": {"x": 1, "y": [1.5, None]}}, line=2)
 PAIRS = {
     "new": (VERSIONED, NOTHING, 0),
-    "changed": (VERSIONED, StoredPair(STORED, STORED), 2),
-    "overwritten": (OVERWRITE, StoredPair(STORED, STORED), 0),
-    "merged": (MERGE, StoredPair(STORED, None), 0),
+    "changed": (VERSIONED, Stored((STORED, STORED)), 2),
+    "overwritten": (OVERWRITE, Stored((STORED, STORED)), 0),
+    "merged": (MERGE, Stored((STORED, None)), 0),
     "created": (CREATE_ONLY, NOTHING, 0),
 }
 
@@ -136,7 +136,7 @@ def test_a_pair_is_written_with_the_same_meta_and_the_same_bytes(name):
     entry = Flat("ada", RECORD, "hash-1", stored, Verdict.WRITE, content, {"name": "Ada", "age": 36})
     candidate = Candidate("hash-1", "in.jsonl", 17, "0123456789ab-00000-00000")
     meta = meta_of(entry, candidate, layout, RunIdentity("ingest-1", 2, NOON), LATER)
-    writes = [hashlib.sha256(write).hexdigest() for write in pair(entry, meta, layout).writes]
+    writes = [hashlib.sha256(write).hexdigest() for write in group_of(entry, meta, layout).writes]
     assert {"_meta": as_json(meta), "writes": writes} == pinned("pairs")[name]
 
 

@@ -52,9 +52,9 @@ def test_indexes_have_the_format_of_the_firebase_cli():
     }
 
 
-def test_every_shipped_spec_declares_indexes_of_its_flat_collection_only():
+def test_every_shipped_spec_declares_indexes_of_its_queried_collection_only():
     for name in shipped_specs():
         spec = read_spec(name)
         made = firestore_indexes(spec)["indexes"]
         assert made
-        assert {index["collectionGroup"] for index in made} == {spec.flat_collection}
+        assert {index["collectionGroup"] for index in made} == {spec.queried_collection}

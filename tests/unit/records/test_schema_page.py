@@ -24,7 +24,7 @@ def test_a_page_names_every_field_cleaner_and_collection(name):
         assert f"| `{field.name}` | {field.type.value} |" in page
         for source in field.sources:
             assert f"| `{source.cleaner}` | {field.type.value} |" in page
-    for collection in (spec.full_collection, spec.flat_collection):
+    for collection in spec.collections:
         assert f"`{collection}/{{{spec.key.name}}}`" in page
 
 

@@ -54,10 +54,16 @@ def test_the_example_loads():
         ("name: people", "name: people\nname: other", "2:name: appears twice, first in line 1; remove one"),
         ("name: people", "nam: people", "1:nam: unknown key; did you mean name? Known: name, description, "
          "schema_version, "
-         "key, full_collection, flat_collection, fields, indexes, bigquery, unwrap, ordered, equals, skill_aliases, "
-         "skill_alias_files, analysis"),
+         "key, full_collection, flat_collection, collection, fields, indexes, bigquery, unwrap, ordered, equals, "
+         "skill_aliases, skill_alias_files, analysis, label, owner"),
         ("name: people", "name: people\nunwrap: ['a[]']", "2:unwrap[0]: must name a map: names with dots between"),
         ("schema_version: 1\n", "", "1: 'schema_version' is missing here; add it"),
+        ("flat_collection: people\n", "", "1: 'flat_collection' is missing here; add it, or collection for one "
+         "document per record"),
+        ("flat_collection: people", "collection: people", "3:full_collection: does not go with collection, which "
+         "holds one document per record; remove one of them"),
+        ("name: people", "name: people\nlabel: person", "2:label: is for records of one document, whose spec has a "
+         "collection; remove it"),
         ("schema_version: 1", "schema_version: one", "2:schema_version: must be a whole number, got text"),
         ("schema_version: 1", "schema_version: 0", "2:schema_version: must be in [1, 1000000], got 0"),
         ("name: people", "name: 2025", "1:name: must be text, got a whole number; put it in quotes"),

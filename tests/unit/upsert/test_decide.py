@@ -15,7 +15,7 @@ from transforms.upsert.decide import compare, decide, decide_again, set_aside_ol
 from transforms.upsert.entries import Compared, Flat, Keyed
 from transforms.upsert.layout import PairLayout
 from transforms.upsert.modes import VERSIONED
-from transforms.upsert.stored import NOTHING, StoredPair
+from transforms.upsert.stored import NOTHING, Stored
 from transforms.upsert.versions import RunIdentity, Verdict
 
 FAILED_AT = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
@@ -46,7 +46,7 @@ def pair_stored(content_hash, **named):
         **named,
     }
     both = stored_document(NOW, NOW, content_hash=content_hash, **fields)
-    return StoredPair(both, both)
+    return Stored((both, both))
 
 
 @given(keys=st.lists(st.sampled_from("abcdef"), max_size=30))
@@ -152,7 +152,7 @@ def document(job_id="other", batch_id="other-0-0", seconds=0):
 )
 def test_a_record_is_set_aside_if_another_input_has_written_its_documents_since(stored, survives):
     record = Record(7, {"id": "a"}, failed_at=FAILED_AT)
-    entry = Compared("a", record, "mine", StoredPair(stored, stored), Verdict.WRITE)
+    entry = Compared("a", record, "mine", Stored((stored, stored)), Verdict.WRITE)
     day = datetime.timedelta(days=1)
     finished_at = {"yesterday": FAILED_AT - day, "tomorrow": FAILED_AT + day}
     batch = set_aside_older(Batch("b-0", "in.jsonl", 1, (entry,)), {"mine"}, finished_at)

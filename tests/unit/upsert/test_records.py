@@ -8,7 +8,7 @@ from tests.unit.records.test_spec_flatten import spec_of
 from transforms.batch import Batch, EmptyField, FieldCount, Record
 from transforms.upsert.entries import Compared
 from transforms.upsert.records import flatten, identify
-from transforms.upsert.stored import StoredPair
+from transforms.upsert.stored import Stored
 from transforms.upsert.versions import Verdict
 
 SPEC = spec_of("price: {type: number, from: price}\nyears: {type: number, from: [years_experience, y]}")
@@ -26,7 +26,7 @@ def keyed(values, spec, batch_id="0123456789ab-00000-00000"):
 
 
 def compared(batch):
-    return batch.then([Compared(*entry, StoredPair(None, None), Verdict.WRITE) for entry in batch.entries])
+    return batch.then([Compared(*entry, Stored((None, None)), Verdict.WRITE) for entry in batch.entries])
 
 
 @pytest.mark.parametrize("ordinal", [0, 7])

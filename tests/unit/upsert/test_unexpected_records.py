@@ -24,7 +24,7 @@ from transforms.upsert.decide import compare
 from transforms.upsert.entries import Compared
 from transforms.upsert.layout import PairLayout
 from transforms.upsert.records import flatten, identify
-from transforms.upsert.stored import StoredPair
+from transforms.upsert.stored import Stored
 from transforms.upsert.upserter import Upserter
 from transforms.upsert.versions import RunIdentity, Verdict
 
@@ -90,7 +90,7 @@ def batch_of(names, failed_at=None):
 
 def compared(batch, spec=SPEC):
     keyed = identify(batch, spec)
-    return keyed.then([Compared(*entry, StoredPair(None, None), Verdict.WRITE) for entry in keyed.entries])
+    return keyed.then([Compared(*entry, Stored((None, None)), Verdict.WRITE) for entry in keyed.entries])
 
 
 def reasons(batch):
@@ -159,7 +159,7 @@ class UnforeseenTime(int):
 
 def test_what_fails_while_it_is_compared_is_a_dead_letter():
     keyed = identify(batch_of(["good", "good", "good"]), SPEC)
-    stored = {"r1": StoredPair("not what is stored", None)}
+    stored = {"r1": Stored(("not what is stored", None))}
     batch = compare(keyed, stored, "versioned", RUN)
     assert [(dead.step, dead.code, dead.line) for dead in batch.dead_letters] == [
         ("CompareVersions", "UNEXPECTED_ERROR", 2)

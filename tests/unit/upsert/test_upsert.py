@@ -14,9 +14,9 @@ from transforms.firestore.values import decode_fields, serialised_fields
 from transforms.retry import Retry
 from transforms.testing import PROJECT, RpcError, ScriptedFirestore, always, status
 from transforms.upsert.entries import Flat
+from transforms.upsert.groups import group_of, meta_of
 from transforms.upsert.layout import META_FIELD, PairLayout
 from transforms.upsert.modes import MODES, OVERWRITE, VERSIONED
-from transforms.upsert.pairs import meta_of, pair
 from transforms.upsert.stored import NOTHING, read_stored
 from transforms.upsert.upserter import Upserter
 from transforms.upsert.versions import Candidate, RunIdentity, Verdict
@@ -76,7 +76,7 @@ def test_a_batch_of_long_ids_is_read_in_requests_that_the_service_takes():
 @pytest.mark.parametrize("mode", MODES)
 def test_a_pair_is_two_documents_with_the_same_meta(mode):
     entry = flat("ada", 7, {"name": "Ada", "tags": ["x"]}, {"level": "senior"})
-    full, flat_form = map(messages.Write.FromString, pair(entry, meta(entry, mode), layout(mode)).writes)
+    full, flat_form = map(messages.Write.FromString, group_of(entry, meta(entry, mode), layout(mode)).writes)
     assert full.update.name == TARGET.document_name("profiles/ada")
     assert flat_form.update.name == TARGET.document_name("candidates/ada")
     assert decode_fields(full.update.fields) == {"name": "Ada", "tags": ["x"], META_FIELD: meta(entry, mode)}

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.stored import stored_document
 from transforms.upsert.modes import CREATE_ONLY, MERGE, OVERWRITE, VERSIONED
-from transforms.upsert.stored import NOTHING, StoredPair
+from transforms.upsert.stored import NOTHING, Stored
 from transforms.upsert.versions import (
     Candidate,
     RunIdentity,
@@ -37,7 +37,7 @@ def document(content_hash="other", source="x.jsonl", position=0, batch_id="xxx-0
 
 
 def both(**stored):
-    return StoredPair(document(**stored), document(**stored))
+    return Stored((document(**stored), document(**stored)))
 
 
 @pytest.mark.parametrize(
@@ -52,9 +52,9 @@ def both(**stored):
         (both(content_hash="hash"), MERGE, Verdict.UNCHANGED),
         (both(content_hash="hash"), OVERWRITE, Verdict.WRITE),
         # inconsistent pairs are written again
-        (StoredPair(document(content_hash="hash"), None), VERSIONED, Verdict.WRITE),
-        (StoredPair(None, document(content_hash="hash")), VERSIONED, Verdict.WRITE),
-        (StoredPair(document(content_hash="hash"), document()), VERSIONED, Verdict.WRITE),
+        (Stored((document(content_hash="hash"), None)), VERSIONED, Verdict.WRITE),
+        (Stored((None, document(content_hash="hash"))), VERSIONED, Verdict.WRITE),
+        (Stored((document(content_hash="hash"), document())), VERSIONED, Verdict.WRITE),
         # of several records with one id in one input the last position wins
         (both(source="b.jsonl", position=101, batch_id="bbb-0-9"), VERSIONED, Verdict.SUPERSEDED),
         (both(source="b.jsonl", position=99, batch_id="bbb-0-0"), VERSIONED, Verdict.WRITE),
@@ -124,9 +124,9 @@ def test_the_same_content_moves_to_the_later_place_within_an_answer():
     [
         (NOTHING, 1),
         (both(version=3), 4),
-        (StoredPair(document(version=3), document(version=5)), 6),
-        (StoredPair(document(content_hash="hash", version=3), None), 3),
-        (StoredPair(document(content_hash="hash", version=0), None), 1),
+        (Stored((document(version=3), document(version=5))), 6),
+        (Stored((document(content_hash="hash", version=3), None)), 3),
+        (Stored((document(content_hash="hash", version=0), None)), 1),
     ],
 )
 def test_the_version_grows_by_one_with_every_change_of_content(stored, version):
@@ -144,9 +144,9 @@ def test_created_at_is_kept_and_a_stranger_s_document_has_firestore_s_own():
     [
         (NOTHING, False),
         (both(), False),
-        (StoredPair(document(), None), True),
-        (StoredPair(None, document()), True),
-        (StoredPair(document("a"), document("b")), True),
+        (Stored((document(), None)), True),
+        (Stored((None, document())), True),
+        (Stored((document("a"), document("b"))), True),
     ],
 )
 def test_a_pair_is_inconsistent_when_one_is_missing_or_differs(stored, inconsistent):

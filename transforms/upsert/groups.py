@@ -1,15 +1,15 @@
-"""The two documents of a record, as one group of writes that lands together or not at all. Plain Python.
+"""The documents of a record, as one group of writes that lands together or not at all. Plain Python.
 
     enriched_profiles/{id}               the record as it came            ┐
     candidates/{id}                      what the spec made of it         ├ one AtomicGroup
     enriched_profiles/{id}/versions/{n}  the state, with --keep_versions  ┘
 
-Both documents carry the same `_meta`:
+A spec of one collection makes one document. All documents of a record carry the same `_meta`:
 
     schema_version   of the spec, an integer
     version          1, and one more for every change of the content
     content_hash     of the record and the spec, 32 hex digits
-    created_at       when the pair was written first
+    created_at       when the record was written first
     updated_at       when it was written last
     source, position where the record was read, so that the last of several with one id can win
     job_id, batch_id who wrote it
@@ -30,7 +30,7 @@ from transforms.firestore.committer import AtomicGroup
 from transforms.firestore.limits import check_document
 from transforms.firestore.values import encoded_fields
 from transforms.upsert.entries import Flat
-from transforms.upsert.layout import META_FIELD, PairLayout
+from transforms.upsert.layout import META_FIELD, Layout
 from transforms.upsert.modes import MERGE, OVERWRITE
 from transforms.upsert.stored import NOTHING, StoredDocument
 from transforms.upsert.versions import Candidate, RunIdentity, created_at, next_version
@@ -39,9 +39,9 @@ _VERSIONS = "versions"
 
 
 def meta_of(
-    entry: Flat, candidate: Candidate, layout: PairLayout, run: RunIdentity, now: datetime.datetime
+    entry: Flat, candidate: Candidate, layout: Layout, run: RunIdentity, now: datetime.datetime
 ) -> dict[str, Any]:
-    """The `_meta` of both documents of a record. Overwriting does not read, so every pair is new to it."""
+    """The `_meta` of a record's documents. Overwriting does not read, so every record is new to it."""
     stored = NOTHING if layout.mode == OVERWRITE else entry.stored
     meta = {
         "schema_version": layout.schema_version,
@@ -65,33 +65,37 @@ def meta_of(
     return meta
 
 
-def pair(entry: Flat, meta: Mapping[str, Any], layout: PairLayout) -> AtomicGroup:
-    """The writes of a record. Raises RecordError if one of the documents would pass a limit of Firestore."""
+def group_of(entry: Flat, meta: Mapping[str, Any], layout: Layout) -> AtomicGroup:
+    """The writes of a record. Raises RecordError if one of its documents would pass a limit of Firestore."""
     encoded_meta = encoded_fields({META_FIELD: meta})
-    full = messages.document(layout.full_prefix + entry.key, entry.content, encoded_meta)
-    flat = messages.document(layout.flat_prefix + entry.key, encoded_fields(entry.flat), encoded_meta)
-    check_document(full, indexed=False)  # the full document's fields are exempt: see `firebeam indexes`
-    check_document(flat)
+    forms = layout.forms(entry.content, entry.record.value, entry.flat)
+    documents = [
+        messages.document(prefix + entry.key, form.content, encoded_meta)
+        for prefix, form in zip(layout.prefixes, forms, strict=True)
+    ]
+    for document, form in zip(documents, forms, strict=True):
+        check_document(document, indexed=form.indexed)
+    stored = entry.stored or (None,) * len(forms)
     writes = [
-        messages.update(full) + _condition(entry.stored.full, layout) + _mask(entry.record.value, layout),
-        messages.update(flat) + _condition(entry.stored.flat, layout) + _mask(entry.flat, layout),
+        messages.update(document) + _condition(before, layout) + _mask(form.fields, layout)
+        for document, before, form in zip(documents, stored, forms, strict=True)
     ]
     if layout.keep_versions:
-        versions = f"{layout.full_prefix}{entry.key}/{_VERSIONS}/"
-        state = messages.document(versions + str(meta["version"]), entry.content, encoded_meta)
+        versions = f"{layout.prefixes[0]}{entry.key}/{_VERSIONS}/"
+        state = messages.document(versions + str(meta["version"]), forms[0].content, encoded_meta)
         writes.append(messages.update(state))
         if (outdated := meta["version"] - layout.keep_versions) > 0:
             writes.append(messages.delete(versions + str(outdated)))
     return AtomicGroup(tuple(writes))
 
 
-def _condition(stored: StoredDocument | None, layout: PairLayout) -> bytes:
+def _condition(stored: StoredDocument | None, layout: Layout) -> bytes:
     if layout.mode == OVERWRITE:
         return b""
     return messages.IF_ABSENT if stored is None else messages.if_unchanged_since(stored.update_time)
 
 
-def _mask(fields: Mapping[str, Any], layout: PairLayout) -> bytes:
+def _mask(fields: Mapping[str, Any], layout: Layout) -> bytes:
     """Merging writes the leaves that the record has; what it lacks stays."""
     if layout.mode != MERGE:
         return b""
