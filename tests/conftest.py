@@ -24,6 +24,7 @@ from pipeline.emulators.start import (
 )
 from tests.support.credentials import write_credentials
 from tests.support.postgresql import Database, new_database, running_server
+from transforms.testing.cosmos import ScriptedCosmos, scripted_cosmos
 
 # Else it writes a line for every connection that a stopped server ends.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
@@ -60,6 +61,13 @@ def postgresql_server() -> Iterator[Path]:
 def database(postgresql_server: Path) -> Database:
     """An empty database of PostgreSQL."""
     return new_database(postgresql_server)
+
+
+@pytest.fixture(scope="session")
+def cosmos() -> Iterator[ScriptedCosmos]:
+    """An account of Cosmos DB that nothing goes wrong with, unless a test says so for the duration of a block."""
+    with scripted_cosmos() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from transforms.testing.providers.process import UNTIL_STDIN_ENDS
+from transforms.testing.own_process import UNTIL_STDIN_ENDS
 from transforms.testing.providers.script import PROVIDERS, parse_script
 from transforms.testing.providers.server import ProviderServer
 

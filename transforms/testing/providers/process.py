@@ -10,22 +10,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from transforms.testing.own_process import running_module
 from transforms.testing.providers.control import CONTROL, ProviderBatch, ProviderCall, ProviderRequest
 from transforms.testing.providers.script import check_provider, parse_script
 
-UNTIL_STDIN_ENDS = "--until_stdin_ends"
-
-_ROOT = Path(__file__).parents[3]
-_STOP_TIMEOUT_S = 10.0
 _CONTROL_TIMEOUT_S = 60.0
 
 
@@ -87,34 +80,7 @@ def scripted_provider(provider: str, script: Mapping[str, Any] | None = None) ->
     """
     check_provider(provider)
     parse_script(script or {})
-    command = [sys.executable, "-m", "transforms.testing.providers", f"--provider={provider}", UNTIL_STDIN_ENDS]
-    path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
-    # A session of its own: a Ctrl-C in the terminal is for the test, which ends the server.
-    process = subprocess.Popen(  # noqa: S603  # ours
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": path},
-        start_new_session=True,
-    )
-    assert process.stdout is not None
-    with process.stdout:
-        try:
-            base_url = process.stdout.readline().strip()
-            if not base_url:
-                raise RuntimeError(f"the server of {provider} did not start; it says why on stderr")
-            server = ScriptedProvider(base_url)
-            server.script(script or {})
-            yield server
-        finally:
-            _end(process)
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    # A word, not only the end of the pipe: a forked copy of this process may hold the pipe open.
-    try:
-        process.communicate("end\n", timeout=_STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    with running_module("transforms.testing.providers", f"--provider={provider}") as base_url:
+        server = ScriptedProvider(base_url)
+        server.script(script or {})
+        yield server
