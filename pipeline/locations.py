@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from transforms.errors import UsageError
 from transforms.files import GCS
@@ -28,11 +28,24 @@ from transforms.services import PROJECT_VARIABLE, Services
 
 if TYPE_CHECKING:
     from transforms.secrets import SecretSource
-    from transforms.sql.postgresql.target import PostgresqlTarget
+    from transforms.sql.database import Database
     from transforms.verify.stores import Collection, Place
 
 FIRESTORE, BIGQUERY, JSONL, BATCHES = "firestore://", "bigquery:", "jsonl:", "batches://"
 POSTGRESQL = "postgresql://"
+
+
+class Opener(Protocol):
+    """Makes a table of a database of what a flag says."""
+
+    def __call__(self, text: str, flag: str, password: SecretSource | None) -> Database:
+        """Raises UsageError if it names none; a text that may hold a password is not shown."""
+
+
+def _postgresql(text: str, flag: str, password: SecretSource | None) -> Database:
+    from transforms.sql.postgresql.database import PostgresqlTable
+
+    return PostgresqlTable.parse(text, flag, password)
 
 
 class Scheme(NamedTuple):
@@ -43,12 +56,16 @@ class Scheme(NamedTuple):
       in_cloud: prefix of the places that workers in the cloud can reach.
       usage: how to write one, as a store; empty for a scheme that is not a store.
       is_source: whether a job can read its input there.
+      table: how to write a table of a database.
+      opens: such a table.
     """
 
     prefix: str
     in_cloud: str
     usage: tuple[str, ...] = ()
     is_source: bool = False
+    table: str = ""
+    opens: Opener | None = None
 
 
 SCHEMES = (
@@ -57,7 +74,9 @@ SCHEMES = (
     Scheme(BATCHES, BATCHES, is_source=True),
     Scheme(BIGQUERY, BIGQUERY, ("bigquery:PROJECT:DATASET.TABLE",)),
     Scheme(JSONL, JSONL + GCS, ("jsonl:PATTERN",)),
+    Scheme(POSTGRESQL, POSTGRESQL, table=f"{POSTGRESQL}USER@HOST:PORT/DATABASE/SCHEMA.TABLE", opens=_postgresql),
 )
+TABLES = " or ".join(scheme.table for scheme in SCHEMES if scheme.table)
 SOURCES_IN_CLOUD = tuple(scheme.in_cloud for scheme in SCHEMES if scheme.is_source)
 STORES_IN_CLOUD = tuple(scheme.in_cloud for scheme in SCHEMES if scheme.usage)
 *_FIRST_STORES, _LAST_STORE = (usage for scheme in SCHEMES for usage in scheme.usage)
@@ -117,17 +136,16 @@ def split_inputs(texts: Sequence[str]) -> Inputs:
     return found
 
 
-def table_source(flag: str, text: str, password: SecretSource | None) -> PostgresqlTarget:
+def table_source(flag: str, text: str, password: SecretSource | None) -> Database:
     """The table of a database that a flag names.
 
     Raises:
       UsageError: it names none. A text that may hold a password is not shown.
     """
-    from transforms.sql.postgresql.target import USAGE, PostgresqlTarget
-
-    if not text.startswith(POSTGRESQL):
-        raise UsageError(f"{flag} must be {USAGE}, got {text.rpartition('@')[2]!r}")
-    return PostgresqlTarget.parse(text, flag, password)
+    for scheme in SCHEMES:
+        if scheme.opens and text.startswith(scheme.prefix):
+            return scheme.opens(text, flag, password)
+    raise UsageError(f"{flag} must be {TABLES}, got {text.rpartition('@')[2]!r}")
 
 
 def store_place(flag: str, text: str, target: FirestoreTarget, services: Services) -> Place:

@@ -11,8 +11,8 @@ the same command begins a new one, with a snapshot and a staging table of its ow
 """
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
@@ -46,13 +46,10 @@ from transforms.runtime.services import services_of
 from transforms.runtime.stopping import PassedOver
 from transforms.secrets import parse_secret
 from transforms.sql.columns import SourceTable
-from transforms.sql.postgresql.catalogue import closest, describe
-from transforms.sql.postgresql.reader import plan_parts
-from transforms.sql.postgresql.snapshot import XMIN, Snapshot, SnapshotHolder, beyond
-from transforms.sql.postgresql.target import PostgresqlTarget
+from transforms.sql.database import Cursor, Database, Holder, Selection, Snapshot
+from transforms.sql.names import closest
 
 _MAX_BATCH_BYTES = 16 * 1024 * 1024
-_WITHOUT_XMIN = "vf"  # views and foreign tables
 
 
 @dataclass(frozen=True)
@@ -66,18 +63,20 @@ class TablePlan(JobPlan[Config]):
       table: that is written.
       method: of `methods.METHODS`.
       storage_host: of an emulator's Storage Write API, where that is used.
+      cursor: by which an incremental run goes.
       holder: of the run's snapshot.
       taken: the snapshot, once the ledger has opened the run.
       condition: of the rows that are read whole; empty for all.
     """
 
-    source: PostgresqlTarget
+    source: Database
     declared: SourceTable
     key: tuple[str, ...]
     table: BigQueryTarget
     method: str
     storage_host: str | None
-    holder: SnapshotHolder
+    cursor: Cursor | None
+    holder: Holder
     taken: Snapshot | None = None
     condition: str = ""
 
@@ -94,7 +93,7 @@ class TablePlan(JobPlan[Config]):
         snapshot, config = self.snapshot, self.config
         run_id = f"{self.firestore.name} {self.job_id} {self.run.attempt} {snapshot.read_time.isoformat()}"
         return TableTarget(
-            self.declared, self.key, self.table, config.write, config.deletes, run_id, snapshot.read_time
+            self.source, self.declared, self.key, self.table, config.write, config.deletes, run_id, snapshot.read_time
         )
 
     @property
@@ -111,9 +110,8 @@ class TablePlan(JobPlan[Config]):
         condition = ""
         last = read_last_results(self.document(), opening.attempt) if self.config.cursor_field else {}
         if self.config.cursor_field and last.get("_cursor_of") == self.cursor_of:
-            with contextlib.closing(self.source.connect()) as connection:
-                since = last["cursor"], self.config.lookback_s
-                condition = beyond(connection, self.declared, self.config.cursor_field, *since)
+            since = last["cursor"], self.config.lookback_s
+            condition = self.source.beyond(self.declared, self.config.cursor_field, *since)
         return replace(self, opening=opening, taken=self.holder.take(), condition=condition)
 
 
@@ -142,11 +140,9 @@ def prepare(config: Config, location: str, options: PipelineOptions) -> TablePla
     firestore = config.firestore(services)
     password = parse_secret(config.source_password, "--source_password") if config.source_password else None
     source = table_source("--source", location, password)
-    with contextlib.closing(source.connect()) as connection:
-        declared = describe(connection, source, "--source")
+    declared = source.describe("--source")
     key = _key(config, declared)
-    if config.cursor_field:
-        _check_cursor(config.cursor_field, declared)
+    cursor = source.cursor(declared, config.cursor_field) if config.cursor_field else None
     DeadLetterFolder(config.dead_letters).check_writable()
     about = (declared.label, config.mode, config.cursor_field)
     description = JobDescription(
@@ -156,10 +152,10 @@ def prepare(config: Config, location: str, options: PipelineOptions) -> TablePla
         input_fingerprint=digest(about, key, config.bigquery_table, method, config.write, config.deletes),
         spec_fingerprint="",
     )
-    holder = SnapshotHolder(source, declared, config.cursor_field)
+    holder = source.hold(declared, config.cursor_field, 1)
     # The snapshot of an interrupted run is gone.
     config = replace(config, restart=True)
-    return TablePlan(config, description, firestore, source, declared, key, table, method, storage_host, holder)
+    return TablePlan(config, description, firestore, source, declared, key, table, method, storage_host, cursor, holder)
 
 
 def provision(plan: TablePlan) -> None:
@@ -181,20 +177,11 @@ def provision(plan: TablePlan) -> None:
 def build(pipeline: beam.Pipeline, plan: TablePlan) -> None:
     """Draws the graph of a run."""
     config, target, ledger, snapshot = plan.config, plan.target, plan.ledger, plan.snapshot
-    source = TableSource(
-        plan.source,
-        plan.declared,
-        plan.key,
-        snapshot,
-        plan.condition,
-        target.names_all,
-        config.batch_size,
-        _MAX_BATCH_BYTES,
-        PassedOver(),
-    )
-    # An index finds the few rows beyond a cursor of times; parts would each look for them.
-    is_found_by_index = plan.condition and config.cursor_field != XMIN and not target.names_all
-    parts = plan_parts(plan.declared, 1 if is_found_by_index else config.max_ranges)
+    selection = Selection(plan.declared, plan.key, plan.condition, target.names_all)
+    source = TableSource(plan.source, selection, snapshot, config.batch_size, _MAX_BATCH_BYTES, PassedOver())
+    # An index finds the few rows beyond a cursor; parts would each look for them.
+    is_found_by_index = plan.condition and plan.cursor and plan.cursor.is_indexed and not target.names_all
+    parts = plan.source.blocks(plan.declared, 1 if is_found_by_index else config.max_ranges)
     rows = rows_of_table(target, columns_of(target), plan.run.started_at, plan.method, ledger, plan.storage_host)
     batches = pipeline | "ReadTable" >> ReadTableBatches(source, parts) | "BeginBatch" >> BeginBatch(ledger)
     written = batches | "WriteRows" >> WriteRows(rows)
@@ -210,7 +197,7 @@ def build(pipeline: beam.Pipeline, plan: TablePlan) -> None:
 
 
 @contextlib.contextmanager
-def _closed(holder: SnapshotHolder) -> Any:
+def _closed(holder: Holder) -> Iterator[None]:
     try:
         yield
     finally:
@@ -260,20 +247,3 @@ def _key(config: Config, declared: SourceTable) -> tuple[str, ...]:
             "together"
         )
     return key
-
-
-def _check_cursor(field: str, declared: SourceTable) -> None:
-    """Raises UsageError for a column by which no incremental run can go."""
-    if field == XMIN:
-        if declared.kind in _WITHOUT_XMIN:
-            raise UsageError("--cursor_field=xmin is for tables: a view has no xmin; name a column of times")
-        return
-    column = declared.column(field)
-    if column is None:
-        names = [each.name for each in declared.columns]
-        raise UsageError(f"--cursor_field: {declared.relation} has no column {field}{closest(field, names)}")
-    if not column.can_order:
-        raise UsageError(
-            f"--cursor_field={field} is {column.declared}; it must be a timestamp that every change sets, or xmin: a "
-            "transaction that commits late may have a smaller number than rows that were read, and would be missed"
-        )

@@ -14,8 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from transforms.sql.columns import SourceTable
-from transforms.sql.postgresql.catalogue import describe
-from transforms.sql.postgresql.target import PostgresqlTarget
+from transforms.sql.postgresql.database import PostgresqlTable
 
 _NUMBERS = itertools.count()
 
@@ -47,15 +46,13 @@ class Database:
         """As a flag names a table."""
         return f"postgresql://{user}@{quote(str(self.folder), safe='')}/{self.name}/{table}"
 
-    def target(self, table: str, user: str = "postgres") -> PostgresqlTarget:
+    def table(self, table: str, user: str = "postgres") -> PostgresqlTable:
         """A table."""
-        return PostgresqlTarget.parse(self.location(table, user), "--source")
+        return PostgresqlTable.parse(self.location(table, user), "--source", None)
 
     def described(self, table: str) -> SourceTable:
         """What a table declares."""
-        target = self.target(table)
-        with closing(target.connect()) as connection:
-            return describe(connection, target, "--source")
+        return self.table(table).describe("--source")
 
 
 @contextlib.contextmanager
@@ -69,6 +66,10 @@ def running_server() -> Iterator[Path]:
         folder = Path(above) / "pg"
         server = server_of(folder, cleanup_mode="stop")
         try:
+            # Nothing here outlives the machine, and to flush it takes a minute on a busy one.
+            settings = ("fsync = off", "full_page_writes = off", "synchronous_commit = off")
+            Database(folder, "postgres").execute(*(f"ALTER SYSTEM SET {each}" for each in settings))
+            Database(folder, "postgres").execute("SELECT pg_reload_conf()")
             yield folder
         finally:
             server.cleanup()

@@ -90,7 +90,8 @@ def _rows(
 ) -> _Whole:
     time = converter(Column(READ_TIME, "TIMESTAMP"), typed=typed)
     of_run = {READ_TIME: time(target.read_time), EXTRACTED_AT: time(extracted_at)}
-    return _Whole(TableRows(target.source.columns, own, of_run, typed=typed), target.read_time.isoformat())
+    rows = TableRows(target.source.columns, own, of_run, target.database.items, typed=typed)
+    return _Whole(rows, target.read_time.isoformat())
 
 
 def _names(columns: Sequence[Column], typed: bool) -> _Named:

@@ -17,6 +17,7 @@ from transforms.export.columns import Rename, legal_name
 from transforms.export.options import APPEND, IGNORE
 from transforms.export.statements import RowNames
 from transforms.sql.columns import SourceColumn, SourceTable
+from transforms.sql.database import Database
 from transforms.sql.rows import DELETED_AT, EXTRACTED_AT, FIXED_COLUMNS, KEY, READ_TIME
 
 OF_ROWS = RowNames(KEY, READ_TIME, READ_TIME, EXTRACTED_AT, DELETED_AT)
@@ -31,7 +32,8 @@ class TableTarget:
     """What one run writes, and where.
 
     Attributes:
-      source: the table that is read.
+      database: how the table that is read is reached.
+      source: what it declares.
       key: names of the columns that identify a row.
       table: that is written.
       write, deletes: see `options.py`.
@@ -39,6 +41,7 @@ class TableTarget:
       read_time: of all rows.
     """
 
+    database: Database
     source: SourceTable
     key: tuple[str, ...]
     table: BigQueryTarget

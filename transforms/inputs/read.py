@@ -41,7 +41,7 @@ from transforms.inputs.tables import TableRow, TableSource
 from transforms.runtime.batch_coder import register_batches
 from transforms.runtime.garbage import tune_garbage_collector
 from transforms.runtime.stopping import is_asked_to_stop
-from transforms.sql.postgresql.reader import Part
+from transforms.sql.database import Part
 
 register_batches(Record, TableRow)
 
@@ -160,7 +160,7 @@ class ReadTableBatches(beam.PTransform[PBegin, PCollection[Batch[TableRow]]]):
 
     Attributes:
       source: of which table, in which snapshot.
-      parts: of the table; see `plan_parts`.
+      parts: of the table; see `Database.blocks`.
     """
 
     source: TableSource

@@ -1,28 +1,23 @@
 """Rows of tables of databases as batches. Plain Python; the transforms are in `read.py`.
 
-Part ──read_part──▶ fields ─▶ TableRow, TableRow, … ─▶ Batch[TableRow], named {input}-{part}-{ordinal}
+Part ──Database.read──▶ fields ─▶ TableRow, TableRow, … ─▶ Batch[TableRow], named {input}-{part}-{ordinal}
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from transforms.batch import Batch
 from transforms.inputs.items import Item, cut
-from transforms.sql.columns import SourceTable
-from transforms.sql.postgresql.reader import Part, Selection, read_part
-from transforms.sql.postgresql.snapshot import Snapshot
-from transforms.sql.postgresql.target import PostgresqlTarget
+from transforms.sql.database import Database, Part, Selection, Snapshot
 from transforms.sql.rows import KeyOf
 
 _DIGITS = 12
 # Positions order the rows of a table: by part, then within it. Both together stay exact in a double, as JSON needs.
 _POSITIONS_PER_PART = 2**39
-_TRUE = "t"
 
 
 class TableRow(NamedTuple):
@@ -43,63 +38,55 @@ class TableRow(NamedTuple):
 
 @dataclass(frozen=True)
 class TableSource:
-    """The rows of a table in one snapshot.
+    """The rows of a table.
 
     Attributes:
-      target: how to reach it.
-      table: as it is declared.
-      key: names of the columns that identify a row.
-      snapshot: which state of it.
-      condition: of the rows that are wanted whole; empty for all.
-      names_all: whether of the other rows the key is wanted.
+      database: how to reach it.
+      selection: what is read of every row.
+      snapshot: which state of it; None for that of the moment at which a part is read.
       batch_size: rows in a batch.
       max_batch_bytes: bytes of rows in a batch, unless a single one has more.
       is_complete: whether the batch of an id may be passed over.
     """
 
-    target: PostgresqlTarget
-    table: SourceTable
-    key: tuple[str, ...]
-    snapshot: Snapshot
-    condition: str
-    names_all: bool
+    database: Database
+    selection: Selection
+    snapshot: Snapshot | None
     batch_size: int
     max_batch_bytes: int
     is_complete: Callable[[str], bool]
 
     def batches(self, partition: Part) -> Iterator[Batch[TableRow]]:
         """As `Source.batches`."""
-        first, row_of = partition.index * _POSITIONS_PER_PART, self._row_of()
+        row_of = self._row_of()
         name = f"{self._input_id()}-{partition.index:05d}"
-        with closing(read_part(self.target, self._selection(), partition, self.snapshot.id)) as rows:
-            items = (Item(first + n, None, n_bytes, fields) for n, (fields, n_bytes) in enumerate(rows))
-            for ordinal, batch in enumerate(cut(items, self.batch_size, self.max_batch_bytes)):
-                batch_id = f"{name}-{ordinal:05d}"
-                if not self.is_complete(batch_id):
-                    entries = tuple(row_of(item) for item in batch if isinstance(item, Item))
-                    yield Batch(batch_id, self.table.label, len(entries), entries)
+        items = self._items(partition)
+        for ordinal, batch in enumerate(cut(items, self.batch_size, self.max_batch_bytes)):
+            batch_id = f"{name}-{ordinal:05d}"
+            if not self.is_complete(batch_id):
+                entries = tuple(row_of(item) for item in batch if isinstance(item, Item))
+                yield Batch(batch_id, self.database.label, len(entries), entries)
+
+    def _items(self, part: Part) -> Iterator[Item]:
+        position = part.index * _POSITIONS_PER_PART
+        for chunk in self.database.read(self.selection, part, self.snapshot):
+            for fields, size in zip(chunk.rows, chunk.sizes, strict=True):
+                yield Item(position, None, size, fields)
+                position += 1
 
     def _input_id(self) -> str:
-        return hashlib.sha256(f"{self.table.label}\n{self.condition}".encode()).hexdigest()[:_DIGITS]
-
-    def _key_places(self) -> tuple[int, ...]:
-        places = {column.name: at for at, column in enumerate(self.table.columns)}
-        return tuple(places[name] for name in self.key)
-
-    def _selection(self) -> Selection:
-        expressions = tuple(column.expression for column in self.table.columns)
-        return Selection(self.table.relation, expressions, self.condition, self.names_all, self._key_places())
+        return hashlib.sha256(f"{self.database.label}\n{self.selection.condition}".encode()).hexdigest()[:_DIGITS]
 
     def _row_of(self) -> Callable[[Item], TableRow]:
-        columns, places = self.table.columns, self._key_places()
-        key_of = KeyOf(self.key, [(at, columns[at].type.endswith("NUMERIC")) for at in places])
-        is_marked = bool(self.condition) and self.names_all
+        selection, true = self.selection, self.database.true
+        columns, is_marked = selection.table.columns, selection.is_marked
+        key_of = KeyOf(selection.key, [(at, columns[at].type.endswith("NUMERIC")) for at in selection.key_places])
 
         def row_of(item: Item) -> TableRow:
             fields = item.content
             unchanged = False
             if is_marked:
-                unchanged, fields = fields[0] != _TRUE, fields[1:]
+                unchanged, fields = fields[0] != true, fields[1:]
             return TableRow(key_of(fields), item.position, tuple(fields), unchanged=unchanged)
 
         return row_of

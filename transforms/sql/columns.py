@@ -51,7 +51,8 @@ class SourceTable:
       columns: in their order.
       key: names of the columns that identify a row; empty if the table says nothing of it.
       kind: of relation, as the server's catalogue has it.
-      n_blocks: that it can be divided into; 0 where it has none of its own.
+      n_rows: about as many, as the server estimates them.
+      is_ordered: whether an index has the rows in the order of `key`, so that ranges of it can be read.
     """
 
     label: str
@@ -59,7 +60,8 @@ class SourceTable:
     columns: tuple[SourceColumn, ...]
     key: tuple[str, ...]
     kind: str
-    n_blocks: int = 0
+    n_rows: int = 0
+    is_ordered: bool = False
 
     def column(self, name: str) -> SourceColumn | None:
         """A column by its name."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -21,6 +21,7 @@ from transforms.bigquery.schema import OVERFLOW, Column
 from transforms.errors import JobError
 from transforms.sql.cells import TextConverter, text_converter
 from transforms.sql.columns import SourceColumn
+from transforms.sql.database import Fields, ItemsOf
 
 KEY, READ_TIME, EXTRACTED_AT, DELETED_AT = "_key", "_read_time", "_extracted_at", "_deleted_at"
 
@@ -33,11 +34,7 @@ FIXED_COLUMNS = (
     Column(OVERFLOW, "JSON", description="values that do not fit their columns, as the source's text, by column"),
 )
 
-_ITEM = re.compile(r'"((?:[^"\\]|\\.)*)"|([^",{}\\]+)', re.DOTALL)
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _NUMBER_WITH_ZEROS = re.compile(r"-?[0-9]+\.[0-9]*0")
-
-Fields = Sequence["str | None"]
 
 
 class TableRows:
@@ -47,15 +44,22 @@ class TableRows:
       source: the source's columns, in the order of the fields.
       columns: of BigQuery, one for each of them.
       of_run: cells that are the same in all rows.
+      items_of: an array's text; see `Database.items`.
       typed: typed cells instead of JSON cells; see `bigquery/cells.py`.
     """
 
     def __init__(
-        self, source: Sequence[SourceColumn], columns: Sequence[Column], of_run: dict[str, Any], *, typed: bool
+        self,
+        source: Sequence[SourceColumn],
+        columns: Sequence[Column],
+        of_run: dict[str, Any],
+        items_of: ItemsOf,
+        *,
+        typed: bool,
     ):
         self._of_run = of_run
         self._columns = [
-            (at, column.name, own.name, _converter(own, column, typed=typed))
+            (at, column.name, own.name, _converter(own, column, items_of, typed=typed))
             for at, (own, column) in enumerate(zip(source, columns, strict=True))
         ]
 
@@ -124,11 +128,11 @@ def _as_unicode(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
-def _converter(own: SourceColumn, column: Column, *, typed: bool) -> TextConverter:
+def _converter(own: SourceColumn, column: Column, items_of: ItemsOf, *, typed: bool) -> TextConverter:
     convert = text_converter(column, typed=typed)
     if own.is_single:
         convert = _singles(convert)
-    return _items(convert) if own.is_array else convert
+    return _items(convert, items_of) if own.is_array else convert
 
 
 def _singles(convert: TextConverter) -> TextConverter:
@@ -140,41 +144,14 @@ def _singles(convert: TextConverter) -> TextConverter:
     return of_single
 
 
-def _items(convert: TextConverter) -> Callable[[str], Any]:
+def _items(convert: TextConverter, items_of: ItemsOf) -> TextConverter:
     """Makes an array's cell of its text."""
 
     def of_array(text: str) -> Any:
-        items = array_items(text)
+        items = items_of(text)
         if items is None:
             return MISFIT
         cells = [convert(item) for item in items]
         return MISFIT if any(cell is MISFIT for cell in cells) else cells
 
     return of_array
-
-
-def array_items(text: str) -> list[str] | None:
-    """The items of an array of one dimension without NULL, as PostgreSQL writes it; None for any other.
-
-    >>> array_items('{a,"b c","say \\\\"x\\\\"",""}'), array_items("[1,2]"), array_items("{}")
-    (['a', 'b c', 'say "x"', ''], ['1', '2'], [])
-    >>> array_items("{1,NULL}"), array_items("{{1},{2}}"), array_items("[0:1]={1,2}"), array_items('{"NULL"}')
-    (None, None, None, ['NULL'])
-    """
-    if text[:1] + text[-1:] not in ("{}", "[]") or "=" in text[: text.find("{") + 1]:
-        return None
-    items: list[str] = []
-    at, end = 1, len(text) - 1
-    while at < end:
-        match = _ITEM.match(text, at, end)
-        if match is None:
-            return None
-        quoted, bare = match.groups()
-        if bare == "NULL":
-            return None
-        items.append(_ESCAPED.sub(r"\1", quoted) if bare is None else bare)
-        at = match.end()
-        if at < end and text[at] != ",":
-            return None
-        at += 1
-    return items

@@ -7,34 +7,37 @@ import pytest
 
 from tests.support.postgresql import Database
 from transforms.errors import JobError
-from transforms.sql.postgresql.reader import Part, Selection, plan_parts, read_part
-from transforms.sql.postgresql.snapshot import XMIN, SnapshotHolder, beyond
+from transforms.sql.database import Part, Selection, Snapshot
+from transforms.sql.postgresql.snapshot import XMIN
 
 
-def rows_of(database: Database, snapshot_id: str, *parts: Part, condition: str = "", table: str = "t"):
+def rows_of(database: Database, snapshot: Snapshot | None, *parts: Part, condition: str = "", table: str = "t"):
     """The first field of every row of some parts."""
     source = database.described(table)
-    selection = Selection(source.relation, tuple(column.expression for column in source.columns), condition)
+    selection = Selection(source, source.key, condition)
     return [
         int(fields[0])
         for part in parts or (Part(0),)
-        for fields, _ in read_part(database.target(table), selection, part, snapshot_id)
+        for chunk in database.table(table).read(selection, part, snapshot)
+        for fields in chunk.rows
     ]
 
 
 def changed_since(database: Database, field: str, cursor: str, lookback_s: int = 0) -> list[int]:
     """The rows that an incremental run reads."""
-    source, target = database.described("t"), database.target("t")
-    with closing(target.connect()) as connection:
-        condition = beyond(connection, source, field, cursor, lookback_s)
-    with closing(SnapshotHolder(target, source)) as holder:
-        return sorted(rows_of(database, holder.take().id, condition=condition))
+    condition = database.table("t").beyond(database.described("t"), field, cursor, lookback_s)
+    with holding(database) as holder:
+        return sorted(rows_of(database, holder.take(), condition=condition))
+
+
+def holding(database: Database, table: str = "t"):
+    """A snapshot, to be held while a block lasts."""
+    return closing(database.table(table).hold(database.described(table), None, 1))
 
 
 def cursor_of(database: Database, field: str, user: str = "postgres"):
     """The snapshot of a run that goes by a field."""
-    with closing(SnapshotHolder(database.target("t", user), database.described("t"), field)) as holder:
-        return holder.take()
+    return database.table("t", user).look(database.described("t"), field)
 
 
 @pytest.fixture
@@ -52,8 +55,7 @@ def test_parts_of_one_snapshot_have_every_row_once_while_rows_move(database):
         "CREATE TABLE t (id int PRIMARY KEY, filler text) WITH (fillfactor = 50)",
         "INSERT INTO t SELECT n, repeat('x', 500) FROM generate_series(1, 40000) n",
     )
-    source = database.described("t")
-    parts = plan_parts(source, most=4)
+    parts = database.table("t").blocks(database.described("t"), max_parts=4)
     assert len(parts) == 4
     stop = threading.Event()
 
@@ -65,27 +67,73 @@ def test_parts_of_one_snapshot_have_every_row_once_while_rows_move(database):
                 connection.execute("INSERT INTO t SELECT max(id) + 1000, 'new' FROM t")
 
     writer = threading.Thread(target=write)
-    with closing(SnapshotHolder(database.target("t"), source)) as holder:
+    with holding(database) as holder:
         snapshot = holder.take()
         writer.start()
         try:
-            found = rows_of(database, snapshot.id, *parts)
+            found = rows_of(database, snapshot, *parts)
         finally:
             stop.set()
             writer.join()
     assert sorted(found) == list(range(1, 40001))
 
 
+KEYS = [
+    ("int PRIMARY KEY", "n * 7 % 65537"),
+    ("text PRIMARY KEY", r"chr(39) || '\' || md5(n::text)"),
+    ("real PRIMARY KEY", "n / 10::real"),
+    ("numeric(30,5) PRIMARY KEY", "n / 7.0"),
+    ("bytea PRIMARY KEY", "decode(md5(n::text), 'hex')"),
+    ("timestamptz PRIMARY KEY", "'2026-01-01'::timestamptz + n * interval '1 ms'"),
+    ("char(40) PRIMARY KEY", "'x' || n"),
+]
+
+
+@pytest.mark.parametrize(("declared", "expression"), KEYS, ids=[declared for declared, _ in KEYS])
+def test_ranges_of_a_key_have_every_row_once_whatever_its_type(database, declared, expression):
+    database.execute(
+        f"CREATE TABLE t (k {declared}, id int, filler text DEFAULT repeat('x', 1000))",
+        f"INSERT INTO t SELECT {expression}, n FROM generate_series(1, 30000) n",
+    )
+    table, source = database.table("t"), database.described("t")
+    assert source.is_ordered
+    cuts = table.boundaries(source, source.key, max_parts=3)
+    assert len(cuts) == 2
+    assert cuts == table.boundaries(source, source.key, max_parts=3)
+    selection, found = Selection(source, source.key, in_order=True), []
+    for part in table.ranges(source, source.key, cuts):
+        rows = [fields for chunk in table.read(selection, part, None) for fields in chunk.rows]
+        assert 5000 < len(rows) < 20000
+        middle = (str(rows[len(rows) // 2][0]),)
+        behind = [fields for chunk in table.read(selection, part, None, middle) for fields in chunk.rows]
+        assert behind == rows[len(rows) // 2 + 1 :]
+        found += [int(fields[1]) for fields in rows]
+    assert sorted(found) == list(range(1, 30001))
+
+
+def test_ranges_of_several_columns_are_in_the_order_of_all_of_them(database):
+    database.execute(
+        "CREATE TABLE t (a int, b text, id int, PRIMARY KEY (b, a))",
+        "INSERT INTO t SELECT n % 5, 'b' || n / 5, n FROM generate_series(1, 50) n",
+    )
+    table, source = database.table("t"), database.described("t")
+    cuts = [("b3", "2"), ("b7", "0")]
+    parts = table.ranges(source, source.key, cuts)
+    selection = Selection(source, source.key, in_order=True)
+    found = [[(f[1], f[0]) for chunk in table.read(selection, part, None) for f in chunk.rows] for part in parts]
+    assert [rows[-1] for rows in found[:2]] == cuts
+    assert [key for rows in found for key in rows] == sorted(("b" + str(n // 5), str(n % 5)) for n in range(1, 51))
+
+
 def test_a_snapshot_whose_holder_is_gone_stops_the_run(timed):
-    holder = SnapshotHolder(timed.target("t"), timed.described("t"))
-    snapshot_id = holder.take().id
-    holder.close()
+    with holding(timed) as holder:
+        snapshot = holder.take()
     with pytest.raises(JobError, match="snapshot is gone; run the command again"):
-        rows_of(timed, snapshot_id)
+        rows_of(timed, snapshot)
 
 
 def test_a_table_cannot_be_truncated_under_a_snapshot(timed):
-    with closing(SnapshotHolder(timed.target("t"), timed.described("t"))) as holder:
+    with holding(timed) as holder:
         holder.take()
         with closing(timed.connect()) as connection:
             connection.execute("SET lock_timeout = '50ms'")
@@ -169,21 +217,30 @@ def test_rows_that_row_level_security_hides_are_an_error(timed):
         "GRANT SELECT ON t TO hidden",
         "ALTER TABLE t ENABLE ROW LEVEL SECURITY",
     )
-    source = timed.described("t")
-    with closing(SnapshotHolder(timed.target("t"), source)) as holder:
-        selection = Selection(source.relation, ("id",))
+    selection = Selection(timed.described("t"), ("id",))
+    with holding(timed) as holder:
         with pytest.raises(JobError, match="row-level security"):
-            list(read_part(timed.target("t", "hidden"), selection, Part(0), holder.take().id))
+            list(timed.table("t", "hidden").read(selection, Part(0), holder.take()))
     timed.execute("DROP OWNED BY hidden", "DROP ROLE hidden")
 
 
 def test_a_column_that_is_dropped_during_the_run_stops_it(database):
-    database.execute("CREATE TABLE t (id int PRIMARY KEY, a text)")
-    source = database.described("t")
-    selection = Selection(source.relation, ("id", "gone"))
-    with closing(SnapshotHolder(database.target("t"), source)) as holder:
+    database.execute("CREATE TABLE t (id int PRIMARY KEY, gone text)")
+    selection = Selection(database.described("t"), ("id",))
+    database.execute("ALTER TABLE t DROP gone")
+    with holding(database) as holder:
         with pytest.raises(JobError, match="the table has changed; run the command again"):
-            list(read_part(database.target("t"), selection, Part(0), holder.take().id))
+            list(database.table("t").read(selection, Part(0), holder.take()))
+
+
+@pytest.mark.parametrize("change", ["DROP a", "ALTER a TYPE varchar(9)", "ADD b int", "RENAME a TO b"])
+def test_a_column_that_is_changed_between_two_ranges_stops_the_run(database, change):
+    database.execute("CREATE TABLE t (id int PRIMARY KEY, a text)")
+    selection = Selection(database.described("t"), ("id",), in_order=True)
+    assert list(database.table("t").read(selection, Part(0), None)) == []
+    database.execute(f"ALTER TABLE t {change}")
+    with pytest.raises(JobError, match=r"the table has changed during the run: [ab]; run the command with --restart"):
+        list(database.table("t").read(selection, Part(0), None))
 
 
 @pytest.mark.parametrize(
@@ -214,7 +271,8 @@ def test_rows_of_tables_that_inherit_and_of_partitions_are_read_once(database):
         "CREATE TABLE p1 PARTITION OF p FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
         "INSERT INTO p SELECT generate_series(1, 10)",
     )
-    assert database.described("t").n_blocks == 0
-    with closing(SnapshotHolder(database.target("t"), database.described("t"))) as holder:
-        assert sorted(rows_of(database, holder.take().id)) == [1, 2]
-        assert sorted(rows_of(database, holder.take().id, table="p")) == list(range(1, 11))
+    assert [database.described(name).is_ordered for name in ("t", "p")] == [False, True]
+    assert database.table("t").blocks(database.described("t"), max_parts=9) == [Part(0)]
+    with holding(database) as holder:
+        assert sorted(rows_of(database, holder.take())) == [1, 2]
+        assert sorted(rows_of(database, holder.take(), table="p")) == list(range(1, 11))

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from tests.support.postgresql import Database
 from transforms.bigquery.storage_rows import RowMessage
 from transforms.export.table_target import table_columns
-from transforms.sql.postgresql.reader import Part, Selection, read_part
-from transforms.sql.postgresql.snapshot import SnapshotHolder
+from transforms.sql.database import Part, Selection
 from transforms.sql.rows import FIXED_COLUMNS, KEY, KeyOf, TableRows
 
 OVERFLOW = object()
@@ -28,12 +27,12 @@ def single(number: float) -> float:
 
 def read_rows(database: Database, table: str, *, typed: bool = False):
     """The rows of a table as an export makes them, and its columns."""
-    target, source = database.target(table), database.described(table)
-    selection = Selection(source.relation, tuple(column.expression for column in source.columns))
+    source, from_server = database.described(table), database.table(table)
     columns = table_columns(source.columns)
-    rows, key_of = TableRows(source.columns, columns, {}, typed=typed), KeyOf(("id",), [(0, False)])
-    with closing(SnapshotHolder(target, source)) as holder:
-        read = [fields for fields, _ in read_part(target, selection, Part(0), holder.take().id)]
+    rows = TableRows(source.columns, columns, {}, from_server.items, typed=typed)
+    key_of = KeyOf(("id",), [(0, False)])
+    chunks = from_server.read(Selection(source, ("id",)), Part(0), None)
+    read = [fields for chunk in chunks for fields in chunk.rows]
     return [rows.row(key_of(fields), fields) for fields in read], columns
 
 

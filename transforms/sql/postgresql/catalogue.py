@@ -1,16 +1,16 @@
 """Reads what a table of PostgreSQL declares: its columns, their types, its key, how large it is.
 
-Tables, partitioned tables, views, materialised views and foreign tables can be read. Only a table whose rows are all
-its own can be read in ranges of blocks.
+Tables, partitioned tables, views, materialised views and foreign tables can be read. A table that others inherit from
+has rows that its own indexes do not know.
 """
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from transforms.errors import UsageError
+from transforms.errors import JobError, UsageError
 from transforms.sql.columns import SourceColumn, SourceTable
+from transforms.sql.names import closest
 from transforms.sql.postgresql.failures import explained
 from transforms.sql.postgresql.target import PostgresqlTarget
 from transforms.sql.postgresql.types import PgType, source_column
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
 _RELATION: LiteralString = """
 SELECT c.oid, c.relkind::text, has_table_privilege(c.oid, 'SELECT'),
-       format('%%I.%%I', n.nspname, c.relname),
-       CASE WHEN c.relkind = 'r' AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid)
-            THEN pg_relation_size(c.oid) / current_setting('block_size')::bigint ELSE 0 END
+       format('%%I.%%I', n.nspname, c.relname), greatest(c.reltuples, 0)::bigint,
+       c.relkind IN ('r', 'm') AND EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 """
@@ -40,6 +39,10 @@ _TYPES: LiteralString = """
 SELECT oid, typname, typtype::text, typcategory::text, typelem, typbasetype, typtypmod, typdelim::text
 FROM pg_type WHERE oid = ANY(%s)
 """
+# Columns whose text the server reads back as the same value.
+_COMPARABLE = frozenset(
+    {"INT64", "NUMERIC", "BIGNUMERIC", "FLOAT64", "BOOL", "STRING", "BYTES", "DATE", "DATETIME", "TIME", "TIMESTAMP"}
+)
 # The primary key; else a unique index of columns that are never NULL, the one with the fewest.
 _KEY: LiteralString = """
 SELECT ARRAY(
@@ -72,7 +75,7 @@ def describe(connection: Connection, target: PostgresqlTarget, flag: str) -> Sou
         found = connection.execute(_RELATION, (target.schema, target.table)).fetchone()
         if found is None:
             raise UsageError(f"{flag}: there is no table {target.schema}.{target.table}{_closest(connection, target)}")
-        oid, kind, may_read, relation, n_blocks = found
+        oid, kind, may_read, relation, n_rows, has_children = found
         if not may_read:
             raise UsageError(
                 f"{flag}: {connection.info.user} may not read {relation}; grant it: "
@@ -82,20 +85,30 @@ def describe(connection: Connection, target: PostgresqlTarget, flag: str) -> Sou
         key = connection.execute(_KEY, (oid,)).fetchone()
     if not columns:
         raise UsageError(f"{flag}: {relation} has no columns")
-    return SourceTable(target.label, relation, columns, tuple(key[0]) if key else (), kind, int(n_blocks))
+    names = tuple(key[0]) if key else ()
+    is_ordered = (
+        bool(names)
+        and not has_children
+        and all(column.type in _COMPARABLE and not column.is_array for column in columns if column.name in names)
+    )
+    return SourceTable(target.label, relation, columns, names, kind, int(n_rows), is_ordered)
 
 
-def closest(name: str, names: list[str], likeness: float = 0.6) -> str:
-    """Those of the names that look most like one; the end of a sentence.
+def check_unchanged(connection: Connection, target: PostgresqlTarget, table: SourceTable) -> None:
+    """Compares a table with how it was described before.
 
-    Args:
-      likeness: at least so much, of 1.
-
-    >>> closest("ordrs", ["orders", "people"]), closest("x", ["orders"])
-    ('; is it orders?', '')
+    Raises:
+      JobError: it is another one by now, or its columns are.
+      psycopg.Error: the server refuses, or does not answer.
     """
-    found = difflib.get_close_matches(name, names, 3, likeness)
-    return f"; is it {' or '.join(found)}?" if found else ""
+    found = connection.execute(_RELATION, (target.schema, target.table)).fetchone()
+    columns = _columns(connection, found[0]) if found else ()
+    if columns == table.columns:
+        return
+    present = {column.name: column for column in columns}
+    changed = [each.name for each in table.columns if present.get(each.name) != each]
+    names = ", ".join(changed or [name for name in present if table.column(name) is None]) or "their order"
+    raise JobError(f"{target.label}: the table has changed during the run: {names}; run the command with --restart")
 
 
 def _closest(connection: Connection, target: PostgresqlTarget) -> str:

@@ -1,124 +1,96 @@
-"""Reads parts of a table of PostgreSQL by COPY, all in one snapshot. Plain Python.
+"""Reads parts of a table of PostgreSQL by COPY. Plain Python.
 
-    SourceTable ──plan_parts──▶ Part, Part, … ──read_part──▶ fields of rows, the server's own text
+Selection, Part ──read_part──▶ Chunk, Chunk, …: fields of rows, in the server's own text
 
-A part of a table is a range of its blocks: within one snapshot no row moves, ranges of blocks are of one size whatever
-the keys are, and the server reads just these. What has no blocks of its own, a view or a partitioned table, is one
-part.
+Within a snapshot that somebody holds all parts are of one state. Without one, a part is a transaction of its own: it
+begins by comparing the table with how it was described, and can be read on behind any row of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+import datetime
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from transforms.errors import JobError
-from transforms.sql.columns import SourceTable
+from transforms.sql.database import Chunk, Part, Position, Selection, Snapshot
+from transforms.sql.postgresql.catalogue import check_unchanged
 from transforms.sql.postgresql.copy_text import fields_of
 from transforms.sql.postgresql.failures import explained
+from transforms.sql.postgresql.ranges import compared, quoted
+from transforms.sql.postgresql.snapshot import begin
 from transforms.sql.postgresql.target import PostgresqlTarget
 
+if TYPE_CHECKING:
+    from psycopg import Connection
+
 _NO_ENCODING = "SQL_ASCII"
-_FEWEST_BLOCKS = 1_024  # 8 MiB: a part smaller than that costs more than it saves
+_ROWS_PER_CHUNK = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Rows that one reader reads from beginning to end.
+def statement(selection: Selection, part: Part, behind: Position | None = None) -> str:
+    """COPY of a part. Of a marked selection the first field says whether the row is wanted whole.
 
-    Attributes:
-      index: counted from 0.
-      start, end: blocks; None for those before the first and behind the last.
+    >>> from transforms.sql.columns import SourceColumn, SourceTable
+    >>> columns = SourceColumn("id", "integer", "INT64", "id"), SourceColumn("name", "text", "STRING", "name")
+    >>> table = SourceTable("", "t", columns, ("id",), "r")
+    >>> statement(Selection(table, ("id",), "age(xmin) < 7"), Part(0, "ctid < '(9,0)'"))
+    "COPY (SELECT id, name FROM t WHERE (ctid < '(9,0)') AND (age(xmin) < 7)) TO STDOUT"
+    >>> statement(Selection(table, ("id",), "n > 7", names_all=True), Part(0))
+    'COPY (SELECT (n > 7) IS TRUE, id, CASE WHEN n > 7 THEN name END FROM t) TO STDOUT'
+    >>> print(statement(Selection(table, ("id",), in_order=True), Part(0), ("7",)))
+    COPY (SELECT id, name FROM t WHERE ("id" > '7'::integer) ORDER BY "id") TO STDOUT
     """
-
-    index: int
-    start: int | None = None
-    end: int | None = None
-
-    @property
-    def condition(self) -> str:
-        """In SQL; empty for all rows.
-
-        >>> Part(1, 1024).condition, Part(0).condition
-        ("ctid >= '(1024,0)'", '')
-        """
-        bounds = ((">=", self.start), ("<", self.end))
-        return " AND ".join(f"ctid {sign} '({block},0)'" for sign, block in bounds if block is not None)
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What is read of every row.
-
-    Attributes:
-      relation: quoted.
-      expressions: of the fields, in their order.
-      condition: of the rows that are wanted whole; empty for all.
-      names_all: whether of the other rows the key is wanted.
-      key_places: where the fields of the key stand.
-    """
-
-    relation: str
-    expressions: tuple[str, ...]
-    condition: str = ""
-    names_all: bool = False
-    key_places: tuple[int, ...] = ()
-
-    def statement(self, part: Part) -> str:
-        """COPY of a part. With `names_all` the first field says whether the row is wanted whole.
-
-        >>> Selection("t", ("id", "name"), "age(xmin) < 7").statement(Part(0, None, 9))
-        "COPY (SELECT id, name FROM t WHERE ctid < '(9,0)' AND (age(xmin) < 7)) TO STDOUT"
-        >>> Selection("t", ("id", "name"), "n > 7", True, (0,)).statement(Part(0))
-        'COPY (SELECT (n > 7) IS TRUE, id, CASE WHEN n > 7 THEN name END FROM t) TO STDOUT'
-        """
-        conditions, expressions = [part.condition] if part.condition else [], list(self.expressions)
-        if self.condition and self.names_all:
-            expressions = [
-                text if at in self.key_places else f"CASE WHEN {self.condition} THEN {text} END"
-                for at, text in enumerate(expressions)
-            ]
-            expressions.insert(0, f"({self.condition}) IS TRUE")
-        elif self.condition:
-            conditions.append(f"({self.condition})" if conditions else self.condition)
-        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        # Names and expressions are quoted by the server, and so are the values in conditions.
-        return f"COPY (SELECT {', '.join(expressions)} FROM {self.relation}{where}) TO STDOUT"  # noqa: S608
-
-
-def plan_parts(table: SourceTable, most: int) -> list[Part]:
-    """Parts of about one size, at most `most` of them.
-
-    >>> plan_parts(SourceTable("", "t", (), (), "r", n_blocks=5000), most=2)
-    [Part(index=0, start=None, end=2500), Part(index=1, start=2500, end=None)]
-    """
-    n_parts = max(1, min(most, table.n_blocks // _FEWEST_BLOCKS))
-    cuts: list[int | None] = [None, *(table.n_blocks * n // n_parts for n in range(1, n_parts)), None]
-    return [Part(n, cuts[n], cuts[n + 1]) for n in range(n_parts)]
+    table, conditions = selection.table, [part.condition]
+    if behind is not None:
+        conditions.append(compared(table, selection.key, ">", behind))
+    expressions = [column.expression for column in table.columns]
+    if selection.is_marked:
+        expressions = [
+            text if at in selection.key_places else f"CASE WHEN {selection.condition} THEN {text} END"
+            for at, text in enumerate(expressions)
+        ]
+        expressions.insert(0, f"({selection.condition}) IS TRUE")
+    else:
+        conditions.append(selection.condition)
+    given = " AND ".join(f"({condition})" for condition in conditions if condition)
+    where = f" WHERE {given}" if given else ""
+    order = f" ORDER BY {', '.join(map(quoted, selection.key))}" if selection.in_order else ""
+    # Names and expressions are quoted by the server, and so are the values in conditions.
+    return f"COPY (SELECT {', '.join(expressions)} FROM {table.relation}{where}{order}) TO STDOUT"  # noqa: S608
 
 
 def read_part(
-    target: PostgresqlTarget, selection: Selection, part: Part, snapshot_id: str
-) -> Generator[tuple[Sequence[str | None], int], None, None]:
-    """The fields of every row of a part, and how many bytes they had.
-
-    Raises:
-      JobError: the snapshot is gone, the table has changed, or fewer rows came than the server says it sent.
-      TransientError: the server was restarted, or the connection broke.
-    """
+    target: PostgresqlTarget, selection: Selection, part: Part, snapshot: Snapshot | None, behind: Position | None
+) -> Iterator[Chunk]:
+    """As `Database.read`."""
     with closing(target.connect()) as connection, explained(target.label):
+        begin(connection, selection.table)
+        if snapshot is None:
+            read_time = _read_time(connection)
+            check_unchanged(connection, target, selection.table)
+        else:
+            connection.execute(f"SET TRANSACTION SNAPSHOT '{snapshot.id}'".encode())
+            read_time = snapshot.read_time
         if connection.info.parameter_status("server_encoding") == _NO_ENCODING:
             # As UTF-8 the server would refuse a row whose text is in some other encoding.
             connection.execute(f"SET client_encoding = '{_NO_ENCODING}'".encode())
-        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        connection.execute(f"SET TRANSACTION SNAPSHOT '{snapshot_id}'".encode())
         cursor, received = connection.cursor(), 0
-        with cursor.copy(selection.statement(part).encode()) as copied:
-            for line in copied:
-                received += 1
-                yield fields_of(bytes(line)), len(line)
+        with cursor.copy(statement(selection, part, behind).encode("utf-8", "surrogateescape")) as copied:
+            lines = map(bytes, copied)
+            while chunk := list(islice(lines, _ROWS_PER_CHUNK)):
+                received += len(chunk)
+                yield Chunk(read_time, [fields_of(line) for line in chunk], [len(line) for line in chunk])
         if cursor.rowcount != received:  # the server's own count, in the command's tag
             raise JobError(
                 f"{target.label}: {received:,} rows came of {cursor.rowcount:,} that the server sent; run it again"
             )
+
+
+def _read_time(connection: Connection) -> datetime.datetime:
+    found = connection.execute("SELECT clock_timestamp()").fetchone()
+    assert found is not None, "a function has one row"
+    read_time: datetime.datetime = found[0]
+    return read_time

@@ -16,10 +16,10 @@ the next run reads the rows with that number or a later one: exact, whatever col
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from transforms.sql.columns import SourceTable
+from transforms.sql.database import Snapshot
 from transforms.sql.postgresql.failures import explained
 from transforms.sql.postgresql.target import PostgresqlTarget
 
@@ -46,23 +46,6 @@ _EXPORT: LiteralString = """
 SELECT pg_export_snapshot(), clock_timestamp(), pg_snapshot_xmin(pg_current_snapshot())::text
 """
 _MAX_AGE = 2**31 - 10_000_000  # numbers of transactions are compared by 31 bits
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """One state of the database. Plain data.
-
-    Attributes:
-      id: by which a transaction takes it, while its holder lives.
-      read_time: as of when, by the server's clock.
-      is_blind: whether transactions of others are hidden.
-      cursor: where the next incremental run begins; None without a cursor field, or where no row has a value.
-    """
-
-    id: str
-    read_time: datetime.datetime
-    is_blind: bool
-    cursor: str | None
 
 
 class SnapshotHolder:
@@ -93,9 +76,7 @@ class SnapshotHolder:
 
     def _export(self, connection: Connection) -> Snapshot:
         oldest, is_blind = _row(connection, _OPEN)
-        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        if self._table.kind in _LOCKABLE:  # before the snapshot, or a TRUNCATE could come between
-            connection.execute(f"LOCK TABLE {self._table.relation} IN ACCESS SHARE MODE".encode())
+        begin(connection, self._table)
         snapshot_id, read_time, horizon = _row(connection, _EXPORT)
         lag = max(read_time - oldest, datetime.timedelta(0))
         cursor = horizon if self._cursor_field == XMIN else self._greatest(connection, read_time, lag)
@@ -117,6 +98,17 @@ class SnapshotHolder:
         ).format(field, greatest, sql.Literal(lag), sql.SQL(_as_is(self._table.relation)), field)
         (cursor,) = _row(connection, statement)
         return None if cursor is None else str(cursor)
+
+
+def begin(connection: Connection, table: SourceTable) -> None:
+    """Begins a transaction that reads; its first statement with a result takes its snapshot.
+
+    Raises:
+      psycopg.Error: the server refuses, or does not answer.
+    """
+    connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    if table.kind in _LOCKABLE:  # before the snapshot, or a TRUNCATE could come between
+        connection.execute(f"LOCK TABLE {table.relation} IN ACCESS SHARE MODE".encode())
 
 
 def beyond(connection: Connection, table: SourceTable, field: str, cursor: str, lookback_s: int) -> str:

@@ -1,0 +1,112 @@
+"""A table of PostgreSQL, as every job asks of it: `Database`, in PostgreSQL's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from transforms.errors import UsageError
+from transforms.secrets import SecretSource
+from transforms.sql.columns import SourceTable
+from transforms.sql.database import Chunk, Cursor, Part, Position, Selection, Snapshot
+from transforms.sql.names import closest
+from transforms.sql.postgresql import catalogue, ranges, snapshot
+from transforms.sql.postgresql.arrays import array_items
+from transforms.sql.postgresql.failures import explained
+from transforms.sql.postgresql.reader import read_part
+from transforms.sql.postgresql.snapshot import XMIN, SnapshotHolder
+from transforms.sql.postgresql.target import PostgresqlTarget
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+_WITHOUT_XMIN = "vf"  # views and foreign tables
+
+
+@dataclass(frozen=True)
+class PostgresqlTable:
+    """As `Database`."""
+
+    target: PostgresqlTarget
+
+    @classmethod
+    def parse(cls, text: str, flag: str, password: SecretSource | None) -> PostgresqlTable:
+        """The table that a flag names. Raises UsageError as `PostgresqlTarget.parse`."""
+        return cls(PostgresqlTarget.parse(text, flag, password))
+
+    @property
+    def label(self) -> str:
+        """As `Database.label`."""
+        return self.target.label
+
+    @property
+    def true(self) -> str:
+        """As `Database.true`."""
+        return "t"
+
+    def items(self, text: str) -> list[str] | None:
+        """As `Database.items`."""
+        return array_items(text)
+
+    def describe(self, flag: str) -> SourceTable:
+        """As `Database.describe`."""
+        with self._connected() as connection:
+            return catalogue.describe(connection, self.target, flag)
+
+    def cursor(self, table: SourceTable, field: str) -> Cursor:
+        """As `Database.cursor`."""
+        if field == XMIN:
+            if table.kind in _WITHOUT_XMIN:
+                raise UsageError("--cursor_field=xmin is for tables: a view has no xmin; name a column of times")
+            return Cursor(field, is_indexed=False)
+        column = table.column(field)
+        if column is None:
+            names = [each.name for each in table.columns]
+            raise UsageError(f"--cursor_field: {table.relation} has no column {field}{closest(field, names)}")
+        if not column.can_order:
+            raise UsageError(
+                f"--cursor_field={field} is {column.declared}; it must be a timestamp that every change sets, or xmin: "
+                "a transaction that commits late may have a smaller number than rows that were read, and be missed"
+            )
+        return Cursor(field, is_indexed=True)
+
+    def beyond(self, table: SourceTable, field: str, cursor: str, lookback_s: int) -> str:
+        """As `Database.beyond`."""
+        with self._connected() as connection:
+            return snapshot.beyond(connection, table, field, cursor, lookback_s)
+
+    def hold(self, table: SourceTable, cursor_field: str | None, max_readers: int) -> SnapshotHolder:
+        """As `Database.hold`."""
+        return SnapshotHolder(self.target, table, cursor_field)
+
+    def look(self, table: SourceTable, cursor_field: str | None) -> Snapshot:
+        """As `Database.look`."""
+        with closing(SnapshotHolder(self.target, table, cursor_field)) as holder:
+            return replace(holder.take(), id="")
+
+    def blocks(self, table: SourceTable, max_parts: int) -> list[Part]:
+        """As `Database.blocks`."""
+        with self._connected() as connection:
+            return ranges.block_parts(connection, table, max_parts)
+
+    def boundaries(self, table: SourceTable, key: tuple[str, ...], max_parts: int) -> list[Position]:
+        """As `Database.boundaries`."""
+        with self._connected() as connection:
+            return ranges.boundaries(connection, table, key, max_parts)
+
+    def ranges(self, table: SourceTable, key: tuple[str, ...], boundaries: Sequence[Position]) -> list[Part]:
+        """As `Database.ranges`."""
+        return ranges.key_parts(table, key, boundaries)
+
+    def read(
+        self, selection: Selection, part: Part, snapshot: Snapshot | None, behind: Position | None = None
+    ) -> Iterator[Chunk]:
+        """As `Database.read`."""
+        return read_part(self.target, selection, part, snapshot, behind)
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        with closing(self.target.connect()) as connection, explained(self.label):
+            yield connection
