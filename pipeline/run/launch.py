@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 
 from pipeline import JobEntry
@@ -23,6 +24,8 @@ _CLIENTS_OF_BEAM = (
     "google.cloud.dataflow",
     "google.cloud.pubsub",
 )
+# Beam would import the clients of S3 and Azure with these, where they are installed; `transforms/objects` has its own.
+_FILE_SYSTEMS_OF_BEAM = ("apache_beam.io.aws.s3filesystem", "apache_beam.io.azure.blobstoragefilesystem")
 
 
 def launch(entry: JobEntry, arguments: Sequence[str], console: Console, environ: Mapping[str, str] = os.environ) -> int:
@@ -40,6 +43,8 @@ def launch(entry: JobEntry, arguments: Sequence[str], console: Console, environ:
         refuse_unknown(usage, unknown, beam_flags())
     for client in _CLIENTS_OF_BEAM:
         make_lazy(client)
+    for file_system in _FILE_SYSTEMS_OF_BEAM:
+        sys.modules.setdefault(file_system, None)  # type: ignore[arg-type]  # as if it were not installed
     from pipeline.run.start import start  # imports Beam
 
     # The command that resumes this run must not start it over.

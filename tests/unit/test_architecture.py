@@ -24,6 +24,7 @@ IMPORTS_BEAM_LATE = "transforms.files"
 LAYERS = """
 errors
 batch breaker counters json_values lazy_package retry unexpected
+objects
 files outcomes services
 channels secrets
 runtime

@@ -9,6 +9,7 @@ import pytest
 from apache_beam.io.filesystems import FileSystems
 
 from transforms import files
+from transforms.objects.store import FileStat
 
 TREE = [
     "a.jsonl",
@@ -69,7 +70,7 @@ def tree(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_a_local_pattern_means_the_files_that_it_means_for_beam(tree: Path, pattern: str) -> None:
     (expected,) = FileSystems.match([f"{tree}/{pattern}"])
-    wanted = {(each.path, each.size_in_bytes, each.last_updated_in_seconds) for each in expected.metadata_list}
+    wanted = {FileStat(each.path, each.size_in_bytes, each.last_updated_in_seconds) for each in expected.metadata_list}
     assert set(files.match(f"{tree}/{pattern}")) == wanted
 
 

@@ -21,6 +21,8 @@ OF_OTHER_JOBS = (
     "google.cloud.dataflow_v1beta3",
     "google.cloud.pubsub_v1",
     "aiohttp",
+    "azure.storage.blob",
+    "boto3",
     "json_repair",
     "psutil",
 )

@@ -111,7 +111,7 @@ def test_what_cannot_be_a_project_is_refused(project):
 
 
 def test_every_kind_of_place_can_be_used_for_something():
-    assert all(scheme.is_source or scheme.usage for scheme in SCHEMES)
+    assert all(scheme.is_source or scheme.usage or scheme.opens for scheme in SCHEMES)
     assert len({scheme.prefix for scheme in SCHEMES}) == len(SCHEMES)
 
 

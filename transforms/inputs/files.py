@@ -20,8 +20,9 @@ from typing import BinaryIO, Protocol
 
 from transforms import files
 from transforms.errors import JobError, UsageError
-from transforms.files import FileStat, is_local, shown
+from transforms.files import is_local, shown
 from transforms.inputs.streams import BLOCK_BYTES
+from transforms.objects.store import FileStat, changed
 
 # Twelve hex digits keep two of a million files apart with a probability of 0.998 (birthday bound over 48 bits); they
 # stand at the head of every batch id, so they are short.
@@ -57,17 +58,20 @@ class InputFile:
       size: bytes as stored (compressed, if it is).
       modified_s: when it was last changed, in seconds since the epoch.
       fingerprint: short hex digest over path and content, so that the same file copied there again is the same input.
-        Of remote files, and of local ones above 1 GiB, size and time of change stand for the content.
+        Of remote files, and of local ones above 1 GiB, size and time of change stand for the content; of objects of
+        S3 and Azure size and etag.
+      etag: of an object of S3 or Azure; empty for other files.
     """
 
     path: str
     size: int
     modified_s: float
     fingerprint: str
+    etag: str = ""
 
 
 def match_inputs(patterns: Sequence[str]) -> list[InputFile]:
-    """Finds the files of `--input`: local or gs://, globs, several; each file once, sorted by path.
+    """Finds the files of `--input`: local, gs://, s3:// or azfs://, globs, several; each file once, sorted by path.
 
     Raises:
       UsageError: a pattern matches nothing, is a directory, or cannot be listed, or a file has a name that cannot be
@@ -97,10 +101,12 @@ def total_bytes(inputs: Iterable[InputFile]) -> int | None:
 def open_input(file: InputFile) -> BinaryIO:
     """Opens a matched file as it is stored, seekable, after checking that it is still the same file.
 
+    An object of S3 or Azure is checked by each request that reads some of it.
+
     Raises:
       JobError: it is gone, has changed since the job started, or cannot be opened.
     """
-    stored = _open(file.path)
+    stored = _open(file.path, _known(file))
     try:
         check_unchanged(file)
     except JobError:
@@ -116,7 +122,7 @@ def read_input(file: InputFile) -> bytes:
       JobError: as `open_input`, and when reading fails.
     """
     try:
-        with _open(file.path) as stored:
+        with _open(file.path, _known(file)) as stored:
             content = stored.read()
     except OSError as error:
         raise JobError(f"reading input {file.path} failed ({error}); run the same command again") from error
@@ -126,20 +132,23 @@ def read_input(file: InputFile) -> bytes:
 
 def check_unchanged(file: InputFile) -> None:
     """Raises JobError if a file is not the one that was matched any more."""
+    if file.etag:
+        return  # nothing of another one can have been read
     try:
-        same = files.stat(file.path) == (file.path, file.size, file.modified_s)
+        same = files.stat(file.path) == FileStat(file.path, file.size, file.modified_s)
     except OSError:
         same = False
     if not same:
-        raise JobError(
-            f"input {file.path} has changed since the job started; run the same command again "
-            "when nothing writes to it any more"
-        )
+        raise JobError(changed(file.path))
 
 
-def _open(path: str) -> BinaryIO:
+def _known(file: InputFile) -> FileStat | None:
+    return FileStat(file.path, file.size, file.modified_s, file.etag) if file.etag else None
+
+
+def _open(path: str, known: FileStat | None = None) -> BinaryIO:
     try:
-        return files.open_file(path)
+        return files.open_file(path, known)
     except (OSError, ValueError) as error:
         raise JobError(
             f"cannot open input {path}, which was there when the job started ({files.reason(error)}); "
@@ -175,6 +184,8 @@ def _match(pattern: str) -> list[InputFile]:
             raise UsageError(_directory_message(pattern))
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot list --input {shown(pattern)}: {files.reason(error)}") from error
+    except JobError as error:  # of an object store, about bucket, credentials or client
+        raise UsageError(f"--input: {error}") from error
     if not found:
         raise UsageError(f"--input {shown(pattern)} matches no file; check the path, and put globs in quotes")
     return found
@@ -188,7 +199,7 @@ def _list(pattern: str) -> list[InputFile]:
 
 
 def _input_file(found: FileStat) -> InputFile:
-    path, size, modified_s = found
+    path, size, modified_s, etag = found
     if is_local(path):
         path = os.path.normpath(path)
     try:
@@ -200,8 +211,8 @@ def _input_file(found: FileStat) -> InputFile:
     if is_local(path) and size <= _MAX_HASHED_BYTES:
         _hash_content(path, size, fingerprint)
     else:
-        fingerprint.update(f"\0{size}\0{modified_s}".encode())
-    return InputFile(path, size, modified_s, fingerprint.hexdigest()[:FINGERPRINT_DIGITS])
+        fingerprint.update(f"\0{size}\0{etag or modified_s}".encode())
+    return InputFile(path, size, modified_s, fingerprint.hexdigest()[:FINGERPRINT_DIGITS], etag)
 
 
 def _check_regular(path: str) -> None:

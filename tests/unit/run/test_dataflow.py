@@ -70,7 +70,10 @@ def test_a_job_with_everything_it_needs_may_be_submitted():
         ({"staging_location": "x"}, "--staging_location=x is not a bucket: pass --staging_location=gs://BUCKET/tmp"),
         ({"dead_letters": "dead"}, "--dead_letters=dead is on this computer, .* under gs:// and pass that"),
         ({"without": ["dead_letters"]}, "--dead_letters=dead_letters is on this computer, .*"),
-        ({"input": "in.jsonl"}, "--input=in.jsonl is on this computer, .* under gs:// or firestore:// and pass that"),
+        (
+            {"input": "in.jsonl"},
+            "--input=in.jsonl is on this computer, .* under gs:// or .* or firestore:// and pass that",
+        ),
         ({"summary": "s.json"}, "--summary=s.json is written when the job has ended: pass --wait as well, .*"),
         ({"wait": "true", "template_location": "gs://b/t"}, "--wait waits for a job, .*: remove one of them"),
         ({"dry_run": "true"}, "--dry_run would open the ledger of a job that never begins: leave it out"),
