@@ -12,7 +12,7 @@ IS_SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version
 PYTHON ?= $(shell for python in $(PYTHONS); do $$python -c '$(IS_SUPPORTED)' 2>/dev/null && echo $$python && break; done)
 
 # The tests wait for emulators and processes more than they compute; each of these has emulators of its own, of 1 GB.
-TEST_PROCESSES ?= 2
+TEST_PROCESSES ?= 3
 
 # Where nobody looks at the screen a test that is skipped for want of an emulator would go unnoticed.
 ifdef CI
@@ -29,7 +29,7 @@ demo-listen: $(INSTALLED)  ## listen to candles that change, kill the listener, 
 	@$(BIN)/python -m pipeline demo listen
 
 test: check  ## everything that must hold: check, unit tests, tests on the real emulators
-	$(BIN)/pytest -m "not soak" -n $(TEST_PROCESSES) --dist loadfile --durations=10
+	$(BIN)/pytest -m "not soak" -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --durations=10
 
 check: $(INSTALLED)  ## lint, format and types
 	$(BIN)/ruff check .

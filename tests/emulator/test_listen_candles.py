@@ -8,7 +8,7 @@ pytestmark = pytest.mark.emulator
 
 
 def test_a_listener_whose_connections_are_cut_finds_its_way_back(desk):
-    check_cuts(desk, seed=2, cuts=3)
+    check_cuts(desk, seed=2, cuts=2)
 
 
 def test_of_a_thousand_candles_the_incomplete_ones_are_never_seen(desk):

@@ -12,7 +12,7 @@ from tests.support.listen import ListenDesk, Writer, wait_until
 
 pytestmark = pytest.mark.emulator
 
-KILLS = int(os.environ.get("FIREBEAM_TEST_KILLS", "4"))
+KILLS = int(os.environ.get("FIREBEAM_TEST_KILLS", "2"))
 
 
 def test_after_any_number_of_kills_the_latest_views_equal_the_database(desk):

@@ -1,5 +1,7 @@
 """No command waits for Beam, and a job for little else: what each costs beside the import of Beam."""
 
+import pytest
+
 from benchmarks.startup import SERVE, measured, until_first_commit
 from transforms.testing import PROJECT
 
@@ -19,6 +21,7 @@ def test_a_command_costs_no_more_than_a_fifth_of_the_import_of_beam():
     assert too_much == []
 
 
+@pytest.mark.soak
 def test_a_job_costs_little_more_than_the_import_of_beam_until_its_first_commit():
     _, job = until_first_commit(runs=3)
     assert job.share <= 1.3
