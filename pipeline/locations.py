@@ -39,14 +39,17 @@ POSTGRESQL = "postgresql://"
 class Opener(Protocol):
     """Makes a table of a database of what a flag says."""
 
-    def __call__(self, text: str, flag: str, password: SecretSource | None) -> Database:
-        """Raises UsageError if it names none; a text that may hold a password is not shown."""
+    def __call__(self, text: str, flag: str, password: SecretSource | None, max_outage_s: float) -> Database:
+        """Opens nothing yet; a server that was reached before may be away for so long.
+
+        Raises UsageError if it names none; a text that may hold a password is not shown.
+        """
 
 
-def _postgresql(text: str, flag: str, password: SecretSource | None) -> Database:
+def _postgresql(text: str, flag: str, password: SecretSource | None, max_outage_s: float) -> Database:
     from transforms.sql.postgresql.database import PostgresqlTable
 
-    return PostgresqlTable.parse(text, flag, password)
+    return PostgresqlTable.parse(text, flag, password, max_outage_s)
 
 
 class Scheme(NamedTuple):
@@ -138,15 +141,18 @@ def split_inputs(texts: Sequence[str]) -> Inputs:
     return found
 
 
-def table_source(flag: str, text: str, password: SecretSource | None) -> Database:
+def table_source(flag: str, text: str, password: SecretSource | None, max_outage_s: float) -> Database:
     """The table of a database that a flag names.
+
+    Args:
+      max_outage_s: a server that was reached before may be away for so long.
 
     Raises:
       UsageError: it names none. A text that may hold a password is not shown.
     """
     for scheme in SCHEMES:
         if scheme.opens and text.startswith(scheme.prefix):
-            return scheme.opens(text, flag, password)
+            return scheme.opens(text, flag, password, max_outage_s)
     raise UsageError(f"{flag} must be {TABLES}, got {text.rpartition('@')[2]!r}")
 
 

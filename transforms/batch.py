@@ -201,7 +201,8 @@ class Batch(Generic[T]):
       fields: what a spec found in its records, where one flattened them.
       homes: of a batch that several files share: where its records belong, in their order; empty for any other.
       counts: what else is counted, by the names that the job's counters have.
-      behind: where its source stands behind it, as the reader says to the job's last step; None where nobody asks.
+      behind: where its source stands behind it, as the reader says to the job's last step, or text to the ledger, for
+        whoever reads on there; None where nobody asks.
       provider_batch: key of the batch at a provider that it was made of; empty for any other.
       flush: whether steps that are one batch behind hand it on at once, because the next one may come much later.
     """
@@ -322,6 +323,15 @@ def input_id_of(batch_id: str) -> str:
     '0123456789ab'
     """
     return batch_id.partition("-")[0]
+
+
+def part_of(batch_id: str) -> str:
+    """What the ids of all batches of one part of a source begin with.
+
+    >>> part_of("0123456789ab-00002-00007")
+    '0123456789ab-00002'
+    """
+    return batch_id.rpartition("-")[0]
 
 
 def is_first_of_slice(batch_id: str) -> bool:

@@ -8,7 +8,7 @@ from pipeline.run.flags import Usage, option
 from pipeline.run.job_config import RecordsConfig
 from transforms.bigquery.methods import METHODS
 from transforms.export.columns import JSON, NESTED
-from transforms.export.options import DELETES, FLAT, IGNORE, LAYOUTS, MERGE, WRITES
+from transforms.export.options import CONSISTENCIES, DELETES, FLAT, IGNORE, LAYOUTS, MERGE, WRITES
 from transforms.firestore.ranges import MAX_RANGES
 
 NAME = "export"
@@ -43,6 +43,17 @@ class Config(RecordsConfig):
         metavar="COLUMN",
         help="columns that identify a row of the source; default: its primary key",
         in_templates=False,
+    )
+    consistency: str | None = option(
+        None,
+        group="Input",
+        choices=CONSISTENCIES,
+        help="snapshot reads the source in one state, held by this process; ranges reads every range of keys in a "
+        "transaction of its own; default: snapshot, but ranges on Dataflow and to resume an interrupted run",
+        in_templates=False,
+    )
+    max_connections: int = option(
+        4, group="Input", minimum=2, maximum=1_000, help="maximum connections to the source", in_templates=False
     )
     collection: tuple[str, ...] = option(
         (),

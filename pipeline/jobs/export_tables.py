@@ -1,23 +1,27 @@
 """export --source: the rows of a table of a database into a typed table of BigQuery.
 
-    table ─▶ snapshot ─▶ parts ─▶ ReadTable ─▶ BeginBatch ─▶ WriteRows ─▶ …
-              held by this process  COPY        ledger        a row, or _overflow
+    table ─▶ TableRun ─▶ lanes of parts ─▶ ReadTable ─▶ BeginBatch ─▶ WriteRows ─▶ …
+              ledger                                      ledger        a row, or _overflow
 
                                         … StoreDeadLetters ─▶ CompleteBatch ─▶ CompleteJob
                                           JSONL files          ledger           merge, compare both sides
 
-All readers share one snapshot, which ends with the process that holds it. So a run that was interrupted is not resumed:
-the same command begins a new one, with a snapshot and a staging table of its own, and nothing was merged before.
+All readers share one snapshot, which ends with the process that holds it. Where there is none, on Dataflow and in a run
+that was interrupted, every range of keys is a transaction of its own, and resumes behind its last batch that is done.
+What has no ordered key, such as a view, is begun again; so is a run whose rows wait for load jobs, and one that is to
+be of one snapshot.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
 from pipeline.jobs.export_flags import ALL, INCREMENTAL, NAME, Config
+from pipeline.jobs.table_runs import TableRun
 from pipeline.locations import table_source
 from pipeline.present.terminal import Console
 from pipeline.run.job import JobPlan, derived_job_id, digest
@@ -32,21 +36,23 @@ from transforms.dead_letters.folder import DeadLetterFolder
 from transforms.dead_letters.steps import StoreDeadLetters
 from transforms.errors import JobError, UsageError
 from transforms.export.columns import JSON
-from transforms.export.options import FLAT, IGNORE, MERGE, REPLACE
+from transforms.export.options import FLAT, IGNORE, MERGE, RANGES, REPLACE, SNAPSHOT
 from transforms.export.table_rows import rows_of_table
 from transforms.export.table_tables import ConcludeTableExport, columns_of, provide
 from transforms.export.table_target import TableTarget
 from transforms.files import GCS
 from transforms.inputs.read import ReadTableBatches
-from transforms.inputs.tables import TableSource
+from transforms.inputs.tables import Lane, TableSource, lanes
+from transforms.ledger.jobs import Job as LedgerJob
+from transforms.ledger.parts import PartsInLedger
 from transforms.ledger.results import read_last_results
 from transforms.ledger.runs import JobDescription, Opening
 from transforms.ledger.steps import BeginBatch, CompleteBatch, CompleteJob
 from transforms.runtime.services import services_of
-from transforms.runtime.stopping import PassedOver
+from transforms.runtime.stopping import is_asked_to_stop
 from transforms.secrets import parse_secret
 from transforms.sql.columns import SourceTable
-from transforms.sql.database import Cursor, Database, Holder, Selection, Snapshot
+from transforms.sql.database import Cursor, Database, Holder, Part, Position, Selection, Snapshot
 from transforms.sql.names import closest
 
 _MAX_BATCH_BYTES = 16 * 1024 * 1024
@@ -64,9 +70,10 @@ class TablePlan(JobPlan[Config]):
       method: of `methods.METHODS`.
       storage_host: of an emulator's Storage Write API, where that is used.
       cursor: by which an incremental run goes.
-      holder: of the run's snapshot.
-      taken: the snapshot, once the ledger has opened the run.
-      condition: of the rows that are read whole; empty for all.
+      is_ordered: whether the table can be read in ranges of its key.
+      holder: of the run's snapshot; None where no process lives as long as the run.
+      table_run: what is read, once the ledger has opened the run.
+      snapshot: that all readers share; None for a transaction for each range.
     """
 
     source: Database
@@ -76,24 +83,25 @@ class TablePlan(JobPlan[Config]):
     method: str
     storage_host: str | None
     cursor: Cursor | None
-    holder: Holder
-    taken: Snapshot | None = None
-    condition: str = ""
+    is_ordered: bool
+    holder: Holder | None
+    table_run: TableRun | None = None
+    snapshot: Snapshot | None = None
 
     @property
-    def snapshot(self) -> Snapshot:
-        """The state that is read. Raises ValueError as `run`."""
-        if self.taken is None:
-            raise ValueError("the ledger must open the plan before it has a snapshot")
-        return self.taken
+    def reading(self) -> TableRun:
+        """What is read. Raises ValueError as `run`."""
+        if self.table_run is None:
+            raise ValueError("the ledger must open the plan before it is known what is read")
+        return self.table_run
 
     @property
     def target(self) -> TableTarget:
         """What is written, and where."""
-        snapshot, config = self.snapshot, self.config
-        run_id = f"{self.firestore.name} {self.job_id} {self.run.attempt} {snapshot.read_time.isoformat()}"
+        config, read_time = self.config, self.reading.read_time
+        run_id = f"{self.firestore.name} {self.job_id} {self.run.attempt} {read_time.isoformat()}"
         return TableTarget(
-            self.source, self.declared, self.key, self.table, config.write, config.deletes, run_id, snapshot.read_time
+            self.source, self.declared, self.key, self.table, config.write, config.deletes, run_id, read_time
         )
 
     @property
@@ -105,14 +113,40 @@ class TablePlan(JobPlan[Config]):
         """Nothing; but the snapshot is given up at the end."""
         return _closed(self.holder)
 
+    def kept(self, before: LedgerJob | None) -> Mapping[str, Any]:
+        """What the run is about, which is fixed before its first row is read."""
+        state = self.holder.take() if self.holder else self.source.look(self.declared, self.config.cursor_field)
+        condition = self._condition(before.attempt + 1 if before else 1)
+        boundaries: list[Position] = []
+        if self.is_ordered and not self._finds_rows(condition):
+            boundaries = self.source.boundaries(self.declared, self.key, self.config.max_ranges)
+        return TableRun.beginning(state, condition, boundaries).kept()
+
     def opened(self, opening: Opening) -> "TablePlan":
-        """The plan of the run that the ledger has opened; takes the snapshot."""
-        condition = ""
-        last = read_last_results(self.document(), opening.attempt) if self.config.cursor_field else {}
-        if self.config.cursor_field and last.get("_cursor_of") == self.cursor_of:
-            since = last["cursor"], self.config.lookback_s
-            condition = self.source.beyond(self.declared, self.config.cursor_field, *since)
-        return replace(self, opening=opening, taken=self.holder.take(), condition=condition)
+        """The plan of the run that the ledger has opened. The snapshot of one that is resumed is gone."""
+        snapshot = self.holder.take() if self.holder and not opening.resumed else None
+        return replace(self, opening=opening, table_run=TableRun.of(opening.kept), snapshot=snapshot)
+
+    @property
+    def parts(self) -> list[Part]:
+        """All of the table."""
+        if self.is_ordered:
+            return self.source.ranges(self.declared, self.key, self.reading.boundaries)
+        if self.snapshot and not self._finds_rows(self.reading.condition):
+            return self.source.blocks(self.declared, self.config.max_ranges)
+        return [Part(0)]
+
+    def _finds_rows(self, condition: str) -> bool:
+        """Whether an index finds the few rows beyond a cursor, which every part would look for by itself."""
+        return bool(condition and self.cursor and self.cursor.is_indexed) and self.config.deletes == IGNORE
+
+    def _condition(self, attempt: int) -> str:
+        """Of the rows that may have changed since the last run; empty for all."""
+        field = self.config.cursor_field
+        last = read_last_results(self.document(), attempt) if field else {}
+        if not field or last.get("_cursor_of") != self.cursor_of:
+            return ""
+        return self.source.beyond(self.declared, field, last["cursor"], self.config.lookback_s)
 
 
 def prepare(config: Config, location: str, options: PipelineOptions) -> TablePlan:
@@ -125,8 +159,12 @@ def prepare(config: Config, location: str, options: PipelineOptions) -> TablePla
       UsageError: what is wrong with which flag.
       JobError, TransientError: the server cannot be asked.
     """
-    if on_dataflow(options):
-        raise UsageError("--source needs this process for as long as the run takes, so it does not run on Dataflow yet")
+    in_cloud = on_dataflow(options)
+    if in_cloud and config.consistency == SNAPSHOT:
+        raise UsageError(
+            "--consistency=snapshot needs this process for as long as the run takes, which Dataflow does not; take "
+            "--consistency=ranges"
+        )
     _check_flags(config)
     services = services_of(options)
     table = BigQueryTarget.parse(config.bigquery_table, services, config.max_outage_s)
@@ -139,7 +177,7 @@ def prepare(config: Config, location: str, options: PipelineOptions) -> TablePla
         config = replace(config, project=table.project)
     firestore = config.firestore(services)
     password = parse_secret(config.source_password, "--source_password") if config.source_password else None
-    source = table_source("--source", location, password)
+    source = table_source("--source", location, password, config.max_outage_s)
     declared = source.describe("--source")
     key = _key(config, declared)
     cursor = source.cursor(declared, config.cursor_field) if config.cursor_field else None
@@ -149,13 +187,23 @@ def prepare(config: Config, location: str, options: PipelineOptions) -> TablePla
         NAME,
         config.job_id or derived_job_id(NAME, about, firestore.project, firestore.database, config.bigquery_table),
         config.parameters(),
-        input_fingerprint=digest(about, key, config.bigquery_table, method, config.write, config.deletes),
+        input_fingerprint=digest(
+            about,
+            key,
+            [(column.name, column.declared) for column in declared.columns],
+            (config.bigquery_table, method, config.write, config.deletes),
+        ),
         spec_fingerprint="",
     )
-    holder = source.hold(declared, config.cursor_field, 1)
-    # The snapshot of an interrupted run is gone.
-    config = replace(config, restart=True)
-    return TablePlan(config, description, firestore, source, declared, key, table, method, storage_host, cursor, holder)
+    is_ordered = declared.is_ordered and key == declared.key and config.consistency != SNAPSHOT
+    if not is_ordered or method == FILE_LOADS:  # what a batch has read cannot be found again, or waits to be loaded
+        config = replace(config, restart=True)
+    holder = None
+    if not in_cloud and config.consistency != RANGES:
+        holder = source.hold(declared, config.cursor_field, config.max_connections - 1)
+    return TablePlan(
+        config, description, firestore, source, declared, key, table, method, storage_host, cursor, is_ordered, holder
+    )
 
 
 def provision(plan: TablePlan) -> None:
@@ -165,25 +213,33 @@ def provision(plan: TablePlan) -> None:
       JobError: the dataset is missing, access is refused, the table does not fit, or it is gone although the last run's
         cursor is of it.
     """
-    if plan.condition and not existing_columns(plan.table):
+    if plan.reading.condition and not existing_columns(plan.table):
         raise JobError(
             f"BigQuery table {plan.table.id} is gone, but the last run's cursor says that it holds all rows up to it. "
             "Run once with --mode=full, or choose another --job_id"
         )
     provide(plan.target)
-    DeadLetterFolder(plan.config.dead_letters).remove(plan.job_id)
+    if not plan.run.resumed:
+        DeadLetterFolder(plan.config.dead_letters).remove(plan.job_id)
 
 
 def build(pipeline: beam.Pipeline, plan: TablePlan) -> None:
     """Draws the graph of a run."""
-    config, target, ledger, snapshot = plan.config, plan.target, plan.ledger, plan.snapshot
-    selection = Selection(plan.declared, plan.key, plan.condition, target.names_all)
-    source = TableSource(plan.source, selection, snapshot, config.batch_size, _MAX_BATCH_BYTES, PassedOver())
-    # An index finds the few rows beyond a cursor; parts would each look for them.
-    is_found_by_index = plan.condition and plan.cursor and plan.cursor.is_indexed and not target.names_all
-    parts = plan.source.blocks(plan.declared, 1 if is_found_by_index else config.max_ranges)
+    config, target, ledger, reading = plan.config, plan.target, plan.ledger, plan.reading
+    selection = Selection(plan.declared, plan.key, reading.condition, target.names_all, plan.is_ordered)
+    before = PartsInLedger(ledger, keeps_completed=plan.method != FILE_LOADS)
+    source = TableSource(
+        plan.source,
+        selection,
+        plan.snapshot,
+        config.batch_size,
+        _MAX_BATCH_BYTES,
+        before,
+        is_asked_to_stop,
+        plan.retry,
+    )
     rows = rows_of_table(target, columns_of(target), plan.run.started_at, plan.method, ledger, plan.storage_host)
-    batches = pipeline | "ReadTable" >> ReadTableBatches(source, parts) | "BeginBatch" >> BeginBatch(ledger)
+    batches = pipeline | "ReadTable" >> ReadTableBatches(source, _lanes(plan)) | "BeginBatch" >> BeginBatch(ledger)
     written = batches | "WriteRows" >> WriteRows(rows)
     outcomes = (
         written.batches
@@ -191,17 +247,33 @@ def build(pipeline: beam.Pipeline, plan: TablePlan) -> None:
         | "CompleteBatch" >> CompleteBatch(ledger)
     )
     conclude = ConcludeTableExport(
-        target, plan.firestore, plan.job_id, snapshot.cursor, plan.cursor_of, snapshot.is_blind, plan.retry
+        target,
+        ledger,
+        before,
+        SNAPSHOT if plan.snapshot else RANGES,
+        reading.cursor,
+        plan.cursor_of,
+        reading.is_blind,
+        plan.retry,
     )
     _ = outcomes | "CompleteJob" >> CompleteJob(ledger, conclude, conclude.clean_up, after=written.loaded)
 
 
 @contextlib.contextmanager
-def _closed(holder: Holder) -> Iterator[None]:
+def _closed(holder: Holder | None) -> Iterator[None]:
     try:
         yield
     finally:
-        holder.close()
+        if holder is not None:
+            holder.close()
+
+
+def _lanes(plan: TablePlan) -> list[Lane]:
+    """All parts of the table, for as many readers as may connect to the server; whoever holds a snapshot does, too."""
+    max_readers, snapshot = plan.config.max_connections, plan.snapshot
+    if snapshot:
+        max_readers = min(max_readers - 1, snapshot.max_readers or max_readers)
+    return lanes(plan.parts, max_readers)
 
 
 def _check_flags(config: Config) -> None:

@@ -55,7 +55,12 @@ def test_every_method_ends_in_the_same_rows(desk, database, export, method):
     flags = (f"--bigquery_method={method}", f"--temp_location=gs://{desk.bigquery.bucket}/temp", "--batch_size=2")
     assert export(*flags) == 0
     assert desk.counts() == (5, 5, 0)
-    assert desk.summary["results"] == {"rows_read": 5, "rows_changed": 5, "rows_latest": 5}
+    assert desk.summary["results"] == {
+        "rows_read": 5,
+        "rows_changed": 5,
+        "rows_latest": 5,
+        "consistency": "snapshot",
+    }
     assert desk.summary["overflowed_by"] == {"day": 1}
     first, second, *_ = desk.rows(order="_key")
     read_time, extracted_at = first.pop("_read_time"), first.pop("_extracted_at")
@@ -169,7 +174,7 @@ def test_a_table_that_is_gone_is_not_filled_from_the_last_run_s_end(desk, databa
 
 
 @pytest.mark.parametrize("ordinal", [2, 5, 9])
-def test_after_kill_9_the_same_command_ends_as_an_undisturbed_run(desk, database, export, ordinal):
+def test_after_kill_9_the_same_command_resumes_by_ranges_to_the_same_end(desk, database, export, ordinal):
     database.execute("INSERT INTO orders SELECT n, n FROM generate_series(6, 60) n")
     flags = [
         "--batch_size=10",
@@ -196,6 +201,7 @@ def test_after_kill_9_the_same_command_ends_as_an_undisturbed_run(desk, database
     assert export(*flags[:1], "--take_over") == 0
     assert desk.counts() == (60, 60, 0)
     assert {int(key) for key in amounts(desk, "")} == {*range(1, 60), 61}
+    assert desk.summary["results"]["consistency"] == "ranges"
 
 
 @pytest.fixture

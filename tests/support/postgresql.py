@@ -48,7 +48,7 @@ class Database:
 
     def table(self, table: str, user: str = "postgres") -> PostgresqlTable:
         """A table."""
-        return PostgresqlTable.parse(self.location(table, user), "--source", None)
+        return PostgresqlTable.parse(self.location(table, user), "--source")
 
     def described(self, table: str) -> SourceTable:
         """What a table declares."""

@@ -14,6 +14,10 @@ deletes     what becomes of rows whose documents are gone
 mark        deleted_at is set; a changelog gets a DELETE
 remove      they are taken out
 ignore      nothing
+
+consistency of which state the rows of a database's table are
+snapshot    one state, which the job's own process holds until the run ends
+ranges      every range of keys as it is when it is read; a run that was interrupted resumes so
 """
 
 FLAT, CHANGELOG, BOTH = "flat", "changelog", "both"
@@ -24,3 +28,6 @@ WRITES = (APPEND, MERGE, REPLACE)
 
 MARK, REMOVE, IGNORE = "mark", "remove", "ignore"
 DELETES = (MARK, REMOVE, IGNORE)
+
+SNAPSHOT, RANGES = "snapshot", "ranges"
+CONSISTENCIES = (SNAPSHOT, RANGES)

@@ -16,6 +16,7 @@ from transforms.bigquery.target import BigQueryTarget
 from transforms.export.changelog import DELETE
 from transforms.export.columns import DELETED_AT, DOCUMENT_ID, DOCUMENT_NAME
 from transforms.export.options import IGNORE, MARK
+from transforms.sql.rows import BATCH
 
 
 class RowNames(NamedTuple):
@@ -27,6 +28,7 @@ class RowNames(NamedTuple):
       read_time: as of when it was read.
       extracted_at: when it was made; a row of a staging table that only names what it is of has none.
       deleted_at: as of when it was found missing.
+      replaced: parameter with the batches whose rows in a staging table do not count; empty for none.
     """
 
     key: str = DOCUMENT_NAME
@@ -34,11 +36,17 @@ class RowNames(NamedTuple):
     read_time: str = "read_time"
     extracted_at: str = "extracted_at"
     deleted_at: str = DELETED_AT
+    replaced: str = ""
 
     @property
     def is_row(self) -> str:
         """Whether a row of a staging table is more than a name."""
         return f"{self.extracted_at} IS NOT NULL"
+
+    @property
+    def and_counts(self) -> str:
+        """And that a row of a staging table counts."""
+        return f" AND `{BATCH}` NOT IN UNNEST(@{self.replaced})" if self.replaced else ""
 
     @property
     def newest(self) -> str:
@@ -87,8 +95,8 @@ def merge(
     updated = ", ".join(f"`{name}` = s.`{name}`" for name in listed if name != key)
     statement = (
         f"MERGE `{table.id}` AS t\n"
-        f"USING (\n  SELECT *\n  FROM `{staging.id}`\n  WHERE TRUE\n  QUALIFY {names.newest}\n) AS s\n"
-        f"ON t.`{key}` = s.`{key}`\n"
+        f"USING (\n  SELECT *\n  FROM `{staging.id}`\n  WHERE TRUE{names.and_counts}\n  "
+        f"QUALIFY {names.newest}\n) AS s\nON t.`{key}` = s.`{key}`\n"
         f"WHEN MATCHED AND s.{names.is_row} AND (t.`{version}` IS NULL OR s.`{version}` > t.`{version}` "
         f"OR (t.`{deleted_at}` IS NOT NULL AND s.`{version}` = t.`{version}`)) "
         f"AND (t.`{deleted_at}` IS NULL OR t.`{deleted_at}` < s.`{names.read_time}`) "
@@ -109,8 +117,8 @@ def replace(
     """Replaces all rows by the staged ones."""
     listed = [column.name for column in columns]
     return (
-        f"MERGE `{table.id}` AS t\nUSING (\n  SELECT *\n  FROM `{staging.id}`\n  WHERE {names.is_row}\n  QUALIFY "
-        f"{names.newest}\n) AS s\nON FALSE\nWHEN NOT MATCHED BY SOURCE THEN DELETE\n"
+        f"MERGE `{table.id}` AS t\nUSING (\n  SELECT *\n  FROM `{staging.id}`\n  WHERE {names.is_row}"
+        f"{names.and_counts}\n  QUALIFY {names.newest}\n) AS s\nON FALSE\nWHEN NOT MATCHED BY SOURCE THEN DELETE\n"
         f"WHEN NOT MATCHED THEN INSERT ({_listed(listed)}) VALUES ({_listed(listed, 's.')})"
     )
 
@@ -132,7 +140,7 @@ def log_deletes(changelog: BigQueryTarget, staging: BigQueryTarget) -> str:
 
 def count_staged(staging: BigQueryTarget, names: RowNames = OF_DOCUMENTS) -> str:
     """How many keys the staging table names."""
-    return f"SELECT COUNT(DISTINCT `{names.key}`) FROM `{staging.id}`"
+    return f"SELECT COUNT(DISTINCT `{names.key}`) FROM `{staging.id}` WHERE TRUE{names.and_counts}"
 
 
 def count_living(table: BigQueryTarget, names: RowNames = OF_DOCUMENTS) -> str:

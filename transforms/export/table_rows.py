@@ -7,9 +7,9 @@ Batch[TableRow] ─┬─ read whole ──▶ its row
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from transforms.batch import DeadLetter
 from transforms.bigquery.cells import converter
@@ -22,9 +22,9 @@ from transforms.export.streams import StreamLedger
 from transforms.export.table_target import TableTarget
 from transforms.inputs.tables import TableRow
 from transforms.ledger.entry import LedgerEntry
-from transforms.sql.rows import EXTRACTED_AT, FIXED_COLUMNS, KEY, READ_TIME, TableRows
+from transforms.sql.rows import BATCH, BATCH_COLUMN, EXTRACTED_AT, FIXED_COLUMNS, KEY, READ_TIME, TableRows
 
-_KEY_COLUMNS = FIXED_COLUMNS[:1]
+_NAME_COLUMNS = (FIXED_COLUMNS[0], BATCH_COLUMN)
 
 
 def rows_of_table(
@@ -43,9 +43,10 @@ def rows_of_table(
       ledger: keeps the streams of batches, for STORAGE_WRITE_EXACTLY_ONCE.
     """
     written = target.staging if target.is_staged else target.table
-    tables = [RowTable(ROWS, written, partial(_rows, target, columns, extracted_at), (*columns, *FIXED_COLUMNS))]
+    of_rows = (*columns, *FIXED_COLUMNS, *([BATCH_COLUMN] if target.is_staged else ()))
+    tables = [RowTable(ROWS, written, partial(_rows, target, columns, extracted_at), of_rows)]
     if target.names_all:
-        tables.append(RowTable(NAMES, target.staging, _names, _KEY_COLUMNS))
+        tables.append(RowTable(NAMES, target.staging, _names, _NAME_COLUMNS))
     return RowsPlan(
         tuple(tables),
         method,
@@ -55,21 +56,29 @@ def rows_of_table(
     )
 
 
-@dataclass(frozen=True)
 class _Whole:
-    """A row of every row that was read whole."""
+    """A row of every row that was read whole.
 
-    rows: TableRows
-    read_time: str
+    Args:
+      beside: the cells that all rows of a batch have, by one of them.
+    """
+
+    def __init__(self, rows: TableRows, beside: Callable[[TableRow], dict[str, Any]]):
+        self._rows, self._beside_of = rows, beside
+        self._batch_id = self._read_time = ""
+        self._beside: dict[str, Any] = {}
 
     def takes(self, entry: TableRow, is_dead: bool) -> bool:
         return not (is_dead or entry.unchanged)
 
     def row(self, entry: TableRow) -> Row:
-        return self.rows.row(entry.key, entry.fields)
+        if entry.batch_id != self._batch_id:
+            self._batch_id, self._read_time = entry.batch_id, entry.read_time.isoformat()
+            self._beside = self._beside_of(entry)
+        return self._rows.row(entry.key, entry.fields, self._beside)
 
     def identity(self, entry: TableRow) -> tuple[str, ...]:
-        return entry.key, self.read_time
+        return entry.key, self._read_time
 
 
 class _Named:
@@ -79,7 +88,7 @@ class _Named:
         return is_dead or entry.unchanged
 
     def row(self, entry: TableRow) -> Row:
-        return Row({KEY: entry.key}, ())
+        return Row({KEY: entry.key, BATCH: entry.batch_id}, ())
 
     def identity(self, entry: TableRow) -> tuple[str, ...]:
         return (entry.key,)
@@ -89,9 +98,13 @@ def _rows(
     target: TableTarget, own: Sequence[Column], extracted_at: datetime.datetime, columns: Sequence[Column], typed: bool
 ) -> _Whole:
     time = converter(Column(READ_TIME, "TIMESTAMP"), typed=typed)
-    of_run = {READ_TIME: time(target.read_time), EXTRACTED_AT: time(extracted_at)}
-    rows = TableRows(target.source.columns, own, of_run, target.database.items, typed=typed)
-    return _Whole(rows, target.read_time.isoformat())
+    extracted_at_cell = time(extracted_at)
+
+    def beside(entry: TableRow) -> dict[str, Any]:
+        cells = {READ_TIME: time(entry.read_time), EXTRACTED_AT: extracted_at_cell}
+        return {**cells, BATCH: entry.batch_id} if target.is_staged else cells
+
+    return _Whole(TableRows(target.source.columns, own, target.database.items, typed=typed), beside)
 
 
 def _names(columns: Sequence[Column], typed: bool) -> _Named:

@@ -18,12 +18,11 @@ from transforms.export.options import APPEND, IGNORE, REPLACE
 from transforms.export.table_target import OF_ROWS, TABLE_OPTIONS, TableTarget, misfits, renames, table_columns
 from transforms.export.tables import counted
 from transforms.export.target import STAGING_KEPT, STAGING_OPTIONS
-from transforms.firestore.target import FirestoreTarget
-from transforms.ledger.jobs import job_document
+from transforms.ledger.entry import LedgerEntry
+from transforms.ledger.parts import PartsInLedger
 from transforms.ledger.totals import read_totals
-from transforms.outcomes import RECORDS
 from transforms.retry import Retry
-from transforms.sql.rows import FIXED_COLUMNS
+from transforms.sql.rows import BATCH, BATCH_COLUMN, FIXED_COLUMNS
 
 if TYPE_CHECKING:
     from transforms.bigquery.client import BigQueryClient
@@ -32,6 +31,7 @@ _HIDDEN = (
     "transactions of other users, or of the primary, are hidden: what commits later than --lookback_s after it began "
     "is missed; grant pg_read_all_stats, read the primary, or use --cursor_field=xmin"
 )
+_REPLACED = "replaced"  # parameter of statements
 _ALL_KEYS = ""  # a table has the rows of one source
 
 
@@ -56,7 +56,7 @@ def provide(target: TableTarget) -> None:
     ensure_latest_view(target.table, statements.latest_rows(target.table, OF_ROWS), client=client)
     if target.is_staged or target.names_all:
         staged = tuple(replace(each, mode=each.mode.replace("REQUIRED", "NULLABLE")) for each in wanted)
-        ensure_table(target.staging, staged, STAGING_OPTIONS, client=client, kept=STAGING_KEPT)
+        ensure_table(target.staging, (*staged, BATCH_COLUMN), STAGING_OPTIONS, client=client, kept=STAGING_KEPT)
 
 
 def columns_of(target: TableTarget) -> tuple[Column, ...]:
@@ -70,17 +70,19 @@ class ConcludeTableExport:
 
     Attributes:
       target: what was written.
-      ledger: the database that keeps the ledger.
-      job_id: whose ledger says how many rows that are.
+      ledger: of the run, which says how many rows that are.
+      parts: which batches others have taken the place of.
+      consistency: of the rows, see `options.py`.
       cursor: where the next incremental run begins; None for none.
       cursor_of: what the cursor is good for; kept beside it.
       is_blind: whether transactions that may commit later were hidden when the cursor was taken.
-      retry: of counting rows that were just streamed, and of requests to the ledger.
+      retry: of counting rows that were just streamed.
     """
 
     target: TableTarget
-    ledger: FirestoreTarget
-    job_id: str
+    ledger: LedgerEntry
+    parts: PartsInLedger
+    consistency: str
     cursor: str | None
     cursor_of: str
     is_blind: bool
@@ -93,9 +95,13 @@ class ConcludeTableExport:
           JobError: a statement is refused, or rows are missing.
         """
         target, client = self.target, self.target.table.client()
-        totals = read_totals(job_document(self.ledger.connect(), self.job_id, self.retry), RECORDS)
+        totals = read_totals(self.ledger.connect(), self.ledger.counters)
         staged = totals["read"] if target.names_all else totals["written"]
-        results: dict[str, Any] = {"rows_read": totals["read"], **self._merge(client, staged)}
+        results: dict[str, Any] = {
+            "rows_read": totals["read"],
+            "consistency": self.consistency,
+            **self._merge(client, staged),
+        }
         results["rows_latest"] = _number(client, statements.count_living(target.table, OF_ROWS), {"scope": _ALL_KEYS})
         if renamed := renames(target.source.columns, columns_of(target)):
             results["renamed_fields"] = {each.field: each.column for each in renamed}
@@ -113,8 +119,12 @@ class ConcludeTableExport:
         target, staging = self.target, self.target.staging
         if target.write == APPEND:
             return {}
-        count = statements.count_staged(staging, OF_ROWS)
-        there = counted(lambda: _number(client, count), staged, self.retry)
+        replaced = self.parts.replaced()
+        names, of_replaced = OF_ROWS, {}
+        if replaced:
+            names, of_replaced = OF_ROWS._replace(replaced=_REPLACED), {_REPLACED: list(replaced)}
+        count = statements.count_staged(staging, names)
+        there = counted(lambda: _number(client, count, of_replaced), staged, self.retry)
         if there < staged:
             raise JobError(
                 f"BigQuery table {staging.id} names {there:,} rows instead of {staged:,}; nothing was merged. Either "
@@ -126,14 +136,14 @@ class ConcludeTableExport:
                 f"BigQuery table {staging.id} names {there:,} rows instead of {staged:,}; nothing was merged. Run the "
                 "command again"
             )
-        columns = existing_columns(staging, client=client)
-        parameters: Mapping[str, Any] = {}
+        columns = [column for column in existing_columns(staging, client=client) if column.name != BATCH]
+        parameters: dict[str, Any] = dict(of_replaced)
         if target.write == REPLACE:
-            statement = statements.replace(target.table, staging, columns, OF_ROWS)
+            statement = statements.replace(target.table, staging, columns, names)
         else:
-            statement = statements.merge(target.table, staging, columns, target.deletes, OF_ROWS)
+            statement = statements.merge(target.table, staging, columns, target.deletes, names)
             if target.deletes != IGNORE:
-                parameters = {"scope": _ALL_KEYS, "read_time": target.read_time}
+                parameters |= {"scope": _ALL_KEYS, "read_time": target.read_time}
         return {"rows_changed": execute(client, statement, parameters).affected}
 
 

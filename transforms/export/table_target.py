@@ -38,7 +38,7 @@ class TableTarget:
       table: that is written.
       write, deletes: see `options.py`.
       run_id: of this run of the job, for its staging table.
-      read_time: of all rows.
+      read_time: no row is read as of an earlier time.
     """
 
     database: Database

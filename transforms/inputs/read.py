@@ -2,7 +2,7 @@
 
     Create(files)   ─▶ PlanSlices ─▶ Reshuffle ─▶ ReadSlices  ─▶ PCollection[Batch[Record]]
     Create([query]) ─▶ PlanReads  ─▶ Reshuffle ─▶ ReadBatches ─▶ PCollection[Batch[Record]]
-    Create(parts)   ───────────────▶ Reshuffle ─▶ ReadParts   ─▶ PCollection[Batch[TableRow]]
+    Create(lanes)   ───────────────▶ Reshuffle ─▶ ReadParts   ─▶ PCollection[Batch[TableRow]]
                        slices, ranges of names,    one of them, batch by batch: `Source.batches`
                        parts of tables
 
@@ -37,11 +37,10 @@ from transforms.inputs.options import DEFAULT, MIB, ReadOptions
 from transforms.inputs.packs import Pack, packed, read_pack
 from transforms.inputs.slices import Slice, plan_slices, read_slice
 from transforms.inputs.sources import Source
-from transforms.inputs.tables import TableRow, TableSource
+from transforms.inputs.tables import Lane, TableRow, TableSource
 from transforms.runtime.batch_coder import register_batches
 from transforms.runtime.garbage import tune_garbage_collector
 from transforms.runtime.stopping import is_asked_to_stop
-from transforms.sql.database import Part
 
 register_batches(Record, TableRow)
 
@@ -155,20 +154,21 @@ class ReadDocumentBatches(beam.PTransform[PBegin, PCollection[Batch[Record]]]):
 class ReadTableBatches(beam.PTransform[PBegin, PCollection[Batch[TableRow]]]):
     """Reads the rows of a table of a database as batches.
 
-    In: nothing. Out: `Batch[TableRow]`, named `{input id}-{part}-{ordinal}`. Delivery: every row of the snapshot once.
-    Parallel: parts. Fails: JobError and TransientError as `Source.batches`.
+    In: nothing. Out: `Batch[TableRow]`, named `{input id}-{part}-{ordinal}`. Delivery: every row of the snapshot once;
+    without a snapshot every row that was there all the time. Parallel: lanes. Fails: JobError and TransientError as
+    `Source.batches`.
 
     Attributes:
       source: of which table, in which snapshot.
-      parts: of the table; see `Database.blocks`.
+      lanes: all parts of the table; see `lanes`.
     """
 
     source: TableSource
-    parts: Sequence[Part]
+    lanes: Sequence[Lane]
 
     def expand(self, begin: PBegin) -> PCollection[Batch[TableRow]]:
-        parts = begin | "Parts" >> beam.Create(self.parts, reshuffle=False)
-        spread = parts | "Reshuffle" >> beam.Reshuffle()
+        lanes = begin | "Parts" >> beam.Create(self.lanes, reshuffle=False)
+        spread = lanes | "Reshuffle" >> beam.Reshuffle()
         return spread | "ReadParts" >> beam.ParDo(_ReadFn(self.source)).with_output_types(Batch[TableRow])
 
 

@@ -6,7 +6,7 @@
 |-------------|-----------------------------|-----------------|----------------------|----------------|
 | files       | size and time of each       | slice, pack     | byte offset, ordinal | `slices.py`    |
 | collections | read time                   | range of names  | ordinal              | `documents.py` |
-| tables      | exported by one transaction | range of blocks | ordinal              | `tables.py`    |
+| tables      | held by one transaction     | range of keys   | key of the last row  | `tables.py`    |
 
 A partition is small, picklable and named by what it is of: the same location in the same state, cut in the same way,
 has the same partitions, and these the same batches in the same order, `{input}-{partition}-{ordinal}`. So a batch that

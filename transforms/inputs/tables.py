@@ -1,23 +1,36 @@
 """Rows of tables of databases as batches. Plain Python; the transforms are in `read.py`.
 
-Part ──Database.read──▶ fields ─▶ TableRow, TableRow, … ─▶ Batch[TableRow], named {input}-{part}-{ordinal}
+    Lane: parts, one after the other ──Database.read──▶ Chunk ─▶ TableRow, … ─▶ Batch, {input}-{part}-{ordinal}
+
+    snapshot   a part begins at its first row; what fails ends the run
+    ranges     a part is read on behind the last batch that is done, whoever did it: see `ledger/parts.py`. A connection
+               that breaks is replaced by another one, which reads on behind the last batch that was passed on
+
+A database is read by as many readers as there are lanes, however many workers there are.
 """
 
 from __future__ import annotations
 
+import datetime
 import hashlib
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from transforms.batch import Batch
-from transforms.inputs.items import Item, cut
-from transforms.sql.database import Database, Part, Selection, Snapshot
+from transforms.errors import TransientError
+from transforms.retry import Retry
+from transforms.sql.database import Database, Fields, Part, Position, Selection, Snapshot
 from transforms.sql.rows import KeyOf
 
 _DIGITS = 12
 # Positions order the rows of a table: by part, then within it. Both together stay exact in a double, as JSON needs.
 _POSITIONS_PER_PART = 2**39
+
+# Parts that one reader reads, one after the other.
+Lane = tuple[Part, ...]
 
 
 class TableRow(NamedTuple):
@@ -27,11 +40,15 @@ class TableRow(NamedTuple):
       key: see `KeyOf`.
       position: as in `Record`.
       fields: in the order of the table's columns, the server's text; None for NULL.
+      read_time: as of when.
+      batch_id: of its batch.
     """
 
     key: str
     position: int
-    fields: tuple[str | None, ...]
+    fields: Fields
+    read_time: datetime.datetime
+    batch_id: str
     line: int | None = None
     unchanged: bool = False
 
@@ -46,7 +63,10 @@ class TableSource:
       snapshot: which state of it; None for that of the moment at which a part is read.
       batch_size: rows in a batch.
       max_batch_bytes: bytes of rows in a batch, unless a single one has more.
-      is_complete: whether the batch of an id may be passed over.
+      read_before: without a snapshot, of a part: how many batches have ids already, and the text of the position behind
+        those that are done, empty for none.
+      is_stopping: whether to begin no further batch.
+      retry: of a part whose connection breaks, where it can be read on.
     """
 
     database: Database
@@ -54,39 +74,108 @@ class TableSource:
     snapshot: Snapshot | None
     batch_size: int
     max_batch_bytes: int
-    is_complete: Callable[[str], bool]
+    read_before: Callable[[str], tuple[int, str]]
+    is_stopping: Callable[[], bool]
+    retry: Retry
 
-    def batches(self, partition: Part) -> Iterator[Batch[TableRow]]:
+    def batches(self, partition: Lane) -> Iterator[Batch[TableRow]]:
         """As `Source.batches`."""
-        row_of = self._row_of()
-        name = f"{self._input_id()}-{partition.index:05d}"
-        items = self._items(partition)
-        for ordinal, batch in enumerate(cut(items, self.batch_size, self.max_batch_bytes)):
-            batch_id = f"{name}-{ordinal:05d}"
-            if not self.is_complete(batch_id):
-                entries = tuple(row_of(item) for item in batch if isinstance(item, Item))
-                yield Batch(batch_id, self.database.label, len(entries), entries)
+        for part in partition:
+            if self.is_stopping():
+                return
+            name = f"{self._input_id()}-{part.index:05d}"
+            ordinal, text = (0, "") if self.snapshot else self.read_before(name)
+            yield from self._read_on(part, name, ordinal, position_of_text(text))
 
-    def _items(self, part: Part) -> Iterator[Item]:
-        position = part.index * _POSITIONS_PER_PART
-        for chunk in self.database.read(self.selection, part, self.snapshot):
-            for fields, size in zip(chunk.rows, chunk.sizes, strict=True):
-                yield Item(position, None, size, fields)
-                position += 1
+    def _read_on(self, part: Part, name: str, ordinal: int, behind: Position | None) -> Iterator[Batch[TableRow]]:
+        """The batches of a part, by as many connections as it takes."""
+        attempts = self.retry.attempts()
+        while True:
+            try:
+                for batch in self._read(part, name, ordinal, behind):
+                    yield batch
+                    if self.is_stopping():
+                        return
+                    ordinal, behind, attempts = ordinal + 1, position_of_text(batch.behind), self.retry.attempts()
+            except TransientError:
+                is_over = self.snapshot is not None or not self.selection.in_order
+                if is_over or not attempts.again():
+                    raise
+            else:
+                return
+
+    def _read(self, part: Part, name: str, ordinal: int, behind: Position | None) -> Iterator[Batch[TableRow]]:
+        rows_of, text_of = self._rows_of(), self._text_of()
+        for number, (read_time, page) in enumerate(self._pages(part, behind), ordinal):
+            batch_id = f"{name}-{number:05d}"
+            entries = rows_of(page, part.index * _POSITIONS_PER_PART + number * self.batch_size, read_time, batch_id)
+            yield Batch(batch_id, self.database.label, len(entries), entries, behind=text_of(page[-1]))
+
+    def _pages(self, part: Part, behind: Position | None) -> Iterator[tuple[datetime.datetime, list[Fields]]]:
+        """The rows of one batch after the other, and as of when they are."""
+        page: list[Fields] = []
+        held_bytes = 0
+        with closing(self.database.read(self.selection, part, self.snapshot, behind)) as chunks:
+            for chunk in chunks:
+                for fields, size in zip(chunk.rows, chunk.sizes, strict=True):
+                    if page and (len(page) >= self.batch_size or held_bytes + size > self.max_batch_bytes):
+                        yield chunk.read_time, page
+                        page, held_bytes = [], 0
+                    page.append(fields)
+                    held_bytes += size
+            if page:
+                yield chunk.read_time, page
 
     def _input_id(self) -> str:
         return hashlib.sha256(f"{self.database.label}\n{self.selection.condition}".encode()).hexdigest()[:_DIGITS]
 
-    def _row_of(self) -> Callable[[Item], TableRow]:
+    def _text_of(self) -> Callable[[Fields], str]:
+        """The text of the position of a row; empty where a part cannot be read on."""
+        selection = self.selection
+        if not selection.in_order:
+            return lambda fields: ""
+        places = [at + selection.is_marked for at in selection.key_places]
+        return lambda fields: text_of_position([fields[at] for at in places])
+
+    def _rows_of(self) -> Callable[[Sequence[Fields], int, datetime.datetime, str], tuple[TableRow, ...]]:
         selection, true = self.selection, self.database.true
         columns, is_marked = selection.table.columns, selection.is_marked
         key_of = KeyOf(selection.key, [(at, columns[at].type.endswith("NUMERIC")) for at in selection.key_places])
 
-        def row_of(item: Item) -> TableRow:
-            fields = item.content
-            unchanged = False
-            if is_marked:
-                unchanged, fields = fields[0] != true, fields[1:]
-            return TableRow(key_of(fields), item.position, tuple(fields), unchanged=unchanged)
+        def rows_of(
+            page: Sequence[Fields], first: int, read_time: datetime.datetime, batch_id: str
+        ) -> tuple[TableRow, ...]:
+            if not is_marked:
+                return tuple(
+                    TableRow(key_of(fields), position, fields, read_time, batch_id)
+                    for position, fields in enumerate(page, first)
+                )
+            return tuple(
+                TableRow(key_of(fields[1:]), position, fields[1:], read_time, batch_id, unchanged=fields[0] != true)
+                for position, fields in enumerate(page, first)
+            )
 
-        return row_of
+        return rows_of
+
+
+def lanes(parts: Sequence[Part], max_readers: int) -> list[Lane]:
+    """Parts dealt out to as many readers.
+
+    >>> [[part.index for part in lane] for lane in lanes([Part(n) for n in range(5)], max_readers=2)]
+    [[0, 2, 4], [1, 3]]
+    """
+    return [tuple(parts[first::max_readers]) for first in range(min(max_readers, len(parts)))]
+
+
+def text_of_position(position: Sequence[str | None]) -> str:
+    r"""A position as the ledger keeps it: bytes in no encoding, too.
+
+    >>> text_of_position(["7", "Zo\udceb"]), position_of_text('["7"]'), position_of_text("")
+    ('["7","Zo\\udceb"]', ('7',), None)
+    """
+    return json.dumps(position, separators=(",", ":"))
+
+
+def position_of_text(text: object) -> Position | None:
+    """What `text_of_position` has made a text of; None of an empty one."""
+    return tuple(json.loads(text)) if isinstance(text, str) and text else None

@@ -4,9 +4,10 @@
         state, attempt, source, first, last, the job's counters, started_at, completed_at, error, ids, expire_at,
         flattened, uncleaned, fields, empty_fields    of batches that a record spec flattened
         inputs, of a batch that several files share; provider_batch, of one that was made of a provider's
+        part, behind, of one that is read from a database: of which part, and where that stands behind it
 
-    processing ──complete──▶ completed
-        └──── give_up ─────▶ error
+    processing ──complete──▶ completed ──replace──▶ replaced
+        └──── give_up ─────▶ error ─────────┘         another one has its records
 
 A batch is completed after its documents and rows are acknowledged and its dead letters stored, so the ledger never
 claims more than is there. Nothing counts with increments, which a retry would repeat: readers compute totals from the
@@ -17,22 +18,25 @@ from __future__ import annotations
 
 import datetime
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from transforms.batch import FieldReport, input_id_of
 from transforms.counters import Counters
 from transforms.firestore import messages
 from transforms.firestore.committer import AtomicGroup, Committer
+from transforms.firestore.documents import Document
 from transforms.firestore.query import Query
 from transforms.ledger.document import KEPT, LedgerDocument
 from transforms.ledger.streams import read_streams
 from transforms.outcomes import BatchOutcome
 
-PROCESSING, COMPLETED, ERROR = "processing", "completed", "error"
+PROCESSING, COMPLETED, ERROR, REPLACED = "processing", "completed", "error", "replaced"
 
 # Which batch at a provider it was made of: the id of its document.
 PROVIDER_BATCH = "provider_batch"
+# Of which part of a table it is, and where that part stands behind it.
+PART, BEHIND = "part", "behind"
 
 _BATCHES = "batches"
 
@@ -90,6 +94,18 @@ class Batches:
         """Writes down that the batches in flight are not going to be completed."""
         for batch_id in self.ids("state", "==", PROCESSING):
             self._of(batch_id).write({"state": ERROR, "error": error}, keeps_others=True)
+
+    def of_part(self, part: str) -> list[Document]:
+        """The batches of a part of a table, in the order in which they were read: state and position."""
+        found = self._job.documents(self.query.where(PART, "==", part).select("state", BEHIND))
+        return sorted(found, key=lambda document: document.id)
+
+    def replace(self, batch_ids: Iterable[str], part: str, attempt: int) -> None:
+        """Writes down that other batches have the records of some: they count nothing."""
+        zeros = dict.fromkeys(self._counters.names, 0)
+        fields = {"state": REPLACED, "attempt": attempt, PART: part, BEHIND: "", "error": None, "completed_at": None}
+        for batch_id in batch_ids:
+            self._of(batch_id).write({**zeros, **fields, "expire_at": self._job.now() + KEPT})
 
     def ids(self, field: str = "", operator: str = "", value: Any = None) -> frozenset[str]:
         """The ids of all batches, or of those whose field compares so."""

@@ -17,8 +17,8 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.typehints.decorators import no_annotations
 
-from transforms.batch import Batch, input_id_of
-from transforms.ledger.batches import PROVIDER_BATCH, Batches
+from transforms.batch import Batch, input_id_of, part_of
+from transforms.ledger.batches import BEHIND, PART, PROVIDER_BATCH, Batches
 from transforms.ledger.document import LedgerDocument
 from transforms.ledger.entry import LedgerEntry
 from transforms.ledger.jobs import COMPLETED
@@ -175,6 +175,8 @@ class _BeginFn(beam.DoFn):
         fields = {"source": element.source, "records": element.read, **_extent(element)}
         if element.provider_batch:
             fields[PROVIDER_BATCH] = element.provider_batch
+        if isinstance(element.behind, str):
+            fields |= {PART: part_of(element.batch_id), BEHIND: element.behind}
         self._batches.begin(element.batch_id, self.entry.attempt, fields)
         yield element
 

@@ -20,7 +20,7 @@ Two ways to read, of which a run has one at a time:
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -197,8 +197,8 @@ class Database(Protocol):
 
     def read(
         self, selection: Selection, part: Part, snapshot: Snapshot | None, behind: Position | None = None
-    ) -> Iterator[Chunk]:
-        """The rows of a part.
+    ) -> Generator[Chunk, None, None]:
+        """The rows of a part; closed, it gives its connection up.
 
         Args:
           snapshot: whose rows; None for those of a transaction that begins now.

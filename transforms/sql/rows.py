@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -25,6 +25,7 @@ from transforms.sql.database import Fields, ItemsOf
 
 KEY, READ_TIME, EXTRACTED_AT, DELETED_AT = "_key", "_read_time", "_extracted_at", "_deleted_at"
 
+
 # What every table of rows has beside the source's own columns.
 FIXED_COLUMNS = (
     Column(KEY, "STRING", description="the row's key: the value of its one column, or a JSON array of several"),
@@ -33,6 +34,9 @@ FIXED_COLUMNS = (
     Column(DELETED_AT, "TIMESTAMP", description="moment as of which the row was found missing"),
     Column(OVERFLOW, "JSON", description="values that do not fit their columns, as the source's text, by column"),
 )
+# In staging tables only: rows of a batch that another one has taken the place of are not merged.
+BATCH = "_batch"
+BATCH_COLUMN = Column(BATCH, "STRING")
 
 _NUMBER_WITH_ZEROS = re.compile(r"-?[0-9]+\.[0-9]*0")
 
@@ -43,7 +47,6 @@ class TableRows:
     Args:
       source: the source's columns, in the order of the fields.
       columns: of BigQuery, one for each of them.
-      of_run: cells that are the same in all rows.
       items_of: an array's text; see `Database.items`.
       typed: typed cells instead of JSON cells; see `bigquery/cells.py`.
     """
@@ -52,25 +55,24 @@ class TableRows:
         self,
         source: Sequence[SourceColumn],
         columns: Sequence[Column],
-        of_run: dict[str, Any],
         items_of: ItemsOf,
         *,
         typed: bool,
     ):
-        self._of_run = of_run
         self._columns = [
             (at, column.name, own.name, _converter(own, column, items_of, typed=typed))
             for at, (own, column) in enumerate(zip(source, columns, strict=True))
         ]
 
-    def row(self, key: str, fields: Fields) -> Row:
+    def row(self, key: str, fields: Fields, beside: Mapping[str, Any]) -> Row:
         """The row of one row. Never raises for what a value is.
 
         Args:
           key: of `KeyOf`.
           fields: the server's text; None for NULL.
+          beside: cells that all rows of a batch have.
         """
-        cells: dict[str, Any] = {KEY: key, **self._of_run}
+        cells: dict[str, Any] = {KEY: key, **beside}
         overflow: dict[str, str] = {}
         for at, name, own, convert in self._columns:
             text = fields[at]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -32,9 +32,11 @@ class PostgresqlTable:
     target: PostgresqlTarget
 
     @classmethod
-    def parse(cls, text: str, flag: str, password: SecretSource | None) -> PostgresqlTable:
+    def parse(
+        cls, text: str, flag: str, password: SecretSource | None = None, max_outage_s: float = 0
+    ) -> PostgresqlTable:
         """The table that a flag names. Raises UsageError as `PostgresqlTarget.parse`."""
-        return cls(PostgresqlTarget.parse(text, flag, password))
+        return cls(replace(PostgresqlTarget.parse(text, flag, password), max_outage_s=max_outage_s))
 
     @property
     def label(self) -> str:
@@ -52,7 +54,7 @@ class PostgresqlTable:
 
     def describe(self, flag: str) -> SourceTable:
         """As `Database.describe`."""
-        with self._connected() as connection:
+        with self._connected(is_known=False) as connection:
             return catalogue.describe(connection, self.target, flag)
 
     def cursor(self, table: SourceTable, field: str) -> Cursor:
@@ -102,11 +104,11 @@ class PostgresqlTable:
 
     def read(
         self, selection: Selection, part: Part, snapshot: Snapshot | None, behind: Position | None = None
-    ) -> Iterator[Chunk]:
+    ) -> Generator[Chunk, None, None]:
         """As `Database.read`."""
         return read_part(self.target, selection, part, snapshot, behind)
 
     @contextmanager
-    def _connected(self) -> Iterator[Connection]:
-        with closing(self.target.connect()) as connection, explained(self.label):
+    def _connected(self, *, is_known: bool = True) -> Iterator[Connection]:
+        with closing(self.target.connect(is_known=is_known)) as connection, explained(self.label):
             yield connection

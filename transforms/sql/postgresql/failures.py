@@ -40,6 +40,8 @@ _BY_WORDS = (
     ("no such file or directory", "check the folder of the socket, and that the server runs"),
     ("timeout", "check host, port and firewall"),
 )
+# Of these a server says nothing that is just being restarted, or that cannot be reached for a while.
+_AWAY = ("connection refused", "no such file or directory", "timeout", "server closed the connection", "translate host")
 
 
 @contextlib.contextmanager
@@ -55,10 +57,15 @@ def explained(label: str) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise _meaning(label, error) from None
+        raise meaning(label, error) from None
 
 
-def _meaning(label: str, error: psycopg.Error) -> FirebeamError:
+def meaning(label: str, error: psycopg.Error, *, may_be_away: bool = True) -> FirebeamError:
+    """What to raise for an error.
+
+    Args:
+      may_be_away: whether a server that is not there was there before.
+    """
     from psycopg import OperationalError
 
     code = error.sqlstate or ""
@@ -70,6 +77,8 @@ def _meaning(label: str, error: psycopg.Error) -> FirebeamError:
     else:
         lower = text.lower()
         hint = next((hint for words, hint in _BY_WORDS if words in lower), "")
+        if may_be_away and any(words in lower for words in _AWAY):
+            return TransientError(f"{label}: {text}")
         if isinstance(error, OperationalError) and not hint:
             return TransientError(f"{label}: {text}")
     return JobError(f"{label}: {text}; {hint}" if hint else f"{label}: {text}")

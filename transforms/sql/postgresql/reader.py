@@ -9,7 +9,7 @@ begins by comparing the table with how it was described, and can be read on behi
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -64,7 +64,7 @@ def statement(selection: Selection, part: Part, behind: Position | None = None) 
 
 def read_part(
     target: PostgresqlTarget, selection: Selection, part: Part, snapshot: Snapshot | None, behind: Position | None
-) -> Iterator[Chunk]:
+) -> Generator[Chunk, None, None]:
     """As `Database.read`."""
     with closing(target.connect()) as connection, explained(target.label):
         begin(connection, selection.table)

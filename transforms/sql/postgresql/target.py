@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote
 
 from transforms.errors import JobError, UsageError
+from transforms.retry import Retry
 from transforms.secrets import SecretSource
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class PostgresqlTarget:
       user, host, port: None for what libpq's variables say.
       options: of the connection, as libpq names them.
       password: where the password is; None for PGPASSWORD or ~/.pgpass.
+      max_outage_s: how long a server that was reached before may be away.
+      retry: of connecting.
     """
 
     user: str | None
@@ -60,6 +63,8 @@ class PostgresqlTarget:
     table: str
     options: tuple[tuple[str, str], ...] = ()
     password: SecretSource | None = None
+    max_outage_s: float = 0
+    retry: Retry = Retry()  # noqa: RUF009  # frozen
 
     @classmethod
     def parse(cls, text: str, flag: str, password: SecretSource | None = None) -> PostgresqlTarget:
@@ -112,8 +117,11 @@ class PostgresqlTarget:
         names = f"{quote(self.database, safe='')}/{_quoted(self.schema)}.{_quoted(self.table)}"
         return f"{POSTGRESQL}{user}{host}{port}/{names}"
 
-    def connect(self) -> Connection:
+    def connect(self, *, is_known: bool = True) -> Connection:
         """A new connection, read-only, that speaks one form of text.
+
+        Args:
+          is_known: whether the server was reached before, so that one that is not there is being restarted.
 
         Raises:
           JobError: the server, the database or the user is not there, or psycopg is not installed; says what to fix.
@@ -123,7 +131,24 @@ class PostgresqlTarget:
             import psycopg
         except ImportError:
             raise JobError(f"PostgreSQL needs a client that is not installed: {INSTALL}") from None
-        from transforms.sql.postgresql.failures import explained
+        from transforms.sql.postgresql.failures import meaning
+
+        now = self.retry.clock.monotonic
+        given_up_at = now() + self.max_outage_s * is_known
+        connection = self.retry.call(
+            self._connect,
+            catch=psycopg.Error,
+            meaning=lambda error, made: meaning(self.label, error, may_be_away=is_known),
+            is_outage=lambda: now() < given_up_at,
+        )
+        if connection.info.server_version < _OLDEST:
+            version = connection.info.parameter_status("server_version")
+            connection.close()
+            raise JobError(f"{self.label}: the server is PostgreSQL {version}; 13 is the oldest that can be read")
+        return connection
+
+    def _connect(self) -> Connection:
+        import psycopg
 
         parameters: dict[str, Any] = {
             "host": self.host,
@@ -137,13 +162,8 @@ class PostgresqlTarget:
         }
         if self.password is not None:
             parameters["password"] = self.password.read()
-        with explained(self.label):
-            connection = psycopg.connect(autocommit=True, **parameters)
-            connection.execute(_SETTINGS)
-        if connection.info.server_version < _OLDEST:
-            version = connection.info.parameter_status("server_version")
-            connection.close()
-            raise JobError(f"{self.label}: the server is PostgreSQL {version}; 13 is the oldest that can be read")
+        connection = psycopg.connect(autocommit=True, **parameters)
+        connection.execute(_SETTINGS)
         return connection
 
 
