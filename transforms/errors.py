@@ -62,7 +62,15 @@ class RecordError(FirebeamError):
 
 
 class TransientError(FirebeamError):
-    """A service did not answer well in the retries allowed. Nothing is known to be wrong with the data."""
+    """A service did not answer well in the retries allowed. Nothing is known to be wrong with the data.
+
+    Args:
+      retry_after_s: when the service asks to be asked again, in seconds; None where it does not say.
+    """
+
+    def __init__(self, message: str = "", retry_after_s: float | None = None):
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
 
 
 class JobError(FirebeamError):

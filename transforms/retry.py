@@ -6,7 +6,8 @@
       .attempts()          the same bookkeeping for a loop with more than one reason to go round
       .delay_s(failures)   for whoever schedules several requests at once
 
-Waits are bounded, exponential and of full jitter ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
+Waits are bounded, exponential and of full jitter ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015). A
+service that is up and says how long to wait (`TransientError.retry_after_s`) is obeyed, up to a sum.
 Every request has one such layer: the retries of client libraries are switched off.
 """
 
@@ -19,6 +20,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from transforms.errors import FirebeamError, TransientError
+
+# A service that says "now" to everybody would be asked in a loop.
+_MIN_TOLD_S = 0.001
 
 E = TypeVar("E", bound=Exception)
 T = TypeVar("T")
@@ -70,6 +74,8 @@ class Retry:
       initial_s: upper bound of the first wait, in seconds.
       max_s: upper bound of every wait, in seconds.
       clock: what it waits by.
+      max_told_s: how long a request waits altogether because the service says so, in seconds. Such waits count as no
+        attempts.
 
     With the defaults a request is given up after at most 0.5 + 1 + 2 + 4 + 8 + 16 + 30 s of waiting, half of that on
     average.
@@ -79,6 +85,7 @@ class Retry:
     initial_s: float = 0.5
     max_s: float = 30.0
     clock: Clock = SYSTEM_CLOCK
+    max_told_s: float = 300.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_attempts <= 100:
@@ -138,7 +145,7 @@ class Retry:
                 meant = meaning(error, attempts.made)
                 if not isinstance(meant, TransientError):
                     raise meant from error
-                if not attempts.again(is_outage):
+                if not attempts.again(is_outage, meant.retry_after_s):
                     raise meant from error
 
     async def acall(
@@ -158,7 +165,7 @@ class Retry:
                 meant = meaning(error, attempts.made)
                 if not isinstance(meant, TransientError):
                     raise meant from error
-                if not await attempts.again_async(is_outage):
+                if not await attempts.again_async(is_outage, meant.retry_after_s):
                     raise meant from error
 
 
@@ -171,24 +178,32 @@ class Attempts:
 
     def __init__(self, retry: Retry):
         self._retry = retry
+        self._told_s = 0.0
         self.made = 1
 
-    def again(self, is_outage: Callable[[], bool] = _never) -> bool:
-        """Counts a failure. Waits and returns True if the request may be sent once more; else returns False."""
-        delay_s = self.again_after_s(is_outage)
+    def again(self, is_outage: Callable[[], bool] = _never, told_s: float | None = None) -> bool:
+        """Counts a failure. Waits and returns True if the request may be sent once more; else returns False.
+
+        Args:
+          told_s: how long the service asks to wait.
+        """
+        delay_s = self.again_after_s(is_outage, told_s)
         if delay_s is not None:
             self._retry.clock.sleep(delay_s)
         return delay_s is not None
 
-    async def again_async(self, is_outage: Callable[[], bool] = _never) -> bool:
+    async def again_async(self, is_outage: Callable[[], bool] = _never, told_s: float | None = None) -> bool:
         """As `again`, in an event loop."""
-        delay_s = self.again_after_s(is_outage)
+        delay_s = self.again_after_s(is_outage, told_s)
         if delay_s is not None:
             await self._retry.clock.asleep(delay_s)
         return delay_s is not None
 
-    def again_after_s(self, is_outage: Callable[[], bool] = _never) -> float | None:
+    def again_after_s(self, is_outage: Callable[[], bool] = _never, told_s: float | None = None) -> float | None:
         """As `again` for who waits by other means: seconds to wait; None if the request may not be sent once more."""
+        if told_s is not None:
+            self._told_s += max(told_s, _MIN_TOLD_S)
+            return max(told_s, _MIN_TOLD_S) if self._told_s <= self._retry.max_told_s else None
         if self.made >= self._retry.max_attempts and not is_outage():
             return None
         delay_s = self._retry.delay_s(self.made)

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import itertools
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from azure.cosmos import CosmosClient, PartitionKey
 
+from tests.support.clocks import no_waiting
+from transforms.cosmos.connection import Connection
+from transforms.cosmos.target import CosmosTarget
+from transforms.retry import Retry
+from transforms.secrets import SecretSource
 from transforms.testing.cosmos import ScriptedCosmos
+from transforms.testing.cosmos.process import KEY
 
 _NUMBERS = itertools.count()
+# Read by targets that tests make; any key opens the scripted account.
+os.environ["FIREBEAM_TEST_COSMOS_KEY"] = KEY
+_KEY = SecretSource("env:FIREBEAM_TEST_COSMOS_KEY", "COSMOS_KEY")
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,15 @@ class OwnContainer:
     def location(self) -> str:
         """As a flag names it."""
         return f"cosmos://{self.database}/{self.name}"
+
+    def target(self, max_attempts: int = 3, slept: list[float] | None = None, **more: Any) -> CosmosTarget:
+        """As a job reaches it, by a clock that does not wait."""
+        retry = Retry(max_attempts, clock=no_waiting(slept=slept))
+        return replace(CosmosTarget.of(self.location, "--from", self.server.environ), retry=retry, key=_KEY, **more)
+
+    def connection(self, max_attempts: int = 3, slept: list[float] | None = None, **more: Any) -> Connection:
+        """Of the target; a new one."""
+        return Connection(self.target(max_attempts, slept, **more))
 
     def put(self, *items: dict[str, Any]) -> None:
         """Stores items at once, without requests of a client."""

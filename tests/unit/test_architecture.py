@@ -29,7 +29,7 @@ files outcomes services
 channels secrets
 runtime
 firestore
-bigquery pubsub
+bigquery cosmos pubsub
 records models sql
 inputs
 dead_letters

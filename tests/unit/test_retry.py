@@ -119,3 +119,29 @@ def test_what_is_not_transient_is_raised_at_once_in_an_event_loop():
     with pytest.raises(JobError, match="no permission"):
         asyncio.run(Retry().acall(request, catch=KeyError, meaning=lambda error, attempts: JobError("no permission")))
     assert service.requests == 1
+
+
+class TestAServiceThatSaysHowLongToWait:
+    def told(self, retry_after_s):
+        return lambda error, attempts: TransientError("busy", retry_after_s)
+
+    def test_is_obeyed_and_its_refusals_count_as_no_attempts(self):
+        service, slept = Service(20), list[float]()
+        retry = Retry(max_attempts=2, clock=no_waiting(slept=slept))
+        assert retry.call(service, catch=KeyError, meaning=self.told(1.5)) == 7
+        assert slept == [1.5] * 20
+
+    def test_is_obeyed_no_longer_than_a_bound(self):
+        service = Service(20)
+        retry = Retry(max_attempts=100, clock=no_waiting(), max_told_s=10)
+        with pytest.raises(TransientError, match="busy"):
+            retry.call(service, catch=KeyError, meaning=self.told(3))
+        assert service.requests == 4
+
+    def test_is_never_asked_in_a_loop(self):
+        slept = list[float]()
+        with pytest.raises(TransientError, match="busy"):
+            Retry(clock=no_waiting(slept=slept), max_told_s=0.0055).call(
+                Service(20), catch=KeyError, meaning=self.told(0)
+            )
+        assert slept == [0.001] * 5

@@ -240,14 +240,23 @@ class Account:
         return Answer(200, encoded(_container_body(container)), {"x-ms-resource-usage": usage})
 
     def _offers(self, request: Request) -> Answer:
-        if request.method != "POST":
+        offers = [
+            {
+                "resource": f"dbs/x/colls/{rid}/",
+                "offerResourceId": rid,
+                "offerVersion": "V2",
+                "content": {"offerThroughput": units, "offerIsRUPerMinuteThroughputEnabled": False},
+                "id": rid,
+                "_rid": rid,
+                "_self": f"offers/{rid}/",
+            }
+            for rid, units in self._throughput.items()
+        ]
+        if request.method == "POST":  # a query for one container
+            wanted = parse_json(request.body)["parameters"][0]["value"].strip("/")
+            offers = [each for each in offers if str(each["resource"]).strip("/") == wanted]
+        elif request.method != "GET":
             raise RefusedError(400, "Throughput can only be read here")
-        link = parse_json(request.body)["parameters"][0]["value"]
-        rid = link.strip("/").rpartition("/")[2]
-        units = self._throughput.get(rid)
-        content = {"offerThroughput": units, "offerIsRUPerMinuteThroughputEnabled": False}
-        offer = {"resource": link, "offerResourceId": rid, "offerVersion": "V2", "content": content, "id": rid}
-        offers = [] if units is None else [{**offer, "_rid": rid, "_self": f"offers/{rid}/", "_etag": "", "_ts": 0}]
         return Answer(200, encoded({"_rid": "", "Offers": offers, "_count": len(offers)}))
 
     def _database(self, name: str) -> _Database:
