@@ -17,6 +17,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from transforms.dual.async_store import AsyncDualStore as AsyncDualStore
+    from transforms.dual.store import DualStore as DualStore
     from transforms.firestore.changes.change import Change as Change
     from transforms.firestore.changes.change_batch import ChangeBatch as ChangeBatch
     from transforms.firestore.changes.options import ListenedQuery as ListenedQuery
@@ -75,7 +77,11 @@ _HOME = {
     "write": ["CommitToFirestore", "WriteResult", "WriteToFirestore"],
     "written": ["FailedWrite", "WrittenDocument"],
 }
-_MODULE_OF = {name: f"transforms.firestore.{module}" for module, names in _HOME.items() for name in names}
+_MODULE_OF = {
+    "DualStore": "transforms.dual.store",
+    "AsyncDualStore": "transforms.dual.async_store",
+    **{name: f"transforms.firestore.{module}" for module, names in _HOME.items() for name in names},
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -10,16 +10,20 @@ Cosmos DB's versions are whole seconds with a tag, Firestore's are microseconds,
 from __future__ import annotations
 
 import copy
+import datetime
 import threading
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import replace
 from operator import itemgetter
 
+from transforms.dual.counting import Hours
+from transforms.dual.finding import Search
 from transforms.dual.stored import (
     COSMOS,
     STORES,
     Answer,
     Conflict,
+    Content,
     Failed,
     Found,
     Read,
@@ -30,6 +34,8 @@ from transforms.dual.stored import (
     Write,
     Written,
 )
+from transforms.errors import TransientError
+from transforms.migrate.phases import State
 from transforms.retry import SYSTEM_CLOCK
 
 _SECOND = 1_000_000
@@ -74,6 +80,15 @@ class MemoryStore:
                 return Conflict()
             return Written(self._written(key, request))
 
+    def query(self, search: Search, timeout_s: float | None = None) -> list[Content]:
+        """The items that are asked for. Raises TransientError while the store is down."""
+        with self._lock:
+            self.n_requests += 1
+            if self.is_down:
+                raise TransientError("the store is down")
+            contents = [stored.content for _, stored in self.documents() if stored.content is not None]
+        return list(search.of(contents))
+
     def documents(self) -> Iterator[tuple[Hashable, Stored]]:
         """All documents and tombstones with their keys, the one that was written last at the end."""
         with self._lock:
@@ -116,3 +131,30 @@ def _copied(stored: Stored) -> Stored:
 
 def _version(stored: Stored | None) -> Version | None:
     return None if stored is None else stored.version
+
+
+class MemoryMigration:
+    """A migration in memory.
+
+    Args:
+      state: which phase it is in; a test sets another one.
+
+    Attributes:
+      is_down: whether nobody answers.
+      saved: what instances have counted, by instance: phase, counts, hours.
+    """
+
+    def __init__(self, state: State, now: Callable[[], float] = SYSTEM_CLOCK.now):
+        self.state, self._now = state, now
+        self.is_down = False
+        self.saved: dict[str, tuple[str, dict[str, int], Hours]] = {}
+
+    def read(self, timeout_s: float) -> tuple[State, datetime.datetime]:
+        """As `watch.Migration`."""
+        if self.is_down:
+            raise TransientError("the database is down")
+        return self.state, datetime.datetime.fromtimestamp(self._now(), datetime.timezone.utc)
+
+    def save(self, instance: str, phase: str, counts: Mapping[str, int], hours: Hours) -> None:
+        """As `watch.Migration`."""
+        self.saved[instance] = (phase, dict(counts), hours)

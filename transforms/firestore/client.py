@@ -25,7 +25,7 @@ from transforms.firestore import messages
 from transforms.firestore.listen_call import ListenCall, ListenChannels
 from transforms.firestore.target import FirestoreTarget
 
-_SERVICE = "/google.firestore.v1.Firestore/"
+SERVICE = "/google.firestore.v1.Firestore/"
 
 _CHANNEL_OPTIONS = (
     *CHANNEL_OPTIONS,
@@ -100,12 +100,12 @@ class FirestoreClient:
         self.target = target
         self._listen_channels = listen_channels or ListenChannels(lambda options: channel)
         self.breaker = CircuitBreaker(f"Firestore ({target.name})", target.max_outage_s)
-        self._metadata = _metadata(target)
+        self._metadata = metadata_of(target)
         self._commit = channel.unary_unary(
-            _SERVICE + "Commit", request_serializer=None, response_deserializer=messages.CommitResponse.FromString
+            SERVICE + "Commit", request_serializer=None, response_deserializer=messages.CommitResponse.FromString
         )
         self._batch_write = batch_channel.unary_unary(
-            _SERVICE + "BatchWrite",
+            SERVICE + "BatchWrite",
             request_serializer=None,
             response_deserializer=messages.BatchWriteResponse.FromString,
         )
@@ -120,7 +120,7 @@ class FirestoreClient:
             messages.RunAggregationQueryResponse,
         )
         self._partition_query = batch_channel.unary_unary(
-            _SERVICE + "PartitionQuery",
+            SERVICE + "PartitionQuery",
             request_serializer=messages.PartitionQueryRequest.SerializeToString,
             response_deserializer=messages.PartitionQueryResponse.FromString,
         )
@@ -215,7 +215,8 @@ def _noted(error: grpc.RpcError, breaker: CircuitBreaker) -> RpcError:
     return failure
 
 
-def _metadata(target: FirestoreTarget) -> tuple[tuple[str, str], ...]:
+def metadata_of(target: FirestoreTarget) -> tuple[tuple[str, str], ...]:
+    """What every request carries beside its message."""
     routing = (
         ("google-cloud-resource-prefix", target.name),
         ("x-goog-request-params", f"database={target.name}&project_id={target.project}&database_id={target.database}"),
@@ -232,5 +233,5 @@ def _at(read_time: datetime.datetime | None, request: Any) -> Any:
 
 def _stream(channel: grpc.Channel, method: str, request: Any, response: Any) -> Any:
     return channel.unary_stream(
-        _SERVICE + method, request_serializer=request.SerializeToString, response_deserializer=response.FromString
+        SERVICE + method, request_serializer=request.SerializeToString, response_deserializer=response.FromString
     )

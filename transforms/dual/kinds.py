@@ -1,0 +1,101 @@
+"""One kind of record for DualStore: what its items are called, and where they are. Plain data.
+
+kind = Kind.of(read_spec("student_attempts"), partition_key="/student_id")
+kind.key_of({"id": "a/1", "student_id": "12345"})       # document a%2F1, item a/1 in partition 12345
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from transforms.errors import RecordError, UsageError
+from transforms.records.model import RecordSpec
+
+
+@dataclass(frozen=True)
+class Key:
+    """What names a record in both stores.
+
+    Attributes:
+      document_id: in Firestore.
+      item_id: in Cosmos DB.
+      partition_key: one value per path.
+      naming: the fields from which all of that was taken; a tombstone keeps them.
+    """
+
+    document_id: str
+    item_id: str
+    partition_key: tuple[Any, ...]
+    naming: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of record.
+
+    Attributes:
+      spec: its record spec, of one collection.
+      partition_key_paths: of the container, such as `/student_id`.
+    """
+
+    spec: RecordSpec
+    partition_key_paths: tuple[str, ...]
+
+    @classmethod
+    def of(cls, spec: RecordSpec, partition_key: str | tuple[str, ...]) -> Kind:
+        """Raises UsageError: the spec has a pair of documents per record, or a path does not begin with a slash."""
+        paths = (partition_key,) if isinstance(partition_key, str) else tuple(partition_key)
+        if spec.flat_collection is not None:
+            raise UsageError(f"the spec {spec.name} stores two documents per record; a dual write needs `collection:`")
+        if not paths or not all(path.startswith("/") and len(path) > 1 for path in paths):
+            raise UsageError(f"partition_key must be paths such as /student_id, got {', '.join(paths) or 'none'}")
+        return cls(replace(spec, escapes_ids=True), paths)
+
+    @property
+    def collection(self) -> str:
+        """Of the documents."""
+        return self.spec.full_collection
+
+    @property
+    def label(self) -> str:
+        """What log lines call a record."""
+        return self.spec.label or "record"
+
+    @property
+    def owner_word(self) -> str:
+        """What log lines call whom a record belongs to: student, of the field student_id."""
+        return (self.spec.owner or "owner").removesuffix("_id")
+
+    def owner_of(self, fields: Mapping[str, Any]) -> str:
+        """Whom a record belongs to, for log lines."""
+        found = fields.get(self.spec.owner)
+        return str(found) if isinstance(found, (str, int)) and not isinstance(found, bool) else "unknown"
+
+    def key_of(self, item: Mapping[str, Any]) -> Key:
+        """The key of an item, or of the fields that name one.
+
+        Raises:
+          RecordError: MISSING_ID, INVALID_ID or MISSING_PARTITION_KEY.
+        """
+        item_id = item.get("id")
+        if not isinstance(item_id, str) or not item_id:
+            raise RecordError("MISSING_ID", "id must be text, as in every item of Cosmos DB")
+        values = tuple(_at(item, path) for path in self.partition_key_paths)
+        naming = {"id": item_id}
+        for name in (*(path.strip("/").split("/")[0] for path in self.partition_key_paths), self.spec.owner):
+            if name in item:
+                naming[name] = item[name]
+        return Key(self.spec.key_of(item, item_id), item_id, values, naming)
+
+
+def _at(item: Mapping[str, Any], path: str) -> Any:
+    value: Any = item
+    for name in path.strip("/").split("/"):
+        if not isinstance(value, Mapping) or name not in value:
+            raise RecordError("MISSING_PARTITION_KEY", f"{path.strip('/')} is missing, the partition key of the items")
+        value = value[name]
+    if value is not None and not isinstance(value, (str, int, float, bool)):
+        raise RecordError("MISSING_PARTITION_KEY", f"{path.strip('/')} must be text, a number, true, false or null")
+    return value
