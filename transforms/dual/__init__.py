@@ -20,4 +20,6 @@ counting.py log_lines.py     what is counted and logged
 The stores:
 memory.py              in memory, for tests
 documents.py           Firestore's documents; firestore_store.py sends what it makes
+items.py               Cosmos DB's items; cosmos_store.py and async_cosmos_store.py send what it makes
+connect.py             a DualStore of a spec, a container and a migration, by the environment
 """

@@ -1,7 +1,7 @@
 """One kind of record for DualStore: what its items are called, and where they are. Plain data.
 
 kind = Kind.of(read_spec("student_attempts"), partition_key="/student_id")
-kind.key_of({"id": "a/1", "student_id": "12345"})       # document a%2F1, item a/1 in partition 12345
+kind.key_of({"id": "a%1", "student_id": "12345"})       # document a%251, item a%1 in partition 12345
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from transforms.cosmos.items import check_id
 from transforms.errors import RecordError, UsageError
 from transforms.records.model import RecordSpec
 
@@ -82,6 +83,7 @@ class Kind:
         item_id = item.get("id")
         if not isinstance(item_id, str) or not item_id:
             raise RecordError("MISSING_ID", "id must be text, as in every item of Cosmos DB")
+        check_id(item_id)
         values = tuple(_at(item, path) for path in self.partition_key_paths)
         naming = {"id": item_id}
         for name in (*(path.strip("/").split("/")[0] for path in self.partition_key_paths), self.spec.owner):

@@ -1,0 +1,76 @@
+"""What names a record in both stores, and what a query may ask."""
+
+import pytest
+
+from pipeline.specs import read_spec
+from transforms.dual.connect import open_async_dual_store, open_dual_store
+from transforms.dual.finding import Search
+from transforms.dual.kinds import Kind
+from transforms.errors import RecordError, UsageError
+
+ATTEMPTS = read_spec("student_attempts")
+ENVIRON = {"COSMOS_ENDPOINT": "https://a.documents.azure.com", "COSMOS_KEY": "c2VjcmV0"}
+
+
+def test_ids_that_firestore_does_not_take_are_escaped():
+    key = Kind.of(ATTEMPTS, "/student_id").key_of({"id": "..", "student_id": 7, "score": 1})
+    assert (key.document_id, key.item_id, key.partition_key) == ("%2E.", "..", (7,))
+    assert key.naming == {"id": "..", "student_id": 7}
+
+
+def test_a_key_of_several_paths_and_of_a_template():
+    kind = Kind.of(read_spec("student_competencies"), ("/student_id", "/subject"))
+    fields = {"id": "x", "student_id": "s", "subject": "m", "skill_id": "k", "subskill_id": "u"}
+    key = kind.key_of(fields)
+    assert (key.document_id, key.partition_key) == ("s_m_k_u", ("s", "m"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"id": "a/b", "student_id": "s"}, "INVALID_ID: an id of Cosmos DB has none of"),
+        ({"id": 7, "student_id": "s"}, "MISSING_ID"),
+        ({"id": "a", "student_id": ["s"]}, "MISSING_PARTITION_KEY: student_id must be text"),
+    ],
+)
+def test_fields_that_name_no_record_are_refused(fields, message):
+    with pytest.raises(RecordError, match=message):
+        Kind.of(ATTEMPTS, "/student_id").key_of(fields)
+
+
+def test_a_spec_of_pairs_and_a_path_without_slash_are_refused():
+    with pytest.raises(UsageError, match="the spec profiles stores two documents per record"):
+        Kind.of(read_spec("profiles"), "/id")
+    with pytest.raises(UsageError, match="partition_key must be paths such as /student_id, got student_id"):
+        Kind.of(ATTEMPTS, "student_id")
+
+
+@pytest.mark.parametrize(
+    ("item", "is_found"),
+    [({"n": 1}, True), ({"n": 1.0}, True), ({"n": True}, False), ({"n": "1"}, False), ({}, False)],
+)
+def test_only_values_of_one_kind_are_compared(item, is_found):
+    assert bool(Search((("n", "==", 1),)).of([item])) == is_found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"where": (("a", "==", None),)}, "the value must be text or a number"),
+        ({"where": (("a", "<", True),)}, "true or false with =="),
+        ({"limit": 0}, r"limit must be in \[1, 10,000\], got 0"),
+    ],
+)
+def test_what_the_stores_would_answer_differently_is_refused(arguments, message):
+    with pytest.raises(UsageError, match=message):
+        Search(**arguments)
+
+
+@pytest.mark.parametrize("opened", [open_dual_store, open_async_dual_store])
+def test_opening_calls_nothing_and_says_what_is_missing(opened):
+    opened(ATTEMPTS, "cosmos://school/attempts", "/student_id", "students", environ=ENVIRON)
+    with pytest.raises(UsageError, match="container must be cosmos://DATABASE/CONTAINER"):
+        opened(ATTEMPTS, "school/attempts", "/student_id", "students", environ=ENVIRON)
+    forced = {**ENVIRON, "FIREBEAM_PHASE": "dual_write"}
+    with pytest.raises(UsageError, match="FIREBEAM_PHASE=dual_write writes Firestore; set GOOGLE_CLOUD_PROJECT"):
+        opened(ATTEMPTS, "cosmos://school/attempts", "/student_id", "students", environ=forced)
