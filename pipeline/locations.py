@@ -5,7 +5,7 @@
     firestore://projects/P/databases/D/documents/users    … of another database                    store
     bigquery:PROJECT:DATASET.TABLE                        a table or view                          store
     jsonl:PATTERN                                         files of JSON Lines, globs               store
-    postgresql://USER@HOST:PORT/DATABASE/SCHEMA.TABLE     a table or view                          of export
+    postgresql://USER@HOST:PORT/DATABASE/SCHEMA.TABLE     a table or view                  store, of export
     batches://openai                                      batches to trigger there         source
     batches://openai/batch_1  batches://openai/@ids.txt   batches that exist there         source
     PATTERN                                               files, globs                     source
@@ -58,7 +58,7 @@ class Scheme(NamedTuple):
     Attributes:
       prefix: of the place; empty for a pattern of files.
       in_cloud: prefixes of the places that workers in the cloud can reach.
-      usage: how to write one, as a store; empty for a scheme that is not a store.
+      usage: how to write one, as a store; empty for a scheme that is not a store, or of databases.
       is_source: whether a job can read its input there.
       table: how to write a table of a database.
       opens: such a table.
@@ -85,7 +85,7 @@ TABLES = " or ".join(scheme.table for scheme in SCHEMES if scheme.table)
 SOURCES_IN_CLOUD = tuple(prefix for scheme in SCHEMES if scheme.is_source for prefix in scheme.in_cloud)
 STORES_IN_CLOUD = tuple(prefix for scheme in SCHEMES if scheme.usage for prefix in scheme.in_cloud)
 *_FIRST_STORES, _LAST_STORE = (usage for scheme in SCHEMES for usage in scheme.usage)
-STORES = f"{', '.join(_FIRST_STORES)} or {_LAST_STORE}"
+STORES = f"{', '.join(_FIRST_STORES)}, {_LAST_STORE} or {TABLES}"
 
 _FULL_NAME = re.compile(r"projects/([^/]+)/databases/([^/]+)/documents/(.+)")
 _GROUP = "**/"
@@ -156,16 +156,27 @@ def table_source(flag: str, text: str, password: SecretSource | None, max_outage
     raise UsageError(f"{flag} must be {TABLES}, got {text.rpartition('@')[2]!r}")
 
 
-def store_place(flag: str, text: str, target: FirestoreTarget, services: Services) -> Place:
-    """The place that a flag names as a store.
+def store_place(
+    flag: str, text: str, target: FirestoreTarget, services: Services, password: SecretSource | None = None
+) -> Place:
+    """The place that a flag names as a store; asks a database for what its table declares.
 
     Args:
       target: the database of a collection that names none; a table may be silent for as long as it.
       services: where BigQuery is.
+      password: where that of a database is.
 
     Raises:
       UsageError: it names no store, or nothing is there.
+      JobError, TransientError: a database cannot be asked.
     """
+    if any(scheme.opens and text.startswith(scheme.prefix) for scheme in SCHEMES):
+        from transforms.verify.stores import Rows
+
+        database = table_source(flag, text, password, target.max_outage_s)
+        return Rows(database, database.describe(flag))
+    if password is not None:
+        raise UsageError(f"{password.flag} is for tables of databases, got {flag}={text}")
     if text.startswith(FIRESTORE):
         return _collection(text.removeprefix(FIRESTORE), target)
     if text.startswith(BIGQUERY):

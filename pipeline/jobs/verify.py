@@ -29,6 +29,7 @@ from transforms.ledger.jobs import COMPLETED, read_job
 from transforms.ledger.runs import JobDescription
 from transforms.ledger.steps import CompleteJob, RecordOutcomes
 from transforms.runtime.services import services_of
+from transforms.secrets import parse_secret
 from transforms.verify.ignored import Ignored
 from transforms.verify.parts import Parts
 from transforms.verify.reports import Report
@@ -71,7 +72,17 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     services = services_of(options)
     firestore = config.firestore(services)
     ignored = Ignored.of(config.ignore)
-    left, right = (store_place(f"--{side}", getattr(config, side), firestore, services) for side in ("left", "right"))
+    passwords = {"left": config.left_password, "right": config.right_password}
+    left, right = (
+        store_place(
+            f"--{side}",
+            getattr(config, side),
+            firestore,
+            services,
+            parse_secret(where, f"--{side}_password") if where else None,
+        )
+        for side, where in passwords.items()
+    )
     if left == right:
         raise UsageError("--left and --right name the same store, which is equal to itself; name another one")
     table = BigQueryTarget.parse(config.report_table, services, config.max_outage_s) if config.report_table else None

@@ -38,6 +38,17 @@ class Config(JobConfig):
         help="the store to compare it with, of any of these kinds",
         prefixes=STORES_IN_CLOUD,
     )
+    left_password: str | None = option(
+        None,
+        group="Stores",
+        metavar="WHERE",
+        help="where the password of a table of a database is kept: env:NAME, file:PATH or "
+        "secret:projects/P/secrets/S; default: what its client takes, such as PGPASSWORD or ~/.pgpass",
+        in_templates=False,
+    )
+    right_password: str | None = option(
+        None, group="Stores", metavar="WHERE", help="the same for the other store", in_templates=False
+    )
     match_by: str = option(
         AUTO,
         group="Stores",
@@ -49,7 +60,8 @@ class Config(JobConfig):
         None,
         group="Stores",
         metavar="COLUMN",
-        help="column that identifies the document, in a table that export did not create",
+        help="column that identifies the document, in a table that export did not create; of a table of a database "
+        "the columns that identify a row, separated by commas",
     )
     id_field: str = option(
         "id", group="Stores", metavar="FIELD", help="field that holds the id, in lines of JSON without __name__"
@@ -99,8 +111,8 @@ USAGE = Usage(
     NAME,
     Config,
     about="""\
-Compares two stores: Firestore, BigQuery, files of JSON Lines. Says which documents one of them lacks, which differ, and
-in which fields. The exit code is 0 if the stores are equal, 3 if not.""",
+Compares two stores: Firestore, BigQuery, files of JSON Lines, tables of databases. Says which documents one of them
+lacks, which differ, and in which fields. The exit code is 0 if the stores are equal, 3 if not.""",
     example="""\
   firebeam verify --left=firestore://users --right=bigquery:my-project:people.users --ignore=last_seen \\
       --project=my-project --database='(default)'""",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.jobs.ingest_sources import Sources
-from pipeline.locations import SCHEMES, firestore_target, store_place
+from pipeline.locations import SCHEMES, TABLES, firestore_target, store_place
 from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import UsageError
 from transforms.firestore.query import Query
@@ -63,14 +63,19 @@ def test_files_of_json_lines_are_a_store(folder):
         store_place("--right", "jsonl:none", DATABASE, SERVICES)
 
 
-@pytest.mark.parametrize("text", ["users", "people.jsonl", "gs://bucket/people.jsonl", "postgresql://host/db", ""])
+@pytest.mark.parametrize("text", ["users", "people.jsonl", "gs://bucket/people.jsonl", "oracle://host/db", ""])
 def test_what_is_not_a_store_is_refused_with_the_forms_there_are(text):
     with pytest.raises(UsageError) as refused:
         store_place("--left", text, DATABASE, SERVICES)
     assert str(refused.value) == (
-        "--left must be firestore://COLLECTION, firestore://**/GROUP, bigquery:PROJECT:DATASET.TABLE or "
-        f"jsonl:PATTERN, got {text!r}"
+        "--left must be firestore://COLLECTION, firestore://**/GROUP, bigquery:PROJECT:DATASET.TABLE, jsonl:PATTERN "
+        f"or {TABLES}, got {text!r}"
     )
+
+
+def test_a_table_of_a_database_is_a_store_only_where_its_location_names_one():
+    with pytest.raises(UsageError, match=r"^--left must be postgresql://"):
+        store_place("--left", "postgresql://host/db", DATABASE, SERVICES)
 
 
 def test_input_is_files_and_collections_each_once_and_in_order(folder):

@@ -139,8 +139,7 @@ class TableSource:
 
     def _rows_of(self) -> Callable[[Sequence[Fields], int, datetime.datetime, str], tuple[TableRow, ...]]:
         selection, true = self.selection, self.database.true
-        columns, is_marked = selection.table.columns, selection.is_marked
-        key_of = KeyOf(selection.key, [(at, columns[at].type.endswith("NUMERIC")) for at in selection.key_places])
+        is_marked, key_of = selection.is_marked, KeyOf.of(selection)
 
         def rows_of(
             page: Sequence[Fields], first: int, read_time: datetime.datetime, batch_id: str

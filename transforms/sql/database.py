@@ -195,6 +195,19 @@ class Database(Protocol):
     def ranges(self, table: SourceTable, key: tuple[str, ...], boundaries: Sequence[Position]) -> list[Part]:
         """The parts between boundaries; the same ones for the same boundaries."""
 
+    def among(self, table: SourceTable, key: tuple[str, ...], keys: Sequence[Position]) -> str:
+        """The condition on rows with these keys; it may hold for more rows. Empty where the server cannot say."""
+
+    def spanning(self, table: SourceTable, key: tuple[str, ...], low: str | None, high: str | None) -> str:
+        """The condition on rows whose keys, as `rows.KeyOf` writes them, lie between two texts.
+
+        It may hold for more rows; empty where the server cannot say.
+
+        Args:
+          low: the first text, in the order of bytes; None for no bound.
+          high: the first text behind the range; None for no bound.
+        """
+
     def read(
         self, selection: Selection, part: Part, snapshot: Snapshot | None, behind: Position | None = None
     ) -> Generator[Chunk, None, None]:

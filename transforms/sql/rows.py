@@ -21,7 +21,7 @@ from transforms.bigquery.schema import OVERFLOW, Column
 from transforms.errors import JobError
 from transforms.sql.cells import TextConverter, text_converter
 from transforms.sql.columns import SourceColumn
-from transforms.sql.database import Fields, ItemsOf
+from transforms.sql.database import Fields, ItemsOf, Selection
 
 KEY, READ_TIME, EXTRACTED_AT, DELETED_AT = "_key", "_read_time", "_extracted_at", "_deleted_at"
 
@@ -102,6 +102,16 @@ class KeyOf:
     def __init__(self, names: Sequence[str], places: Sequence[tuple[int, bool]]):
         self._names, self._places = names, places
 
+    @classmethod
+    def of(cls, selection: Selection) -> KeyOf:
+        """Of the fields of a table's rows."""
+        return cls(selection.key, list(zip(selection.key_places, map(_has_zeros, selection.key_columns), strict=True)))
+
+    @classmethod
+    def of_positions(cls, selection: Selection) -> KeyOf:
+        """Of the texts of a key."""
+        return cls(selection.key, list(enumerate(map(_has_zeros, selection.key_columns))))
+
     def __call__(self, fields: Fields) -> str:
         """The key of a row.
 
@@ -123,6 +133,10 @@ class KeyOf:
         if len(texts) == 1:
             return _as_unicode(texts[0])
         return orjson.dumps([_as_unicode(text) for text in texts]).decode()
+
+
+def _has_zeros(column: SourceColumn) -> bool:
+    return column.type.endswith("NUMERIC")
 
 
 def _as_unicode(text: str) -> str:

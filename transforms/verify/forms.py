@@ -2,6 +2,7 @@
 
     Firestore, JSON Lines       the fields as they are, every type told apart
     a typed table of export     row(document) and the stored row: the columns of fields, and what is in `_overflow`
+    a table of a database       the row that export makes of its row: a column per column, and `_overflow`
     a table of ingest           `profile`: the record as JSON
     a changelog                 `data`: the document as JSON
 
@@ -17,6 +18,8 @@ import datetime
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from functools import partial
 from typing import Any, Protocol
 
 from transforms.bigquery.cells import json_text
@@ -111,9 +114,14 @@ class TypedForm:
     Args:
       table: whose columns these are.
       ignored: fields that are not compared.
+
+    Attributes:
+      kind: of the table.
+      all_columns: of the table.
     """
 
     def __init__(self, table: KnownTable, ignored: Ignored):
+        self.kind, self.all_columns = table.kind, table.columns
         self._rows, self._ignored = DocumentRows(table.columns, table.parameters, fixed=table.own), ignored
         self._fields: list[tuple[Column, tuple[str, ...], Ignored]] = []
         for column in table.columns:
@@ -130,7 +138,11 @@ class TypedForm:
 
     def of_document(self, document: Document) -> Mapping[str, Any]:
         """As `Form`."""
-        return self._content(self._rows.row(document).cells, json.loads)
+        return self.of_cells(self._rows.row(document).cells)
+
+    def of_cells(self, cells: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The content of a row's JSON cells, as they are sent."""
+        return self._content(cells, json.loads)
 
     def of_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """As `TableForm`."""
@@ -212,6 +224,26 @@ def _timestamp(cell: Any) -> datetime.datetime:
     return time.astimezone(datetime.timezone.utc)
 
 
+def _decimal(cell: Any) -> str:
+    """
+    >>> _decimal("1.500"), _decimal(Decimal("1E+3")), _decimal("-0.0")
+    ('1.5', '1000', '0')
+    """
+    number = Decimal(cell)
+    text = f"{number:f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return text if number else "0"
+
+
+def _clock(kind: type[datetime.datetime] | type[datetime.time], cell: Any) -> str:
+    """
+    >>> _clock(datetime.time, "12:00:00.5"), _clock(datetime.datetime, datetime.datetime(2026, 1, 31, 12))
+    ('12:00:00.500000', '2026-01-31T12:00:00')
+    """
+    time: datetime.datetime | datetime.time = kind.fromisoformat(cell) if isinstance(cell, str) else cell
+    return time.isoformat()
+
+
 def _point(cell: str) -> Any:
     """
     >>> _point("POINT(13.4 52.5)")
@@ -246,6 +278,10 @@ _NORMAL: dict[str, Callable[[Any], Any]] = {
     "TIMESTAMP": _timestamp,
     "BYTES": lambda cell: base64.b64decode(cell) if isinstance(cell, str) else bytes(cell),
     "GEOGRAPHY": _point,
+    "NUMERIC": _decimal,
+    "BIGNUMERIC": _decimal,
+    "DATETIME": partial(_clock, datetime.datetime),
+    "TIME": partial(_clock, datetime.time),
 }
 
 

@@ -84,7 +84,7 @@ def _below(bound: Bound) -> list[Interval]:
     before = ""
     for segment in path.split(_SEPARATOR):
         found.append(Interval(before + _NUMERIC, before + _BEHIND_NUMERIC))
-        for length in range(1, len(segment)):
+        for length in range(len(segment)):
             if segment[length] < _SEPARATOR:  # a shorter segment is less, whatever lies below it
                 found.append(_beginning_with(before + segment[:length] + _SEPARATOR))
         before += segment + _SEPARATOR

@@ -14,7 +14,11 @@ from transforms.firestore.query import Query
 from transforms.firestore.target import FirestoreTarget
 from transforms.inputs.files import InputFile
 from transforms.retry import Retry
+from transforms.sql.columns import SourceTable
+from transforms.sql.database import Database
 from transforms.verify.bigquery_store import BigQueryStore
+from transforms.verify.database_store import DatabaseStore
+from transforms.verify.database_tables import matched, row_store
 from transforms.verify.entries import Store
 from transforms.verify.firestore_store import FirestoreStore
 from transforms.verify.forms import FieldsForm, Form
@@ -39,7 +43,20 @@ class Files:
     files: tuple[InputFile, ...]
 
 
-Place = Collection | BigQueryTarget | Files
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a table of a database.
+
+    Attributes:
+      database: how the table is reached.
+      table: what it declares.
+    """
+
+    database: Database
+    table: SourceTable
+
+
+Place = Collection | BigQueryTarget | Files | Rows
 
 
 @dataclass(frozen=True)
@@ -50,7 +67,7 @@ class Reading:
       match_by: auto, id or path: what names a document in both.
       ignored: fields that are not compared.
       id_field: the id of a line of JSON without `__name__`.
-      key_column: of tables that do not name their documents as export's do.
+      key_column: of tables that do not name their documents as export's do; of rows of a database several, with commas.
       reads_past: whether Firestore is read at one read time.
       retry: of every request to Firestore.
     """
@@ -71,6 +88,8 @@ def open_stores(left: Place, right: Place, reading: Reading) -> tuple[Store, Sto
       JobError, TransientError: a table cannot be read.
     """
     places = (left, right)
+    if any(isinstance(place, Rows) for place in places):
+        return _open_rows(left, right, reading)
     by_path = matches_by_path(places, reading.match_by)
     tables = [
         table_store(place, by_path=by_path, ignored=reading.ignored, key_column=reading.key_column)
@@ -92,10 +111,27 @@ def open_stores(left: Place, right: Place, reading: Reading) -> tuple[Store, Sto
             opened.append(
                 FirestoreStore(place.target, place.query, by_path, form, reading.reads_past, retry=reading.retry)
             )
-        else:
+        elif isinstance(place, Files):
             naming = Naming(by_path, reading.id_field)
             opened.append(JsonlStore(read_index(place.files, naming), naming, form))
     return opened[0], opened[1]
+
+
+def _open_rows(left: Place, right: Place, reading: Reading) -> tuple[Store, Store]:
+    """Both stores, of which one at least has the rows of a database."""
+
+    def opened(place: Place) -> DatabaseStore | BigQueryStore:
+        if isinstance(place, Rows):
+            return row_store(place.database, place.table, reading.key_column, reading.ignored)
+        if isinstance(place, BigQueryTarget):
+            return table_store(place, by_path=False, ignored=reading.ignored)
+        what = "documents of Firestore" if isinstance(place, Collection) else "lines of JSON"
+        raise UsageError(
+            f"rows of a database and {what} have no form in common; compare the rows with the table of BigQuery that "
+            "export --source has made of them, or with a table of a database"
+        )
+
+    return matched(opened(left), opened(right), reading.ignored)
 
 
 def matches_by_path(places: Sequence[Place], match_by: str) -> bool:
@@ -120,9 +156,14 @@ def matches_by_path(places: Sequence[Place], match_by: str) -> bool:
 
 
 def plans_right(left: Store, right: Store) -> bool:
-    """Whether the right store is to say where to cut: Firestore knows best, and files need not be sorted."""
+    """Whether the right store is to say where to cut.
+
+    Firestore knows best, a database may read all of it for ranges of others, and files need not be sorted.
+    """
+
+    kinds = (FirestoreStore, DatabaseStore, BigQueryStore)
 
     def rank(store: Store) -> int:
-        return next((n for n, kind in enumerate((FirestoreStore, BigQueryStore)) if isinstance(store, kind)), 2)
+        return next((n for n, kind in enumerate(kinds) if isinstance(store, kind)), len(kinds))
 
     return rank(right) < rank(left)

@@ -2,6 +2,7 @@
 
     kind         columns, none of which says that it is of a field of Firestore
     EXPORT       all that every flat table of export has
+    ROWS         all that every table of `export --source` has
     INGEST       _meta_content_hash STRING, profile JSON
     CHANGELOG    document_name, operation and data STRING, timestamp TIMESTAMP: of export, or of Firebase's extension
     EXPORT       update_time TIMESTAMP, and document_id or document_name STRING: some columns of such a table
@@ -19,10 +20,12 @@ from dataclasses import dataclass
 from transforms.bigquery.schema import OVERFLOW, UPDATE_TIME, Column
 from transforms.export.columns import DOCUMENT_ID, DOCUMENT_NAME, field_of, fixed_columns
 from transforms.records.table import META_PREFIX, PROFILE
+from transforms.sql.rows import FIXED_COLUMNS
 
 _PARAMETER = "path parameter {"
 
 _EXPORT = frozenset((column.name, column.type) for column in fixed_columns())
+_ROWS = frozenset((column.name, column.type) for column in FIXED_COLUMNS)
 _INGEST = frozenset({(f"{META_PREFIX}content_hash", "STRING"), (PROFILE, "JSON")})
 _CHANGELOG = frozenset({(DOCUMENT_NAME, "STRING"), ("operation", "STRING"), ("timestamp", "TIMESTAMP")})
 _DATA = frozenset({("data", "STRING"), ("data", "JSON")})
@@ -34,6 +37,7 @@ class TableKind(enum.Enum):
     """Who made a table, and so what its rows are."""
 
     EXPORT = "a flat table of export"
+    ROWS = "rows of a table of a database"
     CHANGELOG = "a changelog"
     INGEST = "a table of ingest"
     OTHER = "one column per field"
@@ -41,6 +45,7 @@ class TableKind(enum.Enum):
 
 _OWN = {
     TableKind.EXPORT: _EXPORT,
+    TableKind.ROWS: _ROWS,
     TableKind.CHANGELOG: _NAMES | {_VERSION},
     TableKind.INGEST: frozenset({_VERSION}),
     TableKind.OTHER: _NAMES | {(OVERFLOW, "JSON")},
@@ -94,6 +99,8 @@ class KnownTable:
 def _kind(unclaimed: set[tuple[str, str]]) -> TableKind:
     if unclaimed >= _EXPORT:
         return TableKind.EXPORT
+    if unclaimed >= _ROWS:
+        return TableKind.ROWS
     if unclaimed >= _INGEST:
         return TableKind.INGEST
     if unclaimed >= _CHANGELOG and unclaimed & _DATA:

@@ -2,6 +2,7 @@
 
     a changelog         `data` of the newest change
     a table of ingest   `profile`, by the column of which the `_latest` view shows each value once
+    rows of a database  one column per column, by _key
     any other           one column per field, by document_name, document_id or `--key_column`
 
 What it is, `table_kinds.py` says.
@@ -25,6 +26,7 @@ from transforms.errors import UsageError
 from transforms.export.changelog import DELETE
 from transforms.export.columns import DELETED_AT, DOCUMENT_ID, DOCUMENT_NAME
 from transforms.records.table import META_PREFIX, PROFILE
+from transforms.sql import rows
 from transforms.verify.bigquery_store import BigQueryStore, RowVersions
 from transforms.verify.forms import RecordForm, TableForm, TypedForm, change_data_of, profile_of
 from transforms.verify.ignored import Ignored
@@ -102,6 +104,10 @@ def _described(target: BigQueryTarget, columns: Sequence[Column]) -> tuple[Colum
 
 def _versions(table: KnownTable, key: _Key) -> RowVersions:
     names = {column.name for column in table.columns}
+    if table.kind is TableKind.ROWS:  # as the `_latest` view has them
+        version, deleted_at = f"`{rows.READ_TIME}`", f"`{rows.DELETED_AT}`"
+        order = (version, deleted_at, f"`{rows.EXTRACTED_AT}`")
+        return RowVersions(key.column, key.column, key.prefix, version, order, f"{deleted_at} IS NOT NULL")
     name = DOCUMENT_NAME if table.names_paths else key.column
     version = f"`{UPDATE_TIME}`" if UPDATE_TIME in table.own else ""
     if table.kind is TableKind.CHANGELOG:
@@ -134,6 +140,8 @@ def _key_of(target: BigQueryTarget, table: KnownTable, by_path: bool) -> _Key:
         return _key_of_names(target, by_path)
     if DOCUMENT_ID in table.own:
         return _Key(DOCUMENT_ID)
+    if table.kind is TableKind.ROWS:
+        return _Key(rows.KEY)
     if table.kind is TableKind.INGEST and (key := _key_of_latest_view(target)):
         return _Key(key)
     raise UsageError(

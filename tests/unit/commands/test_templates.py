@@ -25,7 +25,10 @@ REQUIREMENTS = ROOT / "templates" / "requirements.txt"
 # What is about the launching command's own project and terminal, and means nothing to a service.
 OF_THE_COMMAND_LINE = {"project", "summary", "wait"}
 # What needs the launching process for as long as the run takes.
-OF_TABLES = {"export": {"source", "source_password", "key"}}
+OF_TABLES = {
+    "export": {"source", "source_password", "key", "consistency", "max_connections"},
+    "verify": {"left_password", "right_password"},
+}
 
 
 def regex_of(job, name):

@@ -8,6 +8,7 @@ from transforms.bigquery.schema import Column
 from transforms.export.changelog import CHANGELOG_COLUMNS
 from transforms.export.columns import fixed_columns
 from transforms.records.table import meta_columns
+from transforms.sql.rows import FIXED_COLUMNS
 from transforms.verify.table_kinds import KnownTable, TableKind
 
 PARAMETER = Column("user", "STRING", description="path parameter {user}")
@@ -51,6 +52,9 @@ def without_descriptions(columns):
         (without_descriptions(CHANGELOG_COLUMNS), TableKind.CHANGELOG),
         (EXTENSION, TableKind.CHANGELOG),
         (tuple(replace(each, type="JSON") if each.name == "data" else each for each in EXTENSION), TableKind.CHANGELOG),
+        ((Column("id", "INT64"), *FIXED_COLUMNS), TableKind.ROWS),
+        (without_descriptions(FIXED_COLUMNS), TableKind.ROWS),
+        (of_fields(*FIXED_COLUMNS), TableKind.OTHER),
         (INGEST, TableKind.INGEST),
         (without_descriptions(INGEST), TableKind.INGEST),
         ((Column("id", "STRING"), Column("name", "STRING")), TableKind.OTHER),

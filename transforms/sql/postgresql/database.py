@@ -15,6 +15,7 @@ from transforms.sql.names import closest
 from transforms.sql.postgresql import catalogue, ranges, snapshot
 from transforms.sql.postgresql.arrays import array_items
 from transforms.sql.postgresql.failures import explained
+from transforms.sql.postgresql.keys import among, spanning
 from transforms.sql.postgresql.reader import read_part
 from transforms.sql.postgresql.snapshot import XMIN, SnapshotHolder
 from transforms.sql.postgresql.target import PostgresqlTarget
@@ -101,6 +102,14 @@ class PostgresqlTable:
     def ranges(self, table: SourceTable, key: tuple[str, ...], boundaries: Sequence[Position]) -> list[Part]:
         """As `Database.ranges`."""
         return ranges.key_parts(table, key, boundaries)
+
+    def among(self, table: SourceTable, key: tuple[str, ...], keys: Sequence[Position]) -> str:
+        """As `Database.among`."""
+        return among(table, key, keys)
+
+    def spanning(self, table: SourceTable, key: tuple[str, ...], low: str | None, high: str | None) -> str:
+        """As `Database.spanning`."""
+        return spanning(table, key, low, high)
 
     def read(
         self, selection: Selection, part: Part, snapshot: Snapshot | None, behind: Position | None = None

@@ -95,7 +95,7 @@ def compared(table: SourceTable, key: Sequence[str], sign: str, position: Positi
     """
     names = [quoted(name) for name in key]
     values = [
-        f"{_literal(text)}::{column.declared}" for column, text in zip(_columns(table, key), position, strict=True)
+        f"{literal(text)}::{column.declared}" for column, text in zip(_columns(table, key), position, strict=True)
     ]
     if len(names) == 1:
         return f"{names[0]} {sign} {values[0]}"
@@ -112,7 +112,7 @@ def quoted(name: str) -> str:
     return f'"{doubled}"'
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     """A text, as statements have it: a backslash means itself, see `PostgresqlTarget.connect`."""
     doubled = text.replace("'", "''")
     return f"'{doubled}'"

@@ -84,7 +84,7 @@ class PostgresqlTarget:
         if (has_user and (":" in before_host or "@" in before_host)) or "password=" in rest.lower():
             raise UsageError(
                 f"{flag} must not hold a password, which would end up in logs and in the ledger; set PGPASSWORD, write "
-                "~/.pgpass, or pass --source_password=env:NAME"
+                f"~/.pgpass, or pass {flag}_password=env:NAME"
             )
         match = _LOCATION.fullmatch(rest)
         if match is None:
