@@ -22,7 +22,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from transforms.errors import UsageError
-from transforms.files import GCS
+from transforms.files import GCS, is_local
 from transforms.firestore.target import FirestoreTarget
 from transforms.objects.store import AZURE, S3
 from transforms.services import PROJECT_VARIABLE, Services
@@ -139,6 +139,27 @@ def split_inputs(texts: Sequence[str]) -> Inputs:
         else:
             found.patterns.append(text)
     return found
+
+
+def names_files(flag: str, text: str) -> bool:
+    """Whether what a flag names as a source are files, rather than a table of a database.
+
+    >>> names_files("--source", "s3://bucket/*.csv"), names_files("--source", "postgresql://app@db/shop/orders")
+    (True, False)
+
+    Raises:
+      UsageError: nobody knows the scheme.
+    """
+    if any(scheme.opens and text.startswith(scheme.prefix) for scheme in SCHEMES):
+        return False
+    if is_local(text) and not text.startswith((BIGQUERY, JSONL)):
+        return True
+    if text.startswith(_FILES_IN_CLOUD):
+        return True
+    raise UsageError(
+        f"{flag} must be a table, {TABLES}, or files: local, {', '.join(_FILES_IN_CLOUD)}; got "
+        f"{text.rpartition('@')[2]!r}"
+    )
 
 
 def table_source(flag: str, text: str, password: SecretSource | None, max_outage_s: float) -> Database:

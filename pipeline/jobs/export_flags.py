@@ -8,6 +8,7 @@ from pipeline.run.flags import Usage, option
 from pipeline.run.job_config import RecordsConfig
 from transforms.bigquery.methods import METHODS
 from transforms.export.columns import JSON, NESTED
+from transforms.export.files.options import CSV_TYPES, INFER
 from transforms.export.options import CONSISTENCIES, DELETES, FLAT, IGNORE, LAYOUTS, MERGE, WRITES
 from transforms.firestore.ranges import MAX_RANGES
 
@@ -25,8 +26,8 @@ class Config(RecordsConfig):
         None,
         group="Input",
         metavar="LOCATION",
-        help="a table to read instead of collections: postgresql://USER@HOST:PORT/DATABASE/SCHEMA.TABLE; its "
-        "--cursor_field is a column of times, or xmin",
+        help="what to read instead of collections: a table, postgresql://USER@HOST:PORT/DATABASE/SCHEMA.TABLE, whose "
+        "--cursor_field is a column of times, or xmin; or files: local, gs://, s3:// or azfs://, globs",
         in_templates=False,
     )
     source_password: str | None = option(
@@ -54,6 +55,14 @@ class Config(RecordsConfig):
     )
     max_connections: int = option(
         4, group="Input", minimum=2, maximum=1_000, help="maximum connections to the source", in_templates=False
+    )
+    csv_types: str = option(
+        INFER,
+        group="Input",
+        choices=CSV_TYPES,
+        help="columns of CSV files: infer reads every cell first, for the narrowest type in which all of them keep "
+        "their values; text makes text of all",
+        in_templates=False,
     )
     collection: tuple[str, ...] = option(
         (),

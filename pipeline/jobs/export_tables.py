@@ -100,9 +100,7 @@ class TablePlan(JobPlan[Config]):
         """What is written, and where."""
         config, read_time = self.config, self.reading.read_time
         run_id = f"{self.firestore.name} {self.job_id} {self.run.attempt} {read_time.isoformat()}"
-        return TableTarget(
-            self.source, self.declared, self.key, self.table, config.write, config.deletes, run_id, read_time
-        )
+        return TableTarget(self.declared, self.key, self.table, config.write, config.deletes, run_id, read_time)
 
     @property
     def cursor_of(self) -> str:
@@ -238,7 +236,8 @@ def build(pipeline: beam.Pipeline, plan: TablePlan) -> None:
         is_asked_to_stop,
         plan.retry,
     )
-    rows = rows_of_table(target, columns_of(target), plan.run.started_at, plan.method, ledger, plan.storage_host)
+    of_run = (plan.run.started_at, plan.method, ledger, plan.storage_host)
+    rows = rows_of_table(target, columns_of(target), plan.source.items, *of_run)
     batches = pipeline | "ReadTable" >> ReadTableBatches(source, _lanes(plan)) | "BeginBatch" >> BeginBatch(ledger)
     written = batches | "WriteRows" >> WriteRows(rows)
     outcomes = (

@@ -246,6 +246,22 @@ def _leaves(
     return leaves(fields, within)
 
 
+def form_of(shape: Shape) -> tuple[str, str]:
+    """Type and mode of a column that has every value of a shape; JSON for what is of several kinds.
+
+    >>> form_of(Shape(shapes.INTEGER | shapes.NULL)), form_of(Shape(shapes.ARRAY, items=shapes.STRING))
+    (('INT64', 'NULLABLE'), ('STRING', 'REPEATED'))
+    """
+    kinds = shape.kinds & ~shapes.NULL
+    if kinds in _SCALARS:
+        return _SCALARS[kinds], "NULLABLE"
+    if kinds == shapes.VECTOR:
+        return "FLOAT64", "REPEATED"
+    if kinds == shapes.ARRAY and shape.items in _SCALARS:
+        return _SCALARS[shape.items], "REPEATED"
+    return "JSON", "NULLABLE"
+
+
 def _new_column(name: str, shape: Shape, path: tuple[str, ...], nested: str, room: int) -> Column | None:
     """The column of a field that has none; None for one that cannot have any, or was never anything but null."""
     kinds = shape.kinds & ~shapes.NULL
@@ -254,12 +270,9 @@ def _new_column(name: str, shape: Shape, path: tuple[str, ...], nested: str, roo
     description = f"Firestore field `{field_paths.render(path)}`"
     if len(description) > _MAX_DESCRIPTION:
         return None
-    if kinds in _SCALARS:
-        return Column(name, _SCALARS[kinds], description=description)
-    if kinds == shapes.VECTOR:
-        return Column(name, "FLOAT64", "REPEATED", description)
-    if kinds == shapes.ARRAY and shape.items in _SCALARS:
-        return Column(name, _SCALARS[shape.items], "REPEATED", description)
+    kind, mode = form_of(shape)
+    if kind != "JSON":
+        return Column(name, kind, mode, description)
     if kinds == shapes.MAP and nested == RECORD and len(path) <= _MAX_STRUCT_DEPTH:
         members = _extended((), frozenset(), shape.members, path, nested, _MAX_COLUMNS)
         struct = Column(name, "STRUCT", description=description, fields=members)

@@ -22,6 +22,7 @@ from transforms.export.streams import StreamLedger
 from transforms.export.table_target import TableTarget
 from transforms.inputs.tables import TableRow
 from transforms.ledger.entry import LedgerEntry
+from transforms.sql.database import ItemsOf
 from transforms.sql.rows import BATCH, BATCH_COLUMN, EXTRACTED_AT, FIXED_COLUMNS, KEY, READ_TIME, TableRows
 
 _NAME_COLUMNS = (FIXED_COLUMNS[0], BATCH_COLUMN)
@@ -30,6 +31,7 @@ _NAME_COLUMNS = (FIXED_COLUMNS[0], BATCH_COLUMN)
 def rows_of_table(
     target: TableTarget,
     columns: tuple[Column, ...],
+    items_of: ItemsOf,
     extracted_at: datetime.datetime,
     method: str,
     ledger: LedgerEntry,
@@ -39,12 +41,13 @@ def rows_of_table(
 
     Args:
       columns: one for each of the source's, in their order.
+      items_of: an array's text; see `Database.items`. Picklable.
       extracted_at: of all rows.
       ledger: keeps the streams of batches, for STORAGE_WRITE_EXACTLY_ONCE.
     """
     written = target.staging if target.is_staged else target.table
     of_rows = (*columns, *FIXED_COLUMNS, *([BATCH_COLUMN] if target.is_staged else ()))
-    tables = [RowTable(ROWS, written, partial(_rows, target, columns, extracted_at), of_rows)]
+    tables = [RowTable(ROWS, written, partial(_rows, target, columns, items_of, extracted_at), of_rows)]
     if target.names_all:
         tables.append(RowTable(NAMES, target.staging, _names, _NAME_COLUMNS))
     return RowsPlan(
@@ -95,7 +98,12 @@ class _Named:
 
 
 def _rows(
-    target: TableTarget, own: Sequence[Column], extracted_at: datetime.datetime, columns: Sequence[Column], typed: bool
+    target: TableTarget,
+    own: Sequence[Column],
+    items_of: ItemsOf,
+    extracted_at: datetime.datetime,
+    columns: Sequence[Column],
+    typed: bool,
 ) -> _Whole:
     time = converter(Column(READ_TIME, "TIMESTAMP"), typed=typed)
     extracted_at_cell = time(extracted_at)
@@ -104,7 +112,7 @@ def _rows(
         cells = {READ_TIME: time(entry.read_time), EXTRACTED_AT: extracted_at_cell}
         return {**cells, BATCH: entry.batch_id} if target.is_staged else cells
 
-    return _Whole(TableRows(target.source.columns, own, target.database.items, typed=typed), beside)
+    return _Whole(TableRows(target.source.columns, own, items_of, typed=typed), beside)
 
 
 def _names(columns: Sequence[Column], typed: bool) -> _Named:

@@ -72,7 +72,7 @@ class ConcludeTableExport:
       target: what was written.
       ledger: of the run, which says how many rows that are.
       parts: which batches others have taken the place of.
-      consistency: of the rows, see `options.py`.
+      consistency: of the rows, see `options.py`; empty where they are not a database's.
       cursor: where the next incremental run begins; None for none.
       cursor_of: what the cursor is good for; kept beside it.
       is_blind: whether transactions that may commit later were hidden when the cursor was taken.
@@ -99,7 +99,7 @@ class ConcludeTableExport:
         staged = totals["read"] if target.names_all else totals["written"]
         results: dict[str, Any] = {
             "rows_read": totals["read"],
-            "consistency": self.consistency,
+            **({"consistency": self.consistency} if self.consistency else {}),
             **self._merge(client, staged),
         }
         results["rows_latest"] = _number(client, statements.count_living(target.table, OF_ROWS), {"scope": _ALL_KEYS})

@@ -17,7 +17,6 @@ from transforms.export.columns import Rename, legal_name
 from transforms.export.options import APPEND, IGNORE
 from transforms.export.statements import RowNames
 from transforms.sql.columns import SourceColumn, SourceTable
-from transforms.sql.database import Database
 from transforms.sql.rows import DELETED_AT, EXTRACTED_AT, FIXED_COLUMNS, KEY, READ_TIME
 
 OF_ROWS = RowNames(KEY, READ_TIME, READ_TIME, EXTRACTED_AT, DELETED_AT)
@@ -32,8 +31,7 @@ class TableTarget:
     """What one run writes, and where.
 
     Attributes:
-      database: how the table that is read is reached.
-      source: what it declares.
+      source: what is read, and what it declares.
       key: names of the columns that identify a row.
       table: that is written.
       write, deletes: see `options.py`.
@@ -41,7 +39,6 @@ class TableTarget:
       read_time: no row is read as of an earlier time.
     """
 
-    database: Database
     source: SourceTable
     key: tuple[str, ...]
     table: BigQueryTarget
@@ -76,7 +73,7 @@ def table_columns(source: Sequence[SourceColumn], existing: Iterable[Column] = (
     >>> [column.name for column in table_columns(source)]
     ['id', 'full_name']
     """
-    held = {match[1]: column for column in existing if (match := _SOURCE_COLUMN.match(column.description))}
+    held = _held(existing)
     taken = {column.name.lower() for column in (*FIXED_COLUMNS, *held.values())}
     found = []
     for own in source:
@@ -85,6 +82,15 @@ def table_columns(source: Sequence[SourceColumn], existing: Iterable[Column] = (
         taken.add(name.lower())
         found.append(own.column(name))
     return tuple(found)
+
+
+def held_types(existing: Iterable[Column]) -> dict[str, tuple[str, bool]]:
+    """The types that a table has for columns of a source, and whether they are REPEATED, by the source's names.
+
+    >>> held_types(table_columns([SourceColumn("full name", "text", "STRING", "n")]))
+    {'full name': ('STRING', False)}
+    """
+    return {own: (column.type, column.mode == "REPEATED") for own, column in _held(existing).items()}
 
 
 def misfits(existing: Iterable[Column], wanted: Iterable[Column]) -> list[str]:
@@ -108,6 +114,10 @@ def misfits(existing: Iterable[Column], wanted: Iterable[Column]) -> list[str]:
         elif column.name != own.name:
             found.append(f"column {column.name} must be named {own.name}")
     return found
+
+
+def _held(existing: Iterable[Column]) -> dict[str, Column]:
+    return {match[1]: column for column in existing if (match := _SOURCE_COLUMN.match(column.description))}
 
 
 def renames(source: Sequence[SourceColumn], columns: Sequence[Column]) -> list[Rename]:

@@ -70,8 +70,11 @@ class InputFile:
     etag: str = ""
 
 
-def match_inputs(patterns: Sequence[str]) -> list[InputFile]:
+def match_inputs(patterns: Sequence[str], flag: str = "--input") -> list[InputFile]:
     """Finds the files of `--input`: local, gs://, s3:// or azfs://, globs, several; each file once, sorted by path.
+
+    Args:
+      flag: names them, for messages.
 
     Raises:
       UsageError: a pattern matches nothing, is a directory, or cannot be listed, or a file has a name that cannot be
@@ -81,9 +84,12 @@ def match_inputs(patterns: Sequence[str]) -> list[InputFile]:
         raise UsageError("no input: name at least one file or pattern with --input")
     found: dict[str, InputFile] = {}
     real_folders: dict[str, str] = {}
-    for pattern in patterns:
-        for file in _match(pattern):
-            found.setdefault(_identity(file.path, real_folders), file)
+    try:
+        for pattern in patterns:
+            for file in _match(pattern):
+                found.setdefault(_identity(file.path, real_folders), file)
+    except UsageError as error:
+        raise UsageError(str(error).replace("--input", flag, 1)) from error.__cause__
     return sorted(found.values(), key=lambda file: file.path)
 
 

@@ -50,6 +50,7 @@ class ReadOptions:
       types: plain, or tagged if JSON names types of Firestore's, see `tagged_types.py`.
       nested_arrays: refuse, wrap or json, see `shapes.py`.
       documents: with tagged types: what the name of a document begins with whose path alone is known.
+      for_table: whether records become rows of a table: times of Parquet are exact, and no line is a model's answer.
     """
 
     batch_size: int = 500
@@ -68,6 +69,7 @@ class ReadOptions:
     types: str = PLAIN
     nested_arrays: str = REFUSE
     documents: str = ""
+    for_table: bool = False
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "max_batch_bytes", "slice_bytes", "max_record_bytes"):

@@ -159,14 +159,17 @@ def _reader_of(piece: Slice, stored: BinaryIO, options: ReadOptions) -> Reader:
 
         last_group = piece.stop if piece.stop is not None else len(row_groups(stored))
         bounds = (options.batch_size, options.max_batch_bytes)
-        return ParquetRows(stored, piece.start, last_group, *bounds, options.columns, options.binary_as_text)
+        return ParquetRows(
+            stored, piece.start, last_group, *bounds, options.columns, options.binary_as_text, options.for_table
+        )
     stream = _text_of(stored, piece.file.path, options.encoding)
+    answers = None if options.for_table else options.answers
     if piece.start > 0:
         stored.seek(piece.start - 1)
     if piece.format == "jsonl":
-        return JsonLines(stream, piece.start, piece.stop, options.max_record_bytes, options.answers)
+        return JsonLines(stream, piece.start, piece.stop, options.max_record_bytes, answers)
     if piece.format == "json":
-        return JsonDocument(stream, options.path, options.max_record_bytes, options.answers, options.keyed_by_id)
+        return JsonDocument(stream, options.path, options.max_record_bytes, answers, options.keyed_by_id)
     return CsvRows(stream, piece.delimiter, options.max_record_bytes, options.columns)
 
 

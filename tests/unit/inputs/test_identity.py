@@ -71,6 +71,7 @@ LATER = {
     "types": "tagged",
     "nested_arrays": "wrap",
     "documents": "projects/p/databases/d/documents",
+    "for_table": True,
 }
 
 

@@ -16,6 +16,9 @@
 | null, boolean, numbers, text             | None, bool, int or float, str                                      |
 | interval, union, keys that are no text   | none: `type_problem` says why                                      |
 
+Exact, for tables: a timestamp without a zone is a naive datetime, one that has nanoseconds ISO text with all of them,
+a duration text with all digits of its seconds, and what lies beyond the years 1 to 9999 text that says how far.
+
 Arrow's own conversion loses values without a word: of two members or keys of one name the last wins, and nanoseconds
 raise only where there are some.
 """
@@ -25,6 +28,7 @@ from __future__ import annotations
 import datetime
 import itertools
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -40,12 +44,13 @@ class UnfitError(ValueError):
     """A value that no plain one says exactly; its text completes "the column holds …"."""
 
 
-def values_of(column: pa.Array, binary_as_text: bool = False) -> list[Any]:
+def values_of(column: pa.Array, binary_as_text: bool = False, exact: bool = False) -> list[Any]:
     """The plain values of an array.
 
     Args:
       column: of a type without `type_problem`.
       binary_as_text: whether binary values are UTF-8 text, as some writers of Parquet leave it open.
+      exact: see the module.
 
     Raises:
       UnfitError: one of the values has no exact form.
@@ -53,23 +58,29 @@ def values_of(column: pa.Array, binary_as_text: bool = False) -> list[Any]:
     """
     kind = column.type
     if isinstance(kind, pa.BaseExtensionType):
-        return _of_extension(column, binary_as_text)
+        return _of_extension(column, binary_as_text, exact)
     if _types.is_dictionary(kind):
-        return values_of(column.dictionary_decode(), binary_as_text)
+        return values_of(column.dictionary_decode(), binary_as_text, exact)
     if _types.is_run_end_encoded(kind):
-        return values_of(pc.run_end_decode(column), binary_as_text)
+        return values_of(pc.run_end_decode(column), binary_as_text, exact)
     if _types.is_struct(kind):
-        return _of_struct(column, binary_as_text)
+        return _of_struct(column, binary_as_text, exact)
     if _types.is_map(kind):
-        return _of_map(column, binary_as_text)
+        return _of_map(column, binary_as_text, exact)
     if _is_list(kind):
-        return _of_list(column, binary_as_text)
+        return _of_list(column, binary_as_text, exact)
     if _types.is_timestamp(kind):
+        if exact:
+            return [None if n is None else _exact_time(n, kind) for n in column.cast(pa.int64()).to_pylist()]
         return [None if n is None else _time_at(n, kind.unit) for n in column.cast(pa.int64()).to_pylist()]
     if _types.is_duration(kind):
+        if exact:
+            return [None if n is None else _exact_seconds(n, kind.unit) for n in column.cast(pa.int64()).to_pylist()]
         return [None if n is None else _seconds(n, kind.unit) for n in column.cast(pa.int64()).to_pylist()]
     if _types.is_time64(kind) and kind.unit == "ns":
         return [None if n is None else _nanosecond_of_day(n) for n in column.cast(pa.int64()).to_pylist()]
+    if _types.is_date(kind) and exact:
+        return [None if n is None else _exact_date(n) for n in column.cast(pa.date32()).cast(pa.int32()).to_pylist()]
     if _types.is_date(kind) or _types.is_time(kind):
         return [None if value is None else value.isoformat() for value in column.to_pylist()]
     if _types.is_decimal(kind):
@@ -133,35 +144,35 @@ def _is_binary(kind: pa.DataType) -> bool:
     return _types.is_binary(kind) or _types.is_large_binary(kind) or _types.is_binary_view(kind)
 
 
-def _of_extension(column: pa.ExtensionArray, binary_as_text: bool) -> list[Any]:
+def _of_extension(column: pa.ExtensionArray, binary_as_text: bool, exact: bool) -> list[Any]:
     if isinstance(column.type, pa.UuidType):
         return [None if value is None else str(value) for value in column.to_pylist()]
     if isinstance(column.type, pa.Bool8Type):
         values: list[Any] = column.to_pylist()
         return values
-    return values_of(column.storage, binary_as_text)
+    return values_of(column.storage, binary_as_text, exact)
 
 
-def _of_struct(column: pa.StructArray, binary_as_text: bool) -> list[Any]:
+def _of_struct(column: pa.StructArray, binary_as_text: bool, exact: bool) -> list[Any]:
     names = [field.name for field in column.type]
     if not names:
         return [{} if valid else None for valid in column.is_valid().to_pylist()]
-    members = [values_of(member, binary_as_text) for member in column.flatten()]
+    members = [values_of(member, binary_as_text, exact) for member in column.flatten()]
     rows = (dict(zip(names, row, strict=True)) for row in zip(*members, strict=True))
     return [row if valid else None for row, valid in zip(rows, column.is_valid().to_pylist(), strict=True)]
 
 
-def _of_list(column: Any, binary_as_text: bool) -> list[Any]:
-    elements = iter(values_of(column.flatten(), binary_as_text))  # without those of lists that are null
+def _of_list(column: Any, binary_as_text: bool, exact: bool) -> list[Any]:
+    elements = iter(values_of(column.flatten(), binary_as_text, exact))  # without those of lists that are null
     lengths = pc.list_value_length(column).to_pylist()
     return [None if n is None else list(itertools.islice(elements, n)) for n in lengths]
 
 
-def _of_map(column: pa.MapArray, binary_as_text: bool) -> list[Any]:
+def _of_map(column: pa.MapArray, binary_as_text: bool, exact: bool) -> list[Any]:
     offsets = column.offsets.to_pylist()
     first, n_pairs = offsets[0], offsets[-1] - offsets[0]
-    keys = [str(key) for key in values_of(column.keys.slice(first, n_pairs), binary_as_text)]
-    items = values_of(column.items.slice(first, n_pairs), binary_as_text)
+    keys = [str(key) for key in values_of(column.keys.slice(first, n_pairs), binary_as_text, exact)]
+    items = values_of(column.items.slice(first, n_pairs), binary_as_text, exact)
     maps = []
     for begin, end, valid in zip(offsets, offsets[1:], column.is_valid().to_pylist(), strict=False):
         inner = slice(begin - first, end - first)
@@ -182,6 +193,44 @@ def _time_at(n: int, unit: str) -> datetime.datetime:
     ('1970-01-01T00:00:01.500000+00:00', '1969-12-31T23:59:59.999999+00:00')
     """
     return _EPOCH + datetime.timedelta(microseconds=n * 10**6 // _PER_SECOND[unit])
+
+
+def _exact_time(n: int, kind: pa.TimestampType) -> datetime.datetime | str:
+    """
+    >>> _exact_time(1, pa.timestamp("ns", "UTC")), _exact_time(1_000, pa.timestamp("ms")).isoformat()
+    ('1970-01-01T00:00:00.000000001+00:00', '1970-01-01T00:00:01')
+    """
+    try:
+        time = _time_at(n, kind.unit)
+    except OverflowError:  # beyond the years that Python knows
+        return f"{n} {kind.unit} since 1970-01-01"
+    if kind.tz is None:
+        time = time.replace(tzinfo=None)
+    nanoseconds = n % 1000 if kind.unit == "ns" else 0
+    if not nanoseconds:
+        return time
+    whole = time.replace(tzinfo=None).isoformat(timespec="microseconds")
+    return f"{whole}{nanoseconds:03}{'+00:00' if kind.tz else ''}"
+
+
+def _exact_date(n: int) -> str:
+    """
+    >>> _exact_date(-1), _exact_date(10**7)
+    ('1969-12-31', '10000000 days since 1970-01-01')
+    """
+    try:
+        return (_EPOCH + datetime.timedelta(days=n)).date().isoformat()
+    except OverflowError:
+        return f"{n} days since 1970-01-01"
+
+
+def _exact_seconds(n: int, unit: str) -> str:
+    """
+    >>> _exact_seconds(90_000, "ms"), _exact_seconds(-1, "ns")
+    ('90.000', '-0.000000001')
+    """
+    digits = len(str(_PER_SECOND[unit])) - 1
+    return format(Decimal(n).scaleb(-digits), "f")
 
 
 def _seconds(n: int, unit: str) -> float:

@@ -38,7 +38,7 @@ class JsonDocument(JsonItems):
       stream: stands at the beginning.
       records_path: keys that lead to the records; empty when the document itself is the array (or the one record).
       max_record_bytes: longer records become dead letters without being held in memory.
-      answers: how those of models become records.
+      answers: how those of models become records; None if none is looked for.
       is_keyed: whether an object at the end of the path holds the records under their ids; each is then read as an
         object of its one member.
     """
@@ -46,7 +46,7 @@ class JsonDocument(JsonItems):
     stream: Stream
     records_path: tuple[str, ...]
     max_record_bytes: int
-    answers: AnswerOptions = DEFAULT
+    answers: AnswerOptions | None = DEFAULT
     is_keyed: bool = False
 
     def scan(self) -> Iterator[Item | DeadLetter]:

@@ -13,16 +13,17 @@ class JsonItems:
     """The part of a `Reader` that parses.
 
     Attributes:
-      answers: how those of models become records.
+      answers: how those of models become records; None if none is looked for.
     """
 
     __slots__ = ()
-    answers: AnswerOptions
+    answers: AnswerOptions | None
 
     def records(self, item: Item) -> tuple[Record, ...]:
         """As `Reader.records`."""
         raw: bytes = item.content
-        return unwrapped(Record(item.position, parse_object(raw), item.line, raw), self.answers)
+        record = Record(item.position, parse_object(raw), item.line, raw)
+        return (record,) if self.answers is None else unwrapped(record, self.answers)
 
     def original(self, item: Item) -> bytes:
         """As `Reader.original`."""

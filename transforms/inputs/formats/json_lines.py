@@ -25,14 +25,14 @@ class JsonLines(JsonItems):
       stream: stands at `start`, or one byte before it unless `start` is 0.
       start, stop: the lines whose first byte lies in [start, stop) are read; `stop` None means to the end.
       max_record_bytes: longer lines become dead letters without being held in memory.
-      answers: how those of models become records.
+      answers: how those of models become records; None if none is looked for.
     """
 
     stream: Stream
     start: int
     stop: int | None
     max_record_bytes: int
-    answers: AnswerOptions = DEFAULT
+    answers: AnswerOptions | None = DEFAULT
 
     def scan(self) -> Iterator[Item | DeadLetter]:
         """As `Reader.scan`."""

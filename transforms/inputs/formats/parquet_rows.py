@@ -40,6 +40,7 @@ class ParquetRows:
       max_batch_bytes: bound on the memory that rows decoded together take.
       columns: those that are left out or renamed.
       binary_as_text: whether binary values are UTF-8 text.
+      exact: whether times keep what a record has no place for, see `arrow_values.py`.
     """
 
     stored: BinaryIO
@@ -49,6 +50,7 @@ class ParquetRows:
     max_batch_bytes: int
     columns: ColumnOptions = AS_THEY_ARE
     binary_as_text: bool = False
+    exact: bool = False
 
     def scan(self) -> Iterator[Item | DeadLetter]:
         """As `Reader.scan`."""
@@ -62,7 +64,7 @@ class ParquetRows:
             selected = _selected(file.schema_arrow.names, names)
             names = names if selected is None else [name for name in names if name is not None]
             for batch in self._decoded(file, selected):
-                rows = _Rows(batch, names, self.binary_as_text)
+                rows = _Rows(batch, names, self.binary_as_text, self.exact)
                 size = batch.nbytes // max(1, batch.num_rows)
                 for at in range(batch.num_rows):
                     item = Item(ordinal, ordinal + 1, size, (rows, at))
@@ -116,9 +118,9 @@ class ParquetRows:
 class _Rows:
     """Rows decoded together, turned into Python values once the first of them is asked for."""
 
-    def __init__(self, batch: pa.RecordBatch, names: Sequence[str | None], binary_as_text: bool):
+    def __init__(self, batch: pa.RecordBatch, names: Sequence[str | None], binary_as_text: bool, exact: bool):
         self._columns = [(name, column) for name, column in zip(names, batch.columns, strict=True) if name is not None]
-        self._binary_as_text = binary_as_text
+        self._binary_as_text, self._exact = binary_as_text, exact
         self._values: dict[str, list[Any]] | None = None
         self._is_row_by_row = False
 
@@ -126,7 +128,9 @@ class _Rows:
         """One row. Raises RecordError."""
         if self._values is None and not self._is_row_by_row:
             try:
-                self._values = {name: values_of(column, self._binary_as_text) for name, column in self._columns}
+                self._values = {
+                    name: values_of(column, self._binary_as_text, self._exact) for name, column in self._columns
+                }
             except _UNREADABLE:
                 self._is_row_by_row = True  # one of the rows has a value beyond Python's: find out which
         if self._values is None:
@@ -143,7 +147,7 @@ class _Rows:
 
     def _value(self, name: str, column: pa.Array, at: int) -> Any:
         try:
-            return values_of(column.slice(at, 1), self._binary_as_text)[0]
+            return values_of(column.slice(at, 1), self._binary_as_text, self._exact)[0]
         except UnfitError as error:
             raise RecordError("UNREADABLE_VALUE", f"column {name!r} holds {error}") from error
         except _UNREADABLE as error:
