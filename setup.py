@@ -46,6 +46,8 @@ setup(
         "cosmos": ["azure-cosmos>=4.17,<5", "azure-identity>=1.17,<2"],
         # Tables of PostgreSQL as sources. The binary package brings libpq along.
         "postgresql": ["psycopg[binary]>=3.2,<4"],
+        # Tables of MySQL and MariaDB as sources; rsa is for caching_sha2_password without TLS.
+        "mysql": ["PyMySQL[rsa]>=1.1,<2"],
         # Files on S3, and on stores that speak its protocol.
         "s3": ["boto3>=1.36,<2"],
         # Files on Azure Blob; azure-identity finds who we are.
@@ -77,6 +79,9 @@ setup(
             "openai>=3,<4",
             # Drives the browser of this computer; it brings none.
             "playwright>=1.49,<2",
+            # MySQL's protocol, scripted: no package brings the server itself.
+            "mysql-mimic>=3.0.5,<4",
+            "PyMySQL[rsa]>=1.1,<2",
             "psycopg[binary]>=3.2,<4",
             "pytest>=8.4,<10",
             "pytest-timeout>=2.3,<3",
@@ -86,6 +91,7 @@ setup(
             "ruff>=0.17,<0.18",
             "setuptools>=77",
             "types-psutil>=5.9,<8",
+            "types-PyMySQL>=1.1,<2",
             "types-PyYAML>=6,<7",
             "types-jmespath>=1,<2",
         ],

@@ -6,6 +6,7 @@
     bigquery:PROJECT:DATASET.TABLE                        a table or view                          store
     jsonl:PATTERN                                         files of JSON Lines, globs               store
     postgresql://USER@HOST:PORT/DATABASE/SCHEMA.TABLE     a table or view                  store, of export
+    mysql://USER@HOST:PORT/DATABASE/TABLE                 … of MySQL or MariaDB            store, of export
     batches://openai                                      batches to trigger there         source
     batches://openai/batch_1  batches://openai/@ids.txt   batches that exist there         source
     PATTERN                                               files, globs                     source
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from transforms.verify.stores import Collection, Place
 
 FIRESTORE, BIGQUERY, JSONL, BATCHES = "firestore://", "bigquery:", "jsonl:", "batches://"
-POSTGRESQL = "postgresql://"
+POSTGRESQL, MYSQL = "postgresql://", "mysql://"
 
 
 class Opener(Protocol):
@@ -50,6 +51,12 @@ def _postgresql(text: str, flag: str, password: SecretSource | None, max_outage_
     from transforms.sql.postgresql.database import PostgresqlTable
 
     return PostgresqlTable.parse(text, flag, password, max_outage_s)
+
+
+def _mysql(text: str, flag: str, password: SecretSource | None, max_outage_s: float) -> Database:
+    from transforms.sql.mysql.database import MysqlTable
+
+    return MysqlTable.parse(text, flag, password, max_outage_s)
 
 
 class Scheme(NamedTuple):
@@ -80,6 +87,7 @@ SCHEMES = (
     Scheme(BIGQUERY, (BIGQUERY,), ("bigquery:PROJECT:DATASET.TABLE",)),
     Scheme(JSONL, tuple(JSONL + prefix for prefix in _FILES_IN_CLOUD), ("jsonl:PATTERN",)),
     Scheme(POSTGRESQL, (POSTGRESQL,), table=f"{POSTGRESQL}USER@HOST:PORT/DATABASE/SCHEMA.TABLE", opens=_postgresql),
+    Scheme(MYSQL, (MYSQL,), table=f"{MYSQL}USER@HOST:PORT/DATABASE/TABLE", opens=_mysql),
 )
 TABLES = " or ".join(scheme.table for scheme in SCHEMES if scheme.table)
 SOURCES_IN_CLOUD = tuple(prefix for scheme in SCHEMES if scheme.is_source for prefix in scheme.in_cloud)

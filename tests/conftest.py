@@ -24,6 +24,7 @@ from pipeline.emulators.start import (
 )
 from tests.support.azurite import running_azurite
 from tests.support.credentials import write_credentials
+from tests.support.mariadb import MariaDatabase, new_mariadb, running_mariadb
 from tests.support.moto import running_s3
 from tests.support.objects import Bucket, Container
 from tests.support.postgresql import Database, new_database, running_server
@@ -102,6 +103,19 @@ def container(azurite: str, monkeypatch: pytest.MonkeyPatch) -> Container:
     """An empty container, which jobs find as a user's would."""
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azurite)
     return Container(azurite)
+
+
+@pytest.fixture(scope="session")
+def mariadb_port() -> Iterator[int]:
+    """The port of a MariaDB server."""
+    with running_mariadb() as port:
+        yield port
+
+
+@pytest.fixture
+def mariadb(mariadb_port: int) -> MariaDatabase:
+    """An empty database of MariaDB."""
+    return new_mariadb(mariadb_port)
 
 
 @pytest.fixture(scope="session")

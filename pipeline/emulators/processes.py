@@ -30,6 +30,7 @@ from typing import BinaryIO, NamedTuple
 from pipeline.emulators import EmulatorStartError
 
 LOOPBACK = "127.0.0.1"
+TCP = "tcp://"
 START_ATTEMPTS = 5
 LOG_TAIL_LINES = 15
 
@@ -51,7 +52,7 @@ class Server:
       name: what messages call it, such as `the Firestore emulator`.
       port_count: how many ports it needs.
       command: argv for the given ports and the directory that is the server's own.
-      ready_url: answers any HTTP status as soon as the server is ready.
+      ready_url: answers any HTTP status as soon as the server is ready; of `tcp://` it is enough to be connected to.
       environ: the server's whole environment.
       start_timeout_s: how long it may take until `ready_url` answers.
     """
@@ -148,6 +149,13 @@ def _wait_until_ready(server: Server, ports: Sequence[int], process: _Running) -
 
 
 def _answers(url: str) -> bool:
+    if url.startswith(TCP):
+        host, _, port = url.removeprefix(TCP).rpartition(":")
+        try:
+            with socket.create_connection((host, int(port)), timeout=5):
+                return True
+        except OSError:
+            return False
     # Proxies that the environment names are not for the loopback interface.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:

@@ -23,7 +23,7 @@ def check_combinations(config: Config) -> None:
     """Raises UsageError for flags that do not go together."""
     if config.source_password or config.key:
         given = "--source_password" if config.source_password else "--key"
-        raise UsageError(f"{given} is for --source=postgresql://…")
+        raise UsageError(f"{given} is for --source=LOCATION")
     if not config.collection and not config.collection_group:
         raise UsageError("nothing to export: pass --collection=users, --collection_group=posts or --source=LOCATION")
     if config.infer != ALL and not config.infer.isdecimal():

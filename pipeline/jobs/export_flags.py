@@ -26,8 +26,9 @@ class Config(RecordsConfig):
         None,
         group="Input",
         metavar="LOCATION",
-        help="what to read instead of collections: a table, postgresql://USER@HOST:PORT/DATABASE/SCHEMA.TABLE, whose "
-        "--cursor_field is a column of times, or xmin; or files: local, gs://, s3:// or azfs://, globs",
+        help="what to read instead of collections: a table, postgresql://USER@HOST:PORT/DATABASE/SCHEMA.TABLE or "
+        "mysql://USER@HOST:PORT/DATABASE/TABLE, whose --cursor_field is a column of times, or PostgreSQL's xmin; or "
+        "files: local, gs://, s3:// or azfs://, globs",
         in_templates=False,
     )
     source_password: str | None = option(
@@ -35,7 +36,7 @@ class Config(RecordsConfig):
         group="Input",
         metavar="WHERE",
         help="where the source's password is kept: env:NAME, file:PATH or secret:projects/P/secrets/S; default: "
-        "PGPASSWORD or ~/.pgpass",
+        "PGPASSWORD or ~/.pgpass, MYSQL_PWD",
         in_templates=False,
     )
     key: tuple[str, ...] = option(

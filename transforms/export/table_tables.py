@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _HIDDEN = (
     "transactions of other users, or of the primary, are hidden: what commits later than --lookback_s after it began "
-    "is missed; grant pg_read_all_stats, read the primary, or use --cursor_field=xmin"
+    "is missed; grant pg_read_all_stats (PostgreSQL, or use --cursor_field=xmin) or PROCESS (MySQL), read the primary"
 )
 _REPLACED = "replaced"  # parameter of statements
 _ALL_KEYS = ""  # a table has the rows of one source

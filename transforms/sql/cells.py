@@ -12,6 +12,7 @@
     TIME         below 24:00:00                                         24:00:00, -838:59:59
     JSON         what BigQuery's type keeps: see `_json`                numbers no double holds, a name twice
     STRING       Unicode                                                text in no encoding that is known
+    GEOGRAPHY    points and lines on the globe, as well-known text      polygons: see `geography.py`
     REPEATED     one dimension without NULL                             others
 
 Zeros behind the last digit are no digits: 1.500 is 1.5. What a cell looks like is said in `bigquery/cells.py`; cells of
@@ -32,6 +33,7 @@ import orjson
 
 from transforms.bigquery.cells import MISFIT, converter
 from transforms.bigquery.schema import Column
+from transforms.sql.geography import geography
 
 TextConverter = Callable[[str], Any]
 
@@ -41,12 +43,15 @@ _BIGNUMERIC = re.compile(r"-?[0-9]{1,38}(?:\.[0-9]{1,38})?")
 _WIDEST_BIGNUMERIC = re.compile(r"-?[0-9]{39}(?:\.[0-9]{1,38})?")
 _MAX_BIGNUMERIC = Decimal("578960446186580977117854925043439539266.34992332820282019728792003956564819967")
 
-# MySQL's dates that are none have zeros for the year, the month or the day.
-_DAY, _CLOCK = r"(?!0000)[0-9]{4}-(?!00)[0-9]{2}-(?!00)[0-9]{2}", r"[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?"
+# MySQL keeps days that are none: 0000-00-00, 2022-11-00 and, where it is allowed to, 2022-02-31.
+_LEAP = r"(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29"
+_MONTH_AND_DAY = r"(?:(?:0[13578]|1[02])-(?!00|3[2-9])[0-3]|(?:0[469]|11)-(?!00|3[1-9])[0-3]|02-(?!00|29|3)[0-2])[0-9]"
+_DAY = rf"(?!0000)(?:[0-9]{{4}}-{_MONTH_AND_DAY}|{_LEAP})"
+_CLOCK = r"[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?"
 _DATE = re.compile(_DAY)
 _TIME = re.compile(rf"(?=[01][0-9]|2[0-3]){_CLOCK}")
 _DATETIME = re.compile(rf"({_DAY})[ T]({_CLOCK})")
-_UTC = re.compile(rf"({_DAY})[ T]({_CLOCK})\+00(?::00)?")
+_UTC = re.compile(rf"({_DAY})[ T]({_CLOCK})(?:\+00(?::00)?)?")  # sessions are in UTC, and not all servers say so
 
 _SURE_DIGITS = 15  # so many significant ones every double keeps
 _UNSURE_NUMBER = re.compile(rf"[0-9.]{{{_SURE_DIGITS + 1},}}|[0-9][eE]")
@@ -121,8 +126,8 @@ def _without_zeros(text: str) -> str:
 
 def _date(text: str) -> Any:
     """
-    >>> _date("2000-10-01"), [text for text in ("0000-00-00", "2022-11-00", "2022-00-01") if _date(text) is not MISFIT]
-    ('2000-10-01', [])
+    >>> _date("2000-02-29"), [text for text in ("0000-00-00", "2022-11-00", "1900-02-29") if _date(text) is not MISFIT]
+    ('2000-02-29', [])
     """
     return text if _DATE.fullmatch(text) else MISFIT
 
@@ -148,6 +153,8 @@ def _timestamp(text: str) -> Any:
     """
     >>> _timestamp("2026-01-31 12:00:00.5+00"), _timestamp("10000-01-01 00:00:00+00") is MISFIT
     ('2026-01-31T12:00:00.5+00:00', True)
+    >>> _timestamp("2026-01-31 12:00:00"), _timestamp("0000-00-00 00:00:00") is MISFIT
+    ('2026-01-31T12:00:00+00:00', True)
     """
     match = _UTC.fullmatch(text)
     return f"{match[1]}T{match[2]}+00:00" if match else MISFIT
@@ -244,4 +251,5 @@ _CONVERTERS: dict[str, TextConverter] = {
     "DATETIME": _datetime,
     "TIME": _time,
     "JSON": _json,
+    "GEOGRAPHY": geography,
 }

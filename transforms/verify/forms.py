@@ -248,9 +248,11 @@ def _point(cell: str) -> Any:
     """
     >>> _point("POINT(13.4 52.5)")
     GeoPoint(latitude=52.5, longitude=13.4)
+    >>> _point("LINESTRING(0 0, 1 1)")
+    'LINESTRING(0 0,1 1)'
     """
     found = _POINT.fullmatch(cell.strip())
-    return GeoPoint(float(found[2]) + 0.0, float(found[1]) + 0.0) if found else cell
+    return GeoPoint(float(found[2]) + 0.0, float(found[1]) + 0.0) if found else cell.replace(", ", ",")
 
 
 def _json(value: Any) -> Any:

@@ -8,14 +8,14 @@ is a folder with a socket is written with %2F: postgresql://app@%2Frun%2Fpostgre
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, unquote
+from urllib.parse import quote, unquote
 
-from transforms.errors import JobError, UsageError
+from transforms.errors import JobError
 from transforms.retry import Retry
 from transforms.secrets import SecretSource
+from transforms.sql.location import Location, written
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -24,10 +24,7 @@ POSTGRESQL = "postgresql://"
 USAGE = f"{POSTGRESQL}USER@HOST:PORT/DATABASE/SCHEMA.TABLE"
 INSTALL = "pip install 'firebeam[postgresql]'"
 
-_LOCATION = re.compile(
-    r"(?:(?P<user>[^@/?]*)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^@:/?]*)(?::(?P<port>[0-9]+))?"
-    r"/(?P<database>[^/?]+)/(?P<table>[^/?]+)(?:\?(?P<options>.*))?"
-)
+_PASSWORDS = "set PGPASSWORD, write ~/.pgpass"
 # None of these is a secret; see "Parameter Key Words" of libpq.
 _OPTIONS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "channel_binding", "gssencmode", "target_session_attrs")
 _OLDEST = 130_000
@@ -79,43 +76,18 @@ class PostgresqlTarget:
         Raises:
           UsageError: it names none; a text that may hold a password is not shown.
         """  # noqa: E501  # the message is one line
-        rest = text.removeprefix(POSTGRESQL)
-        before_host, has_user, _ = rest.rpartition("@")
-        if (has_user and (":" in before_host or "@" in before_host)) or "password=" in rest.lower():
-            raise UsageError(
-                f"{flag} must not hold a password, which would end up in logs and in the ledger; set PGPASSWORD, write "
-                f"~/.pgpass, or pass {flag}_password=env:NAME"
-            )
-        match = _LOCATION.fullmatch(rest)
-        if match is None:
-            raise UsageError(f"{flag} must be {USAGE}, got {text!r}")
-        schema, has_schema, table = match["table"].partition(".")
+        found = Location.parse(text, flag, POSTGRESQL, USAGE, _PASSWORDS, _OPTIONS)
+        schema, has_schema, table = found.table.partition(".")
         if not has_schema:
             schema, table = "public", schema
-        options = tuple(parse_qsl(match["options"] or ""))
-        if unknown := next((name for name, _ in options if name not in _OPTIONS), None):
-            raise UsageError(f"{flag}: there is no option {unknown}; choose from {', '.join(_OPTIONS)}")
-        host = unquote(match["host"]).strip("[]")
-        return cls(
-            unquote(match["user"]) if match["user"] else None,
-            host or None,
-            int(match["port"]) if match["port"] else None,
-            unquote(match["database"]),
-            unquote(schema),
-            unquote(table),
-            options,
-            password,
-        )
+        names = found.database, unquote(schema), unquote(table)
+        return cls(found.user, found.host, found.port, *names, found.options, password)
 
     @property
     def label(self) -> str:
         """As a location, without options."""
-        user = f"{quote(self.user, safe='')}@" if self.user else ""
-        host = quote(self.host or "", safe=":")
-        host = f"[{host}]" if ":" in host else host
-        port = f":{self.port}" if self.port else ""
-        names = f"{quote(self.database, safe='')}/{_quoted(self.schema)}.{_quoted(self.table)}"
-        return f"{POSTGRESQL}{user}{host}{port}/{names}"
+        names = quote(self.database, safe=""), f"{_quoted(self.schema)}.{_quoted(self.table)}"
+        return written(POSTGRESQL, self.user, self.host, self.port, *names)
 
     def connect(self, *, is_known: bool = True) -> Connection:
         """A new connection, read-only, that speaks one form of text.

@@ -1,0 +1,110 @@
+"""A real MariaDB server in a folder of its own, and databases that nobody else has.
+
+Its clock is not in UTC, so that a time that is taken for one in UTC shows up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.emulators.processes import LOOPBACK, TCP, Server, serve
+from transforms.sql.columns import SourceTable
+from transforms.sql.mysql.database import MysqlTable
+
+INSTALL = "apt-get install --no-install-recommends mariadb-server-core mariadb-client-core"
+
+_NUMBERS = itertools.count()
+_PROGRAMS = ("mariadbd", "mariadb-install-db")
+# Starts again when it is told to SHUTDOWN.
+_SCRIPT = """
+set -e
+mariadb-install-db --no-defaults --datadir="$PWD/data" --auth-root-authentication-method=normal --skip-test-db \
+  "$@" >/dev/null
+while mariadbd --no-defaults --datadir="$PWD/data" --socket="$PWD/socket" --port="$PORT" --bind-address=127.0.0.1 \
+  --skip-log-bin --skip-name-resolve --innodb-buffer-pool-size=64M --innodb-flush-log-at-trx-commit=0 \
+  --innodb-flush-method=nosync --skip-innodb-doublewrite --sync-frm=0 "$@"
+do :; done
+"""
+
+
+class MariaDatabase:
+    """An empty database.
+
+    Attributes:
+      port: of the server.
+    """
+
+    def __init__(self, port: int, name: str):
+        self.port, self.name = port, name
+
+    def connect(self, **more: Any) -> Any:
+        """A connection that commits every statement, by default as root."""
+        import pymysql
+
+        parameters: dict[str, Any] = {"user": "root", "autocommit": True, "ssl_disabled": True, **more}
+        return pymysql.connect(host=LOOPBACK, port=self.port, database=self.name, **parameters)
+
+    def execute(self, *statements: str) -> None:
+        """Executes statements, each in a transaction of its own, in UTC and whatever the values are."""
+        with closing(self.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute("SET SESSION sql_mode = 'ALLOW_INVALID_DATES', SESSION time_zone = '+00:00'")
+            for statement in statements:
+                cursor.execute(statement)
+
+    def user(self, *grants: str, password: str = "") -> str:
+        """A user who has these rights on this database, or `*.*`; the name is his alone."""
+        name = f"user_{next(_NUMBERS)}"
+        self.execute(f"CREATE USER {name}@'%' IDENTIFIED BY '{password}'")
+        self.execute(*(f"GRANT {grant} TO {name}@'%'" for grant in grants))
+        return name
+
+    def location(self, table: str, user: str = "root") -> str:
+        """As a flag names a table. A context for TLS takes 30 ms, which is long where tables have a few rows."""
+        return f"mysql://{user}@{LOOPBACK}:{self.port}/{self.name}/{table}?ssl_disabled=true"
+
+    def table(self, name: str, user: str = "root") -> MysqlTable:
+        """A table."""
+        return MysqlTable.parse(self.location(name, user), "--source", None, 0)
+
+    def described(self, name: str) -> SourceTable:
+        """What a table declares."""
+        return self.table(name).describe("--source")
+
+
+@contextlib.contextmanager
+def running_mariadb() -> Iterator[int]:
+    """A server; gives its port. Skips where there is no MariaDB, or fails where everything must be there."""
+    search = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
+    if missing := [program for program in _PROGRAMS if shutil.which(program, path=search) is None]:
+        reason = f"needs {missing[0]}: {INSTALL}"
+        if os.environ.get("FIREBEAM_REQUIRE_EMULATORS") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    as_root = ("--user=root",) if os.getuid() == 0 else ()
+
+    def command(ports: Sequence[int], folder: Path) -> Sequence[str]:
+        return "env", f"PORT={ports[0]}", "sh", "-c", _SCRIPT, "sh", *as_root
+
+    environ = {**os.environ, "PATH": search, "TZ": "IST-5:30"}
+    server = Server("MariaDB", 1, command, lambda ports: f"{TCP}{LOOPBACK}:{ports[0]}", environ)
+    with serve(server) as (port,):
+        yield port
+
+
+def new_mariadb(port: int) -> MariaDatabase:
+    """A database of a server."""
+    import pymysql
+
+    name = f"test_{next(_NUMBERS)}"
+    with closing(pymysql.connect(host=LOOPBACK, port=port, user="root", ssl_disabled=True)) as connection:
+        connection.cursor().execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+    return MariaDatabase(port, name)

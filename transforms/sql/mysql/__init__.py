@@ -1,0 +1,1 @@
+"""Tables of MySQL and MariaDB: reached by PyMySQL, read as the server's own text."""

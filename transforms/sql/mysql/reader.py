@@ -1,0 +1,150 @@
+"""Reads parts of a table of MySQL or MariaDB: rows as they come, values as the server writes them. Plain Python.
+
+    Selection, Part ──read_part──▶ Chunk, Chunk, …: fields of rows, in the server's own text; octets in hexadecimal
+
+Within a snapshot that somebody holds all parts are of one state. Without one, a part is a transaction of its own: it
+begins by comparing the table with how it was described, and can be read on behind any row of it. The server does not
+say how many rows it has sent, so it is asked to count them in the same transaction.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from transforms.errors import FirebeamError, JobError
+from transforms.sql.database import Chunk, Fields, Part, Position, Selection, Snapshot
+from transforms.sql.mysql.catalogue import check_unchanged, rows
+from transforms.sql.mysql.cursors import moment
+from transforms.sql.mysql.failures import explained
+from transforms.sql.mysql.ranges import compared
+from transforms.sql.mysql.snapshot import reader_of
+from transforms.sql.mysql.target import MysqlTarget
+from transforms.sql.mysql.types import quoted
+
+if TYPE_CHECKING:
+    from pymysql.connections import Connection
+
+    from transforms.sql.mysql.unbuffered import UnbufferedCursor
+
+_ROWS_PER_CHUNK = 256
+_CUT_SHORT = "1301"  # ER_WARN_ALLOWED_PACKET_OVERFLOWED: a function gave NULL for a text that was too long
+
+Octets = Sequence["bytes | None"]
+
+
+def statements(selection: Selection, part: Part, behind: Position | None = None) -> tuple[str, str]:
+    """What reads a part, and what counts its rows. A marked selection's first field says if the row is wanted whole.
+
+    >>> from transforms.sql.columns import SourceColumn, SourceTable
+    >>> columns = SourceColumn("id", "int(11)", "INT64", "`id`"), SourceColumn("name", "text", "STRING", "`name`")
+    >>> table = SourceTable("", "`t`", columns, ("id",), "innodb")
+    >>> for each in statements(Selection(table, ("id",), "n > 7"), Part(0, "`id` <= 9")): print(each)
+    SELECT `id`, `name` FROM `t` WHERE (`id` <= 9) AND (n > 7)
+    SELECT COUNT(*) FROM `t` WHERE (`id` <= 9) AND (n > 7)
+    >>> statements(Selection(table, ("id",), "n > 7", names_all=True), Part(0))[0]
+    'SELECT (n > 7) IS TRUE, `id`, IF(n > 7, `name`, NULL) FROM `t`'
+    >>> statements(Selection(table, ("id",), in_order=True), Part(0), ("7",))[0]
+    'SELECT `id`, `name` FROM `t` WHERE (`id` > 7) ORDER BY `id`'
+    """
+    table, conditions = selection.table, [part.condition]
+    if behind is not None:
+        conditions.append(compared(table, selection.key, ">", behind))
+    expressions = [column.expression for column in table.columns]
+    if selection.is_marked:
+        expressions = [
+            text if at in selection.key_places else f"IF({selection.condition}, {text}, NULL)"
+            for at, text in enumerate(expressions)
+        ]
+        expressions.insert(0, f"({selection.condition}) IS TRUE")
+    else:
+        conditions.append(selection.condition)
+    given = " AND ".join(f"({condition})" for condition in conditions if condition)
+    of_part = f"FROM {table.relation}{f' WHERE {given}' if given else ''}"
+    order = f" ORDER BY {', '.join(map(quoted, selection.key))}" if selection.in_order else ""
+    return f"SELECT {', '.join(expressions)} {of_part}{order}", f"SELECT COUNT(*) {of_part}"
+
+
+def read_part(
+    target: MysqlTarget, selection: Selection, part: Part, snapshot: Snapshot | None, behind: Position | None
+) -> Generator[Chunk, None, None]:
+    """As `Database.read`."""
+    reading, counting = statements(selection, part, behind)
+    fields_of, received = _fields_of(selection), 0
+    with explained(target.label), reader_of(target, selection.table, snapshot) as connection:
+        if snapshot is None:
+            read_time = moment(connection)
+            check_unchanged(connection, target, selection.table)
+        else:
+            read_time = snapshot.read_time
+        with contextlib.closing(_answers(target, connection, reading)) as answers:
+            while chunk := list(islice(answers, _ROWS_PER_CHUNK)):
+                received += len(chunk)
+                yield Chunk(read_time, [fields_of(row) for row in chunk], [_size(row) for row in chunk])
+        ((counted,),) = rows(connection, counting)
+    if int(counted or 0) != received:
+        raise JobError(f"{target.label}: {received:,} rows came of {counted} that the server counts; run it again")
+
+
+def _answers(target: MysqlTarget, connection: Connection, statement: str) -> Generator[Octets, None, None]:
+    """The rows of an answer; if they are not read to the end, the server is asked not to send the rest."""
+    import pymysql
+
+    from transforms.sql.mysql.unbuffered import UnbufferedCursor
+
+    cursor = connection.cursor(UnbufferedCursor)
+    try:
+        cursor.execute(statement)
+        yield from cursor
+    except GeneratorExit:
+        _end(target, connection, cursor)
+        raise
+    except pymysql.Error:
+        cursor.leave()
+        raise
+    if cursor.warning_count and any(code == _CUT_SHORT for _, code, _ in rows(connection, "SHOW WARNINGS")):
+        raise JobError(
+            f"{target.label}: the text of a value is longer than the server's max_allowed_packet; raise that beyond "
+            "the longest geometry"
+        )
+
+
+def _end(target: MysqlTarget, connection: Connection, cursor: UnbufferedCursor) -> None:
+    """Ends a statement whose rows are not wanted any more, but not the transaction, whose snapshot others may read."""
+    import pymysql
+
+    try:
+        with contextlib.closing(target.connect()) as other:
+            rows(other, f"KILL QUERY {connection.thread_id()}")
+        for _ in cursor:
+            pass
+    except (pymysql.Error, FirebeamError):  # the statement has ended, or its server has
+        cursor.leave()
+
+
+def _fields_of(selection: Selection) -> Callable[[Octets], Fields]:
+    """What makes fields of an answer's row: octets are written in hexadecimal, all else is UTF-8."""
+    first = 1 if selection.is_marked else 0
+    binary = [first + at for at, column in enumerate(selection.table.columns) if column.type == "BYTES"]
+
+    def of_text(row: Octets) -> Fields:
+        return [None if field is None else field.decode("utf-8", "surrogateescape") for field in row]
+
+    def of_octets_too(row: Octets) -> Fields:
+        fields = list(row)
+        texts: list[str | None] = [None] * len(fields)
+        for at in binary:
+            if (octets := fields[at]) is not None:
+                texts[at], fields[at] = octets.hex(), None
+        for at, field in enumerate(fields):
+            if field is not None:
+                texts[at] = field.decode("utf-8", "surrogateescape")
+        return texts
+
+    return of_octets_too if binary else of_text
+
+
+def _size(row: Octets) -> int:
+    return sum(map(len, filter(None, row)))
