@@ -5,6 +5,7 @@
     firestore://projects/P/databases/D/documents/users    … of another database                    store
     bigquery:PROJECT:DATASET.TABLE                        a table or view                          store
     jsonl:PATTERN                                         files of JSON Lines, globs               store
+    cosmos://DATABASE/CONTAINER                           items of COSMOS_ENDPOINT                 store
     postgresql://USER@HOST:PORT/DATABASE/SCHEMA.TABLE     a table or view                  store, of export
     mysql://USER@HOST:PORT/DATABASE/TABLE                 … of MySQL or MariaDB            store, of export
     batches://openai                                      batches to trigger there         source
@@ -22,6 +23,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from transforms.cosmos.target import COSMOS, CosmosTarget
+from transforms.cosmos.target import USAGE as COSMOS_USAGE
 from transforms.errors import UsageError
 from transforms.files import GCS, is_local
 from transforms.firestore.target import FirestoreTarget
@@ -29,6 +32,7 @@ from transforms.objects.store import AZURE, S3
 from transforms.services import PROJECT_VARIABLE, Services
 
 if TYPE_CHECKING:
+    from transforms.records.model import RecordSpec
     from transforms.secrets import SecretSource
     from transforms.sql.database import Database
     from transforms.verify.stores import Collection, Place
@@ -86,6 +90,7 @@ SCHEMES = (
     Scheme(BATCHES, (BATCHES,), is_source=True),
     Scheme(BIGQUERY, (BIGQUERY,), ("bigquery:PROJECT:DATASET.TABLE",)),
     Scheme(JSONL, tuple(JSONL + prefix for prefix in _FILES_IN_CLOUD), ("jsonl:PATTERN",)),
+    Scheme(COSMOS, (COSMOS,), (COSMOS_USAGE,)),
     Scheme(POSTGRESQL, (POSTGRESQL,), table=f"{POSTGRESQL}USER@HOST:PORT/DATABASE/SCHEMA.TABLE", opens=_postgresql),
     Scheme(MYSQL, (MYSQL,), table=f"{MYSQL}USER@HOST:PORT/DATABASE/TABLE", opens=_mysql),
 )
@@ -186,7 +191,12 @@ def table_source(flag: str, text: str, password: SecretSource | None, max_outage
 
 
 def store_place(
-    flag: str, text: str, target: FirestoreTarget, services: Services, password: SecretSource | None = None
+    flag: str,
+    text: str,
+    target: FirestoreTarget,
+    services: Services,
+    password: SecretSource | None = None,
+    spec: RecordSpec | None = None,
 ) -> Place:
     """The place that a flag names as a store; asks a database for what its table declares.
 
@@ -194,6 +204,7 @@ def store_place(
       target: the database of a collection that names none; a table may be silent for as long as it.
       services: where BigQuery is.
       password: where that of a database is.
+      spec: says which documents the items of a container become; None for those of their ids.
 
     Raises:
       UsageError: it names no store, or nothing is there.
@@ -220,6 +231,10 @@ def store_place(
             return Files(tuple(match_inputs([text.removeprefix(JSONL)])))
         except UsageError as error:
             raise UsageError(str(error).replace("--input ", f"{flag}={JSONL}")) from None
+    if text.startswith(COSMOS):
+        from transforms.verify.stores import Container
+
+        return Container(CosmosTarget.of(text, flag), spec)
     raise UsageError(f"{flag} must be {STORES}, got {text!r}")
 
 

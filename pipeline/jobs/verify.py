@@ -8,7 +8,7 @@ A range of keys is a batch of the ledger, so an interrupted run resumes after th
 has every difference once. Nothing collects all documents: a worker keeps the keys and hashes of one range.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -22,19 +22,22 @@ from pipeline.present.summary_file import check_path
 from pipeline.present.terminal import Console, say, show
 from pipeline.present.verify_report import SHOWN, counts_table, differences_table
 from pipeline.run.job import Job, JobPlan, derived_job_id, digest
+from pipeline.specs import read_spec
 from transforms.bigquery.target import BigQueryTarget
+from transforms.cosmos.check import check_container
 from transforms.dead_letters.folder import DeadLetterFolder
 from transforms.errors import UsageError
 from transforms.ledger.jobs import COMPLETED, read_job
 from transforms.ledger.runs import JobDescription
 from transforms.ledger.steps import CompleteJob, RecordOutcomes
+from transforms.records.model import RecordSpec
 from transforms.runtime.services import services_of
 from transforms.secrets import parse_secret
 from transforms.verify.ignored import Ignored
 from transforms.verify.parts import Parts
 from transforms.verify.reports import Report
 from transforms.verify.steps import CompareRanges, PlanRanges, Sides
-from transforms.verify.stores import Collection, Files, Reading, open_stores, plans_right
+from transforms.verify.stores import Collection, Container, Files, Reading, open_stores, plans_right
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     services = services_of(options)
     firestore = config.firestore(services)
     ignored = Ignored.of(config.ignore)
+    spec = by_spec(config.spec)
     passwords = {"left": config.left_password, "right": config.right_password}
     left, right = (
         store_place(
@@ -80,6 +84,7 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
             firestore,
             services,
             parse_secret(where, f"--{side}_password") if where else None,
+            spec,
         )
         for side, where in passwords.items()
     )
@@ -103,15 +108,32 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
         show_values=config.show_values,
     )
     files = [file.fingerprint for place in (left, right) if isinstance(place, Files) for file in place.files]
+    for place in (left, right):
+        if isinstance(place, Container):
+            check_container(place.target)
     how = (sorted(config.ignore), config.match_by, config.key_column, config.id_field, config.show_values)
+    by = (*how, config.spec) if config.spec else how
     description = JobDescription(
         NAME,
-        config.job_id or derived_job_id(NAME, config.left, config.right, how, firestore.project, firestore.database),
+        config.job_id or derived_job_id(NAME, config.left, config.right, by, firestore.project, firestore.database),
         config.parameters(),
-        input_fingerprint=digest(config.left, config.right, how, files),
-        spec_fingerprint="",
+        input_fingerprint=digest(config.left, config.right, by, files),
+        spec_fingerprint=spec.fingerprint if spec else "",
     )
     return Plan(config, description, firestore, sides, table)
+
+
+def by_spec(name: str | None) -> RecordSpec | None:
+    """The spec by whose keys items become documents; None where those are the items' own ids.
+
+    Raises:
+      UsageError: there is no such spec, or it is wrong.
+    """
+    if name is None:
+        return None
+    spec = replace(read_spec(name), escapes_ids=True)
+    is_item_id = spec.key.template is None and [path.text for path in spec.key.paths] == ["id"]
+    return None if is_item_id else spec
 
 
 def provision(plan: Plan) -> None:

@@ -66,6 +66,13 @@ class Config(JobConfig):
     id_field: str = option(
         "id", group="Stores", metavar="FIELD", help="field that holds the id, in lines of JSON without __name__"
     )
+    spec: str | None = option(
+        None,
+        group="Stores",
+        metavar="SPEC",
+        help="record spec, by name or file, whose key says which document an item of a container becomes; default: the "
+        "one of the item's id",
+    )
     ignore: tuple[str, ...] = option(
         (),
         group="Comparison",
@@ -111,8 +118,8 @@ USAGE = Usage(
     NAME,
     Config,
     about="""\
-Compares two stores: Firestore, BigQuery, files of JSON Lines, tables of databases. Says which documents one of them
-lacks, which differ, and in which fields. The exit code is 0 if the stores are equal, 3 if not.""",
+Compares two stores: Firestore, BigQuery, files of JSON Lines, Cosmos DB, tables of databases. Says which documents one
+of them lacks, which differ, and in which fields. The exit code is 0 if the stores are equal, 3 if not.""",
     example="""\
   firebeam verify --left=firestore://users --right=bigquery:my-project:people.users --ignore=last_seen \\
       --project=my-project --database='(default)'""",

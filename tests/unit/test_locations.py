@@ -68,8 +68,8 @@ def test_what_is_not_a_store_is_refused_with_the_forms_there_are(text):
     with pytest.raises(UsageError) as refused:
         store_place("--left", text, DATABASE, SERVICES)
     assert str(refused.value) == (
-        "--left must be firestore://COLLECTION, firestore://**/GROUP, bigquery:PROJECT:DATASET.TABLE, jsonl:PATTERN "
-        f"or {TABLES}, got {text!r}"
+        "--left must be firestore://COLLECTION, firestore://**/GROUP, bigquery:PROJECT:DATASET.TABLE, jsonl:PATTERN, "
+        f"cosmos://DATABASE/CONTAINER or {TABLES}, got {text!r}"
     )
 
 

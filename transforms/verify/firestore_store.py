@@ -74,13 +74,15 @@ class FirestoreStore:
         with closing(read(self.target.connect(), self.query, paths, self.read_time, self.retry)) as documents:
             for document in documents:
                 if not is_wider or span.contains(self._key(document.path)):
-                    yield self._entry(document)
+                    yield from self._entry(document)
 
     def refetch(self, keys: Sequence[str]) -> Iterator[Entry]:
         """As `Store`."""
         paths = [path for path in map(self._path, keys) if self._may_hold(path)]
         with closing(read_paths(self.target.connect(), paths, retry=self.retry)) as documents:
-            yield from (self._entry(document) for document in documents if document.exists)
+            for document in documents:
+                if document.exists:
+                    yield from self._entry(document)
 
     @property
     def _prefix(self) -> str:
@@ -92,8 +94,10 @@ class FirestoreStore:
     def _path(self, key: str) -> str:
         return self._prefix + key
 
-    def _entry(self, document: Document) -> Entry:
-        return Entry(self._key(document.path), self.form.of_document(document), document.update_time)
+    def _entry(self, document: Document) -> Iterator[Entry]:
+        content = self.form.of_document(document)
+        if content is not None:
+            yield Entry(self._key(document.path), content, document.update_time)
 
     def _may_hold(self, path: str) -> bool:
         """Whether Firestore can have a document of this path, and the query find it; other stores have other keys."""

@@ -44,8 +44,8 @@ _MAX_INT64 = 2**63
 class Form(Protocol):
     """Makes documents comparable."""
 
-    def of_document(self, document: Document) -> Mapping[str, Any]:
-        """The content of a document."""
+    def of_document(self, document: Document) -> Mapping[str, Any] | None:
+        """The content of a document; None for one that does not count."""
 
 
 class TableForm(Form, Protocol):

@@ -146,7 +146,7 @@ class JsonlStore:
                     key = self.naming.key(value)
                     if span.contains(key):
                         last.add(key, block, line.position)
-                        yield self._entry(key, value, block.file, line)
+                        yield from self._entry(key, value, block.file, line)
 
     def refetch(self, keys: Sequence[str]) -> Iterator[Entry]:
         """As `Store`: the lines that `entries` has just found, or else all that may have the keys."""
@@ -159,9 +159,9 @@ class JsonlStore:
             for line, value in _parsed(place):
                 key = self.naming.key(value)
                 if key in wanted:
-                    yield self._entry(key, value, place.file, line)
+                    yield from self._entry(key, value, place.file, line)
 
-    def _entry(self, key: str, value: dict[str, Any], file: InputFile, line: Line) -> Entry:
+    def _entry(self, key: str, value: dict[str, Any], file: InputFile, line: Line) -> Iterator[Entry]:
         try:
             fields = from_tagged_json({name: member for name, member in value.items() if name != NAME})
             message = messages.Document(name=_NOWHERE + (key if self.naming.by_path else f"-/{key}"))
@@ -169,7 +169,9 @@ class JsonlStore:
         except (RecordError, ValueError, TypeError, AttributeError) as error:
             reason = error if isinstance(error, RecordError) else "a value tagged with $ is not what its tag says"
             raise JobError(f"{_where(file, line)} is not a document: {reason}; correct it and start again") from None
-        return Entry(key, self.form.of_document(Document(message)))
+        content = self.form.of_document(Document(message))
+        if content is not None:
+            yield Entry(key, content)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_last": None}

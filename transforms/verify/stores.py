@@ -9,14 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transforms.bigquery.target import BigQueryTarget
+from transforms.cosmos.target import COSMOS, CosmosTarget
 from transforms.errors import UsageError
 from transforms.firestore.query import Query
 from transforms.firestore.target import FirestoreTarget
 from transforms.inputs.files import InputFile
+from transforms.records.model import RecordSpec
 from transforms.retry import Retry
 from transforms.sql.columns import SourceTable
 from transforms.sql.database import Database
 from transforms.verify.bigquery_store import BigQueryStore
+from transforms.verify.cosmos_form import ItemForm
+from transforms.verify.cosmos_store import CosmosStore
 from transforms.verify.database_store import DatabaseStore
 from transforms.verify.database_tables import matched, row_store
 from transforms.verify.entries import Store
@@ -56,7 +60,19 @@ class Rows:
     table: SourceTable
 
 
-Place = Collection | BigQueryTarget | Files | Rows
+@dataclass(frozen=True)
+class Container:
+    """Items of Cosmos DB.
+
+    Attributes:
+      spec: says which document an item becomes; None for the one of its id.
+    """
+
+    target: CosmosTarget
+    spec: RecordSpec | None
+
+
+Place = Collection | BigQueryTarget | Files | Rows | Container
 
 
 @dataclass(frozen=True)
@@ -91,6 +107,12 @@ def open_stores(left: Place, right: Place, reading: Reading) -> tuple[Store, Sto
     if any(isinstance(place, Rows) for place in places):
         return _open_rows(left, right, reading)
     by_path = matches_by_path(places, reading.match_by)
+    of_items = any(isinstance(place, Container) for place in places)
+    if of_items and (by_path or any(isinstance(place, BigQueryTarget) for place in places)):
+        raise UsageError(
+            f"{COSMOS}DATABASE/CONTAINER is compared by id with a collection, files of JSON or another container; "
+            "compare a table with the collection that its rows come from"
+        )
     tables = [
         table_store(place, by_path=by_path, ignored=reading.ignored, key_column=reading.key_column)
         for place in places
@@ -102,7 +124,8 @@ def open_stores(left: Place, right: Place, reading: Reading) -> tuple[Store, Sto
             "each with the store that they come from"
         )
     # Documents are compared as the rows that a table has of them.
-    form: Form = tables[0].form if tables else FieldsForm(reading.ignored)
+    items = ItemForm(reading.ignored)
+    form: Form = items if of_items else tables[0].form if tables else FieldsForm(reading.ignored)
     opened: list[Store] = []
     for place in places:
         if isinstance(place, BigQueryTarget):
@@ -111,6 +134,8 @@ def open_stores(left: Place, right: Place, reading: Reading) -> tuple[Store, Sto
             opened.append(
                 FirestoreStore(place.target, place.query, by_path, form, reading.reads_past, retry=reading.retry)
             )
+        elif isinstance(place, Container):
+            opened.append(CosmosStore(place.target, items, place.spec))
         elif isinstance(place, Files):
             naming = Naming(by_path, reading.id_field)
             opened.append(JsonlStore(read_index(place.files, naming), naming, form))
@@ -125,7 +150,8 @@ def _open_rows(left: Place, right: Place, reading: Reading) -> tuple[Store, Stor
             return row_store(place.database, place.table, reading.key_column, reading.ignored)
         if isinstance(place, BigQueryTarget):
             return table_store(place, by_path=False, ignored=reading.ignored)
-        what = "documents of Firestore" if isinstance(place, Collection) else "lines of JSON"
+        kinds = {Collection: "documents of Firestore", Container: "items of Cosmos DB"}
+        what = kinds.get(type(place), "lines of JSON")
         raise UsageError(
             f"rows of a database and {what} have no form in common; compare the rows with the table of BigQuery that "
             "export --source has made of them, or with a table of a database"
@@ -164,6 +190,8 @@ def plans_right(left: Store, right: Store) -> bool:
     kinds = (FirestoreStore, DatabaseStore, BigQueryStore)
 
     def rank(store: Store) -> int:
+        if isinstance(store, CosmosStore):
+            return -1 if store.spec is not None else len(kinds) + 1  # every range of it is all of it; or it cannot cut
         return next((n for n, kind in enumerate(kinds) if isinstance(store, kind)), len(kinds))
 
     return rank(right) < rank(left)

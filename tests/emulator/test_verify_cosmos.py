@@ -1,0 +1,96 @@
+"""A container of Cosmos DB compared with the collection that it was copied to, by the command a user runs."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+
+from pipeline.specs import read_spec
+from tests.support.cosmos import OwnContainer, new_container
+from tests.support.verified import put, remove, verify
+from transforms.firestore.target import FirestoreTarget
+from transforms.migrate.documents import document_of
+from transforms.records.keys import escaped
+
+pytestmark = pytest.mark.emulator
+
+COLLECTION = "firestore://student_attempts"
+
+
+@pytest.fixture
+def target(firestore_host, firestore_project, monkeypatch, cosmos) -> FirestoreTarget:
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore_host)
+    for name, value in cosmos.environ.items():
+        monkeypatch.setenv(name, value)
+    return FirestoreTarget(firestore_project, emulator_host=firestore_host)
+
+
+@pytest.fixture
+def container(cosmos) -> OwnContainer:
+    made = new_container(cosmos)
+    made.put(
+        *(
+            {"id": f"attempt-{n:04}", "student_id": f"s{n % 9}", "score": n / 2, "tags": ["a", n], "at": {"page": n}}
+            for n in range(300)
+        ),
+        {"id": "100%", "student_id": "s1"},
+        {"id": "__x__", "student_id": "s2", "none": None},
+    )
+    return made
+
+
+def copy(container, target, collection="student_attempts", key=lambda item: escaped(item["id"])):
+    """What the migration's copy does to each item."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    items = container.items()
+    put(target, {f"{collection}/{key(item)}": document_of(item, {"content_hash": "…"}, now) for item in items})
+
+
+def test_a_copy_is_equal_in_one_read_of_each_side(tmp_path, target, container):
+    copy(container, target)
+    verified = verify(tmp_path, target, container.location, COLLECTION)
+    assert (verified.exit_code, verified.counts) == (0, (302, 302, 0, 0))
+    assert (verified.summary["results"]["read_left"], verified.summary["results"]["read_right"]) == (302, 302)
+
+
+def test_every_difference_is_found_in_at_most_two_reads(tmp_path, target, container):
+    copy(container, target)
+    remove(target, "student_attempts/attempt-0007")
+    put(target, {"student_attempts/extra": {"id": "extra"}, "student_attempts/attempt-0008": {"id": "attempt-0008"}})
+    container.put({"id": "__x__", "student_id": "s2", "none": 0})
+    flags = ("--max_keys=40", "--read_time=latest", "--ignore=at")
+    verified = verify(tmp_path, target, container.location, COLLECTION, *flags)
+    assert verified.exit_code == 3
+    kinds = {key: kind for key, kind in verified.kinds.items() if key != escaped("__x__")}
+    assert kinds == {"attempt-0007": "MISSING_RIGHT", "extra": "MISSING_LEFT", "attempt-0008": "DIFFERENT"}
+    # Written in the second in which the run began, it may count as changed meanwhile.
+    assert verified.summary["changed"] + len(verified.kinds) == 4
+    assert verified.summary["results"]["read_left"] <= 2 * 302 + 10
+
+
+def test_a_spec_whose_ids_are_composed_finds_the_documents_of_items(tmp_path, target, cosmos):
+    spec = read_spec("student_competencies")
+    container = new_container(cosmos)
+    container.put(
+        *(
+            {"id": f"x{n}", "student_id": f"s{n}", "subject": "math", "skill_id": "k", "subskill_id": "u", "score": n}
+            for n in range(30)
+        )
+    )
+    copy(container, target, "student_competencies", lambda item: spec.key_of(item, item["id"]))
+    places = (container.location, "firestore://student_competencies", "--spec=student_competencies")
+    assert verify(tmp_path, target, *places).counts == (30, 30, 0, 0)
+    assert verify(tmp_path, target, *places[:2], "--job_id=without").exit_code == 3
+
+
+def test_a_container_that_is_not_there_is_wrong_usage(tmp_path, target, container, capsys):
+    verified = verify(tmp_path, target, f"{container.location}z", COLLECTION)
+    assert verified.exit_code == 2
+    assert "the account has no container 'itemsz'; there is items" in capsys.readouterr().err
+
+
+def test_two_containers_are_compared(tmp_path, target, container, cosmos):
+    other = new_container(cosmos)
+    other.put(*({name: value for name, value in item.items() if name[0] != "_"} for item in container.items()))
+    assert verify(tmp_path, target, container.location, other.location).exit_code == 0
