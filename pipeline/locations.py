@@ -3,7 +3,7 @@
     firestore://users                                     a collection                     source, store
     firestore://**/posts  firestore://users/ada/**/posts  a group, whole or below a document       store
     firestore://projects/P/databases/D/documents/users    … of another database                    store
-    bigquery:PROJECT:DATASET.TABLE                        a table or view                          store
+    bigquery:PROJECT:DATASET.TABLE                        a table or view                          store, of export
     jsonl:PATTERN                                         files of JSON Lines, globs               store
     cosmos://DATABASE/CONTAINER                           items of COSMOS_ENDPOINT                 store
     postgresql://USER@HOST:PORT/DATABASE/SCHEMA.TABLE     a table or view                  store, of export
@@ -163,15 +163,15 @@ def names_files(flag: str, text: str) -> bool:
     Raises:
       UsageError: nobody knows the scheme.
     """
-    if any(scheme.opens and text.startswith(scheme.prefix) for scheme in SCHEMES):
+    if text.startswith(BIGQUERY) or any(scheme.opens and text.startswith(scheme.prefix) for scheme in SCHEMES):
         return False
-    if is_local(text) and not text.startswith((BIGQUERY, JSONL)):
+    if is_local(text) and not text.startswith(JSONL):
         return True
     if text.startswith(_FILES_IN_CLOUD):
         return True
     raise UsageError(
-        f"{flag} must be a table, {TABLES}, or files: local, {', '.join(_FILES_IN_CLOUD)}; got "
-        f"{text.rpartition('@')[2]!r}"
+        f"{flag} must be a table, {TABLES} or {BIGQUERY}PROJECT:DATASET.TABLE, or files: local, "
+        f"{', '.join(_FILES_IN_CLOUD)}; got {text.rpartition('@')[2]!r}"
     )
 
 

@@ -20,13 +20,14 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.pvalue import PBegin, PCollection
 
-from pipeline.jobs import export_files, export_tables
+from pipeline.jobs import export_copy, export_files, export_tables
 from pipeline.jobs.export_checks import check_column_names, check_combinations, conditioned, looking_back, moment_of
+from pipeline.jobs.export_copy import CopyPlan
 from pipeline.jobs.export_files import FilePlan
 from pipeline.jobs.export_flags import ALL, FULL, INCREMENTAL, NAME, USAGE, Config
 from pipeline.jobs.export_tables import TablePlan
 from pipeline.jobs.outcome import present_records
-from pipeline.locations import names_files
+from pipeline.locations import BIGQUERY, names_files
 from pipeline.run.job import Job, JobPlan, derived_job_id, digest
 from pipeline.specs import read_spec
 from transforms.batch import Batch
@@ -150,7 +151,7 @@ class Plan(JobPlan[Config]):
         return query
 
 
-def prepare(config: Config, options: PipelineOptions) -> Plan | TablePlan | FilePlan:
+def prepare(config: Config, options: PipelineOptions) -> Plan | TablePlan | FilePlan | CopyPlan:
     """Checks what can be checked before anything is started.
 
     Raises:
@@ -160,6 +161,8 @@ def prepare(config: Config, options: PipelineOptions) -> Plan | TablePlan | File
     if config.source is not None:
         if names_files("--source", config.source):
             return export_files.prepare(config, config.source, options)
+        if config.source.startswith(BIGQUERY):
+            return export_copy.prepare(config, config.source, options)
         return export_tables.prepare(config, config.source, options)
     check_combinations(config)
     services = services_of(options)
@@ -194,7 +197,7 @@ def prepare(config: Config, options: PipelineOptions) -> Plan | TablePlan | File
     return Plan(config, description, firestore, patterns, table, spec, read_time, method, storage_host)
 
 
-def provision(plan: Plan | TablePlan | FilePlan) -> None:
+def provision(plan: Plan | TablePlan | FilePlan | CopyPlan) -> None:
     """Makes sure that there is a dataset that may be written to; a new run begins without its old dead letters.
 
     Raises:
@@ -206,6 +209,9 @@ def provision(plan: Plan | TablePlan | FilePlan) -> None:
     if isinstance(plan, FilePlan):
         export_files.provision(plan)
         return
+    if isinstance(plan, CopyPlan):
+        export_copy.provision(plan)
+        return
     if not existing_columns(plan.table) and plan.cursors:
         raise JobError(
             f"BigQuery table {plan.table.id} is gone, but the last run's cursors say that it holds all documents up to "
@@ -215,13 +221,16 @@ def provision(plan: Plan | TablePlan | FilePlan) -> None:
         DeadLetterFolder(plan.config.dead_letters).remove(plan.job_id)
 
 
-def build(pipeline: beam.Pipeline, plan: Plan | TablePlan | FilePlan) -> None:
+def build(pipeline: beam.Pipeline, plan: Plan | TablePlan | FilePlan | CopyPlan) -> None:
     """Draws the graph of a run."""
     if isinstance(plan, TablePlan):
         export_tables.build(pipeline, plan)
         return
     if isinstance(plan, FilePlan):
         export_files.build(pipeline, plan)
+        return
+    if isinstance(plan, CopyPlan):
+        export_copy.build(pipeline, plan)
         return
     config, target = plan.config, plan.target
     ledger = plan.ledger
@@ -327,4 +336,4 @@ def _read(pieces: list[PCollection[Piece]], plan: Plan) -> PCollection[Batch[Exp
     return every
 
 
-JOB: Job[Config, Plan | TablePlan | FilePlan] = Job(USAGE, prepare, provision, build, present_records)
+JOB: Job[Config, Plan | TablePlan | FilePlan | CopyPlan] = Job(USAGE, prepare, provision, build, present_records)

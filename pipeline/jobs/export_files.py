@@ -204,7 +204,8 @@ def _files_of(config: Config) -> str:
     return digest(config.source, config.bigquery_table)
 
 
-def _check_flags(config: Config) -> None:
+def check_nothing_of_others(config: Config, source: str) -> None:
+    """Raises UsageError for a flag about documents, or about tables of databases."""
     of_others = {
         "collection": config.collection,
         "collection_group": config.collection_group,
@@ -216,10 +217,16 @@ def _check_flags(config: Config) -> None:
         "infer": config.infer != ALL,
         "nested": config.nested != JSON,
         "source_password": config.source_password,
-        "cursor_field": config.cursor_field,
+        "consistency": config.consistency,
     }
     if given := next((name for name, value in of_others.items() if value), None):
-        raise UsageError(f"--{given} is not for files; leave it out")
+        raise UsageError(f"--{given} is not for {source}; leave it out")
+
+
+def _check_flags(config: Config) -> None:
+    check_nothing_of_others(config, "files")
+    if config.cursor_field:
+        raise UsageError("--cursor_field is not for files: --mode=incremental reads those that are new; leave it out")
     if config.write == MERGE and not config.key:
         raise UsageError(
             "--write=merge needs to know what identifies a row of the files: pass --key=COLUMN,…, or --write=append or "

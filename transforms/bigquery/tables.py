@@ -108,6 +108,18 @@ def existing_columns(
     return ask(look, f"BigQuery table {target.id}", target.breaker, retry)
 
 
+def dataset_location(target: BigQueryTarget, *, client: BigQueryClient | None = None, retry: Retry = RETRY) -> str:
+    """Where the table's dataset is, such as `EU`. Raises as `existing_columns`."""
+    connected = client or target.client()
+
+    def look() -> str:
+        _ensure_dataset(connected, target, None)
+        dataset = connected.get_dataset(bigquery.DatasetReference(target.project, target.dataset), **_RPC)
+        return str(dataset.location or "").upper()
+
+    return ask(look, f"BigQuery dataset {target.project}:{target.dataset}", target.breaker, retry)
+
+
 def _ensure_once(
     client: BigQueryClient,
     target: BigQueryTarget,
