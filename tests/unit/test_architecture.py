@@ -38,6 +38,7 @@ providers
 upsert export
 migrate
 analysis verify listen dual
+follow
 testing
 """
 LEVELS = {room: level for level, rooms in enumerate(LAYERS.split("\n")) for room in rooms.split()}
