@@ -72,6 +72,9 @@ COMMANDS = {
         "pipeline.commands.doctor", "check credentials, database, table and emulators; say how to fix what is missing"
     ),
     "indexes": CommandEntry("pipeline.commands.indexes", "print the firestore.indexes.json of a record spec"),
+    "phase": CommandEntry(
+        "pipeline.commands.phase", "show the phase of a migration from Cosmos DB, and change it by one step or back"
+    ),
     "preview": CommandEntry(
         "pipeline.commands.preview", "show what a record spec makes of the first records, and which paths it missed"
     ),

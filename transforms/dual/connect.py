@@ -136,7 +136,8 @@ class _Opening:
     def _phases(self, core: Core) -> Phases:
         forced = self.environ.get(PHASE_VARIABLE, "").strip() or None
         if self.firestore is not None:
-            return PhaseWatch(LedgerMigration(self.firestore, self.migration), core.stamper, core.counts, forced)
+            migration = LedgerMigration(self.firestore, self.migration, self.kind.collection)
+            return PhaseWatch(migration, core.stamper, core.counts, forced)
         if forced is not None and FIRESTORE in phase_of(forced).writes:
             raise UsageError(f"{PHASE_VARIABLE}={forced} writes Firestore; set GOOGLE_CLOUD_PROJECT or pass project")
         return FixedPhase(COSMOS_ONLY)

@@ -15,10 +15,11 @@ class LedgerMigration:
     Args:
       target: the database that keeps it.
       name: of the migration.
+      pair: whose writes are counted: the name of the collection.
     """
 
-    def __init__(self, target: FirestoreTarget, name: str):
-        self._target, self._name = target, name
+    def __init__(self, target: FirestoreTarget, name: str, pair: str):
+        self._target, self._name, self._pair = target, name, pair
 
     def read(self, timeout_s: float) -> tuple[State, datetime.datetime]:
         """As `watch.Migration`."""
@@ -36,4 +37,4 @@ class LedgerMigration:
         from transforms.retry import Retry
 
         document = migration_document(self._target.connect(), self._name, Retry(max_attempts=1))
-        save_writer(document, instance, phase, counts, hours)
+        save_writer(document, instance, self._pair, phase, counts, hours)

@@ -17,7 +17,7 @@
         dead_letters        retryable ones
         verified_at, verified_equal         of the last full verify, which writes these two
       writers/{instance}    one per instance of an application, written by DualStore:
-        heartbeat_at, phase the phase that it goes by
+        heartbeat_at, pair, phase           the pair that it writes, and the phase that it goes by
         counts              by name, since the instance began: absolute, so that a repeated save counts nothing twice
         hours               {"2026-01-01T12": {total, success}} of the last 25 hours, absolute as well
 
@@ -218,6 +218,7 @@ class Writes(NamedTuple):
 def save_writer(
     migration: LedgerDocument,
     instance: str,
+    pair: str,
     phase: str,
     counts: Mapping[str, int],
     hours: Mapping[str, Mapping[str, int]],
@@ -226,6 +227,7 @@ def save_writer(
     now = migration.now()
     written = {
         "heartbeat_at": now,
+        "pair": pair,
         "phase": phase,
         "counts": dict(counts),
         "hours": {hour: dict(each) for hour, each in hours.items()},
@@ -234,15 +236,17 @@ def save_writer(
     migration.below(WRITERS, instance).write(written)
 
 
-def writes_since(migration: LedgerDocument, since: datetime.datetime) -> Writes:
-    """Dual writes from the hour of a time on."""
+def writes_since(migration: LedgerDocument, since: datetime.datetime) -> dict[str, Writes]:
+    """Dual writes from the hour of a time on, by pair."""
     first = hour_of(since)
-    total = success = 0
+    found: dict[str, Writes] = {}
     for writer in migration.documents(migration.query(WRITERS).where("heartbeat_at", ">=", since)):
+        pair = str(writer.fields.get("pair", ""))
         for hour, each in writer.fields.get("hours", {}).items():
             if hour >= first:
-                total, success = total + each.get("total", 0), success + each.get("success", 0)
-    return Writes(total, success)
+                before = found.get(pair, Writes(0, 0))
+                found[pair] = Writes(before.total + each.get("total", 0), before.success + each.get("success", 0))
+    return found
 
 
 def hour_of(time: datetime.datetime) -> str:
