@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.faulty_firestore import FaultyFirestore
 from tests.support.interrupted import ROOT, Moment
+from tests.support.mariadb import new_mariadb, running_mariadb
 from tests.support.verified import verify
 from transforms.firestore.query import Query
 from transforms.firestore.reader import read
@@ -174,6 +175,33 @@ def test_after_kill_9_the_same_command_resumes_by_ranges_to_the_same_end(desk, m
     assert desk.counts() == (60, 60, 0)
     assert {int(key) for key in amounts(desk, "")} == {*range(1, 60), 61}
     assert desk.summary["results"]["consistency"] == "ranges"
+
+
+def test_a_server_that_is_restarted_meanwhile_is_read_on_behind_the_last_batch(desk):
+    restarted = []
+    with running_mariadb() as port:
+        database = new_mariadb(port)
+        database.execute("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t SELECT seq FROM seq_1_to_60")
+
+        def restart() -> None:
+            with closing(database.connect()) as connection:
+                restarted.append(connection.cursor().execute("SHUTDOWN"))
+
+        with FaultyFirestore(desk.emulator_host, refuse=Moment(5, restart)) as server:
+            process = subprocess.run(
+                [
+                    *(sys.executable, "-m", "pipeline", "export", f"--source={database.location('t')}"),
+                    *("--consistency=ranges", "--batch_size=10", f"--project={desk.database.project}"),
+                    f"--bigquery_table={desk.bigquery.project}:local.{desk.table}",
+                    f"--dead_letters={desk.folder / 'dead_letters'}",
+                ],
+                cwd=ROOT,
+                env={**os.environ, "FIRESTORE_EMULATOR_HOST": server.host},
+                timeout=120,
+            )
+    assert restarted
+    assert process.returncode == 0
+    assert {row["_key"] for row in desk.rows("", order="_key")} == {str(n) for n in range(1, 61)}
 
 
 def test_no_password_is_ever_written_down(desk, mariadb, export, monkeypatch, capsys):

@@ -253,7 +253,7 @@ SOURCE = "--source=postgresql://app@localhost:1/shop/orders"
     ("flags", "said"),
     [
         (["--source=postgresql://app:hunter2@db/shop/orders"], "--source must not hold a password"),
-        (["--source=mysql://app@db/shop/orders"], "--source must be postgresql://USER@HOST:PORT/DATABASE/SCHEMA.TABLE"),
+        (["--source=oracle://app@db/shop/orders"], "--source must be a table, postgresql://USER@HOST:PORT/"),
         (["--source=postgresql://app@db/shop"], "--source must be postgresql://USER@HOST:PORT/DATABASE/SCHEMA.TABLE"),
         (["--source=postgresql://app@db/shop/orders?passfile=x"], "there is no option passfile; choose from sslmode"),
         ([SOURCE], "check host and port, and that the server runs"),
@@ -264,7 +264,7 @@ SOURCE = "--source=postgresql://app@localhost:1/shop/orders"
         ([SOURCE, "--deletes=mark", "--write=append"], "--deletes=mark needs --write=merge"),
         ([SOURCE, "--source_password=hunter2"], "--source_password must say where the secret is kept"),
         ([SOURCE, "--source_password=env:NO_SUCH_VARIABLE"], "the environment variable NO_SUCH_VARIABLE is not set"),
-        (["--key=a", "--collection=users"], "--key is for --source=postgresql://…"),
+        (["--key=a", "--collection=users"], "--key is for --source=LOCATION"),
     ],
 )
 def test_a_wrong_flag_is_refused_in_one_line(desk, flags, said, capsys):
