@@ -23,6 +23,7 @@ from pipeline.emulators.start import (
     pubsub_emulator,
 )
 from tests.support.azurite import running_azurite
+from tests.support.cosmosdb_server import running_cosmosdb_server
 from tests.support.credentials import write_credentials
 from tests.support.mariadb import MariaDatabase, new_mariadb, running_mariadb
 from tests.support.moto import running_s3
@@ -89,6 +90,13 @@ def bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     return Bucket(s3_url)
+
+
+@pytest.fixture(scope="session")
+def npm_cosmos() -> Iterator[str]:
+    """The endpoint of npm's cosmosdb-server, which judges the scripted account."""
+    with _or_skip(running_cosmosdb_server()) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture(scope="session")
