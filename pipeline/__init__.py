@@ -56,6 +56,9 @@ JOBS = {
     "ingest": JobEntry("pipeline.jobs.ingest", "batch outputs into pairs of Firestore documents, and rows of BigQuery"),
     "export": JobEntry("pipeline.jobs.export", "collections of Firestore into typed tables and changelogs of BigQuery"),
     "listen": JobEntry("pipeline.jobs.listen", "changes of Firestore, as they happen, into BigQuery", streaming=True),
+    "migrate": JobEntry(
+        "pipeline.jobs.migrate", "items of Cosmos DB into Firestore documents, and rows of BigQuery; audit first"
+    ),
     "replay": JobEntry("pipeline.jobs.replay", "dead letters through the job they came from"),
     "verify": JobEntry("pipeline.jobs.verify", "prove that two stores hold the same documents, or say which differ"),
 }

@@ -61,6 +61,20 @@ class ModelAnswer:
     n_fields_dropped: int = 0
 
 
+class SourceVersion(NamedTuple):
+    """Which version of a record its source gave; of two versions the one of the greater time is the later one.
+
+    Attributes:
+      time: in the source's unit, such as seconds.
+      tag: tells versions of one time apart, without an order.
+      record: what tells the record from all others of the source.
+    """
+
+    time: int
+    tag: str
+    record: str = ""
+
+
 class Record(NamedTuple):
     """One record as an input gave it.
 
@@ -74,6 +88,7 @@ class Record(NamedTuple):
       home: where it belongs in a batch that several files share; None in any other.
       answer: of a record that a model gave; None for all others.
       failed_at: of a record out of a dead letter, when it failed first; None for all others.
+      version: of a record whose source counts versions; None for all others.
     """
 
     position: int
@@ -84,6 +99,7 @@ class Record(NamedTuple):
     home: Home | None = None
     answer: ModelAnswer | None = None
     failed_at: datetime.datetime | None = None
+    version: SourceVersion | None = None
 
     @property
     def original(self) -> bytes | Mapping[str, Any]:

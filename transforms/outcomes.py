@@ -36,6 +36,7 @@ RECORDS = Counters(
             role=Role.PART,
             metric="records_unchanged",
         ),
+        Counter("audited", "that a copy would store; an audit writes nothing", role=Role.PART, is_occasional=True),
         Counter("superseded", "replaced by a later record of the same id", role=Role.PART, metric="records_superseded"),
         Counter(
             "dead_letter_count",
@@ -114,6 +115,14 @@ RECORDS = Counters(
             is_occasional=True,
             group="analysis",
         ),
+        Counter(
+            "request_units",
+            "that reading the container took",
+            unit="request units",
+            decimals=2,
+            is_occasional=True,
+        ),
+        Counter("items_with_ttl", "read that expire by a `ttl` of their own", is_occasional=True),
         Counter(
             "unread_bytes",
             "of files that could not be read to their end",

@@ -18,6 +18,7 @@ from transforms.records.table import table_columns, table_options
 from transforms.services import Services
 from transforms.upsert.destination import Destination
 from transforms.upsert.entries import Written
+from transforms.upsert.forms import AS_IT_CAME, RecordForm
 from transforms.upsert.layout import Layout, PairLayout, SingleLayout
 from transforms.upsert.modes import VERSIONED
 from transforms.upsert.rows import rows_of_records
@@ -46,11 +47,8 @@ def destination(config: Config, services: Services, *, failed_before: bool = Fal
         max_in_flight=config.max_in_flight,
         stop_at_refused_alike=None if failed_before else RequestLimits.stop_at_refused_alike,
     )
-    rows = None
-    if config.bigquery_table is not None:
-        target = BigQueryTarget.parse(config.bigquery_table, services, config.max_outage_s)
-        storage_host = StorageTarget.of(target, services).grpc_host if config.bigquery_method in TYPED_METHODS else None
-        rows = _rows(target, config.bigquery_method, storage_host, spec, failed_before)
+    rows = rows_to(config.bigquery_table, config.bigquery_method, spec, services, config.max_outage_s)
+    rows = replace(rows, may_all_be_bad=failed_before) if rows else None
     return Destination(spec, layout, limits, rows, config.retry, config.max_writes_per_s)
 
 
@@ -61,9 +59,24 @@ def _layout(firestore: FirestoreTarget, spec: RecordSpec, config: Config) -> Lay
     return PairLayout(firestore, spec.full_collection, spec.flat_collection, *how)
 
 
-def _rows(
-    target: BigQueryTarget, method: str, storage_host: str | None, spec: RecordSpec, failed_before: bool
-) -> RowsPlan[Written]:
+def rows_to(
+    table: str | None,
+    method: str,
+    spec: RecordSpec,
+    services: Services,
+    max_outage_s: float,
+    *,
+    form: RecordForm = AS_IT_CAME,
+) -> RowsPlan[Written] | None:
+    """How the rows of a spec's records are made and sent; None without a table.
+
+    Raises:
+      UsageError: the table is not named well, or BigQuery does not have what the spec asks for.
+    """
+    if table is None:
+        return None
+    target = BigQueryTarget.parse(table, services, max_outage_s)
+    storage_host = StorageTarget.of(target, services).grpc_host if method in TYPED_METHODS else None
     columns = table_columns(spec)
     table_options(spec, columns)  # refuses options that BigQuery does not have, while it is still free to do so
-    return rows_of_records(target, columns, method, storage_host, may_all_be_bad=failed_before)
+    return rows_of_records(target, columns, method, storage_host, form=form)

@@ -23,7 +23,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.pvalue import PBegin, PCollection
 
-from pipeline.jobs import ingest_flags, listen_flags
+from pipeline.jobs import ingest_flags, listen_flags, migrate_flags
 from pipeline.jobs.destination import destination
 from pipeline.jobs.outcome import present_records
 from pipeline.jobs.replay_changes import ReplayChanges, ReplayedChanges, replayed_changes
@@ -53,6 +53,7 @@ from transforms.runtime.services import services_of
 from transforms.services import Services
 from transforms.upsert.destination import Destination, provide_table
 from transforms.upsert.modes import OVERWRITE, VERSIONED
+from transforms.upsert.source_versions import SourceOrder
 from transforms.upsert.steps import SetAsideOlder
 from transforms.upsert.versions import ALL_ROWS, NO_ROWS, RunIdentity
 from transforms.upsert.write import compare_records, write_records
@@ -72,6 +73,7 @@ class Replayed:
       reading: how it reads them.
       input_ids: fingerprints of the sources it read.
       batches: those that have dead letters.
+      order: where the source's own versions decide what is newer; None where place and time do.
     """
 
     job_id: str
@@ -80,6 +82,7 @@ class Replayed:
     reading: ReadOptions
     input_ids: frozenset[str]
     batches: tuple[str, ...]
+    order: SourceOrder | None = None
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,8 @@ class _ReplayDeadLetters(beam.PTransform[PBegin, PCollection[str]]):
         # A document that this run of the job wrote from this batch is the dead letter's own: its row may be missing.
         # One that somebody else wrote before, to the same effect, tells nothing of the row.
         rows_known = NO_ROWS if job.to.rows else ALL_ROWS
-        identity = RunIdentity(job.job_id, job.attempt, _EPOCH, job.input_ids, rows_known, never_overwrites_newer=True)
+        by_time = job.order is None
+        identity = RunIdentity(job.job_id, job.attempt, _EPOCH, job.input_ids, rows_known, by_time, job.order)
         run = _run_of(plan)
         batch_ids = [batch_id for batch_id in job.batches if batch_id not in plan.run.completed]
         batches = (
@@ -179,9 +183,10 @@ class _ReplayDeadLetters(beam.PTransform[PBegin, PCollection[str]]):
             | "BeginBatch" >> BeginBatch(ledger)
         )
         compared = compare_records(batches, job.to, identity)
-        current = compared | "SetAsideOlder" >> SetAsideOlder(job.input_ids, plan.finished_at)
+        if by_time:
+            compared = compared | "SetAsideOlder" >> SetAsideOlder(job.input_ids, plan.finished_at)
         return (
-            write_records(current, job.to, identity).batches
+            write_records(compared, job.to, identity).batches
             | "SettleLetters" >> ResolveDeadLetters(plan.folder, run, job.reading)
             | "CompleteBatch" >> CompleteBatch(ledger)
             | "ClearLetters" >> ClearDeadLetters(plan.folder, run.run)
@@ -210,6 +215,12 @@ def _replayed(
 ) -> Replayed:
     own = tuple(batch.batch_id for batch in batches)
     job = _job(config, client, job_id)
+    if job and job.job == migrate_flags.NAME:
+        from pipeline.jobs.replay_items import replayed_items  # the client of Cosmos DB, which few have
+
+        found = replayed_items(config, services, job_id, job.parameters)
+        reading, input_ids = ReadOptions(), frozenset(map(input_id_of, own))
+        return Replayed(job_id, job.attempt, found.to, reading, input_ids, own, found.form.order)
     as_it_ran = _config_of(config, job_id, job.parameters if job else {})
     to = destination(as_it_ran, services, failed_before=True)
     known = Batches(job_document(client, job_id, config.retry), config.counters).input_ids()
@@ -239,8 +250,8 @@ def _job(config: Config, client: FirestoreClient, job_id: str) -> LedgerJob | No
             "letters of; pass the --project and --database it ran with, or, if the ledger has forgotten it, --spec and "
             "its other flags"
         )
-    if job is not None and job.job != ingest_flags.NAME:
-        raise UsageError(f"job {job_id} was {job.job}; only dead letters of ingest and listen can be replayed")
+    if job is not None and job.job not in (ingest_flags.NAME, migrate_flags.NAME):
+        raise UsageError(f"job {job_id} was {job.job}; only dead letters of ingest, listen and migrate can be replayed")
     return job
 
 

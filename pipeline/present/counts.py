@@ -15,7 +15,7 @@ from transforms.ledger.totals import Totals
 def summed_as_json(totals: Totals) -> dict[str, Any]:
     """The sum and its parts, each with its kinds behind it."""
     found: dict[str, Any] = {}
-    for counter in (totals.counters.total, *totals.counters.parts):
+    for counter in (totals.counters.total, *totals.shown_parts):
         found[counter.key] = totals[counter.name]
         if counter.breakdown:
             found[f"{counter.key}_by"] = kinds_as_json(counter.breakdown, totals.kinds_of(counter))

@@ -110,7 +110,7 @@ class Summary:
         """For people."""
         totals, counters = self.totals, self.totals.counters
         counted: list[Row] = []
-        for counter in (counters.total, *counters.parts):
+        for counter in (counters.total, *totals.shown_parts):
             counted += ((counter.key, f"{totals[counter.name]:,}"), *kinds_rows(totals, counter))
         work: list[Row] = [(counters.batches, f"{totals.batches:,}")]
         for counter in shown_aside(totals):
@@ -144,7 +144,7 @@ class Summary:
 
 
 def _does_not_add_up(totals: Totals) -> str:
-    total, parts = totals.counters.total, totals.counters.parts
+    total, parts = totals.counters.total, totals.shown_parts
     counted = ", ".join(f"{totals[part.name]} {part.label}" for part in parts)
     kinds = (
         f"; {totals[part.name]} {part.label} have {sum(totals.kinds_of(part).values())} reasons"

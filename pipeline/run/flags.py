@@ -10,7 +10,8 @@
 
 The field's type says how its text is read: `str`, `int`, `float`, `bool` (`--flag`, `--flag=true`, because templates
 pass every flag with a value), `tuple[str, ...]` (repeatable, and takes commas), each of them `| None`. A field without
-default is required. What is not declared is left in `rest`, for Beam.
+default is required. A field may end with an underscore that its flag does not have, as `from_` must. What is not
+declared is left in `rest`, for Beam.
 """
 
 from __future__ import annotations
@@ -136,8 +137,17 @@ def flags_of(config: type[Any]) -> list[Flag]:
         kind, several = _kind(hints[spec.name])
         required = spec.default is MISSING and spec.default_factory is MISSING
         default = None if spec.default is MISSING else spec.default
-        flags.append(Flag(spec.name, kind, several, required, default, spec.metadata[_OPTION]))
+        flags.append(Flag(flag_name(spec.name), kind, several, required, default, spec.metadata[_OPTION]))
     return flags
+
+
+def flag_name(field: str) -> str:
+    """The flag of a field of a config.
+
+    >>> flag_name("from_"), flag_name("batch_size")
+    ('from', 'batch_size')
+    """
+    return field.removesuffix("_")
 
 
 def parse(usage: Usage[C], arguments: Sequence[str]) -> tuple[C, list[str]]:
@@ -167,14 +177,15 @@ def parse(usage: Usage[C], arguments: Sequence[str]) -> tuple[C, list[str]]:
     for flag in flags:
         heading = flag.declared.group
         _add(groups.setdefault(heading, parser.add_argument_group(heading)), flag)
+    names = {flag_name(spec.name): spec.name for spec in dataclasses.fields(usage.config)}  # type: ignore[arg-type]
     switches = [f"--{flag.name}" for flag in flags if flag.kind is bool]
     values, rest = parser.parse_known_args(_with_explicit_switches(arguments, switches))
     read = {key: tuple(value) if isinstance(value, list) else value for key, value in vars(values).items()}
     required = {flag.name for flag in flags if flag.required}
-    missing = [f"--{spec.name}" for spec in dataclasses.fields(usage.config) if spec.name in required - read.keys()]  # type: ignore[arg-type]
+    missing = [f"--{name}" for name in names if name in required - read.keys()]
     if missing:
         raise UsageError(f"{', '.join(missing)} must be given; `firebeam {usage.name} --help` shows an example")
-    return usage.config(**read), rest
+    return usage.config(**{names[name]: value for name, value in read.items()}), rest
 
 
 def from_environment(usage: Usage[Any], arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> list[str]:
@@ -189,7 +200,8 @@ def from_environment(usage: Usage[Any], arguments: Sequence[str], environ: Mappi
     ['--job_id', 'listen-2']
     """
     given = {word.partition("=")[0] for word in arguments}
-    names = (field.name for field in dataclasses.fields(usage.config) if f"--{field.name}" not in given)
+    every = (flag_name(field.name) for field in dataclasses.fields(usage.config))
+    names = (name for name in every if f"--{name}" not in given)
     found = ((name, environ.get(f"{_VARIABLE_PREFIX}{name.upper()}", "")) for name in names)
     return [
         *(f"--{name}={line.strip()}" for name, value in found for line in value.splitlines() if line.strip()),
@@ -232,7 +244,7 @@ def refuse_unknown(usage: Usage[Any], unknown: Sequence[str], more_flags: Collec
       more_flags: known ones beside the config's own.
     """
     flag = unknown[0].partition("=")[0]
-    known = [*(f"--{spec.name}" for spec in dataclasses.fields(usage.config)), *more_flags]
+    known = [*(f"--{flag_name(spec.name)}" for spec in dataclasses.fields(usage.config)), *more_flags]
     close = difflib.get_close_matches(flag, known, n=1)
     hint = f"; did you mean {close[0]}?" if close else f"; `firebeam {usage.name} --help` lists the flags"
     raise UsageError(f"unknown argument {flag}{hint}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
-from pipeline.run.flags import option
+from pipeline.run.flags import flag_name, option
 from pipeline.run.service_flags import DatabaseFlags
 from transforms.counters import Counters
 from transforms.errors import RecordError, UsageError
@@ -118,7 +118,7 @@ class JobConfig(RunFlags, ResultFlags, DeadLetterFlags, RequestFlags, DatabaseFl
 
     def parameters(self) -> dict[str, Any]:
         """The flags as the ledger keeps them, but for those that are about one command; they hold no secrets."""
-        kept = {name: value for name, value in asdict(self).items() if name not in _OF_ONE_COMMAND}
+        kept = {flag_name(name): value for name, value in asdict(self).items() if name not in _OF_ONE_COMMAND}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}
 
 

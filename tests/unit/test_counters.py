@@ -27,6 +27,7 @@ def test_every_job_says_what_it_counts():
     assert {name: entry.usage.config.counters for name, entry in JOBS.items()} == {
         "ingest": RECORDS,
         "export": RECORDS,
+        "migrate": RECORDS,
         "replay": RECORDS,
         "verify": DOCUMENTS,
         "listen": CHANGES,

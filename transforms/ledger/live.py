@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
-from transforms.counters import BYTES_READ, Counters, Role
+from transforms.counters import BYTES_READ, Counters
 from transforms.firestore.reader import CannotAggregateError, count, sums
 from transforms.ledger.document import LedgerDocument
 from transforms.ledger.guarded import LostError
@@ -106,7 +106,7 @@ def live_fields(
 
 
 def _records(counters: Counters, totals: Totals) -> dict[str, int]:
-    return {each.key: totals[each.name] for each in counters.all if each.role is not Role.ASIDE}
+    return {each.key: totals[each.name] for each in (counters.total, *totals.shown_parts)}
 
 
 def _share(totals: Totals, counts: BatchCounts, bytes_total: int | None) -> float | None:

@@ -83,6 +83,11 @@ class Totals:
         return dict(self.kinds[counter.breakdown.field].most_common()) if counter.breakdown else {}
 
     @property
+    def shown_parts(self) -> tuple[Counter, ...]:
+        """The parts of the sum, but for those that few jobs have and this one does not."""
+        return tuple(part for part in self.counters.parts if self[part.name] or part.is_shown_at_0)
+
+    @property
     def adds_up(self) -> bool:
         """Whether the parts make up the whole, and the kinds of a part the part."""
         parts = self.counters.parts

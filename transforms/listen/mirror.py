@@ -35,8 +35,9 @@ from transforms.listen.rows import ended_at
 from transforms.records.canonical import canonical
 from transforms.retry import Retry
 from transforms.unexpected import FAILURES, Unexpected
+from transforms.upsert.forms import without_meta
 from transforms.upsert.layout import META_FIELD
-from transforms.upsert.records import content_hash, without_meta
+from transforms.upsert.records import content_hash
 from transforms.upsert.stored import StoredDocument
 
 STEP = "MirrorChanges"

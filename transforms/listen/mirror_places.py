@@ -19,7 +19,7 @@ from transforms.firestore.query import Query, check_collection_path
 from transforms.firestore.values import encoded_fields
 from transforms.listen.entries import Changed
 from transforms.records.spec import Origin, RecordSpec
-from transforms.upsert.records import without_meta
+from transforms.upsert.forms import without_meta
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 

@@ -10,7 +10,8 @@ from transforms.errors import RecordError
 from transforms.firestore.values import encoded_fields
 from transforms.records.spec import FieldTally, RecordSpec
 from transforms.unexpected import UNEXPECTED
-from transforms.upsert.records import key_of, value_for, without_meta
+from transforms.upsert.forms import without_meta
+from transforms.upsert.records import key_of, value_for
 
 
 def problem_of(record: Record, spec: RecordSpec) -> str | None:

@@ -5,7 +5,8 @@
                                   ▼
                              Batch[Flat] ──decide──▶ Decision ─┬─ writes: records with their `_meta`
                                              ▲                 ├─ resolved: records that need no write, and why
-                      entries of a conflict ─┘                 └─ unfit: records that cannot be written, and why
+                      entries of a conflict ─┘                 ├─ unfit: records that cannot be written, and why
+                                                               └─ in_doubt: records that only their source can judge
 
 Pure functions: they read no service and no clock. Every record is judged once for each time that the database was read.
 A record counts as superseded only if it could be written, so that a run finds the dead letters of the run before it,
@@ -18,12 +19,15 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from transforms.batch import Batch, DeadLetter, input_id_of
+from transforms.errors import RecordError
 from transforms.firestore.committer import AtomicGroup
 from transforms.unexpected import FAILURES
+from transforms.upsert.doubts import Resolve
 from transforms.upsert.entries import Compared, Flat, Keyed
 from transforms.upsert.failures import unexpected_of
 from transforms.upsert.groups import group_of, meta_of
 from transforms.upsert.layout import Layout
+from transforms.upsert.source_versions import another_has_its_id
 from transforms.upsert.stored import NOTHING, Stored, StoredDocument
 from transforms.upsert.versions import Candidate, RunIdentity, Verdict, judge
 
@@ -55,6 +59,12 @@ class Decision(NamedTuple):
     writes: list[RecordWrite]
     resolved: list[tuple[Flat, Verdict]]
     unfit: list[tuple[Flat, Exception]]
+    in_doubt: list[Flat]
+
+    @classmethod
+    def nothing(cls) -> "Decision":
+        """Of no record, to be filled."""
+        return cls([], [], [], [])
 
 
 def compare(batch: Batch[Keyed], stored: Mapping[str, Stored], mode: str, run: RunIdentity) -> Batch[Compared]:
@@ -123,8 +133,8 @@ def decide(batch: Batch[Flat], layout: Layout, run: RunIdentity, now: datetime.d
       now: `updated_at` of what is written.
     """
     count = Counter(entry.key for entry in batch.entries)
-    decision = Decision([], [], [])
-    decided: set[str] = set()
+    decision = Decision.nothing()
+    decided: dict[str, Flat] = {}
     for entry in reversed(batch.entries):
         passed_over = entry.verdict in _PASSED_OVER
         try:
@@ -137,14 +147,18 @@ def decide(batch: Batch[Flat], layout: Layout, run: RunIdentity, now: datetime.d
             continue
         if passed_over:
             decision.resolved.append((entry, entry.verdict))
+        elif entry.key in decided and _is_another(entry, decided[entry.key]):
+            decision.unfit.append((entry, another_has_its_id()))
         elif entry.key in decided:
             decision.resolved.append((entry, Verdict.SUPERSEDED))
         elif entry.verdict is Verdict.WRITE:
             decision.writes.append(write)
+        elif entry.verdict is Verdict.IN_DOUBT:
+            decision.in_doubt.append(entry)
         else:
             decision.resolved.append((entry, entry.verdict))
         if not passed_over:
-            decided.add(entry.key)
+            decided[entry.key] = entry
     for part in decision:
         part.reverse()
     return decision
@@ -165,18 +179,55 @@ def decide_again(
       stored: what exists of each record now, by id.
       batch, layout, run, now: as in `decide`.
     """
-    decision = Decision([], [], [])
+    decision = Decision.nothing()
     for entry in entries:
         found = stored.get(entry.key, NOTHING)
         verdict = judge(_candidate(entry, batch), found, layout.mode, run)
         if verdict is Verdict.WRITE and run.never_overwrites_newer and found.is_newer_than(entry.stored):
             verdict = Verdict.SUPERSEDED
         judged = entry._replace(stored=found, verdict=verdict)
-        if verdict is Verdict.WRITE:
-            decision.writes.append(_write(judged, batch, layout, run, now))
-        else:
-            decision.resolved.append((judged, verdict))
+        _add_judged(decision, judged, batch, layout, run, now)
     return decision
+
+
+def decide_in_doubt(
+    decision: Decision,
+    resolve: Resolve,
+    batch: Batch[Flat],
+    layout: Layout,
+    run: RunIdentity,
+    now: datetime.datetime,
+) -> Decision:
+    """The decision without records in doubt, once their source was asked about each.
+
+    Args:
+      resolve: asks the source.
+      batch, layout, run, now: as in `decide`.
+    """
+    resolved = decision._replace(in_doubt=[])
+    for entry in decision.in_doubt:
+        try:
+            _add_judged(resolved, resolve(entry), batch, layout, run, now)
+        except RecordError as error:
+            resolved.unfit.append((entry, error))
+    return resolved
+
+
+def _add_judged(
+    decision: Decision, entry: Flat, batch: Batch[Flat], layout: Layout, run: RunIdentity, now: datetime.datetime
+) -> None:
+    if entry.verdict is Verdict.WRITE:
+        decision.writes.append(_write(entry, batch, layout, run, now))
+    elif entry.verdict is Verdict.IN_DOUBT:
+        decision.in_doubt.append(entry)
+    else:
+        decision.resolved.append((entry, entry.verdict))
+
+
+def _is_another(entry: Flat, other: Flat) -> bool:
+    """Whether two entries of one id are different records of their source, by what that says."""
+    own, others = entry.record.version, other.record.version
+    return own is not None and others is not None and own.record != others.record
 
 
 def _write(entry: Flat, batch: Batch[Flat], layout: Layout, run: RunIdentity, now: datetime.datetime) -> RecordWrite:
@@ -186,4 +237,4 @@ def _write(entry: Flat, batch: Batch[Flat], layout: Layout, run: RunIdentity, no
 def _candidate(entry: Keyed | Flat, batch: Batch[Any]) -> Candidate:
     record, home = entry.record, batch.home_of(entry.record)
     part = record.answer.part if record.answer else 0
-    return Candidate(entry.content_hash, home.source, record.position, home.batch_id, part)
+    return Candidate(entry.content_hash, home.source, record.position, home.batch_id, part, record.version)

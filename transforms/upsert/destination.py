@@ -10,7 +10,9 @@ from transforms.firestore.packing import RequestLimits
 from transforms.records.spec import RecordSpec
 from transforms.records.table import latest_rows, table_columns, table_options
 from transforms.retry import Retry
+from transforms.upsert.doubts import AsksSource
 from transforms.upsert.entries import Written
+from transforms.upsert.forms import AS_IT_CAME, RecordForm
 from transforms.upsert.layout import Layout
 
 
@@ -25,6 +27,8 @@ class Destination:
       rows: how rows are made and sent; None if there are none.
       retry: of every request.
       max_writes_per_s: of the whole job; default: Firestore's ramp-up.
+      form: what of a record is its content.
+      source: is asked about records in doubt, where the source's own versions decide.
     """
 
     spec: RecordSpec
@@ -33,6 +37,8 @@ class Destination:
     rows: RowsPlan[Written] | None
     retry: Retry
     max_writes_per_s: float | None = None
+    form: RecordForm = AS_IT_CAME
+    source: AsksSource | None = None
 
 
 def provide_table(to: Destination) -> None:

@@ -30,7 +30,7 @@ from transforms.firestore.committer import AtomicGroup
 from transforms.firestore.limits import check_document
 from transforms.firestore.values import encoded_fields
 from transforms.upsert.entries import Flat
-from transforms.upsert.layout import META_FIELD, Layout
+from transforms.upsert.layout import META_FIELD, FormSource, Layout
 from transforms.upsert.modes import MERGE, OVERWRITE
 from transforms.upsert.stored import NOTHING, StoredDocument
 from transforms.upsert.versions import Candidate, RunIdentity, created_at, next_version
@@ -62,13 +62,14 @@ def meta_of(
         meta["repairs"] = list(answer.repairs)
     if answer and answer.source_fields:
         meta["source_fields"] = dict(answer.source_fields)
+    meta.update(layout.meta_of(entry.record))
     return meta
 
 
 def group_of(entry: Flat, meta: Mapping[str, Any], layout: Layout) -> AtomicGroup:
     """The writes of a record. Raises RecordError if one of its documents would pass a limit of Firestore."""
     encoded_meta = encoded_fields({META_FIELD: meta})
-    forms = layout.forms(entry.content, entry.record.value, entry.flat)
+    forms = layout.forms(FormSource(entry.content, entry.record.value, entry.flat, meta["updated_at"]))
     documents = [
         messages.document(prefix + entry.key, form.content, encoded_meta)
         for prefix, form in zip(layout.prefixes, forms, strict=True)

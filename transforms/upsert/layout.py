@@ -9,11 +9,13 @@ All of them have one `_meta`: see `groups.py`.
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
+from transforms.batch import Record
 from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.values import encoded_fields
 from transforms.upsert.modes import MODES, VERSIONED
@@ -34,6 +36,22 @@ class Form(NamedTuple):
     content: bytes
     fields: Mapping[str, Any]
     indexed: bool = True
+
+
+class FormSource(NamedTuple):
+    """What the documents of a record are made of.
+
+    Attributes:
+      content: the record as a serialised Document.
+      value: the record.
+      flat: what the spec made of it.
+      now: when it is written.
+    """
+
+    content: bytes
+    value: Mapping[str, Any]
+    flat: Mapping[str, Any]
+    now: datetime.datetime
 
 
 class Layout(Protocol):
@@ -66,14 +84,15 @@ class Layout(Protocol):
     def prefixes(self) -> tuple[str, ...]:
         """The names of a record's documents up to the id, in the order of its forms."""
 
-    def forms(self, content: bytes, value: Mapping[str, Any], flat: Mapping[str, Any]) -> tuple[Form, ...]:
-        """The documents of a record, without `_meta`.
+    @property
+    def read_fields(self) -> tuple[str, ...]:
+        """The top-level fields of stored documents that decide what is done with a record."""
 
-        Args:
-          content: the record as a serialised Document.
-          value: the record.
-          flat: what the spec made of it.
-        """
+    def forms(self, source: FormSource) -> tuple[Form, ...]:
+        """The documents of a record, without `_meta`."""
+
+    def meta_of(self, record: Record) -> Mapping[str, Any]:
+        """What `_meta` says beside what it says of every record."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +120,19 @@ class PairLayout:
         """See `Layout`."""
         return _prefixes(self.target, self.full_collection, self.flat_collection)
 
-    def forms(self, content: bytes, value: Mapping[str, Any], flat: Mapping[str, Any]) -> tuple[Form, ...]:
+    @property
+    def read_fields(self) -> tuple[str, ...]:
         """See `Layout`."""
-        return Form(content, value, indexed=False), Form(encoded_fields(flat), flat)
+        return (META_FIELD,)
+
+    def forms(self, source: FormSource) -> tuple[Form, ...]:
+        """See `Layout`."""
+        whole = Form(source.content, source.value, indexed=False)
+        return whole, Form(encoded_fields(source.flat), source.flat)
+
+    def meta_of(self, record: Record) -> Mapping[str, Any]:
+        """See `Layout`."""
+        return {}
 
 
 @dataclass(frozen=True)
@@ -129,9 +158,18 @@ class SingleLayout:
         """See `Layout`."""
         return _prefixes(self.target, self.collection)
 
-    def forms(self, content: bytes, value: Mapping[str, Any], flat: Mapping[str, Any]) -> tuple[Form, ...]:
+    @property
+    def read_fields(self) -> tuple[str, ...]:
         """See `Layout`."""
-        return (Form(content, value),)
+        return (META_FIELD,)
+
+    def forms(self, source: FormSource) -> tuple[Form, ...]:
+        """See `Layout`."""
+        return (Form(source.content, source.value),)
+
+    def meta_of(self, record: Record) -> Mapping[str, Any]:
+        """See `Layout`."""
+        return {}
 
 
 def names(layout: Layout, keys: Iterable[str]) -> list[str]:

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from transforms.batch import Batch, DeadLetter, Record, is_first_of_slice
-from transforms.errors import RecordError
 from transforms.firestore.values import encoded_fields
 from transforms.records.canonical import canonical
 from transforms.records.keys import id_of, unescaped
@@ -22,13 +21,13 @@ from transforms.records.spec import FieldTally, Origin, RecordSpec
 from transforms.unexpected import FAILURES
 from transforms.upsert.entries import Compared, Flat, Keyed
 from transforms.upsert.failures import unexpected_of
-from transforms.upsert.layout import META_FIELD
+from transforms.upsert.forms import AS_IT_CAME, RecordForm
 
 _HASH_BYTES = 16
 _SAMPLES = 5  # records
 
 
-def identify(batch: Batch[Record], spec: RecordSpec) -> Batch[Keyed]:
+def identify(batch: Batch[Record], spec: RecordSpec, form: RecordForm = AS_IT_CAME) -> Batch[Keyed]:
     """The batch with ids and hashes, and with the units that its Unix times are in."""
     units = spec.units_of(value_for(record, spec) for record in batch.entries)
     spec = spec.in_units(units)
@@ -39,7 +38,8 @@ def identify(batch: Batch[Record], spec: RecordSpec) -> Batch[Keyed]:
         key = None
         try:
             key = key_of(record, spec)
-            digest = content_hash(canonical(_content(record, spec)), spec.fingerprint)
+            record = form.read(record)  # as it came, it is the dead letter's
+            digest = content_hash(canonical(form.content_of(record, spec)), spec.fingerprint)
             if record.answer:
                 named = unescaped(key) if spec.escapes_ids else key
                 counts["ids_differing"] += spec.id_in(value_for(record, spec)) not in (None, named)
@@ -53,14 +53,14 @@ def identify(batch: Batch[Record], spec: RecordSpec) -> Batch[Keyed]:
     return batch.then(keyed, unfit, units=units, counts={name: n for name, n in counts.items() if n})
 
 
-def flatten(batch: Batch[Compared], spec: RecordSpec) -> Batch[Flat]:
+def flatten(batch: Batch[Compared], spec: RecordSpec, form: RecordForm = AS_IT_CAME) -> Batch[Flat]:
     """The batch with contents and flat forms, and with what the spec found in its records."""
     spec, tally = spec.in_units(batch.units), FieldTally()
     flat, unfit = [], []
     unexpected = unexpected_of([entry.record for entry in batch.entries], "flattening the record")
     for entry in batch.entries:
         try:
-            content = encoded_fields(without_meta(entry.record.value))
+            content = encoded_fields(form.fields_of(entry.record))
             flat.append(Flat(*entry, content, spec.flatten(value_for(entry.record, spec), entry.key, tally)))
         except FAILURES as error:
             unfit.append(DeadLetter.of("FlattenRecords", entry.record, unexpected.as_record_error(error), entry.key))
@@ -99,10 +99,6 @@ def value_for(record: Record, spec: RecordSpec) -> Mapping[str, Any]:
     return spec.with_origin(record.value, Origin(record.fallback_id))
 
 
-def _content(record: Record, spec: RecordSpec) -> Mapping[str, Any]:
-    return spec.content_of(without_meta(record.value), Origin(record.fallback_id))
-
-
 def content_hash(content: bytes, spec_fingerprint: str) -> str:
     """Identifies what a record becomes: its canonical typed form, in which 1 is not 1.0 and NaN is not null, and the
     spec that flattens it.
@@ -113,17 +109,3 @@ def content_hash(content: bytes, spec_fingerprint: str) -> str:
     digest = hashlib.blake2b(content, digest_size=_HASH_BYTES)
     digest.update(spec_fingerprint.encode())
     return digest.hexdigest()
-
-
-def without_meta(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The record without a `_meta` that Firebeam wrote earlier: it describes the document, not the record.
-
-    Raises:
-      RecordError: the record has a `_meta` of its own, which would be lost.
-    """
-    if META_FIELD not in value:
-        return value
-    meta = value[META_FIELD]
-    if not (isinstance(meta, Mapping) and "content_hash" in meta and "schema_version" in meta):
-        raise RecordError("RESERVED_FIELD", f"{META_FIELD}: Firebeam keeps its own data there; rename the field")
-    return {name: member for name, member in value.items() if name != META_FIELD}

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from transforms.batch import DeadLetter
@@ -25,6 +26,7 @@ from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import RecordError
 from transforms.records.table import META_PREFIX, PROFILE
 from transforms.upsert.entries import Written
+from transforms.upsert.forms import AS_IT_CAME, RecordForm
 
 STEP = "InsertRows"
 
@@ -36,13 +38,14 @@ def rows_of_records(
     storage_host: str | None = None,
     *,
     may_all_be_bad: bool = False,
+    form: RecordForm = AS_IT_CAME,
 ) -> RowsPlan[Written]:
     """How the rows of records are made and sent; one per entry.
 
     A record whose row BigQuery refused is a dead letter although its documents stand.
     """
     return RowsPlan(
-        (RowTable("rows", table, _RecordRows, tuple(columns)),),
+        (RowTable("rows", table, partial(_RecordRows, form=form), tuple(columns)),),
         method,
         _dead_letter,
         "both documents are in Firestore, the row is missing",
@@ -53,14 +56,14 @@ def rows_of_records(
 
 
 class _RecordRows:
-    def __init__(self, columns: Sequence[Column], typed: bool):
-        self._encoder = RowEncoder(columns, typed=typed)
+    def __init__(self, columns: Sequence[Column], typed: bool, form: RecordForm):
+        self._encoder, self._form = RowEncoder(columns, typed=typed), form
 
     def takes(self, entry: Written, is_dead: bool) -> bool:
         return not is_dead
 
     def row(self, entry: Written) -> Row:
-        return self._encoder.row(entry.flat, entry.meta, entry.update_time, entry.record.value)
+        return self._encoder.row(entry.flat, entry.meta, entry.update_time, self._form.row_of(entry.record))
 
     def identity(self, entry: Written) -> tuple[str, str]:
         return entry.key, str(entry.meta["content_hash"])

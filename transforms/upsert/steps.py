@@ -32,7 +32,9 @@ from transforms.runtime.background import Background
 from transforms.runtime.batch_coder import register_batches
 from transforms.runtime.parallelism import declared_parallelism
 from transforms.upsert.decide import compare, set_aside_older
+from transforms.upsert.doubts import AsksSource
 from transforms.upsert.entries import Compared, Flat, Keyed, Written
+from transforms.upsert.forms import AS_IT_CAME, RecordForm
 from transforms.upsert.in_flight import in_flight_to
 from transforms.upsert.layout import Layout
 from transforms.upsert.records import flatten, identify
@@ -53,9 +55,10 @@ class IdentifyRecords(beam.PTransform[PCollection[Batch[Record]], PCollection[Ba
     """
 
     spec: RecordSpec
+    form: RecordForm = AS_IT_CAME
 
     def expand(self, batches: PCollection[Batch[Record]]) -> PCollection[Batch[Keyed]]:
-        return batches | "Identify" >> beam.Map(identify, self.spec)
+        return batches | "Identify" >> beam.Map(identify, self.spec, self.form)
 
 
 @dataclass
@@ -119,9 +122,10 @@ class FlattenRecords(beam.PTransform[PCollection[Batch[Compared]], PCollection[B
     """
 
     spec: RecordSpec
+    form: RecordForm = AS_IT_CAME
 
     def expand(self, batches: PCollection[Batch[Compared]]) -> PCollection[Batch[Flat]]:
-        return batches | "Flatten" >> beam.Map(flatten, self.spec)
+        return batches | "Flatten" >> beam.Map(flatten, self.spec, self.form)
 
 
 @dataclass
@@ -140,6 +144,7 @@ class UpsertPairs(beam.PTransform[PCollection[Batch[Flat]], PCollection[Batch[Wr
       limits: of one Commit.
       retry: of a transient failure.
       max_writes_per_s: of the whole job: see `QosSettings`; off on the emulator.
+      source: is asked about records in doubt, where the source's own versions decide.
     """
 
     layout: Layout
@@ -147,12 +152,15 @@ class UpsertPairs(beam.PTransform[PCollection[Batch[Flat]], PCollection[Batch[Wr
     limits: RequestLimits = field(default_factory=RequestLimits)
     retry: Retry = field(default_factory=Retry)
     max_writes_per_s: float | None = None
+    source: AsksSource | None = None
 
     def expand(self, batches: PCollection[Batch[Flat]]) -> PCollection[Batch[Written]]:
         qos = OFF
         if not self.layout.target.emulator_host:
             qos = QosSettings(self.max_writes_per_s, declared_parallelism(batches.pipeline.options))
-        return batches | "Commit" >> beam.ParDo(_UpsertFn(self.layout, self.run, self.limits, self.retry, qos))
+        return batches | "Commit" >> beam.ParDo(
+            _UpsertFn(self.layout, self.run, self.limits, self.retry, qos, self.source)
+        )
 
 
 @dataclass
@@ -162,11 +170,13 @@ class _UpsertFn(beam.DoFn):
     limits: RequestLimits
     retry: Retry
     qos: QosSettings
+    source: AsksSource | None
 
     def setup(self) -> None:
         target = self.layout.target
         qos = self.qos.shared(target.name)
-        self._upserter = Upserter(target.connect(), self.layout, self.run, self.limits, self.retry, qos)
+        resolve = self.source.connect() if self.source else None
+        self._upserter = Upserter(target.connect(), self.layout, self.run, self.limits, self.retry, qos, resolve)
         self._background = Background(self._upserter.upsert)
         self._last_keys: frozenset[str] = frozenset()
 

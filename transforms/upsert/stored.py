@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
+from transforms.batch import SourceVersion
 from transforms.firestore.client import FirestoreClient
 from transforms.firestore.fetch import fetch_all
-from transforms.firestore.values import timestamp
+from transforms.firestore.values import decode, timestamp
 from transforms.retry import Retry
 from transforms.upsert.layout import META_FIELD, Layout, names
 from transforms.upsert.modes import OVERWRITE
@@ -32,7 +33,8 @@ class StoredDocument:
     and to decode them all would cost five times as much.
 
     Args:
-      document: protobuf `Document` with nothing but `_meta`; one without, written by somebody else, has version 0.
+      document: protobuf `Document` with `_meta` and what else the layout asks for; one without, written by somebody
+        else, has version 0.
     """
 
     __slots__ = ("_document", "content_hash")
@@ -97,6 +99,24 @@ class StoredDocument:
         """Which run of that job wrote it; 0 if nobody knows, as of documents of earlier versions."""
         return int(self._member("attempt").integer_value)
 
+    @property
+    def version_of_source(self) -> SourceVersion | None:
+        """Of which version of the source's record it is a copy; None if it does not say."""
+        time = self._member("_ts")
+        if not time.HasField("integer_value"):
+            return None
+        return SourceVersion(int(time.integer_value), str(self._member("_etag").string_value))
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether an application wrote it that could not write it to the source."""
+        return bool(self._member("pending").boolean_value)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What was read of it beside `_meta`: see `Layout.read_fields`."""
+        return {name: decode(value) for name, value in self._document.fields.items() if name != META_FIELD}
+
     def _member(self, name: str) -> Any:
         """A member of `_meta`; protobuf gives an empty value for what is not there."""
         return self._document.fields[META_FIELD].map_value.fields[name]
@@ -153,7 +173,7 @@ def read_stored(client: FirestoreClient, layout: Layout, keys: Sequence[str], re
         return {}
     answers: list[Any] = []
     for part in _requests(wanted, client.target.max_request_bytes):
-        answers += fetch_all(client, partial(client.batch_get, part, (META_FIELD,), _READ_TIMEOUT_S), retry)
+        answers += fetch_all(client, partial(client.batch_get, part, layout.read_fields, _READ_TIMEOUT_S), retry)
     return stored_records(answers, layout.prefixes)
 
 

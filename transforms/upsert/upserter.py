@@ -21,7 +21,8 @@ from transforms.firestore.packing import RequestLimits
 from transforms.firestore.qos import QualityOfService
 from transforms.retry import Retry
 from transforms.unexpected import FAILURES
-from transforms.upsert.decide import Decision, RecordWrite, decide, decide_again
+from transforms.upsert.decide import Decision, RecordWrite, decide, decide_again, decide_in_doubt
+from transforms.upsert.doubts import Resolve
 from transforms.upsert.entries import Flat, Written
 from transforms.upsert.layout import Layout, writes_per_record
 from transforms.upsert.modes import OVERWRITE
@@ -46,6 +47,7 @@ class Upserter:
       limits: of one Commit, and how many refusals alike stop the job.
       retry: of a transient failure.
       qos: how fast; default: as fast as possible.
+      resolve: asks the source about a record in doubt, as in `decide_in_doubt`; for runs with an order of their own.
     """
 
     def __init__(
@@ -56,9 +58,10 @@ class Upserter:
         limits: RequestLimits,
         retry: Retry,
         qos: QualityOfService | None = None,
+        resolve: Resolve | None = None,
     ):
         self._client, self._layout, self._run, self._limits, self._retry = client, layout, run, limits, retry
-        self._qos = qos
+        self._qos, self._resolve = qos, resolve
         self._conflict_retry = Retry(initial_s=_CONFLICT_INITIAL_S, max_s=_CONFLICT_MAX_S, clock=retry.clock)
         self._throttled_s = 0.0
 
@@ -76,7 +79,7 @@ class Upserter:
           JobError: no record can succeed.
         """
         result = UpsertResult(batch, schema_version=self._layout.schema_version)
-        decision = decide(batch, self._layout, self._run, self._now())
+        decision = self._without_doubt(decide(batch, self._layout, self._run, self._now()), batch)
         result.add_decision(decision)
         for n_conflicts, max_records in enumerate(_rounds(self._records_per_commit(len(decision.writes))), start=1):
             conflicted = self._send(decision.writes, max_records, result)
@@ -115,7 +118,13 @@ class Upserter:
 
     def _decide_again(self, entries: Sequence[Flat], batch: Batch[Flat]) -> Decision:
         stored = read_stored(self._client, self._layout, [entry.key for entry in entries], self._retry)
-        return decide_again(entries, stored, batch, self._layout, self._run, self._now())
+        decision = decide_again(entries, stored, batch, self._layout, self._run, self._now())
+        return self._without_doubt(decision, batch)
+
+    def _without_doubt(self, decision: Decision, batch: Batch[Flat]) -> Decision:
+        if self._resolve is None or not decision.in_doubt:
+            return decision
+        return decide_in_doubt(decision, self._resolve, batch, self._layout, self._run, self._now())
 
     def _committer(self, max_records: int, result: UpsertResult) -> Committer:
         limits = dataclasses.replace(self._limits, max_writes=max_records * writes_per_record(self._layout))

@@ -20,8 +20,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from transforms.batch import input_id_of
+from transforms.batch import SourceVersion, input_id_of
 from transforms.upsert.modes import CREATE_ONLY, OVERWRITE
+from transforms.upsert.source_versions import SourceOrder
 from transforms.upsert.stored import Place, Stored, StoredDocument
 
 # Which unchanged records are known to have their rows in the job's table: all of the run's input, because a run of the
@@ -37,6 +38,7 @@ class Verdict(enum.Enum):
     LANDED = "this batch has already written it"
     ROW_MISSING = "its documents already say the same, its row may be missing"
     SUPERSEDED = "a later record of this input has its id"
+    IN_DOUBT = "only its source can say"
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class RunIdentity:
         its attempts from 1 again.
       input_ids: the fingerprints of all sources of the run, with which their batch ids begin.
       rows_known: which unchanged records have their rows; ALL_ROWS where there is no table.
+      order: where the source's own versions decide, and not the place in the input.
       never_overwrites_newer: whether a document that somebody else writes meanwhile stays as it is: the records are
         older than that.
     """
@@ -60,6 +63,7 @@ class RunIdentity:
     input_ids: Collection[str] = frozenset()
     rows_known: str = ALL_ROWS
     never_overwrites_newer: bool = False
+    order: SourceOrder | None = None
 
     def may_lack_row(self, document: StoredDocument) -> bool:
         """Whether the row of an unchanged record has to be sent."""
@@ -71,6 +75,7 @@ class Candidate(NamedTuple):
 
     Attributes:
       part: which of several records of a model's answer it is, counted from 1; 0 for any other.
+      version: as in `Record`.
     """
 
     content_hash: str
@@ -78,6 +83,7 @@ class Candidate(NamedTuple):
     position: int
     batch_id: str
     part: int = 0
+    version: SourceVersion | None = None
 
     @property
     def place(self) -> Place:
@@ -94,6 +100,8 @@ def judge(candidate: Candidate, stored: Stored, mode: str, run: RunIdentity) -> 
     """
     if mode == OVERWRITE:
         return Verdict.WRITE
+    if run.order is not None and candidate.version is not None:
+        return _judge_version(candidate, candidate.version, stored, run, run.order)
     if stored.first and stored.holds(candidate.content_hash):
         if _wrote(stored.first, candidate, run):
             return Verdict.LANDED
@@ -105,6 +113,33 @@ def judge(candidate: Candidate, stored: Stored, mode: str, run: RunIdentity) -> 
     if mode == CREATE_ONLY and stored.present:
         return Verdict.UNCHANGED
     return Verdict.WRITE
+
+
+def _judge_version(
+    candidate: Candidate, version: SourceVersion, stored: Stored, run: RunIdentity, order: SourceOrder
+) -> Verdict:
+    """As `source_versions.py` has it."""
+    document = stored.first
+    if document is None:
+        return Verdict.WRITE
+    if document.is_pending:
+        return Verdict.SUPERSEDED
+    found = document.version_of_source
+    if found is None:
+        return Verdict.WRITE
+    if order.is_of_another(version, document):
+        return Verdict.IN_DOUBT
+    if (version.time, version.tag) == (found.time, found.tag):
+        if not stored.holds(candidate.content_hash):
+            return Verdict.WRITE
+        if _wrote(document, candidate, run):
+            return Verdict.LANDED
+        # A batch that was not completed does not get its id back: what it wrote may have no row yet.
+        lacks_row = run.may_lack_row(document) or _is_of_run(document, run)
+        return Verdict.ROW_MISSING if lacks_row else Verdict.UNCHANGED
+    if version.time == found.time:
+        return Verdict.IN_DOUBT
+    return Verdict.WRITE if version.time > found.time else Verdict.SUPERSEDED
 
 
 def next_version(candidate: Candidate, stored: Stored) -> int:
@@ -121,9 +156,12 @@ def created_at(stored: Stored, now: datetime.datetime) -> datetime.datetime:
 
 def _wrote(document: StoredDocument, candidate: Candidate, run: RunIdentity) -> bool:
     """Whether a stored document was written by the record's own batch, in this run."""
+    return document.batch_id == candidate.batch_id and _is_of_run(document, run)
+
+
+def _is_of_run(document: StoredDocument, run: RunIdentity) -> bool:
     return (
         document.job_id == run.job_id
-        and document.batch_id == candidate.batch_id
         and document.attempt in (run.attempt, 0)
         and document.updated_at is not None
         and document.updated_at >= run.started_at

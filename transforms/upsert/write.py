@@ -25,7 +25,7 @@ def compare_records(
     """Who are these records, and what is stored about them? See the steps."""
     return (
         batches
-        | "IdentifyRecords" >> IdentifyRecords(to.spec)
+        | "IdentifyRecords" >> IdentifyRecords(to.spec, to.form)
         | "CompareVersions" >> CompareVersions(to.layout, run, to.retry)
     )
 
@@ -34,7 +34,7 @@ def write_records(compared: PCollection[Batch[Compared]], to: Destination, run: 
     """Documents, then rows. See the steps."""
     written: PCollection[Batch[Written]] = (
         compared
-        | "FlattenRecords" >> FlattenRecords(to.spec)
-        | "UpsertPairs" >> UpsertPairs(to.layout, run, to.limits, to.retry, to.max_writes_per_s)
+        | "FlattenRecords" >> FlattenRecords(to.spec, to.form)
+        | "UpsertPairs" >> UpsertPairs(to.layout, run, to.limits, to.retry, to.max_writes_per_s, to.source)
     )
     return written | STEP >> WriteRows(to.rows, step="Insert") if to.rows else WrittenRows(written)

@@ -179,7 +179,7 @@ def _page(data: JobData) -> dict[str, Any]:
         "adds_up": totals.adds_up,
         "counters": {
             "total": {"label": counters.total.label, "n": totals.total, "unit": counters.total.unit},
-            "parts": [{"label": each.label, "n": totals[each.name]} for each in counters.parts],
+            "parts": [{"label": each.label, "n": totals[each.name]} for each in totals.shown_parts],
             "aside": [
                 {"label": each.label, "n": each.plain(totals[each.name]), "unit": each.unit}
                 for each in counters.aside

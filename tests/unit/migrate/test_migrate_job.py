@@ -1,0 +1,137 @@
+"""migrate from a scripted account into a scripted Firestore: audit, copy, versions, deletes, bad input."""
+
+import json
+
+import pytest
+
+from pipeline.__main__ import main
+from tests.support.cosmos import new_container
+from tests.support.migrated import Migration, attempt
+from transforms.testing import ScriptedFirestore
+
+
+@pytest.fixture
+def migration(cosmos, tmp_path, monkeypatch):
+    for name, value in cosmos.environ.items():
+        monkeypatch.setenv(name, value)
+    with ScriptedFirestore() as server:
+        monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", server.target.emulator_host)
+        yield Migration(new_container(cosmos), server.target, tmp_path)
+
+
+def counts(summary, *names):
+    return tuple(summary[name] for name in names)
+
+
+def test_a_copy_has_every_item_and_a_second_one_writes_nothing(migration):
+    migration.container.put(*(attempt(n, score=n / 2) for n in range(50)))
+    first = migration.run("--mode=copy", "--page_items=10")
+    assert counts(first, "exit_code", "read", "written", "dead_letters") == (0, 50, 50, 0)
+    assert migration.contents == migration.items()
+    documents = migration.documents
+    meta, item = documents["a-00007"]["_meta"], migration.container.items()[7]
+    assert (meta["_ts"], meta["_etag"]) == (item["_ts"], item["_etag"])
+    assert meta["source"] == migration.container.location
+    assert documents["a-00007"]["source_system"] == "cosmos_migration"
+    second = migration.run("--mode=copy", "--page_items=10")
+    assert counts(second, "exit_code", "written", "unchanged") == (0, 0, 50)
+    assert migration.documents == documents
+
+
+def test_a_changed_item_is_the_next_version_and_a_gone_one_is_deleted(migration):
+    migration.container.put(*(attempt(n) for n in range(5)))
+    migration.run("--mode=copy")
+    migration.container.put(attempt(1, score=-1))
+    migration.container.proxy.delete_item("a-00002", "s-2")
+    again = migration.run("--mode=copy")
+    assert counts(again, "written", "unchanged") == (1, 3)
+    assert migration.contents == migration.items()
+    assert migration.documents["a-00001"]["_meta"]["version"] == 2
+
+
+def test_deletes_can_be_left(migration):
+    migration.container.put(attempt(1), attempt(2))
+    migration.run("--mode=copy")
+    migration.container.proxy.delete_item("a-00002", "s-2")
+    migration.run("--mode=copy", "--deletes=ignore")
+    assert migration.documents.keys() == {"a-00001", "a-00002"}
+
+
+def test_an_empty_container_deletes_nothing(migration, capsys):
+    migration.container.put(attempt(1))
+    migration.run("--mode=copy")
+    migration.container.proxy.delete_item("a-00001", "s-1")
+    assert migration.run("--mode=copy")["exit_code"] == 1
+    assert "holds no items, so every document of student_attempts would be deleted" in capsys.readouterr().err
+    assert migration.documents.keys() == {"a-00001"}
+
+
+BAD = {
+    "NESTED_ARRAY": attempt(1, matrix=[[1]]),
+    "RESERVED_FIELD": attempt(2, expire_at=1),
+    "INTEGER_OUT_OF_RANGE": attempt(3, big=2**53 + 2),
+}
+
+
+def deep(levels):
+    value = {"end": 1}
+    for _ in range(levels):
+        value = {"in": value}
+    return value
+
+
+def refused_by(migration, folder, *flags):
+    summary = migration.run(*flags)
+    return summary, migration.refused(folder)
+
+
+def test_an_audit_refuses_exactly_what_a_copy_refuses_and_writes_nothing(migration, capsys):
+    migration.container.put(
+        *BAD.values(),
+        attempt(4, nested=deep(21)),
+        attempt(5, __x__=1),
+        attempt(6, **{"": 1}),
+        attempt(7, text="x" * 1_100_000),
+        {"id": "twice", "student_id": "one"},
+        {"id": "twice", "student_id": "two"},
+        attempt(8),
+        attempt(9, ttl=60),
+    )
+    audit, would_be = refused_by(migration, "audit")
+    assert migration.documents == {}
+    said = capsys.readouterr()
+    assert "a copy uses about" in said.out + said.err
+    copy, are = refused_by(migration, "dead_letters", "--mode=copy")
+    assert would_be == are
+    assert {code for code, _ in are} >= {*BAD, "ID_OF_ANOTHER_ITEM"}
+    assert len(are) == 8
+    assert counts(audit, "exit_code", "read", "audited", "dead_letters", "written") == (4, 11, 3, 8, 0)
+    assert counts(copy, "read", "written", "dead_letters") == (11, 3, 8)
+
+
+def test_an_audit_of_good_items_ends_with_0(migration):
+    migration.container.put(*(attempt(n) for n in range(20)))
+    audit = migration.run()
+    assert counts(audit, "exit_code", "read", "audited", "dead_letters") == (0, 20, 20, 0)
+
+
+def test_nested_arrays_can_be_wrapped_and_ids_are_escaped(migration):
+    migration.container.put(attempt(1, matrix=[[1], [2]]), {"id": "..", "student_id": "s"})
+    assert migration.run("--mode=copy", "--nested_arrays=wrap")["exit_code"] == 0
+    assert migration.contents["a-00001"]["matrix"] == [{"_array": [1]}, {"_array": [2]}]
+    assert migration.contents["%2E."]["id"] == ".."
+
+
+def test_a_dead_letter_is_replayed_by_the_version_of_its_item(migration):
+    migration.container.put(attempt(1, matrix=[[1]]), attempt(2, matrix=[[1]]))
+    migration.run("--mode=copy", "--max_dead_letter_ratio=1")
+    for file in (migration.folder / "dead_letters").glob("*/*.jsonl"):
+        file.write_text(file.read_text().replace("[[1]]", "[1]"))
+    migration.container.put(attempt(2, score=99))
+    migration.run("--mode=copy", "--migration=other", f"--dead_letters={migration.folder / 'other'}")
+    replay = ["replay", f"--project={migration.target.project}", f"--dead_letters={migration.folder / 'dead_letters'}"]
+    assert main([*replay, f"--summary={migration.folder / 'replay.json'}"]) == 0
+    summary = json.loads((migration.folder / "replay.json").read_text())
+    assert counts(summary, "written", "superseded", "dead_letters") == (1, 1, 0)
+    assert migration.contents["a-00001"]["matrix"] == [1]
+    assert migration.contents["a-00002"]["score"] == 99
