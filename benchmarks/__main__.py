@@ -25,7 +25,7 @@ from pipeline.emulators.start import BigQueryEmulator, EmulatorMissingError
 _DEFAULT_SUITES = ("ingest", "tuning", "write", "read", "export", "listen", "batches", "analysis")
 _WITH_BIGQUERY = frozenset({"ingest", "export"})
 _WIDTH = 120  # of tables in a file or a log
-_SUITES = (*_DEFAULT_SUITES, "page", "memory")
+_SUITES = (*_DEFAULT_SUITES, "page", "objects", "memory")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -68,6 +68,7 @@ def _chosen(names: Sequence[str], folder: Path, flags: argparse.Namespace) -> It
         "listen": lambda: suites.listen_suites(flags.known, flags.rounds),
         "page": lambda: suites.page_suites(flags.rounds),
         "analysis": lambda: iter([suites.analysis_suite(folder, flags.rounds)]),
+        "objects": lambda: iter([suites.objects_suite(flags.rounds)]),
         "batches": lambda: iter([suites.batches_suite(folder, flags.rounds)]),
         "memory": lambda: suites.memory_suites(folder, 10_000, 100_000),
     }

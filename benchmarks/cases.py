@@ -17,6 +17,7 @@ from benchmarks import (
     export_cases,
     ingest_cases,
     listen_cases,
+    object_cases,
     page_cases,
     peers,
 )
@@ -37,6 +38,8 @@ CASES: dict[str, Callable[..., Sample]] = {
     "store_every_type": export_cases.store_every_type,
     "export": export_cases.export,
     "export_by_hand": export_cases.export_by_hand,
+    "objects_read": object_cases.read_objects,
+    "objects_bare": object_cases.get_objects_bare,
     "batches": batch_cases.batches,
     "analyse": analysis_cases.analyse,
     "openai_calls": analysis_cases.openai_calls,

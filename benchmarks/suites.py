@@ -249,6 +249,13 @@ def page_suites(rounds: int) -> Iterator[Suite]:
     yield Suite("page_viewers", "status page, who looks at a running job", "pages", people, "1 looking", rounds, None)
 
 
+def objects_suite(rounds: int) -> Suite:
+    """Small files on S3 beside the bare loop of its client."""
+    size = {"files": 1_000}
+    steps = [Step("bare get_object loop", "objects_bare", size), Step("found and read", "objects_read", size)]
+    return Suite("objects", "1,000 small files on S3", "files", steps, "bare get_object loop", rounds, None)
+
+
 def run_suite(suite: Suite, emulator: BigQueryEmulator | None, say: Say) -> list[Measured]:
     """Runs every step so many times, in turn; those that share documents on one Firestore emulator, the others not.
 

@@ -27,7 +27,7 @@ from pipeline.jobs.export_files import FilePlan
 from pipeline.jobs.export_flags import ALL, FULL, INCREMENTAL, NAME, USAGE, Config
 from pipeline.jobs.export_tables import TablePlan
 from pipeline.jobs.outcome import present_records
-from pipeline.locations import BIGQUERY, names_files
+from pipeline.locations import BIGQUERY, FIRESTORE, names_files
 from pipeline.run.job import Job, JobPlan, derived_job_id, digest
 from pipeline.specs import read_spec
 from transforms.batch import Batch
@@ -158,6 +158,8 @@ def prepare(config: Config, options: PipelineOptions) -> Plan | TablePlan | File
       UsageError: what is wrong with which flag.
       JobError, TransientError: the server of `--source` cannot be asked.
     """
+    if config.source is not None and config.source.startswith(FIRESTORE):
+        config = replace(config, source=None, collection=(*config.collection, config.source.removeprefix(FIRESTORE)))
     if config.source is not None:
         if names_files("--source", config.source):
             return export_files.prepare(config, config.source, options)

@@ -28,7 +28,8 @@ class Config(RecordsConfig):
         metavar="LOCATION",
         help="what to read instead of collections: a table, postgresql://USER@HOST:PORT/DATABASE/SCHEMA.TABLE or "
         "mysql://USER@HOST:PORT/DATABASE/TABLE, whose --cursor_field is a column of times, or PostgreSQL's xmin; or "
-        "bigquery:PROJECT:DATASET.TABLE; or files: local, gs://, s3:// or azfs://, globs",
+        "bigquery:PROJECT:DATASET.TABLE; or firestore://COLLECTION, as --collection; or files: local, gs://, s3:// or "
+        "azfs://, globs",
         in_templates=False,
     )
     source_password: str | None = option(

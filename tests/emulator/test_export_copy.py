@@ -1,6 +1,7 @@
 """A table of BigQuery into another one, by one statement, on the emulator."""
 
 import pytest
+from google.cloud import bigquery
 
 pytestmark = pytest.mark.emulator
 
@@ -89,3 +90,17 @@ def test_a_table_that_is_not_there_is_one_line(desk, capsys):
     assert copy(desk, f"{desk.target.id}_none", "--key=id") == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "--source: there is no table" in line
+
+
+def test_a_table_in_another_location_is_one_line(desk, capsys):
+    client, name = desk.target.client(), f"{desk.bigquery.project}.elsewhere_{desk.table}"
+    dataset = bigquery.Dataset(name)
+    dataset.location = "asia-east1"
+    client.create_dataset(dataset)
+    try:
+        run(desk, f"CREATE TABLE `{name}.orders` (id INT64)")
+        assert copy(desk, f"{name}.orders", "--key=id") == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "--source is in ASIA-EAST1 and --bigquery_table in " in line
+    finally:
+        client.delete_dataset(name, delete_contents=True)

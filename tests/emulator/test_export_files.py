@@ -210,3 +210,11 @@ def test_files_that_disagree_are_one_line(desk, tmp_path, capsys):
     pq.write_table(pa.table({"id": [1]}), tmp_path / "2.parquet")
     assert desk.export(f"--source={tmp_path}/*.parquet", "--key=id") == 2
     assert "column 'id' is string in" in capsys.readouterr().err
+
+
+def test_a_collection_named_as_a_source_is_that_of_the_short_form(desk):
+    desk.store({"users/ada": {"n": 1}})
+    assert desk.export("--source=firestore://users") == 0
+    job = desk.summary["job_id"]
+    assert desk.export("--collection=users") == 0
+    assert desk.summary["job_id"] == job
