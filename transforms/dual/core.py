@@ -18,7 +18,7 @@ from transforms.dual.outages import Outages
 from transforms.dual.protocol import REFUSED as STATE_REFUSED
 from transforms.dual.protocol import Act, Result, Steps, patch, put
 from transforms.dual.rules import View
-from transforms.dual.stamps import Stamper, instance_name
+from transforms.dual.stamps import Stamper
 from transforms.dual.stored import STORES, Answer, Content, Failed, Request
 from transforms.dual.watch import Guide
 from transforms.errors import RecordError, TransientError
@@ -225,7 +225,7 @@ def core_of(
         kind,
         phases,
         settings or Settings(),
-        stamper or Stamper(instance_name(), clock),
+        stamper or Stamper(clock=clock),
         counts or Counts(),
         clock,
     )

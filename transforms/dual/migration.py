@@ -15,10 +15,10 @@ class LedgerMigration:
     Args:
       target: the database that keeps it.
       name: of the migration.
-      pair: whose writes are counted: the name of the collection.
+      pair: whose writes are saved: the name of the collection. Who only reads the phase needs none.
     """
 
-    def __init__(self, target: FirestoreTarget, name: str, pair: str):
+    def __init__(self, target: FirestoreTarget, name: str, pair: str = ""):
         self._target, self._name, self._pair = target, name, pair
 
     def read(self, timeout_s: float) -> tuple[State, datetime.datetime]:

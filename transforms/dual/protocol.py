@@ -43,6 +43,7 @@ Steps: TypeAlias = Generator[Request, Answer, T]
 # Others may write the same document meanwhile; each time it is read again and decided again.
 MAX_ROUNDS = 5
 _CONTENTION = Failed("others changed the document all the time")
+_PRESUMED_ABSENT = Found(None)
 _TOO_LATE = Failed("not sent: the write took longer than its time-out")
 
 WRITTEN, SUPERSEDED, FAILED, REFUSED = "written", "superseded", "failed", "refused"
@@ -249,6 +250,9 @@ def _write_secondary(
       version: that the primary gave the write; None if it did not accept it.
     """
     rules = act.rules
+    in_primary = seen.get(view.primary)
+    if store not in seen and in_primary is not None and in_primary.stored is None:
+        seen[store] = _PRESUMED_ABSENT  # as it is new in the primary; if it is there, the write is refused
     for _ in range(MAX_ROUNDS):
         if not act.is_in_time():
             return _TOO_LATE

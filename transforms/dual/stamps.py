@@ -7,6 +7,7 @@ writes is kept whatever its clock does.
 from __future__ import annotations
 
 import datetime
+import os
 import secrets
 import socket
 import threading
@@ -32,15 +33,25 @@ class Stamper:
     """The clock of one instance.
 
     Args:
-      instance: its name, see `instance_name`.
+      instance: its name, see `instance_name`; default: one of its own, and another one in a process that is forked.
       clock: of the computer.
     """
 
-    def __init__(self, instance: str, clock: Clock = SYSTEM_CLOCK, rules: Rules = RULES):
-        self.instance, self._clock, self._rules = instance, clock, rules
+    def __init__(self, instance: str | None = None, clock: Clock = SYSTEM_CLOCK, rules: Rules = RULES):
+        self._instance, self._clock, self._rules = instance or instance_name(), clock, rules
+        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._offset_s = 0.0
         self._n = self._last = 0
+
+    @property
+    def instance(self) -> str:
+        """The name of the instance. Servers fork after they have loaded an application: each process is one."""
+        if self._pid != (pid := os.getpid()):
+            with self._lock:
+                if self._pid != pid:
+                    self._pid, self._instance = pid, instance_name()
+        return self._instance
 
     def now(self) -> datetime.datetime:
         """The time, corrected."""
@@ -61,7 +72,8 @@ class Stamper:
 
     def stamp(self, seen: Iterable[Stamp] = ()) -> Stamp:
         """The stamp of a new write, later than those seen."""
+        instance = self.instance
         with self._lock:
             self._n += 1
             self._last = self._rules.stamp_time(max(self.now_us(), self._last), seen)
-            return Stamp(self._last, self.instance, self._n)
+            return Stamp(self._last, instance, self._n)

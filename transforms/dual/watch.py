@@ -87,8 +87,8 @@ class PhaseWatch:
         self._migration, self._stamper, self._counts, self._clock = migration, stamper, counts, clock
         self._forced = phase_of(forced) if forced else None
         self._lock = threading.Lock()
-        self._state = State()
-        self._read_at: datetime.datetime | None = None
+        # One value, so that a thread never takes a state for younger than it is.
+        self._known: tuple[State, datetime.datetime | None] = (State(), None)
         self._thread: threading.Thread | None = None
         self._has_looked, self._is_closed = threading.Event(), threading.Event()
         self._is_silent = False
@@ -96,7 +96,7 @@ class PhaseWatch:
     def guide(self) -> Guide:
         """What an operation that begins now goes by."""
         self._begin()
-        state, read_at = self._state, self._read_at
+        state, read_at = self._known
         if self._forced is not None:
             return Guide(self._forced, forced_view(self._forced), state.put_timeout_s)
         now = self._stamper.now()
@@ -110,16 +110,16 @@ class PhaseWatch:
         """Reads the phase and saves what was counted."""
         asked_s = self._clock.now()
         try:
-            state, read_at = self._migration.read(_timeout_s(self._state))
+            state, read_at = self._migration.read(_timeout_s(self._known[0]))
             self._stamper.correct(read_at, asked_s, self._clock.now())
-            self._state, self._read_at = state, read_at
+            self._known = (state, read_at)
             phase = (self._forced or state.phase_at(read_at)).name
             self._migration.save(self._stamper.instance, phase, self._counts.counts(), self._counts.hours())
             self._is_silent = False
         except FirebeamError as error:
             # Writers go on by what they know, see `view_of`; the next poll tries again.
             if not self._is_silent:
-                LOGGER.warning("The phase of the migration could not be read: %s", error)
+                LOGGER.warning("The migration could not be read, or what was counted not be saved: %s", error)
             self._is_silent = True
         finally:
             self._has_looked.set()
@@ -133,7 +133,9 @@ class PhaseWatch:
 
     def _begin(self) -> None:
         with self._lock:
-            if self._thread is None and not self._is_closed.is_set():
+            # A thread does not live on in a process that is forked.
+            is_running = self._thread is not None and self._thread.is_alive()
+            if not is_running and not self._is_closed.is_set():
                 self._thread = threading.Thread(target=self._run, name="firebeam-phase", daemon=True)
                 self._thread.start()
         self._has_looked.wait(_FIRST_READ_S)
@@ -143,7 +145,7 @@ class PhaseWatch:
             self.poll()
             if self._is_closed.is_set():
                 return
-            self._is_closed.wait(self._state.poll_interval_s)
+            self._is_closed.wait(self._known[0].poll_interval_s)
 
 
 def _timeout_s(state: State) -> float:

@@ -178,3 +178,17 @@ def test_a_forced_phase_marks_what_the_others_may_lack():
 def test_versions_of_one_second_cannot_be_told_apart():
     assert Version(1, "a").is_newer_than(Version(1, "a")) is False
     assert Version(1, "a").is_newer_than(Version(1, "b")) is None
+
+
+def test_a_new_record_is_created_in_cosmos_without_a_read(desk):
+    desk.run(put({"n": 1}, View(FIRESTORE), desk.act()))
+    assert desk.asked == [("Read", FIRESTORE), ("Write", FIRESTORE), ("Write", COSMOS)]
+    desk.asked.clear()
+    desk.run(put({"n": 2}, View(FIRESTORE), desk.act()))
+    assert desk.asked == [("Read", FIRESTORE), ("Write", FIRESTORE), ("Read", COSMOS), ("Write", COSMOS)]
+
+
+def test_a_record_that_is_new_in_the_primary_alone_is_read_in_the_other_store(desk):
+    desk.stores[COSMOS].answer("k", Write(COSMOS, Draft({"n": 0}, Stamp(0)), None))
+    desk.run(put({"n": 1}, View(FIRESTORE), desk.act()))
+    assert desk.held(COSMOS).content == {"n": 1}

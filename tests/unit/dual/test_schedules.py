@@ -78,11 +78,11 @@ class TombstonesGoAtOnce(Rules):
     [
         ({"rules": SecondWriteIsUnconditional()}, 710),
         ({"rules": StampsNeverDecide()}, 0),
-        ({"waits": False}, 37),
+        ({"waits": False}, 71),
         ({"rules": StampsAreOfTheClockAlone(), "skew": 30}, 19),
         ({"rules": LateWritesAreSent()}, 64),
         ({"rules": NothingIsPending()}, 9),
-        ({"rules": TombstonesGoAtOnce()}, 40),
+        ({"rules": TombstonesGoAtOnce()}, 18),
     ],
     ids=[f"R{n}" for n in range(1, 8)],
 )
