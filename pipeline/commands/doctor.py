@@ -3,7 +3,7 @@
     project ────────────────────┬─▶ database ─▶ read and write
     emulator, or credentials ───┼─▶ BigQuery dataset ─▶ BigQuery table
                                 └─▶ dead letters
-    provider of batches
+    provider of batches, Cosmos DB
     ok      it is there
     fix     it is needed and missing, and what to do about it: exit code 1
     hint    it is missing, but only `firebeam demo` and the tests need it
@@ -34,6 +34,7 @@ from pipeline.present.terminal import Console, show
 from pipeline.run.flags import Usage, option, parse_only
 from pipeline.run.service_flags import AccountFlags
 from transforms.bigquery.target import BigQueryTarget
+from transforms.cosmos.target import ENDPOINT_VARIABLE
 from transforms.errors import FirebeamError, TransientError
 from transforms.files import GCS
 from transforms.firestore.names import DEFAULT_DATABASE
@@ -84,7 +85,7 @@ USAGE = Usage(
     Config,
     about="""\
 Checks credentials or emulators, project, database, BigQuery table, dead-letter folder, the key of a provider of batches
-and what the emulators need.
+and what the emulators need; and the account of Cosmos DB, if COSMOS_ENDPOINT names one.
 Every line is ok or says how to fix it. Writes a probe document to pipeline_doctor/ and removes it again.""",
     example="  firebeam doctor --project=my-project --bigquery_table=my-project:people.candidates",
 )
@@ -185,6 +186,11 @@ def diagnose(
         from pipeline.commands.provider_probe import list_batches
 
         look("provider", partial(list_batches, config.provider, config.provider_var, config.api_key))
+
+    if environ.get(ENDPOINT_VARIABLE):
+        from pipeline.commands.cosmos_probe import open_account
+
+        look("Cosmos DB", partial(open_account, environ))
 
     if FIRESTORE_EMULATOR not in emulated:
         jar = look("Firestore emulator", lambda: str(find_jar(FIRESTORE, environ)), otherwise=Verdict.HINT)

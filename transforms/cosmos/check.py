@@ -26,6 +26,19 @@ def check_container(target: CosmosTarget) -> Properties:
       JobError: the key, the identity or the firewall keeps it closed, or several regions accept writes.
     """
     connection = target.connect()
+    _check_name("database", target.database, connection, check_account(target))
+    database = connection.client.get_database_client(target.database)
+    _check_name("container", target.container, connection, _names(connection, database.list_containers))
+    return connection.properties
+
+
+def check_account(target: CosmosTarget) -> list[str] | None:
+    """The names of the account's databases; None if this identity may not list them.
+
+    Raises:
+      JobError: as `check_container`.
+    """
+    connection = target.connect()
     try:
         regions = _write_regions(connection)
     except TransientError as error:
@@ -35,11 +48,7 @@ def check_container(target: CosmosTarget) -> Properties:
             f"{target.label}: several regions of the account accept writes ({', '.join(regions)}), so versions have no "
             "order: turn multi-region writes off while the migration runs"
         )
-    client = connection.client
-    _check_name("database", target.database, connection, client.list_databases)
-    database = client.get_database_client(target.database)
-    _check_name("container", target.container, connection, database.list_containers)
-    return connection.properties
+    return _names(connection, connection.client.list_databases)
 
 
 def _write_regions(connection: Connection) -> list[str]:
@@ -47,9 +56,7 @@ def _write_regions(connection: Connection) -> list[str]:
     return [region["name"] for region in account.WritableLocations]
 
 
-def _check_name(kind: str, name: str, connection: Connection, listed: Callable[[], Iterable[Any]]) -> None:
-    """Raises UsageError unless there is one of that name, as far as this identity may list them."""
-
+def _names(connection: Connection, listed: Callable[[], Iterable[Any]]) -> list[str] | None:
     def request(hook: object) -> list[str] | None:
         try:
             return [each["id"] for each in listed()]
@@ -59,7 +66,11 @@ def _check_name(kind: str, name: str, connection: Connection, listed: Callable[[
                 return None  # identities of Entra ID may read items, not names
             raise
 
-    names = connection.ask(request).value
+    return connection.ask(request).value
+
+
+def _check_name(kind: str, name: str, connection: Connection, names: list[str] | None) -> None:
+    """Raises UsageError unless there is one of that name, as far as this identity may list them."""
     if names is None or name in names:
         return
     close = difflib.get_close_matches(name, names, _SHOWN_NAMES, 0.5) or sorted(names)[:_SHOWN_NAMES]

@@ -84,9 +84,16 @@ class CosmosTarget:
         database, container = map(unquote, found.groups())
         return cls(database, container, endpoint_of(environ), _key_of(environ))
 
+    @classmethod
+    def of_account(cls, environ: Mapping[str, str] = os.environ, retry: Retry = Retry()) -> CosmosTarget:  # noqa: B008  # frozen
+        """No container yet, but the account that the environment names. Raises UsageError as `of`."""
+        return cls("", "", endpoint_of(environ), _key_of(environ), retry=retry)
+
     @property
     def label(self) -> str:
         """As a location."""
+        if not self.database:
+            return f"the account of {ENDPOINT_VARIABLE}"
         return f"{COSMOS}{quote(self.database, safe='')}/{quote(self.container, safe='')}"
 
     def connect(self) -> Connection:
