@@ -8,6 +8,7 @@ A range of keys is a batch of the ledger, so an interrupted run resumes after th
 has every difference once. Nothing collects all documents: a worker keeps the keys and hashes of one range.
 """
 
+import random
 from dataclasses import dataclass, replace
 
 import apache_beam as beam
@@ -20,7 +21,7 @@ from pipeline.locations import store_place
 from pipeline.present.summary import Summary
 from pipeline.present.summary_file import check_path
 from pipeline.present.terminal import Console, say, show
-from pipeline.present.verify_report import SHOWN, counts_table, differences_table
+from pipeline.present.verify_report import SHOWN, counts_table, differences_table, sample_says
 from pipeline.run.job import Job, JobPlan, derived_job_id, digest
 from pipeline.specs import read_spec
 from transforms.bigquery.target import BigQueryTarget
@@ -33,9 +34,11 @@ from transforms.ledger.steps import CompleteJob, RecordOutcomes
 from transforms.records.model import RecordSpec
 from transforms.runtime.services import services_of
 from transforms.secrets import parse_secret
+from transforms.verify.entries import Store
 from transforms.verify.ignored import Ignored
 from transforms.verify.parts import Parts
 from transforms.verify.reports import Report
+from transforms.verify.sample import sampled
 from transforms.verify.steps import CompareRanges, PlanRanges, Sides
 from transforms.verify.stores import Collection, Container, Files, Reading, open_stores, plans_right
 
@@ -97,7 +100,9 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     reading = Reading(
         config.match_by, ignored, config.id_field, config.key_column, config.read_time == START, config.retry
     )
-    stores = open_stores(left, right, reading)
+    stores: tuple[Store, Store] = open_stores(left, right, reading)
+    if config.sample:
+        stores = sampled(*stores, config.sample, random.SystemRandom())
     clocks = [place.target for place in (left, right) if isinstance(place, Collection)]
     sides = Sides(
         *stores,
@@ -112,7 +117,7 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
         if isinstance(place, Container):
             check_container(place.target)
     how = (sorted(config.ignore), config.match_by, config.key_column, config.id_field, config.show_values)
-    by = (*how, config.spec) if config.spec else how
+    by = (*how, config.spec, config.sample) if config.spec or config.sample else how
     description = JobDescription(
         NAME,
         config.job_id or derived_job_id(NAME, config.left, config.right, by, firestore.project, firestore.database),
@@ -173,6 +178,8 @@ def present(plan: Plan, summary: Summary, console: Console) -> int:
     show(console, counts_table(f"{plan.job_id}: {verdict}", found, summary.elapsed_s))
     if found.changed:
         say(console, "documents that changed during the run were not compared; run it again to compare them")
+    if plan.config.sample:
+        say(console, sample_says(found, plan.config.left))
     if not differing:
         return EXIT_OK
     show(console, differences_table(parts.lines(), plan.config.show_values))

@@ -79,6 +79,14 @@ class Config(JobConfig):
         metavar="FIELD",
         help="field paths that are not compared; repeat it or separate with commas",
     )
+    sample: int | None = option(
+        None,
+        group="Comparison",
+        metavar="N",
+        minimum=1,
+        maximum=1_000_000,
+        help="compare only N random documents of the left store, as they are; default: all documents of both",
+    )
     read_time: str = option(
         START,
         group="Comparison",

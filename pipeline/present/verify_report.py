@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipeline.present.tables import Cell, Column, Row, Table, Tone
 from transforms.verify.comparison import Compared
 from transforms.verify.differences import KINDS
+from transforms.verify.sample import CONFIDENCE, largest_share
 
 SHOWN = 20
 _SHOWN_FIELDS = 5
@@ -28,6 +30,21 @@ def counts_table(title: str, found: Compared, elapsed_s: float) -> Table:
         ("elapsed_s", f"{elapsed_s:.1f}"),
     )
     return Table(title, (Column(), Column(is_number=True)), (tuple(documents), work))
+
+
+def sample_says(found: Compared, left: str) -> str:
+    """What a sample proves, and what it does not.
+
+    >>> says = sample_says(Compared(equal=3000), "db")
+    >>> print(*says.split(". "), sep=".\\n")
+    3,000 of 3,000 random documents of db are equal: with 95 % confidence less than 0.10 % of its documents differ.
+    Documents that only the other store has are in no sample
+    """
+    text = f"{found.equal:,} of {found.documents:,} random documents of {left} are equal"
+    if found.equal and not found.differing:
+        share = math.ceil(largest_share(found.equal) * 10_000) / 100
+        text += f": with {CONFIDENCE * 100:.0f} % confidence less than {share:.2f} % of its documents differ"
+    return f"{text}. Documents that only the other store has are in no sample"
 
 
 def differences_table(lines: Iterable[str], show_values: bool) -> Table:

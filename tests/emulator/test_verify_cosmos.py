@@ -94,3 +94,12 @@ def test_two_containers_are_compared(tmp_path, target, container, cosmos):
     other = new_container(cosmos)
     other.put(*({name: value for name, value in item.items() if name[0] != "_"} for item in container.items()))
     assert verify(tmp_path, target, container.location, other.location).exit_code == 0
+
+
+def test_a_sample_says_what_it_proves(tmp_path, target, container, capsys):
+    copy(container, target)
+    verified = verify(tmp_path, target, container.location, COLLECTION, "--sample=100")
+    assert (verified.exit_code, verified.counts) == (0, (100, 100, 0, 0))
+    said = " ".join(capsys.readouterr().err.split())
+    assert "100 of 100 random documents" in said
+    assert "with 95 % confidence less than 2.96 % of its documents differ" in said

@@ -19,6 +19,7 @@ from transforms.cosmos.items import ItemVersion
 from transforms.cosmos.target import CosmosTarget
 from transforms.errors import RecordError
 from transforms.firestore.ranges import NameRange
+from transforms.migrate.documents import is_tombstone
 from transforms.records.keys import escaped, id_of, unescaped
 from transforms.records.model import RecordSpec
 from transforms.verify.cosmos_form import ItemForm
@@ -70,6 +71,15 @@ class CosmosStore:
                 key = self._key(item)
                 if span.contains(key):
                     yield from self._entry(key, item)
+
+    def keys(self) -> Iterator[str]:
+        """The keys of all items; reads only ids where those are the keys."""
+        from transforms.cosmos import reads
+
+        self._ids.clear()
+        text = "SELECT c.id, c._deleted, c._meta FROM c" if self.spec is None else "SELECT * FROM c"
+        for page in reads.query(self.target.connect(), text):
+            yield from (self._key(item) for item in page if not is_tombstone(item))
 
     def refetch(self, keys: Sequence[str]) -> Iterator[Entry]:
         """As `Store`."""
