@@ -15,12 +15,29 @@ if TYPE_CHECKING:
     import pymysql
 
 LOCK_WAIT_TIMEOUT = 1205
+INTERRUPTED = 1317
 NO_RIGHT = frozenset({1044, 1142, 1143, 1227})
 
 _MAX_TEXT = 300
 # Too many connections, shutting down, aborted connections, deadlocks, lock waits; killed; a connection that is lost.
-_FULL_OR_ENDING = {1040, 1053, 1077, 1078, 1079, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1205, 1213, 1226}
-_TRANSIENT = frozenset({*_FULL_OR_ENDING, 1317, 1927, 1969, 2006, 2013, 2055, 3024})
+_FULL_OR_ENDING = {
+    1040,
+    1053,
+    1077,
+    1078,
+    1079,
+    1152,
+    1158,
+    1159,
+    1160,
+    1161,
+    1184,
+    1203,
+    LOCK_WAIT_TIMEOUT,
+    1213,
+    1226,
+}
+_TRANSIENT = frozenset({*_FULL_OR_ENDING, INTERRUPTED, 1927, 1969, 2006, 2013, 2055, 3024})
 _OF_THE_CLIENT = range(2000, 3000)
 _CHANGED = "the table has changed; run the command again"
 _BY_NUMBER = {

@@ -10,16 +10,17 @@ say how many rows it has sent, so it is asked to count them in the same transact
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from transforms.errors import FirebeamError, JobError
-from transforms.sql.database import Chunk, Fields, Part, Position, Selection, Snapshot
+from transforms.sql.database import Chunk, Part, Position, Selection, Snapshot
 from transforms.sql.mysql.catalogue import check_unchanged, rows
 from transforms.sql.mysql.cursors import moment
-from transforms.sql.mysql.failures import explained
+from transforms.sql.mysql.failures import INTERRUPTED, explained, number_of
 from transforms.sql.mysql.ranges import compared
+from transforms.sql.mysql.row_text import row_reader
 from transforms.sql.mysql.snapshot import reader_of
 from transforms.sql.mysql.target import MysqlTarget
 from transforms.sql.mysql.types import quoted
@@ -27,12 +28,10 @@ from transforms.sql.mysql.types import quoted
 if TYPE_CHECKING:
     from pymysql.connections import Connection
 
-    from transforms.sql.mysql.unbuffered import UnbufferedCursor
+    from transforms.sql.mysql.packets import Rows
 
 _ROWS_PER_CHUNK = 256
 _CUT_SHORT = "1301"  # ER_WARN_ALLOWED_PACKET_OVERFLOWED: a function gave NULL for a text that was too long
-
-Octets = Sequence["bytes | None"]
 
 
 def statements(selection: Selection, part: Part, behind: Position | None = None) -> tuple[str, str]:
@@ -72,79 +71,52 @@ def read_part(
 ) -> Generator[Chunk, None, None]:
     """As `Database.read`."""
     reading, counting = statements(selection, part, behind)
-    fields_of, received = _fields_of(selection), 0
+    fields_of, received = row_reader(selection), 0
     with explained(target.label), reader_of(target, selection.table, snapshot) as connection:
         if snapshot is None:
             read_time = moment(connection)
             check_unchanged(connection, target, selection.table)
         else:
             read_time = snapshot.read_time
-        with contextlib.closing(_answers(target, connection, reading)) as answers:
-            while chunk := list(islice(answers, _ROWS_PER_CHUNK)):
+        with contextlib.closing(_payloads(target, connection, reading)) as payloads:
+            while chunk := list(islice(payloads, _ROWS_PER_CHUNK)):
                 received += len(chunk)
-                yield Chunk(read_time, [fields_of(row) for row in chunk], [_size(row) for row in chunk])
+                yield Chunk(read_time, [fields_of(row) for row in chunk], list(map(len, chunk)))
         ((counted,),) = rows(connection, counting)
     if int(counted or 0) != received:
         raise JobError(f"{target.label}: {received:,} rows came of {counted} that the server counts; run it again")
 
 
-def _answers(target: MysqlTarget, connection: Connection, statement: str) -> Generator[Octets, None, None]:
+def _payloads(target: MysqlTarget, connection: Connection, statement: str) -> Generator[bytes, None, None]:
     """The rows of an answer; if they are not read to the end, the server is asked not to send the rest."""
-    import pymysql
+    from transforms.sql.mysql.packets import Rows
 
-    from transforms.sql.mysql.unbuffered import UnbufferedCursor
-
-    cursor = connection.cursor(UnbufferedCursor)
+    answer = Rows(connection, statement)
     try:
-        cursor.execute(statement)
-        yield from cursor
+        yield from answer
     except GeneratorExit:
-        _end(target, connection, cursor)
+        _end(target, connection, answer)
         raise
-    except pymysql.Error:
-        cursor.leave()
-        raise
-    if cursor.warning_count and any(code == _CUT_SHORT for _, code, _ in rows(connection, "SHOW WARNINGS")):
+    if answer.n_warnings and any(code == _CUT_SHORT for _, code, _ in rows(connection, "SHOW WARNINGS")):
         raise JobError(
             f"{target.label}: the text of a value is longer than the server's max_allowed_packet; raise that beyond "
             "the longest geometry"
         )
 
 
-def _end(target: MysqlTarget, connection: Connection, cursor: UnbufferedCursor) -> None:
+def _end(target: MysqlTarget, connection: Connection, answer: Rows) -> None:
     """Ends a statement whose rows are not wanted any more, but not the transaction, whose snapshot others may read."""
     import pymysql
+
+    from transforms.sql.mysql.packets import drop
 
     try:
         with contextlib.closing(target.connect()) as other:
             rows(other, f"KILL QUERY {connection.thread_id()}")
-        for _ in cursor:
+        for _ in answer:
             pass
-    except (pymysql.Error, FirebeamError):  # the statement has ended, or its server has
-        cursor.leave()
-
-
-def _fields_of(selection: Selection) -> Callable[[Octets], Fields]:
-    """What makes fields of an answer's row: octets are written in hexadecimal, all else is UTF-8."""
-    first = 1 if selection.is_marked else 0
-    binary = [first + at for at, column in enumerate(selection.table.columns) if column.type == "BYTES"]
-
-    def of_text(row: Octets) -> Fields:
-        return [None if field is None else field.decode("utf-8", "surrogateescape") for field in row]
-
-    def of_octets_too(row: Octets) -> Fields:
-        fields = list(row)
-        texts: list[str | None] = [None] * len(fields)
-        for at in binary:
-            if (octets := fields[at]) is not None:
-                texts[at], fields[at] = octets.hex(), None
-        for at, field in enumerate(fields):
-            if field is not None:
-                texts[at] = field.decode("utf-8", "surrogateescape")
-        return texts
-
-    return of_octets_too if binary else of_text
-
-
-def _size(row: Octets) -> int:
-    return sum(map(len, filter(None, row)))
+    except FirebeamError:
+        drop(connection)
+    except pymysql.Error as error:
+        if number_of(error) != INTERRUPTED:
+            drop(connection)
