@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 
 from transforms.cosmos.status import StatusError
-from transforms.cosmos.target import ENDPOINT_VARIABLE, KEY_VARIABLE
+from transforms.cosmos.target import ENDPOINT_VARIABLE, INSTALL, KEY_VARIABLE
 from transforms.errors import FirebeamError, JobError, RecordError, TransientError
 
 _WRITE_FORBIDDEN = 3
@@ -29,8 +29,11 @@ _SIGN_IN = (
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """What `meaning` explains: what azure-cosmos raises, and our own transport below it."""
-    from azure.core.exceptions import AzureError
+    """What `meaning` explains: what azure-cosmos raises, and our own transport below it. Raises JobError without it."""
+    try:
+        from azure.core.exceptions import AzureError
+    except ImportError:
+        raise JobError(f"Cosmos DB needs a client that is not installed: {INSTALL}") from None
 
     return AzureError, StatusError
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -101,6 +103,25 @@ def test_charges_are_counted_and_a_budget_is_kept(container):
 def test_requests_of_low_priority_say_so(container):
     reads.read_item(container.connection(is_low_priority=True), "ada", ["s1"])
     assert container.server.requests("read")[-1].priority == "Low"
+
+
+@pytest.mark.parametrize("missing", ["azure", "azure.cosmos"])
+def test_without_the_client_a_job_says_how_to_install_it(missing):
+    program = f"""
+import sys
+sys.modules[{missing!r}] = None
+from transforms.cosmos import feed, reads, writes
+from transforms.cosmos.check import check_container
+from transforms.cosmos.target import CosmosTarget
+from transforms.errors import JobError
+environ = {{"COSMOS_ENDPOINT": "http://127.0.0.1:1", "COSMOS_KEY": "env:HOME"}}
+try:
+    check_container(CosmosTarget.of("cosmos://d/c", "--from", environ))
+except JobError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "Cosmos DB needs a client that is not installed: pip install 'firebeam[cosmos]'"
 
 
 def test_nobody_answers_at_a_wrong_address():
