@@ -6,8 +6,8 @@
     bigquery:PROJECT:DATASET.TABLE                        a table or view                          store, of export
     jsonl:PATTERN                                         files of JSON Lines, globs               store
     cosmos://DATABASE/CONTAINER                           items of COSMOS_ENDPOINT                 store
-    postgresql://USER@HOST:PORT/DATABASE/SCHEMA.TABLE     a table or view                  store, of export
-    mysql://USER@HOST:PORT/DATABASE/TABLE                 … of MySQL or MariaDB            store, of export
+    postgresql://USER@HOST:PORT/DATABASE/SCHEMA.TABLE     a table or view                  store, source
+    mysql://USER@HOST:PORT/DATABASE/TABLE                 … of MySQL or MariaDB            store, source
     batches://openai                                      batches to trigger there         source
     batches://openai/batch_1  batches://openai/@ids.txt   batches that exist there         source
     PATTERN                                               files, globs                     source
@@ -130,25 +130,29 @@ class Inputs(NamedTuple):
       patterns: of files.
       collections: paths of collections.
       batches: what stands behind `batches://`.
+      tables: locations of tables of databases.
     """
 
     patterns: list[str]
     collections: list[str]
     batches: list[str]
+    tables: list[str]
 
 
 def split_inputs(texts: Sequence[str]) -> Inputs:
     """The sources by what they are.
 
     >>> split_inputs(["results/*.jsonl", "firestore://users", "batches://openai/batch_1"])
-    Inputs(patterns=['results/*.jsonl'], collections=['users'], batches=['openai/batch_1'])
+    Inputs(patterns=['results/*.jsonl'], collections=['users'], batches=['openai/batch_1'], tables=[])
     """
-    found = Inputs([], [], [])
+    found = Inputs([], [], [], [])
     for text in texts:
         if text.startswith(FIRESTORE):
             found.collections.append(text.removeprefix(FIRESTORE))
         elif text.startswith(BATCHES):
             found.batches.append(text.removeprefix(BATCHES))
+        elif is_table(text):
+            found.tables.append(text)
         else:
             found.patterns.append(text)
     return found
@@ -163,7 +167,7 @@ def names_files(flag: str, text: str) -> bool:
     Raises:
       UsageError: nobody knows the scheme.
     """
-    if text.startswith(BIGQUERY) or any(scheme.opens and text.startswith(scheme.prefix) for scheme in SCHEMES):
+    if text.startswith(BIGQUERY) or is_table(text):
         return False
     if is_local(text) and not text.startswith(JSONL):
         return True
@@ -173,6 +177,11 @@ def names_files(flag: str, text: str) -> bool:
         f"{flag} must be a table, {TABLES} or {BIGQUERY}PROJECT:DATASET.TABLE, or files: local, "
         f"{', '.join(_FILES_IN_CLOUD)}; got {text.rpartition('@')[2]!r}"
     )
+
+
+def is_table(text: str) -> bool:
+    """Whether a place is a table of a database, by its scheme."""
+    return any(scheme.opens and text.startswith(scheme.prefix) for scheme in SCHEMES)
 
 
 def table_source(flag: str, text: str, password: SecretSource | None, max_outage_s: float) -> Database:
@@ -210,7 +219,7 @@ def store_place(
       UsageError: it names no store, or nothing is there.
       JobError, TransientError: a database cannot be asked.
     """
-    if any(scheme.opens and text.startswith(scheme.prefix) for scheme in SCHEMES):
+    if is_table(text):
         from transforms.verify.stores import Rows
 
         database = table_source(flag, text, password, target.max_outage_s)

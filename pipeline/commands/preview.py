@@ -1,4 +1,4 @@
-"""firebeam preview: shows what a spec makes of the first records of files, before any job runs.
+"""firebeam preview: shows what a spec makes of the first records of files and tables, before any job runs.
 
     the first records ─▶ which path gave each value, what was changed or left out, and the two documents
     the first 1,000   ─▶ in how many each field had a value; for fields that never had one, paths that look alike
@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline.commands.indexes import SpecConfig
 from pipeline.jobs.reading_flags import ReadingFlags
+from pipeline.locations import split_inputs, table_source
 from pipeline.present.preview import counted, document, explained, never_filled
 from pipeline.present.terminal import Console, say, show, standard_output
 from pipeline.run.flags import Usage, option, parse_only
@@ -23,8 +24,10 @@ from transforms.errors import UsageError
 from transforms.inputs.files import match_inputs
 from transforms.inputs.options import ReadOptions
 from transforms.inputs.slices import plan_slices, read_slice
+from transforms.inputs.table_records import TableInput, records_now
 from transforms.records.explain import Explanation, explain
 from transforms.records.spec import FieldTally, RecordSpec
+from transforms.secrets import parse_secret
 from transforms.unexpected import FAILURES, Unexpected
 from transforms.upsert.records import key_of, value_for
 
@@ -39,7 +42,11 @@ class Config(SpecConfig, ReadingFlags):
     input: tuple[str, ...] = option(
         group="Input",
         metavar="PATTERN",
-        help="files to read: local, gs://, s3:// or azfs://, globs; repeat it or separate with commas",
+        help="files to read: local, gs://, s3:// or azfs://, globs; or a table of a database, as in ingest; repeat it "
+        "or separate with commas",
+    )
+    input_password: str | None = option(
+        None, group="Input", metavar="WHERE", help="where the password of a table of a database is kept, as in ingest"
     )
     records: int = option(
         3, group="Records", minimum=0, maximum=_COUNTED, help="how many records to show; more are counted"
@@ -117,7 +124,7 @@ def main(arguments: Sequence[str], console: Console) -> int:
     preview, output = _Preview(replace(read_spec(config.spec), escapes_ids=config.escapes_ids)), standard_output()
     reading = config.reading(batch_size=100)
     found = 0
-    for batch in _batches(config.input, reading):
+    for batch in _batches(config.input, config.input_password, reading):
         spec = preview.spec.in_units(preview.spec.units_of(value_for(record, preview.spec) for record in batch.entries))
         every: list[Record | DeadLetter] = [*batch.entries, *batch.dead_letters]
         for record in sorted(every, key=lambda each: each.position or 0)[: _COUNTED - found]:
@@ -131,7 +138,15 @@ def main(arguments: Sequence[str], console: Console) -> int:
     return 0
 
 
-def _batches(patterns: Sequence[str], reading: ReadOptions) -> Iterator[Batch[Record]]:
-    for file in match_inputs(patterns):
-        for piece in plan_slices(file, reading):
-            yield from read_slice(piece, reading)
+def _batches(locations: Sequence[str], password: str | None, reading: ReadOptions) -> Iterator[Batch[Record]]:
+    tables = split_inputs(locations).tables
+    if password and not tables:
+        raise UsageError("--input_password is for tables of databases, and --input names none")
+    if patterns := [location for location in locations if location not in tables]:
+        for file in match_inputs(patterns):
+            for piece in plan_slices(file, reading):
+                yield from read_slice(piece, reading)
+    for location in tables:
+        where = parse_secret(password, "--input_password") if password else None
+        database = table_source("--input", location, where, 0.0)
+        yield from records_now(TableInput(database, database.describe("--input")), reading)

@@ -24,7 +24,9 @@ from pipeline.jobs.ingest_analysis import analysis_of, instead_of_run, results_o
 from pipeline.jobs.ingest_batches import ProviderSource, results_of_batches, unfinished_batches
 from pipeline.jobs.ingest_flags import NAME, USAGE, Config
 from pipeline.jobs.ingest_sources import Sources
+from pipeline.jobs.ingest_tables import TableInputs
 from pipeline.jobs.outcome import present_records
+from pipeline.locations import split_inputs
 from pipeline.run.job import Job, JobPlan, derived_job_id, digest
 from pipeline.run.runners import is_one_worker
 from transforms.analysis.steps import AnalyseRecords, AnalysisPlan
@@ -67,9 +69,15 @@ class Plan(JobPlan[Config]):
         """The snapshot of collections that is read; a resumed run reads the same one."""
         return self.began or self.run.started_at
 
-    def kept(self, before: LedgerJob | None) -> dict[str, str]:
-        """Which rows the table has when a run begins."""
-        return {ROWS_KNOWN: rows_known_after(before, self.description)}
+    def kept(self, before: LedgerJob | None) -> dict[str, Any]:
+        """Which rows the table has when a run begins, and where it cuts the tables that it reads."""
+        of_tables = self.sources.tables.kept() if self.sources.tables else {}
+        return {ROWS_KNOWN: rows_known_after(before, self.description), **of_tables}
+
+    @property
+    def keeps_completed(self) -> bool:
+        """Whether a completed batch is done for good: with load jobs it says nothing about its rows."""
+        return not (self.to.rows and self.to.rows.method == FILE_LOADS)
 
     def results(self, document: LedgerDocument, attempt: int) -> Mapping[str, Any]:
         """What became of the requests to a provider, and what is not known of the cost of a model."""
@@ -88,10 +96,10 @@ class Plan(JobPlan[Config]):
     def opened(self, opening: Opening) -> "Plan":
         """The plan of the run that the ledger has opened.
 
-        With load jobs a completed batch says nothing about its rows: all batches are done again, which writes no
-        document twice and shows every row once in the `_latest` view.
+        With load jobs all batches are done again, which writes no document twice and shows every row once in the
+        `_latest` view.
         """
-        if self.to.rows and self.to.rows.method == FILE_LOADS:
+        if not self.keeps_completed:
             opening = replace(opening, completed=frozenset())
         plan = super().opened(opening)
         if plan.analysis and opening.resumed:
@@ -125,7 +133,9 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     )
     reading = config.reading(config.batch_size, f"{firestore.name}/documents")
     provider = ProviderSource.find(config.input, config, reading, job_id)
-    sources = Sources.find(config.input, reading, firestore, provider)
+    locations = split_inputs(config.input).tables
+    tables = TableInputs.find(locations, config.input_password, reading, config.retry, config.max_outage_s)
+    sources = Sources.find(config.input, reading, firestore, provider, tables if locations else None)
     dead_letters = DeadLetterFolder(config.dead_letters)
     dead_letters.check_writable()
     analysis = analysis_of(config, to.spec, is_one_process=is_one_worker(options))
@@ -159,7 +169,7 @@ def provision(plan: Plan) -> None:
     provide_table(plan.to)
     if not plan.run.resumed:
         folder = DeadLetterFolder(plan.config.dead_letters)
-        folder.remove(plan.job_id, plan.sources.file_ids, plan.sources.collections)
+        folder.remove(plan.job_id, plan.sources.file_ids, plan.sources.read_anew)
 
 
 def build(pipeline: beam.Pipeline, plan: Plan) -> None:
@@ -167,7 +177,7 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     ledger, opening = plan.ledger, plan.run
     rows_known = opening.kept.get(ROWS_KNOWN, NO_ROWS) if plan.to.rows else ALL_ROWS
     run = RunIdentity(plan.job_id, opening.attempt, opening.started_at, plan.sources.ids(plan.read_time), rows_known)
-    records = plan.sources.read(pipeline, plan.read_time, opening.completed, ledger)
+    records = plan.sources.read(pipeline, plan.read_time, opening, ledger, keeps_completed=plan.keeps_completed)
     batches = records | "BeginBatch" >> BeginBatch(ledger)
     if plan.analysis:
         batches = batches | "AnalyseRecords" >> AnalyseRecords(plan.analysis, plan.to.spec, ledger)

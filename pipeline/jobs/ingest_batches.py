@@ -51,15 +51,16 @@ class ProviderSource:
         Raises:
           UsageError: there is no such provider, a flag does not fit, or a line of the requests is not one.
         """
-        paths, collections, names = split_inputs(inputs)
+        paths, collections, names, tables = split_inputs(inputs)
         if not names and flags.requests:
             raise UsageError("--requests are for a provider: name it with --input=batches://PROVIDER")
         if not names:
             return None
-        if paths or collections:
+        if paths or collections or tables:
+            other = (*paths, *collections, *tables)[0]
             raise UsageError(
-                f"--input names {(*paths, *collections)[0]} beside batches://{names[0]}; ingest each by a command of "
-                "its own: beside batches everything would wait for the last of them"
+                f"--input names {other} beside batches://{names[0]}; ingest each by a command of its own: beside "
+                "batches everything would wait for the last of them"
             )
         provider, ids = _provider_and_ids(names)
         if ids and flags.requests:

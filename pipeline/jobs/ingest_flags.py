@@ -24,8 +24,16 @@ class Config(RecordsConfig, ReadingFlags, ProviderFlags, AnalysisFlags):
         group="Input",
         metavar="PATTERN",
         help="files to read: local, gs://, s3:// or azfs://, globs; or firestore://COLLECTION; or batches://PROVIDER; "
-        "repeat it or separate with commas",
+        "or a table, postgresql://… or mysql://…, see docs/sources.md; repeat it or separate with commas",
         prefixes=SOURCES_IN_CLOUD,
+    )
+    input_password: str | None = option(
+        None,
+        group="Input",
+        metavar="WHERE",
+        help="where the password of a table of a database is kept: env:NAME, file:PATH or "
+        "secret:projects/P/secrets/S; default: what its client takes, such as PGPASSWORD or ~/.pgpass",
+        in_templates=False,
     )
     batch_size: int = option(500, group="Input", minimum=1, maximum=10_000, help="records per batch")
     spec: str = option(

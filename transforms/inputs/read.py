@@ -37,6 +37,7 @@ from transforms.inputs.options import DEFAULT, MIB, ReadOptions
 from transforms.inputs.packs import Pack, packed, read_pack
 from transforms.inputs.slices import Slice, plan_slices, read_slice
 from transforms.inputs.sources import Source
+from transforms.inputs.table_records import TableRecordSource
 from transforms.inputs.tables import Lane, TableRow, TableSource
 from transforms.runtime.batch_coder import register_batches
 from transforms.runtime.garbage import tune_garbage_collector
@@ -170,6 +171,24 @@ class ReadTableBatches(beam.PTransform[PBegin, PCollection[Batch[TableRow]]]):
         lanes = begin | "Parts" >> beam.Create(self.lanes, reshuffle=False)
         spread = lanes | "Reshuffle" >> beam.Reshuffle()
         return spread | "ReadParts" >> beam.ParDo(_ReadFn(self.source)).with_output_types(Batch[TableRow])
+
+
+@dataclass
+class ReadTableRecords(beam.PTransform[PBegin, PCollection[Batch[Record]]]):
+    """Reads the rows of a table of a database as records. Everything else is as in `ReadTableBatches`.
+
+    Attributes:
+      source: of which table.
+      lanes: all parts of the table.
+    """
+
+    source: TableRecordSource
+    lanes: Sequence[Lane]
+
+    def expand(self, begin: PBegin) -> PCollection[Batch[Record]]:
+        lanes = begin | "Parts" >> beam.Create(self.lanes, reshuffle=False)
+        spread = lanes | "Reshuffle" >> beam.Reshuffle()
+        return spread | "ReadParts" >> beam.ParDo(_ReadFn(self.source)).with_output_types(Batch[Record])
 
 
 @dataclass

@@ -67,6 +67,7 @@ class TableSource:
         those that are done, empty for none.
       is_stopping: whether to begin no further batch.
       retry: of a part whose connection breaks, where it can be read on.
+      run: part of the names of all batches, where those of another run must be others.
     """
 
     database: Database
@@ -77,6 +78,7 @@ class TableSource:
     read_before: Callable[[str], tuple[int, str]]
     is_stopping: Callable[[], bool]
     retry: Retry
+    run: str = ""
 
     def batches(self, partition: Lane) -> Iterator[Batch[TableRow]]:
         """As `Source.batches`."""
@@ -127,7 +129,7 @@ class TableSource:
                 yield chunk.read_time, page
 
     def _input_id(self) -> str:
-        return hashlib.sha256(f"{self.database.label}\n{self.selection.condition}".encode()).hexdigest()[:_DIGITS]
+        return input_id(self.database.label, self.selection.condition, self.run)
 
     def _text_of(self) -> Callable[[Fields], str]:
         """The text of the position of a row; empty where a part cannot be read on."""
@@ -155,6 +157,12 @@ class TableSource:
             )
 
         return rows_of
+
+
+def input_id(label: str, condition: str, run: str = "") -> str:
+    """What the names of all batches of a table begin with."""
+    parts = [label, condition, *filter(None, [run])]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:_DIGITS]
 
 
 def lanes(parts: Sequence[Part], max_readers: int) -> list[Lane]:

@@ -60,7 +60,7 @@ class TableRows:
         typed: bool,
     ):
         self._columns = [
-            (at, column.name, own.name, _converter(own, column, items_of, typed=typed))
+            (at, column.name, own.name, column_converter(own, column, items_of, typed=typed))
             for at, (own, column) in enumerate(zip(source, columns, strict=True))
         ]
 
@@ -131,20 +131,20 @@ class KeyOf:
                 text = text.rstrip("0").rstrip(".")
             texts.append(text)
         if len(texts) == 1:
-            return _as_unicode(texts[0])
-        return orjson.dumps([_as_unicode(text) for text in texts]).decode()
+            return as_unicode(texts[0])
+        return orjson.dumps([as_unicode(text) for text in texts]).decode()
 
 
 def _has_zeros(column: SourceColumn) -> bool:
     return column.type.endswith("NUMERIC")
 
 
-def _as_unicode(text: str) -> str:
+def as_unicode(text: str) -> str:
     """Bytes that are not UTF-8 stand in text as lone surrogates, which have no place in BigQuery."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
-def _converter(own: SourceColumn, column: Column, items_of: ItemsOf, *, typed: bool) -> TextConverter:
+def column_converter(own: SourceColumn, column: Column, items_of: ItemsOf, *, typed: bool) -> TextConverter:
     convert = text_converter(column, typed=typed)
     if own.is_single:
         convert = _singles(convert)
