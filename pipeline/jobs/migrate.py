@@ -11,7 +11,8 @@
 
 An audit is the copy with its writes switched off. A copy reads the latest-version feed from the beginning, per feed
 range, until each range has passed the point where the run began. A page is a batch, and its continuation is in the
-ledger once the batch is complete: a run that was killed resumes there.
+ledger once the batch is complete: a run that was killed resumes there. What follows the copy without end is not a
+pipeline: see migrate_follow.py.
 """
 
 from collections.abc import Mapping
@@ -24,17 +25,19 @@ from apache_beam.pvalue import PCollection
 
 from pipeline.exit_codes import EXIT_OK, EXIT_TOO_MANY_DEAD_LETTERS
 from pipeline.jobs.migrate_destination import Migrated, check_collection, migrated
-from pipeline.jobs.migrate_flags import AUDIT, COPY, NAME, SCAN, USAGE, Config
+from pipeline.jobs.migrate_flags import AUDIT, COPY, FOLLOW, NAME, SCAN, USAGE, Config
+from pipeline.jobs.migrate_follow import follow, following_of
 from pipeline.jobs.outcome import present_records, show_summary
 from pipeline.present.migration import estimate, refused_table
 from pipeline.present.summary import Summary
 from pipeline.present.terminal import Console, say, show
 from pipeline.run.job import Job, JobPlan, derived_job_id, digest
+from pipeline.run.runners import on_dataflow
 from transforms.batch import Batch, Record
 from transforms.dead_letters.folder import DeadLetterFolder
 from transforms.dead_letters.steps import StoreDeadLetters
 from transforms.errors import JobError, UsageError
-from transforms.ledger.jobs import COMPLETED
+from transforms.ledger.jobs import COMPLETED, job_document
 from transforms.ledger.jobs import Job as LedgerJob
 from transforms.ledger.parts import PartsInLedger
 from transforms.ledger.runs import JobDescription, Opening
@@ -89,6 +92,11 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     """
     services = services_of(options)
     firestore = config.firestore(services)
+    if config.mode == FOLLOW and on_dataflow(options):
+        raise UsageError(
+            "--mode=follow is not a pipeline: it runs in one process, on a machine that is always on, such as a small "
+            "VM or a Cloud Run worker pool; leave out --runner"
+        )
     found = migrated(config, services)
     if config.mode == COPY:
         check_collection(found.layout)
@@ -98,7 +106,8 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
         raise UsageError(f"--from: {error}") from None
     folder = DeadLetterFolder(config.report if config.mode == AUDIT else config.dead_letters)
     folder.check_writable()
-    what = (config.mode, config.from_, config.to, config.nested_arrays)
+    # What is followed is named by its copy.
+    what = (COPY if config.mode == FOLLOW else config.mode, config.from_, config.to, config.nested_arrays)
     description = JobDescription(
         NAME,
         config.job_id
@@ -108,6 +117,10 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
         spec_fingerprint=found.to.spec.fingerprint,
         bytes_total=sequence_numbers(parts),
     )
+    if config.mode == FOLLOW:
+        copy = job_document(firestore.connect(), description.job_id, config.retry)
+        target = following_of(config, found, firestore, copy, _FEED)
+        return Plan(config, description, firestore, found, parts, instead=lambda console: follow(target, console))
     foreign = folder.foreign_file(description.job_id, frozenset({input_id(found.container.label)}))
     if foreign:
         flag = "report" if config.mode == AUDIT else "dead_letters"

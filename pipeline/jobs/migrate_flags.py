@@ -11,7 +11,7 @@ from transforms.migrate.documents import NESTED_ARRAYS, REFUSE
 
 NAME = "migrate"
 
-AUDIT, COPY = "audit", "copy"
+AUDIT, COPY, FOLLOW = "audit", "copy", "follow"
 SCAN, IGNORE = "scan", "ignore"
 
 
@@ -47,9 +47,10 @@ class Config(RecordsConfig):
     mode: str = option(
         AUDIT,
         group="Migration",
-        choices=(AUDIT, COPY),
+        choices=(AUDIT, COPY, FOLLOW),
         help="audit says what a copy would refuse, use and cost, and writes nothing; copy writes every item, in its "
-        "newest version, until it has caught up",
+        "newest version, until it has caught up; follow goes on behind the copy without end, and repairs the store "
+        "that is not primary",
     )
     nested_arrays: str = option(
         REFUSE,
@@ -62,9 +63,17 @@ class Config(RecordsConfig):
         SCAN,
         group="Migration",
         choices=(SCAN, IGNORE),
-        help="documents whose items are gone: scan compares keys at the end of a copy, reads again and deletes; ignore "
-        "leaves them",
-        shown_with=("mode", (COPY,)),
+        help="documents whose items are gone: scan compares keys at the end of a copy and now and then while it is "
+        "followed, reads again and deletes; ignore leaves them",
+        shown_with=("mode", (COPY, FOLLOW)),
+    )
+    scan_every_s: float = option(
+        86_400,
+        group="Migration",
+        minimum=60,
+        help="how often --mode=follow compares keys, in seconds, while Cosmos DB is primary",
+        shown_with=("mode", (FOLLOW,)),
+        in_templates=False,
     )
     report: str = option(
         "audit",

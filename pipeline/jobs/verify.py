@@ -8,6 +8,7 @@ A range of keys is a batch of the ledger, so an interrupted run resumes after th
 has every difference once. Nothing collects all documents: a worker keeps the keys and hashes of one range.
 """
 
+import datetime
 import random
 from dataclasses import dataclass, replace
 
@@ -29,6 +30,7 @@ from transforms.cosmos.check import check_container
 from transforms.dead_letters.folder import DeadLetterFolder
 from transforms.errors import UsageError
 from transforms.ledger.jobs import COMPLETED, read_job
+from transforms.ledger.migrations import migration_document, save_pair
 from transforms.ledger.runs import JobDescription
 from transforms.ledger.steps import CompleteJob, RecordOutcomes
 from transforms.records.model import RecordSpec
@@ -40,7 +42,7 @@ from transforms.verify.parts import Parts
 from transforms.verify.reports import Report
 from transforms.verify.sample import sampled
 from transforms.verify.steps import CompareRanges, PlanRanges, Sides
-from transforms.verify.stores import Collection, Container, Files, Reading, open_stores, plans_right
+from transforms.verify.stores import Collection, Container, Files, Place, Reading, open_stores, plans_right
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,12 @@ class Plan(JobPlan[Config]):
 
     Attributes:
       table: of the report.
+      pair: of the migration that learns what is found; empty for none.
     """
 
     sides: Sides
     table: BigQueryTarget | None
+    pair: str = ""
 
     @property
     def parts(self) -> Parts:
@@ -125,7 +129,18 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
         input_fingerprint=digest(config.left, config.right, by, files),
         spec_fingerprint=spec.fingerprint if spec else "",
     )
-    return Plan(config, description, firestore, sides, table)
+    pair = _pair_of(config, left, right) if config.migration else ""
+    return Plan(config, description, firestore, sides, table, pair)
+
+
+def _pair_of(config: Config, *places: Place) -> str:
+    """The pair of a migration that is compared. Raises UsageError if it is none, or if not all of it is."""
+    collections = [place for place in places if isinstance(place, Collection)]
+    if len(collections) != 1 or not any(isinstance(place, Container) for place in places):
+        raise UsageError("--migration is for a container of Cosmos DB and a collection of Firestore; leave it out")
+    if config.ignore or config.sample:
+        raise UsageError("--migration wants everything compared; leave out --ignore and --sample")
+    return collections[0].query.collection
 
 
 def by_spec(name: str | None) -> RecordSpec | None:
@@ -174,6 +189,8 @@ def present(plan: Plan, summary: Summary, console: Console) -> int:
     parts = plan.parts_of(job.attempt)
     found = parts.read_found()
     differing = sum(found.differing.values())
+    if plan.pair:
+        _tell_migration(plan, job.started_at, is_equal=not differing)
     verdict = f"{differing:,} documents differ" if differing else "equal"
     show(console, counts_table(f"{plan.job_id}: {verdict}", found, summary.elapsed_s))
     if found.changed:
@@ -187,6 +204,12 @@ def present(plan: Plan, summary: Summary, console: Console) -> int:
         say(console, f"… and {differing - SHOWN:,} more")
     say(console, f"all differences: {plan.config.report or parts.path}")
     return EXIT_DIFFERENT
+
+
+def _tell_migration(plan: Plan, began: datetime.datetime, *, is_equal: bool) -> None:
+    """Writes what was found to the pair's document, as of when the run began."""
+    document = migration_document(plan.firestore.connect(), plan.config.migration or "", plan.retry)
+    save_pair(document, plan.pair, {"verified_at": began, "verified_equal": is_equal})
 
 
 JOB = Job(USAGE, prepare, provision, build, present)

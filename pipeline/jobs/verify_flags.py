@@ -73,6 +73,13 @@ class Config(JobConfig):
         help="record spec, by name or file, whose key says which document an item of a container becomes; default: the "
         "one of the item's id",
     )
+    migration: str | None = option(
+        None,
+        group="Stores",
+        metavar="NAME",
+        help="the migration of a container and a collection: what is found opens or closes the gate of its next phase",
+        pattern=r"[A-Za-z0-9_-]+",
+    )
     ignore: tuple[str, ...] = option(
         (),
         group="Comparison",

@@ -107,6 +107,11 @@ class Follower:
         """Ends the loop; from any thread. What is being repaired is finished."""
         self._stop.set()
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._stop.is_set()
+
     def run(self) -> None:
         """Follows. Raises JobError, after a store has failed for too long or for what somebody has to correct."""
         try:

@@ -32,8 +32,10 @@ from transforms.follow.phase import Course, PhaseReader
 from transforms.follow.positions import Saved, feed_document
 from transforms.follow.removals import Removals
 from transforms.follow.repairing import REPAIR_S, Repairing, Store
+from transforms.follow.scans import Scans
 from transforms.follow.searches import CosmosSearch, FirestoreSearch
 from transforms.ledger.migrations import migration_document
+from transforms.migrate.deletes import DeleteScan
 from transforms.migrate.documents import REFUSE
 from transforms.retry import Retry
 
@@ -52,6 +54,7 @@ class FollowTarget:
       dead_letters: folder for what loses or is refused.
       job_id: that dead letters name.
       max_items: of a page of Cosmos DB's feed.
+      scan_every_s: how often keys are compared for deletes; None for never.
     """
 
     migration: str
@@ -68,6 +71,7 @@ class FollowTarget:
     settings: Settings = Settings()  # noqa: RUF009  # frozen
     retry: Retry = field(default_factory=Retry)
     take_over: bool = False
+    scan_every_s: float | None = None
 
     @property
     def pair(self) -> str:
@@ -95,7 +99,7 @@ class Following:
             COSMOS: CosmosStore(target.container),
             FIRESTORE: FirestoreStore(target.firestore, target.kind, target.nested_arrays),
         }
-        self.phases = PhaseReader(LedgerMigration(target.firestore, target.migration), REPAIR_S)
+        self.phases = PhaseReader(LedgerMigration(target.firestore, target.migration, target.pair), REPAIR_S)
         losers = DeadLetterFiles(
             target.dead_letters, target.job, target.job_id, target.container.label, self.phases.now
         )
@@ -114,6 +118,7 @@ class Following:
             removals,
             self._unreadable,
             self._finish,
+            self._scans(),
         )
         self.follower = Follower(parts, target.settings)
         self._failure: BaseException | None = None
@@ -195,6 +200,13 @@ class Following:
             self._ended.wait(_BEAT_IN_CHANGE_S if in_change else _BEAT_S)
 
     # What the loop is made of.
+
+    def _scans(self) -> Callable[[Course], None]:
+        target = self._target
+        if target.scan_every_s is None:
+            return lambda _: None
+        scan = DeleteScan(target.container, target.firestore, target.collection, target.retry)
+        return Scans(self.pair.document, target.scan_every_s, scan, self.repairing.counts.add).look
 
     def _saved(self, feed: str) -> Saved:
         return Saved(feed_document(self.pair.document, feed))
