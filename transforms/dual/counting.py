@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import os
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from transforms.dual.protocol import Result
@@ -50,22 +52,33 @@ def kind_of(result: Result) -> str:
 
 
 class Counts:
-    """Thread-safe."""
+    """Thread-safe. A process that is forked begins anew: what was counted before is its parent's."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
         self._counts: Counter[str] = Counter(dict.fromkeys(NAMES, 0))
         self._hours: dict[str, Counter[str]] = {}
 
+    @contextlib.contextmanager
+    def _own(self) -> Iterator[None]:
+        with self._lock:
+            if self._pid != os.getpid():
+                self._begin()
+            yield
+
     def add(self, name: str) -> None:
         """Counts one."""
-        with self._lock:
+        with self._own():
             self._counts[name] += 1
 
     def write(self, result: Result, at: datetime.datetime) -> str:
         """Counts a write; returns its kind. One that a store refuses for its content says nothing about the stores."""
         kind = kind_of(result)
-        with self._lock:
+        with self._own():
             self._counts[kind] += 1
             self._counts[PENDING] += result.is_pending
             if kind != REFUSED and len(result.outcomes) > 1:
@@ -78,12 +91,12 @@ class Counts:
 
     def counts(self) -> dict[str, int]:
         """By name."""
-        with self._lock:
+        with self._own():
             return dict(self._counts)
 
     def hours(self) -> dict[str, dict[str, int]]:
         """Dual writes by hour, and how many of them both stores accepted."""
-        with self._lock:
+        with self._own():
             return {hour: dict(each) for hour, each in self._hours.items()}
 
 

@@ -3,6 +3,7 @@
 import datetime
 import os
 
+from transforms.dual.counting import PENDING, Counts
 from transforms.dual.stamps import Stamper
 from transforms.migrate.documents import Stamp
 from transforms.retry import Clock
@@ -25,16 +26,18 @@ def test_a_server_half_way_between_question_and_answer_corrects_the_clock():
     assert stamper.now() == NOON
 
 
-def test_a_forked_process_is_another_instance():
-    stamper = Stamper()
+def test_a_forked_process_is_another_instance_that_has_counted_nothing():
+    stamper, counts = Stamper(), Counts()
+    counts.add(PENDING)
     mine = stamper.instance
     read_end, write_end = os.pipe()
     child = os.fork()
     if not child:
-        os.write(write_end, stamper.stamp().instance.encode())
+        os.write(write_end, f"{stamper.stamp().instance} {counts.counts()[PENDING]}".encode())
         os._exit(0)
     os.waitpid(child, 0)
-    assert os.read(read_end, 1000).decode() not in ("", mine)
-    assert stamper.instance == mine
+    instance, counted = os.read(read_end, 1000).decode().split()
+    assert (instance != mine, counted) == (True, "0")
+    assert (stamper.instance, counts.counts()[PENDING]) == (mine, 1)
     os.close(read_end)
     os.close(write_end)
