@@ -44,7 +44,7 @@ class FirestoreStore:
                 mask = () if request.needs_content else (META_FIELD,)
                 return Found(self._documents.found(key, client.batch_get(self._documents.names(key), mask, timeout_s)))
             writes = commit_of(self._documents, key, request)
-            response = client.commit(writes, timeout_s).result()
+            response = client.commit_now(writes, timeout_s)
             return Written(None if isinstance(request, Remove) else self._documents.version(response))
         except RpcError as error:
             return meaning(error)

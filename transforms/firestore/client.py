@@ -130,6 +130,16 @@ class FirestoreClient:
         request = messages.commit_request(self.target.name, writes)
         return Call(self._commit.future(request, timeout=timeout_s, metadata=self._metadata), self.breaker)
 
+    def commit_now(self, writes: Iterable[bytes], timeout_s: float) -> Any:
+        """As `commit`, for who waits for the answer in this thread: the `CommitResponse`. Raises as `Call.result`."""
+        request = messages.commit_request(self.target.name, writes)
+        try:
+            response = self._commit(request, timeout=timeout_s, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise _noted(error, self.breaker) from None
+        self.breaker.succeeded()
+        return response
+
     def batch_write(self, writes: Iterable[bytes], timeout_s: float) -> Call:
         """Starts a BatchWrite of serialised `Write`s, each for itself; its `result` is a `BatchWriteResponse`."""
         request = messages.commit_request(self.target.name, writes)  # both requests number their fields alike
