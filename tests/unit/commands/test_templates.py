@@ -26,7 +26,7 @@ REQUIREMENTS = ROOT / "templates" / "requirements.txt"
 OF_THE_COMMAND_LINE = {"project", "summary", "wait"}
 # What needs the launching process for as long as the run takes.
 OF_TABLES = {
-    "export": {"source", "source_password", "key", "consistency", "max_connections"},
+    "export": {"csv_types", "source", "source_password", "key", "consistency", "max_connections"},
     "ingest": {"input_password"},
     "verify": {"left_password", "right_password"},
 }
