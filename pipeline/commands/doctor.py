@@ -59,6 +59,18 @@ class Config(AccountFlags):
     dead_letters: str | None = option(
         None, group="Results", metavar="DIR", help="folder or gs:// prefix of dead letters; default: not checked"
     )
+    source: str | None = option(
+        None,
+        group="Source",
+        metavar="LOCATION",
+        help="table of a database or files to read, as in export --source or ingest --input; default: not checked",
+    )
+    source_password: str | None = option(
+        None,
+        group="Source",
+        metavar="WHERE",
+        help="where the source's password is kept: env:NAME, file:PATH or secret:projects/P/secrets/S",
+    )
     provider: str | None = option(
         None,
         group="Provider batches",
@@ -84,8 +96,8 @@ USAGE = Usage(
     "doctor",
     Config,
     about="""\
-Checks credentials or emulators, project, database, BigQuery table, dead-letter folder, the key of a provider of batches
-and what the emulators need; and the account of Cosmos DB, if COSMOS_ENDPOINT names one.
+Checks credentials or emulators, project, database, BigQuery table, dead-letter folder, a source, the key of a provider
+of batches and what the emulators need; and the account of Cosmos DB, if COSMOS_ENDPOINT names one.
 Every line is ok or says how to fix it. Writes a probe document to pipeline_doctor/ and removes it again.""",
     example="  firebeam doctor --project=my-project --bigquery_table=my-project:people.candidates",
 )
@@ -181,6 +193,14 @@ def diagnose(
     if config.dead_letters:
         folder = partial(use_folder, config.dead_letters, config.impersonate_service_account)
         look("dead letters", folder, [ways[STORAGE_EMULATOR]] if in_cloud else [])
+
+    if config.source:
+        from pipeline.commands import source_probe
+
+        source = source_probe.Source(config.source, config.source_password)
+        reached = look("source", source.reach)
+        for name, probe, is_needed in source.probes():
+            look(name, probe, [reached], Verdict.FIX if is_needed else Verdict.HINT)
 
     if config.provider:
         from pipeline.commands.provider_probe import list_batches

@@ -61,3 +61,46 @@ def test_a_missing_dataset_says_how_to_make_it_and_its_table_is_not_looked_for(e
     assert "bq mk --dataset" in checks["BigQuery dataset"].detail
     assert checks["BigQuery table"].detail == "not checked: fix BigQuery dataset first"
     assert checks["read and write"].ok
+
+
+def of_source(checks):
+    return {name.removeprefix("source "): check for name, check in checks.items() if name.startswith("source")}
+
+
+def test_a_table_of_a_database_is_described_line_by_line(examine, database):
+    database.execute("CREATE TABLE orders (id int PRIMARY KEY, n numeric, tags text[], at timestamptz)")
+    checks = of_source(examine(source=database.location("orders")))
+    assert [check for check in checks.values() if check.verdict is not Verdict.OK] == []
+    assert ": PostgreSQL 18" in checks["source"].detail
+    assert "about 0 rows, 4 columns" in checks["source"].detail
+    assert checks["columns"].detail == "id INT64, n BIGNUMERIC, tags ARRAY<STRING>, at TIMESTAMP"
+    assert checks["key"].detail == "id"
+    assert checks["cursor"].detail.startswith("--cursor_field=at")
+    assert "or xmin (a scan)" in checks["cursor"].detail
+
+
+def test_what_a_user_may_not_see_is_said_with_what_to_do_about_it(examine, database):
+    database.execute(
+        "CREATE TABLE orders (id int, n int)",
+        "ALTER TABLE orders ENABLE ROW LEVEL SECURITY",
+        "DROP ROLE IF EXISTS doctor_reader",
+        "CREATE ROLE doctor_reader LOGIN",
+        "GRANT SELECT ON orders TO doctor_reader",
+    )
+    checks = of_source(examine(source=database.location("orders", user="doctor_reader")))
+    assert (checks["source"].verdict, checks["key"].verdict) == (Verdict.OK, Verdict.FIX)
+    assert "pass --key=COLUMN" in checks["key"].detail
+    assert checks["rows"].verdict is Verdict.FIX
+    assert "BYPASSRLS" in checks["rows"].detail
+    database.execute("DROP OWNED BY doctor_reader", "DROP ROLE doctor_reader")
+
+
+def test_a_source_that_is_not_there_is_one_line_and_hides_no_other(examine, database, tmp_path):
+    checks = of_source(examine(source=database.location("nowhere")))
+    assert checks["source"].verdict is Verdict.FIX
+    assert "there is no table public.nowhere" in checks["source"].detail
+    assert {check.verdict for name, check in checks.items() if name != "source"} == {Verdict.SKIPPED}
+    (tmp_path / "a.csv").write_text("id\n1\n")
+    assert of_source(examine(source=str(tmp_path / "*.csv")))["source"].detail == "1 files, 5 bytes"
+    missing = of_source(examine(source=str(tmp_path / "*.json")))["source"]
+    assert (missing.verdict, "matches no file" in missing.detail) == (Verdict.FIX, True)

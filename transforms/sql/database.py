@@ -161,6 +161,9 @@ class Database(Protocol):
     def items(self, text: str) -> list[str] | None:
         """The items of an array of one dimension without NULL, from the server's text; None for any other array."""
 
+    def version(self) -> str:
+        """The server's product and version, such as PostgreSQL 18.1. One attempt to connect."""
+
     def describe(self, flag: str) -> SourceTable:
         """What the table declares.
 

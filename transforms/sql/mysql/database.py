@@ -48,6 +48,12 @@ class MysqlTable:
         """As `Database.items`: there are no arrays."""
         return None
 
+    def version(self) -> str:
+        """As `Database.version`."""
+        with self._connected(is_known=False) as connection:
+            ((version,),) = catalogue.rows(connection, "SELECT VERSION()")
+            return str(version) if "MariaDB" in str(version) else f"MySQL {version}"
+
     def describe(self, flag: str) -> SourceTable:
         """As `Database.describe`."""
         with self._connected(is_known=False) as connection:

@@ -53,6 +53,11 @@ class PostgresqlTable:
         """As `Database.items`."""
         return array_items(text)
 
+    def version(self) -> str:
+        """As `Database.version`."""
+        with self._connected(is_known=False) as connection:
+            return f"PostgreSQL {connection.info.parameter_status('server_version')}"
+
     def describe(self, flag: str) -> SourceTable:
         """As `Database.describe`."""
         with self._connected(is_known=False) as connection:
