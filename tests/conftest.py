@@ -25,7 +25,7 @@ from pipeline.emulators.start import (
 from tests.support.azurite import running_azurite
 from tests.support.cosmosdb_server import running_cosmosdb_server
 from tests.support.credentials import write_credentials
-from tests.support.mariadb import MariaDatabase, new_mariadb, running_mariadb
+from tests.support.mariadb import MariaDatabase, MariaServer, new_mariadb, running_mariadb
 from tests.support.moto import running_s3
 from tests.support.objects import Bucket, Container
 from tests.support.postgresql import Database, new_database, running_server
@@ -114,16 +114,16 @@ def container(azurite: str, monkeypatch: pytest.MonkeyPatch) -> Container:
 
 
 @pytest.fixture(scope="session")
-def mariadb_port() -> Iterator[int]:
-    """The port of a MariaDB server."""
-    with running_mariadb() as port:
-        yield port
+def mariadb_server() -> Iterator[MariaServer]:
+    """A MariaDB server."""
+    with running_mariadb() as server:
+        yield server
 
 
 @pytest.fixture
-def mariadb(mariadb_port: int) -> MariaDatabase:
+def mariadb(mariadb_server: MariaServer) -> MariaDatabase:
     """An empty database of MariaDB."""
-    return new_mariadb(mariadb_port)
+    return new_mariadb(mariadb_server)
 
 
 @pytest.fixture(scope="session")

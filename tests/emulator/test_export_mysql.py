@@ -179,8 +179,8 @@ def test_after_kill_9_the_same_command_resumes_by_ranges_to_the_same_end(desk, m
 
 def test_a_server_that_is_restarted_meanwhile_is_read_on_behind_the_last_batch(desk):
     restarted = []
-    with running_mariadb() as port:
-        database = new_mariadb(port)
+    with running_mariadb() as maria:
+        database = new_mariadb(maria)
         database.execute("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t SELECT seq FROM seq_1_to_60")
 
         def restart() -> None:
@@ -264,9 +264,3 @@ def test_what_the_table_does_not_have_is_refused_in_one_line(desk, mariadb, expo
     mariadb.execute("CREATE VIEW v AS SELECT * FROM orders")
     assert export(*flags, table=table) == 2
     assert said in " ".join(capsys.readouterr().err.split())
-
-
-def test_a_view_is_read_by_the_key_that_is_passed(desk, mariadb, export):
-    mariadb.execute("CREATE VIEW v AS SELECT id, id % 2 AS half, amount FROM orders")
-    assert export("--key=half,id", table="v") == 0
-    assert [row["_key"] for row in desk.rows(order="_key")] == [f'["{n % 2}","{n}"]' for n in (2, 4, 1, 3, 5)]

@@ -9,14 +9,16 @@ import contextlib
 import itertools
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from pipeline.emulators.processes import LOOPBACK, TCP, Server, serve
+from tests.support.certificates import write_certificate
 from transforms.sql.columns import SourceTable
 from transforms.sql.mysql.database import MysqlTable
 
@@ -31,9 +33,21 @@ mariadb-install-db --no-defaults --datadir="$PWD/data" --auth-root-authenticatio
   "$@" >/dev/null
 while mariadbd --no-defaults --datadir="$PWD/data" --socket="$PWD/socket" --port="$PORT" --bind-address=127.0.0.1 \
   --skip-log-bin --skip-name-resolve --innodb-buffer-pool-size=64M --innodb-flush-log-at-trx-commit=0 \
-  --innodb-flush-method=nosync --skip-innodb-doublewrite --sync-frm=0 "$@"
+  --ssl-cert="$CERTIFICATE" --ssl-key="$CERTIFICATE" --innodb-flush-method=nosync --skip-innodb-doublewrite \
+  --sync-frm=0 "$@"
 do :; done
 """
+
+
+class MariaServer(NamedTuple):
+    """A server.
+
+    Attributes:
+      certificate: a file with its certificate, and its key.
+    """
+
+    port: int
+    certificate: Path
 
 
 class MariaDatabase:
@@ -41,10 +55,11 @@ class MariaDatabase:
 
     Attributes:
       port: of the server.
+      certificate: a file with that of the server.
     """
 
-    def __init__(self, port: int, name: str):
-        self.port, self.name = port, name
+    def __init__(self, server: MariaServer, name: str):
+        self.server, self.port, self.certificate, self.name = server, server.port, server.certificate, name
 
     def connect(self, **more: Any) -> Any:
         """A connection that commits every statement, by default as root."""
@@ -81,8 +96,8 @@ class MariaDatabase:
 
 
 @contextlib.contextmanager
-def running_mariadb() -> Iterator[int]:
-    """A server; gives its port. Skips where there is no MariaDB, or fails where everything must be there."""
+def running_mariadb() -> Iterator[MariaServer]:
+    """A server. Skips where there is no MariaDB, or fails where everything must be there."""
     search = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
     if missing := [program for program in _PROGRAMS if shutil.which(program, path=search) is None]:
         reason = f"needs {missing[0]}: {INSTALL}"
@@ -94,17 +109,20 @@ def running_mariadb() -> Iterator[int]:
     def command(ports: Sequence[int], folder: Path) -> Sequence[str]:
         return "env", f"PORT={ports[0]}", "sh", "-c", _SCRIPT, "sh", *as_root
 
-    environ = {**os.environ, "PATH": search, "TZ": "IST-5:30"}
-    server = Server("MariaDB", 1, command, lambda ports: f"{TCP}{LOOPBACK}:{ports[0]}", environ)
-    with serve(server) as (port,):
-        yield port
+    with tempfile.TemporaryDirectory() as folder:
+        certificate = Path(folder) / "server.pem"
+        write_certificate(certificate)
+        environ = {**os.environ, "PATH": search, "TZ": "IST-5:30", "CERTIFICATE": str(certificate)}
+        server = Server("MariaDB", 1, command, lambda ports: f"{TCP}{LOOPBACK}:{ports[0]}", environ)
+        with serve(server) as (port,):
+            yield MariaServer(port, certificate)
 
 
-def new_mariadb(port: int) -> MariaDatabase:
+def new_mariadb(server: MariaServer) -> MariaDatabase:
     """A database of a server."""
     import pymysql
 
     name = f"test_{next(_NUMBERS)}"
-    with closing(pymysql.connect(host=LOOPBACK, port=port, user="root", ssl_disabled=True)) as connection:
+    with closing(pymysql.connect(host=LOOPBACK, port=server.port, user="root", ssl_disabled=True)) as connection:
         connection.cursor().execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
-    return MariaDatabase(port, name)
+    return MariaDatabase(server, name)

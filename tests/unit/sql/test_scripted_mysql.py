@@ -86,6 +86,29 @@ def test_a_server_that_is_new_enough_is_read(version, monkeypatch):
     assert any("max_statement_time" in statement for statement in script.asked) == ("MariaDB" in version)
 
 
+# --- TLS ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_server_s_certificate_is_checked_where_the_location_says_so(mariadb):
+    def connect(host: str, options: str) -> None:
+        location = f"mysql://root@{host}:{mariadb.port}/{mariadb.name}/orders?{options}"
+        MysqlTable.parse(location, "--source", None, 0).target.connect(is_known=False).close()
+
+    checked = f"ssl_ca={mariadb.certificate}&ssl_verify_identity=true"
+    connect("127.0.0.1", checked)
+    connect("127.0.0.1", "")
+    for host, options in (("localhost", checked), ("127.0.0.1", "ssl_verify_cert=true")):
+        with pytest.raises(JobError, match="check ssl_ca, and that the host is the one that the certificate names"):
+            connect(host, options)
+
+
+def test_a_server_without_tls_is_refused_where_the_location_wants_it(mysql, monkeypatch):
+    monkeypatch.setenv("MYSQL_PWD", PASSWORD)
+    location = f"mysql://app@127.0.0.1:{mysql.port}/shop/orders?ssl_verify_cert=true"
+    with pytest.raises(JobError, match="leave the ssl options out, or switch TLS on in the server"):
+        MysqlTable.parse(location, "--source", None, 0).target.connect()
+
+
 # --- what goes wrong while connecting, at a real server ----------------------------------------------------------
 
 
@@ -98,7 +121,6 @@ def test_a_server_that_is_new_enough_is_read(version, monkeypatch):
         ("mysql://root@127.0.0.1:PORT/shoop/orders?ssl_disabled=true", "check the name of the database"),
         ("mysql://nobody@127.0.0.1:PORT/shop/orders?ssl_disabled=true", "check user and password"),
         ("mysql://root@127.0.0.1:PORT/shop/orders?ssl_ca=/no/such/file", "check ssl_ca, ssl_cert, ssl_key"),
-        ("mysql://root@127.0.0.1:PORT/shop/orders?ssl_verify_cert=true", "leave the ssl options out, or switch TLS on"),
     ],
 )
 def test_a_server_that_cannot_be_reached_is_said_in_one_line(mariadb, location, said):
