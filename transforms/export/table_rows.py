@@ -20,7 +20,7 @@ from transforms.bigquery.schema import Column
 from transforms.export.rows import NAMES, ROWS, STEP
 from transforms.export.streams import StreamLedger
 from transforms.export.table_target import TableTarget
-from transforms.inputs.tables import TableRow
+from transforms.inputs.tables import Page, TableRow
 from transforms.ledger.entry import LedgerEntry
 from transforms.sql.database import ItemsOf
 from transforms.sql.rows import BATCH, BATCH_COLUMN, EXTRACTED_AT, FIXED_COLUMNS, KEY, READ_TIME, TableRows
@@ -60,25 +60,27 @@ def rows_of_table(
 
 
 class _Whole:
-    """A row of every row that was read whole.
+    """A row of every row that was read whole; those of a batch are made when the first one is asked for.
 
     Args:
-      beside: the cells that all rows of a batch have, by one of them.
+      beside: the cells that all rows of a page have.
     """
 
-    def __init__(self, rows: TableRows, beside: Callable[[TableRow], dict[str, Any]]):
-        self._rows, self._beside_of = rows, beside
-        self._batch_id = self._read_time = ""
-        self._beside: dict[str, Any] = {}
+    def __init__(self, rows: TableRows, beside: Callable[[Page], dict[str, Any]]):
+        self._rows, self._beside = rows, beside
+        self._page: Page | None = None
+        self._made: list[Row] = []
+        self._read_time = ""
 
     def takes(self, entry: TableRow, is_dead: bool) -> bool:
         return not (is_dead or entry.unchanged)
 
     def row(self, entry: TableRow) -> Row:
-        if entry.batch_id != self._batch_id:
-            self._batch_id, self._read_time = entry.batch_id, entry.read_time.isoformat()
-            self._beside = self._beside_of(entry)
-        return self._rows.row(entry.key, entry.fields, self._beside)
+        page = entry.page
+        if page is not self._page:
+            self._made = self._rows.rows(page.keys, page.rows, self._beside(page))
+            self._page, self._read_time = page, page.read_time.isoformat()
+        return self._made[entry.place]
 
     def identity(self, entry: TableRow) -> tuple[str, ...]:
         return entry.key, self._read_time
@@ -91,7 +93,7 @@ class _Named:
         return is_dead or entry.unchanged
 
     def row(self, entry: TableRow) -> Row:
-        return Row({KEY: entry.key, BATCH: entry.batch_id}, ())
+        return Row({KEY: entry.key, BATCH: entry.page.batch_id}, ())
 
     def identity(self, entry: TableRow) -> tuple[str, ...]:
         return (entry.key,)
@@ -108,11 +110,11 @@ def _rows(
     time = converter(Column(READ_TIME, "TIMESTAMP"), typed=typed)
     extracted_at_cell = time(extracted_at)
 
-    def beside(entry: TableRow) -> dict[str, Any]:
-        cells = {READ_TIME: time(entry.read_time), EXTRACTED_AT: extracted_at_cell}
-        return {**cells, BATCH: entry.batch_id} if target.is_staged else cells
+    def beside(page: Page) -> dict[str, Any]:
+        cells = {READ_TIME: time(page.read_time), EXTRACTED_AT: extracted_at_cell}
+        return {**cells, BATCH: page.batch_id} if target.is_staged else cells
 
-    return _Whole(TableRows(target.source.columns, own, items_of, typed=typed), beside)
+    return _Whole(TableRows(target.source, own, items_of, typed=typed), beside)
 
 
 def _names(columns: Sequence[Column], typed: bool) -> _Named:

@@ -17,6 +17,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import repeat
 from typing import NamedTuple
 
 from transforms.batch import Batch
@@ -33,24 +34,48 @@ _POSITIONS_PER_PART = 2**39
 Lane = tuple[Part, ...]
 
 
+class Page(NamedTuple):
+    """The rows of one batch, which are made together.
+
+    Attributes:
+      batch_id: of the batch.
+      read_time: as of when they were read.
+      first: position of the first one.
+      keys: see `KeyOf`.
+      rows: the fields of each, in the order of the table's columns, the server's text; None for NULL.
+    """
+
+    batch_id: str
+    read_time: datetime.datetime
+    first: int
+    keys: Sequence[str]
+    rows: Sequence[Fields]
+
+
 class TableRow(NamedTuple):
     """A row on its way into BigQuery; `unchanged` if only its key was read.
 
     Attributes:
       key: see `KeyOf`.
       position: as in `Record`.
-      fields: in the order of the table's columns, the server's text; None for NULL.
-      read_time: as of when.
-      batch_id: of its batch.
+      page: of its batch.
     """
 
     key: str
     position: int
-    fields: Fields
-    read_time: datetime.datetime
-    batch_id: str
+    page: Page
     line: int | None = None
     unchanged: bool = False
+
+    @property
+    def place(self) -> int:
+        """Where it stands in its page."""
+        return self.position - self.page.first
+
+    @property
+    def fields(self) -> Fields:
+        """The server's text of each column."""
+        return self.page.rows[self.place]
 
 
 @dataclass(frozen=True)
@@ -107,11 +132,18 @@ class TableSource:
                 return
 
     def _read(self, part: Part, name: str, ordinal: int, behind: Position | None) -> Iterator[Batch[TableRow]]:
-        rows_of, text_of = self._rows_of(), self._text_of()
-        for number, (read_time, page) in enumerate(self._pages(part, behind), ordinal):
-            batch_id = f"{name}-{number:05d}"
-            entries = rows_of(page, part.index * _POSITIONS_PER_PART + number * self.batch_size, read_time, batch_id)
-            yield Batch(batch_id, self.database.label, len(entries), entries, behind=text_of(page[-1]))
+        selection, true, text_of = self.selection, self.database.true, self._text_of()
+        key_of = KeyOf.of(selection)
+        for number, (read_time, rows) in enumerate(self._pages(part, behind), ordinal):
+            batch_id, first = f"{name}-{number:05d}", part.index * _POSITIONS_PER_PART + number * self.batch_size
+            marks = [row[0] != true for row in rows] if selection.is_marked else repeat(False)
+            own = [row[1:] for row in rows] if selection.is_marked else rows
+            page = Page(batch_id, read_time, first, list(map(key_of, own)), own)
+            entries = tuple(
+                TableRow(key, position, page, unchanged=unchanged)
+                for position, (key, unchanged) in enumerate(zip(page.keys, marks), first)  # noqa: B905  # or endless
+            )
+            yield Batch(batch_id, self.database.label, len(entries), entries, behind=text_of(rows[-1]))
 
     def _pages(self, part: Part, behind: Position | None) -> Iterator[tuple[datetime.datetime, list[Fields]]]:
         """The rows of one batch after the other, and as of when they are."""
@@ -138,25 +170,6 @@ class TableSource:
             return lambda fields: ""
         places = [at + selection.is_marked for at in selection.key_places]
         return lambda fields: text_of_position([fields[at] for at in places])
-
-    def _rows_of(self) -> Callable[[Sequence[Fields], int, datetime.datetime, str], tuple[TableRow, ...]]:
-        selection, true = self.selection, self.database.true
-        is_marked, key_of = selection.is_marked, KeyOf.of(selection)
-
-        def rows_of(
-            page: Sequence[Fields], first: int, read_time: datetime.datetime, batch_id: str
-        ) -> tuple[TableRow, ...]:
-            if not is_marked:
-                return tuple(
-                    TableRow(key_of(fields), position, fields, read_time, batch_id)
-                    for position, fields in enumerate(page, first)
-                )
-            return tuple(
-                TableRow(key_of(fields[1:]), position, fields[1:], read_time, batch_id, unchanged=fields[0] != true)
-                for position, fields in enumerate(page, first)
-            )
-
-        return rows_of
 
 
 def input_id(label: str, condition: str, run: str = "") -> str:

@@ -53,8 +53,8 @@ _TIME = re.compile(rf"(?=[01][0-9]|2[0-3]){_CLOCK}")
 _DATETIME = re.compile(rf"({_DAY})[ T]({_CLOCK})")
 _UTC = re.compile(rf"({_DAY})[ T]({_CLOCK})(?:\+00(?::00)?)?")  # sessions are in UTC, and not all servers say so
 
-_SURE_DIGITS = 15  # so many significant ones every double keeps
-_UNSURE_NUMBER = re.compile(rf"[0-9.]{{{_SURE_DIGITS + 1},}}|[0-9][eE]")
+SURE_DIGITS = 15  # so many significant ones every double keeps
+_UNSURE_NUMBER = re.compile(rf"[0-9.]{{{SURE_DIGITS + 1},}}|[0-9][eE]")
 _MAX_JSON_DEPTH = 200  # as far as cells of JSON go; BigQuery allows 500
 _MIN_INT64, _MAX_UINT64 = -(2**63), 2**64 - 1
 
@@ -77,9 +77,10 @@ def text_converter(column: Column, *, typed: bool) -> TextConverter:
         return own[column.type]
     of_value = converter(Column(column.name, column.type), typed=typed)
     if column.type == "INT64":
-        return lambda text: int(text) if len(text) <= _SURE_DIGITS else of_value(int(text))
-    parse: TextConverter = _PARSERS.get(column.type, str)
-    return lambda text: of_value(parse(text))
+        return lambda text: int(text) if len(text) <= SURE_DIGITS else of_value(int(text))
+    if column.type == "FLOAT64":
+        return lambda text: number if (number := float(text)) - number == 0 else of_value(number)
+    return of_value
 
 
 def _string(text: str) -> Any:
@@ -195,8 +196,10 @@ def _json(text: str) -> Any:
     ('{"a": [1.10, null]}', True, True)
     """
     try:
-        orjson.loads(text)  # also of lone surrogates
-        if _UNSURE_NUMBER.search(text) or "{" in text:
+        value = orjson.loads(text)  # fails also for lone surrogates
+        # A colon stands behind each name, and maybe in strings: as many as members means that no name was lost.
+        is_sure = "{" not in text or (isinstance(value, dict) and text.count(":") == len(value))
+        if not is_sure or _UNSURE_NUMBER.search(text):
             _EXACT.decode(text)
     except (ValueError, RecursionError):
         return MISFIT
@@ -242,9 +245,9 @@ def _boolean(text: str) -> bool:
     return text in ("t", "1", "true")
 
 
-_PARSERS: dict[str, Callable[[str], Any]] = {"FLOAT64": float, "BOOL": _boolean}
 _CONVERTERS: dict[str, TextConverter] = {
     "STRING": _string,
+    "BOOL": _boolean,
     "NUMERIC": _numeric,
     "BIGNUMERIC": _bignumeric,
     "DATE": _date,

@@ -52,6 +52,7 @@ class SourceTable:
       key: names of the columns that identify a row; empty if the table says nothing of it.
       kind: of relation, as the server's catalogue has it.
       n_rows: about as many, as the server estimates them.
+      is_unicode: whether all text is Unicode, so that none has to be looked at.
       is_ordered: whether an index has the rows in the order of `key`, so that ranges of it can be read.
     """
 
@@ -62,6 +63,7 @@ class SourceTable:
     kind: str
     n_rows: int = 0
     is_ordered: bool = False
+    is_unicode: bool = True
 
     def column(self, name: str) -> SourceColumn | None:
         """A column by its name."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import orjson
@@ -19,8 +20,8 @@ from transforms.bigquery.cells import MISFIT, json_text
 from transforms.bigquery.rows import Row
 from transforms.bigquery.schema import OVERFLOW, Column
 from transforms.errors import JobError
-from transforms.sql.cells import TextConverter, text_converter
-from transforms.sql.columns import SourceColumn
+from transforms.sql.cells import SURE_DIGITS, TextConverter, text_converter
+from transforms.sql.columns import SourceColumn, SourceTable
 from transforms.sql.database import Fields, ItemsOf, Selection
 
 KEY, READ_TIME, EXTRACTED_AT, DELETED_AT = "_key", "_read_time", "_extracted_at", "_deleted_at"
@@ -42,50 +43,54 @@ _NUMBER_WITH_ZEROS = re.compile(r"-?[0-9]+\.[0-9]*0")
 
 
 class TableRows:
-    """Makes the rows of one table; built once per worker.
+    """Makes the rows of one table; built once per worker. Column by column, which takes half the time of row by row.
 
     Args:
-      source: the source's columns, in the order of the fields.
+      source: with the columns in the order of the fields.
       columns: of BigQuery, one for each of them.
       items_of: an array's text; see `Database.items`.
       typed: typed cells instead of JSON cells; see `bigquery/cells.py`.
     """
 
-    def __init__(
-        self,
-        source: Sequence[SourceColumn],
-        columns: Sequence[Column],
-        items_of: ItemsOf,
-        *,
-        typed: bool,
-    ):
-        self._columns = [
-            (at, column.name, own.name, column_converter(own, column, items_of, typed=typed))
-            for at, (own, column) in enumerate(zip(source, columns, strict=True))
+    def __init__(self, source: SourceTable, columns: Sequence[Column], items_of: ItemsOf, *, typed: bool):
+        self._names = [column.name for column in columns]
+        self._own_names = [own.name for own in source.columns]
+        self._cells_of = [
+            _cells_of(own, column, items_of, is_unicode=source.is_unicode, typed=typed)
+            for own, column in zip(source.columns, columns, strict=True)
         ]
 
-    def row(self, key: str, fields: Fields, beside: Mapping[str, Any]) -> Row:
-        """The row of one row. Never raises for what a value is.
+    def rows(self, keys: Sequence[str], rows: Sequence[Fields], beside: Mapping[str, Any]) -> list[Row]:
+        """The rows of some rows. Never raises for what a value is.
 
         Args:
-          key: of `KeyOf`.
-          fields: the server's text; None for NULL.
-          beside: cells that all rows of a batch have.
+          keys: of `KeyOf`, one for each.
+          rows: the server's text; None for NULL.
+          beside: cells that all have.
         """
-        cells: dict[str, Any] = {KEY: key, **beside}
-        overflow: dict[str, str] = {}
-        for at, name, own, convert in self._columns:
-            text = fields[at]
-            if text is None:
-                continue
-            cell = convert(text)
-            if cell is MISFIT:
-                overflow[own] = text
-            else:
-                cells[name] = cell
-        if overflow:
-            cells[OVERFLOW] = json_text(overflow)
-        return Row(cells, tuple(sorted(overflow)))
+        if not rows:
+            return []
+        overflow: dict[int, dict[str, str]] = {}
+        columns: list[Sequence[Any]] = []
+        has_null = False
+        for texts, own, cells_of in zip(zip(*rows, strict=True), self._own_names, self._cells_of, strict=True):
+            cells = cells_of(texts)
+            if cells is not texts and MISFIT in cells:
+                for at, cell in enumerate(cells):
+                    if cell is MISFIT:
+                        overflow.setdefault(at, {})[own] = texts[at]
+                cells = [None if cell is MISFIT else cell for cell in cells]
+            columns.append(cells)
+            has_null = has_null or None in cells
+        names = (KEY, *self._names, *beside)
+        values = zip(keys, *columns, *map(repeat, beside.values()))  # noqa: B905  # or endless
+        if has_null:
+            made = [{name: cell for name, cell in zip(names, row, strict=True) if cell is not None} for row in values]
+        else:
+            made = [dict(zip(names, row, strict=True)) for row in values]
+        for at, overflowing in overflow.items():
+            made[at][OVERFLOW] = json_text(overflowing)
+        return [Row(cells, tuple(sorted(overflow[at])) if at in overflow else ()) for at, cells in enumerate(made)]
 
 
 class KeyOf:
@@ -101,6 +106,8 @@ class KeyOf:
 
     def __init__(self, names: Sequence[str], places: Sequence[tuple[int, bool]]):
         self._names, self._places = names, places
+        # Most keys are one column whose text is the key.
+        self._only = places[0][0] if len(places) == 1 and not places[0][1] else None
 
     @classmethod
     def of(cls, selection: Selection) -> KeyOf:
@@ -118,6 +125,8 @@ class KeyOf:
         Raises:
           JobError: a column of the key is NULL.
         """
+        if self._only is not None and (only := fields[self._only]) is not None and only.isascii():
+            return only
         texts = []
         for name, (at, may_have_zeros) in zip(self._names, self._places, strict=True):
             text = fields[at]
@@ -145,10 +154,38 @@ def as_unicode(text: str) -> str:
 
 
 def column_converter(own: SourceColumn, column: Column, items_of: ItemsOf, *, typed: bool) -> TextConverter:
+    """What makes a cell of a column's text."""
     convert = text_converter(column, typed=typed)
     if own.is_single:
         convert = _singles(convert)
     return _items(convert, items_of) if own.is_array else convert
+
+
+def _cells_of(
+    own: SourceColumn, column: Column, items_of: ItemsOf, *, is_unicode: bool, typed: bool
+) -> Callable[[Sequence[str | None]], Sequence[Any]]:
+    """What makes the cells of a column of texts; gives the texts themselves where they are the cells."""
+    if is_unicode and own.type == "STRING" and not own.is_array:
+        return lambda texts: texts
+    convert = column_converter(own, column, items_of, typed=typed)
+
+    def cells_of(texts: Sequence[str | None]) -> Sequence[Any]:
+        return [None if text is None else convert(text) for text in texts]
+
+    if column.type == "INT64" and not own.is_array:
+        return lambda texts: _small_integers(texts) or cells_of(texts)
+    return cells_of
+
+
+def _small_integers(texts: Sequence[Any]) -> list[int]:
+    """Of texts that are all there and short; empty if they are not.
+
+    >>> _small_integers(("1", "-20")), _small_integers(("1", None)), _small_integers(("9223372036854775807",))
+    ([1, -20], [], [])
+    """
+    if None in texts or max(map(len, texts)) > SURE_DIGITS:
+        return []
+    return list(map(int, texts))
 
 
 def _singles(convert: TextConverter) -> TextConverter:
@@ -168,6 +205,6 @@ def _items(convert: TextConverter, items_of: ItemsOf) -> TextConverter:
         if items is None:
             return MISFIT
         cells = [convert(item) for item in items]
-        return MISFIT if any(cell is MISFIT for cell in cells) else cells
+        return MISFIT if MISFIT in cells else cells
 
     return of_array

@@ -82,12 +82,12 @@ class DatabaseStore:
     def _entries(self, condition: str) -> Iterator[Entry]:
         if self._rows is None:
             table = self.selection.table
-            self._rows = TableRows(table.columns, self.columns, self.database.items, typed=False)
+            self._rows = TableRows(table, self.columns, self.database.items, typed=False)
         rows, key_of, of_cells = self._rows, KeyOf.of(self.selection), self.form.of_cells
         for chunk in self.database.read(replace(self.selection, condition=condition), Part(0), None):
-            for fields in chunk.rows:
-                key = key_of(fields)
-                yield Entry(key, of_cells(rows.row(key, fields, {}).cells))
+            keys = list(map(key_of, chunk.rows))
+            for key, row in zip(keys, rows.rows(keys, chunk.rows, {}), strict=True):
+                yield Entry(key, of_cells(row.cells))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_rows": None}

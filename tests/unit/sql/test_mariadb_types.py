@@ -30,12 +30,12 @@ def read_rows(database: MariaDatabase, name: str, *, typed: bool = False, condit
     table, source = database.table(name), database.described(name)
     selection = Selection(source, ("id",), condition, names_all=bool(condition))
     columns = table_columns(source.columns)
-    rows, key_of = TableRows(source.columns, columns, table.items, typed=typed), KeyOf(("id",), [(0, False)])
+    rows, key_of = TableRows(source, columns, table.items, typed=typed), KeyOf(("id",), [(0, False)])
     read = [fields for chunk in table.read(selection, Part(0), None) for fields in chunk.rows]
     if condition:
         assert {fields[0] for fields in read} <= {table.true}
         read = [fields[1:] for fields in read]
-    return [rows.row(key_of(fields), fields, {}) for fields in read], columns
+    return rows.rows(list(map(key_of, read)), read, {}), columns
 
 
 def stored(database: MariaDatabase, declared: str, *literals: str):

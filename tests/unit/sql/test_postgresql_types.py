@@ -29,11 +29,11 @@ def read_rows(database: Database, table: str, *, typed: bool = False):
     """The rows of a table as an export makes them, and its columns."""
     source, from_server = database.described(table), database.table(table)
     columns = table_columns(source.columns)
-    rows = TableRows(source.columns, columns, from_server.items, typed=typed)
+    rows = TableRows(source, columns, from_server.items, typed=typed)
     key_of = KeyOf(("id",), [(0, False)])
     chunks = from_server.read(Selection(source, ("id",)), Part(0), None)
     read = [fields for chunk in chunks for fields in chunk.rows]
-    return [rows.row(key_of(fields), fields, {}) for fields in read], columns
+    return rows.rows(list(map(key_of, read)), read, {}), columns
 
 
 def stored(database: Database, declared: str, *literals: str):

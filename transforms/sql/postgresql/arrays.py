@@ -9,6 +9,8 @@ import re
 
 _ITEM = re.compile(r'"((?:[^"\\]|\\.)*)"|([^",{}\\]+)', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_PLAIN_ITEM = re.compile(r'"([^"]*)"|([^",]+)')
+_ODD = re.compile(r"[\\={}]|NULL")
 
 
 def array_items(text: str) -> list[str] | None:
@@ -19,6 +21,11 @@ def array_items(text: str) -> list[str] | None:
     >>> array_items("{1,NULL}"), array_items("{{1},{2}}"), array_items("[0:1]={1,2}"), array_items('{"NULL"}')
     (None, None, None, ['NULL'])
     """
+    if text[:1] == "{" and not _ODD.search(text, 1, len(text) - 1):  # most arrays
+        inner = text[1:-1]
+        if '"' in inner:
+            return [bare or quoted for quoted, bare in _PLAIN_ITEM.findall(inner)]
+        return inner.split(",") if inner else []
     if text[:1] + text[-1:] not in ("{}", "[]") or "=" in text[: text.find("{") + 1]:
         return None
     items: list[str] = []

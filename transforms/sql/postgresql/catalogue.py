@@ -39,6 +39,8 @@ _TYPES: LiteralString = """
 SELECT oid, typname, typtype::text, typcategory::text, typelem, typbasetype, typtypmod, typdelim::text
 FROM pg_type WHERE oid = ANY(%s)
 """
+NO_ENCODING = "SQL_ASCII"
+
 # Columns whose text the server reads back as the same value.
 _COMPARABLE = frozenset(
     {"INT64", "NUMERIC", "BIGNUMERIC", "FLOAT64", "BOOL", "STRING", "BYTES", "DATE", "DATETIME", "TIME", "TIMESTAMP"}
@@ -86,12 +88,13 @@ def describe(connection: Connection, target: PostgresqlTarget, flag: str) -> Sou
     if not columns:
         raise UsageError(f"{flag}: {relation} has no columns")
     names = tuple(key[0]) if key else ()
+    is_unicode = connection.info.parameter_status("server_encoding") != NO_ENCODING
     is_ordered = (
         bool(names)
         and not has_children
         and all(column.type in _COMPARABLE and not column.is_array for column in columns if column.name in names)
     )
-    return SourceTable(target.label, relation, columns, names, kind, int(n_rows), is_ordered)
+    return SourceTable(target.label, relation, columns, names, kind, int(n_rows), is_ordered, is_unicode)
 
 
 def check_unchanged(connection: Connection, target: PostgresqlTarget, table: SourceTable) -> None:

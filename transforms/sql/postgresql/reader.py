@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from transforms.errors import JobError
 from transforms.sql.database import Chunk, Part, Position, Selection, Snapshot
-from transforms.sql.postgresql.catalogue import check_unchanged
-from transforms.sql.postgresql.copy_text import fields_of
+from transforms.sql.postgresql.catalogue import NO_ENCODING, check_unchanged
+from transforms.sql.postgresql.copy_text import rows_of
 from transforms.sql.postgresql.failures import explained
 from transforms.sql.postgresql.ranges import compared, quoted
 from transforms.sql.postgresql.snapshot import begin
@@ -26,7 +26,6 @@ from transforms.sql.postgresql.target import PostgresqlTarget
 if TYPE_CHECKING:
     from psycopg import Connection
 
-_NO_ENCODING = "SQL_ASCII"
 _ROWS_PER_CHUNK = 256
 
 
@@ -74,15 +73,15 @@ def read_part(
         else:
             connection.execute(f"SET TRANSACTION SNAPSHOT '{snapshot.id}'".encode())
             read_time = snapshot.read_time
-        if connection.info.parameter_status("server_encoding") == _NO_ENCODING:
+        if not selection.table.is_unicode:
             # As UTF-8 the server would refuse a row whose text is in some other encoding.
-            connection.execute(f"SET client_encoding = '{_NO_ENCODING}'".encode())
+            connection.execute(f"SET client_encoding = '{NO_ENCODING}'".encode())
         cursor, received = connection.cursor(), 0
         with cursor.copy(statement(selection, part, behind).encode("utf-8", "surrogateescape")) as copied:
-            lines = map(bytes, copied)
+            lines = iter(copied)
             while chunk := list(islice(lines, _ROWS_PER_CHUNK)):
                 received += len(chunk)
-                yield Chunk(read_time, [fields_of(line) for line in chunk], [len(line) for line in chunk])
+                yield Chunk(read_time, rows_of(chunk), list(map(len, chunk)))
         if cursor.rowcount != received:  # the server's own count, in the command's tag
             raise JobError(
                 f"{target.label}: {received:,} rows came of {cursor.rowcount:,} that the server sent; run it again"
