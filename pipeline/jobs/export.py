@@ -28,6 +28,8 @@ from pipeline.jobs.export_flags import ALL, FULL, INCREMENTAL, NAME, USAGE, Conf
 from pipeline.jobs.export_tables import TablePlan
 from pipeline.jobs.outcome import present_records
 from pipeline.locations import BIGQUERY, FIRESTORE, names_files
+from pipeline.present.summary import Summary
+from pipeline.present.terminal import Console
 from pipeline.run.job import Job, JobPlan, derived_job_id, digest
 from pipeline.specs import read_spec
 from transforms.batch import Batch
@@ -338,4 +340,11 @@ def _read(pieces: list[PCollection[Piece]], plan: Plan) -> PCollection[Batch[Exp
     return every
 
 
-JOB: Job[Config, Plan | TablePlan | FilePlan | CopyPlan] = Job(USAGE, prepare, provision, build, present_records)
+def present(plan: Plan | TablePlan | FilePlan | CopyPlan, summary: Summary, console: Console) -> int:
+    """Shows how a run ended; returns the exit code."""
+    if isinstance(plan, TablePlan):
+        return export_tables.present(plan, summary, console)
+    return present_records(plan, summary, console)
+
+
+JOB: Job[Config, Plan | TablePlan | FilePlan | CopyPlan] = Job(USAGE, prepare, provision, build, present)

@@ -21,10 +21,13 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
 from pipeline.jobs.export_flags import ALL, INCREMENTAL, NAME, Config
+from pipeline.jobs.outcome import present_records
 from pipeline.jobs.table_runs import TableRun
 from pipeline.locations import table_source
-from pipeline.present.terminal import Console
+from pipeline.present.summary import Summary
+from pipeline.present.terminal import Console, say
 from pipeline.run.job import JobPlan, derived_job_id, digest
+from pipeline.run.resume import command_of
 from pipeline.run.runners import on_dataflow
 from transforms.bigquery.methods import FILE_LOADS, INSERT_ROWS, TYPED_METHODS
 from transforms.bigquery.senders import check_temp_location
@@ -43,6 +46,7 @@ from transforms.export.table_target import TableTarget
 from transforms.files import GCS
 from transforms.inputs.read import ReadTableBatches
 from transforms.inputs.tables import Lane, TableSource, lanes
+from transforms.ledger.jobs import COMPLETED
 from transforms.ledger.jobs import Job as LedgerJob
 from transforms.ledger.parts import PartsInLedger
 from transforms.ledger.results import read_last_results
@@ -108,7 +112,9 @@ class TablePlan(JobPlan[Config]):
         return digest(self.declared.label, self.config.cursor_field, self.config.bigquery_table)
 
     def serving(self, console: Console) -> contextlib.AbstractContextManager[None]:
-        """Nothing; but the snapshot is given up at the end."""
+        """Nothing; but what the user should know is said at the beginning, and the snapshot is given up at the end."""
+        if self.cursor and self.cursor.warning:
+            say(console, f"warning: --cursor_field: {self.cursor.warning}", "yellow")
         return _closed(self.holder)
 
     def kept(self, before: LedgerJob | None) -> Mapping[str, Any]:
@@ -178,6 +184,12 @@ def prepare(config: Config, location: str, options: PipelineOptions) -> TablePla
     source = table_source("--source", location, password, config.max_outage_s)
     declared = source.describe("--source")
     key = _key(config, declared)
+    _check_names(declared)
+    if config.mode == INCREMENTAL and not config.cursor_field:
+        raise UsageError(
+            f"--mode=incremental of {declared.relation} needs a column of times that every change sets"
+            + "".join(f", --cursor_field={field}" for field in source.cursors(declared)[:2])
+        )
     cursor = source.cursor(declared, config.cursor_field) if config.cursor_field else None
     DeadLetterFolder(config.dead_letters).check_writable()
     about = (declared.label, config.mode, config.cursor_field)
@@ -258,6 +270,16 @@ def build(pipeline: beam.Pipeline, plan: TablePlan) -> None:
     _ = outcomes | "CompleteJob" >> CompleteJob(ledger, conclude, conclude.clean_up, after=written.loaded)
 
 
+def present(plan: TablePlan, summary: Summary, console: Console) -> int:
+    """Shows how a run ended, and how to read only what has changed the next time; returns the exit code."""
+    exit_code = present_records(plan, summary, console)
+    fields = [plan.config.cursor_field] if plan.config.cursor_field else plan.source.cursors(plan.declared)
+    if summary.state == COMPLETED and fields:
+        parameters = {**plan.config.parameters(), "mode": INCREMENTAL, "cursor_field": fields[0]}
+        say(console, f"next, only what has changed: {command_of(NAME, parameters, plan.firestore)}")
+    return exit_code
+
+
 @contextlib.contextmanager
 def _closed(holder: Holder | None) -> Iterator[None]:
     try:
@@ -289,13 +311,8 @@ def _check_flags(config: Config) -> None:
     }
     if given := next((name for name, value in of_documents.items() if value), None):
         raise UsageError(f"--{given} is for documents of Firestore; leave it out, or leave --source out")
-    if (config.mode == INCREMENTAL) != bool(config.cursor_field):
-        raise UsageError(
-            "--mode=incremental of a table goes by a column of times that every change sets, such as "
-            "--cursor_field=updated_at, or by --cursor_field=xmin"
-            if config.mode == INCREMENTAL
-            else "--cursor_field is for --mode=incremental"
-        )
+    if config.cursor_field and config.mode != INCREMENTAL:
+        raise UsageError("--cursor_field is for --mode=incremental")
     if config.write == REPLACE and config.mode == INCREMENTAL:
         raise UsageError(
             "--write=replace leaves nothing but what this run writes, and --mode=incremental writes only what has "
@@ -303,6 +320,18 @@ def _check_flags(config: Config) -> None:
         )
     if config.deletes != IGNORE and config.write != MERGE:
         raise UsageError(f"--deletes={config.deletes} needs --write=merge, got {config.write}")
+
+
+def _check_names(declared: SourceTable) -> None:
+    """Raises UsageError for columns that BigQuery does not tell apart."""
+    seen: dict[str, str] = {}
+    for column in declared.columns:
+        other = seen.setdefault(column.name.lower(), column.name)
+        if other != column.name:
+            raise UsageError(
+                f"{declared.relation} has the columns {other} and {column.name}, which BigQuery does not tell apart; "
+                "rename one, or read a view in which one has another name"
+            )
 
 
 def _key(config: Config, declared: SourceTable) -> tuple[str, ...]:

@@ -19,11 +19,14 @@ def resume_command(job: Job, target: FirestoreTarget) -> str:
 
     The options of a runner are not in the ledger: of a job on Dataflow they have to be added.
     """
-    if job.job not in JOBS:
-        return ""
-    parts = ["firebeam", job.job]
-    for flag in flags_of(JOBS[job.job].usage.config):
-        value = target.project if flag.name == "project" else job.parameters.get(flag.name)
+    return command_of(job.job, job.parameters, target) if job.job in JOBS else ""
+
+
+def command_of(job: str, parameters: Mapping[str, Any], target: FirestoreTarget) -> str:
+    """The command of a job with some flags, those at their defaults left out."""
+    parts = ["firebeam", job]
+    for flag in flags_of(JOBS[job].usage.config):
+        value = target.project if flag.name == "project" else parameters.get(flag.name)
         values = list(value) if isinstance(value, list | tuple) else value
         if value is None or values == flag.default or values in ([], ()):
             continue

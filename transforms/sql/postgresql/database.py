@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from transforms.errors import UsageError
 from transforms.secrets import SecretSource
-from transforms.sql.columns import SourceTable
+from transforms.sql.columns import SourceTable, likely_cursors
 from transforms.sql.database import Chunk, Cursor, Part, Position, Selection, Snapshot
 from transforms.sql.names import closest
 from transforms.sql.postgresql import catalogue, ranges, snapshot
@@ -78,7 +78,12 @@ class PostgresqlTable:
                 f"--cursor_field={field} is {column.declared}; it must be a timestamp that every change sets, or xmin: "
                 "a transaction that commits late may have a smaller number than rows that were read, and be missed"
             )
-        return Cursor(field, is_indexed=True)
+        with self._connected() as connection:
+            return catalogue.cursor(connection, table, column)
+
+    def cursors(self, table: SourceTable) -> list[str]:
+        """As `Database.cursors`."""
+        return [*likely_cursors(table), *([] if table.kind in _WITHOUT_XMIN else [XMIN])]
 
     def beyond(self, table: SourceTable, field: str, cursor: str, lookback_s: int) -> str:
         """As `Database.beyond`."""
