@@ -90,6 +90,8 @@ setup(
             # The formatter's style changes with its minor version.
             "ruff>=0.17,<0.18",
             "setuptools>=77",
+            # What one would export a table with by hand; a benchmark stands beside it.
+            "sqlalchemy>=2,<3",
             "types-psutil>=5.9,<8",
             "types-PyMySQL>=1.1,<2",
             "types-PyYAML>=6,<7",

@@ -23,9 +23,9 @@ from benchmarks.suites import Measured, Suite
 from pipeline.emulators.start import BigQueryEmulator, EmulatorMissingError
 
 _DEFAULT_SUITES = ("ingest", "tuning", "write", "read", "export", "listen", "batches", "analysis")
-_WITH_BIGQUERY = frozenset({"ingest", "export"})
+_WITH_BIGQUERY = frozenset({"ingest", "export", "sources"})
 _WIDTH = 120  # of tables in a file or a log
-_SUITES = (*_DEFAULT_SUITES, "page", "objects", "memory")
+_SUITES = (*_DEFAULT_SUITES, "page", "objects", "sources", "memory")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -67,6 +67,7 @@ def _chosen(names: Sequence[str], folder: Path, flags: argparse.Namespace) -> It
         "export": lambda: suites.export_suites(flags.documents, flags.rounds),
         "listen": lambda: suites.listen_suites(flags.known, flags.rounds),
         "page": lambda: suites.page_suites(flags.rounds),
+        "sources": lambda: suites.source_suites(flags.rows, flags.rounds),
         "analysis": lambda: iter([suites.analysis_suite(folder, flags.rounds)]),
         "objects": lambda: iter([suites.objects_suite(flags.rounds)]),
         "batches": lambda: iter([suites.batches_suite(folder, flags.rounds)]),
@@ -94,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--tuning_profiles", type=_positive, default=5_000, help="input size of tuning (5000)")
     parser.add_argument("--documents", type=_positive, default=10_000, help="documents of write, read, export (10000)")
+    parser.add_argument("--rows", type=_positive, default=100_000, help="rows of a table (100000)")
     parser.add_argument("--known", type=_positive, default=16_000, help="documents that are listened to (16000)")
     parser.add_argument("--without_bigquery", action="store_true", help="leave the rows out")
     parser.add_argument("--with_100k", "--soak", action="store_true", help="memory at 100,000 as well")

@@ -20,6 +20,7 @@ from benchmarks import (
     object_cases,
     page_cases,
     peers,
+    source_cases,
 )
 from benchmarks.measure import Sample, as_json
 
@@ -49,6 +50,11 @@ CASES: dict[str, Callable[..., Sample]] = {
     "listen_burst": listen_cases.burst,
     "listen_idle": listen_cases.idle,
     "listen_hour": listen_cases.hour,
+    "source_copy": source_cases.copy_bare,
+    "source_rows": source_cases.make_rows,
+    "source_export": source_cases.export,
+    "source_unchanged": source_cases.export_unchanged,
+    "source_by_hand": source_cases.export_by_hand,
     "page_store": page_cases.store,
     "page_first": page_cases.first,
     "page_later": page_cases.later,

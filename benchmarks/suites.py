@@ -256,6 +256,27 @@ def objects_suite(rounds: int) -> Suite:
     return Suite("objects", "1,000 small files on S3", "files", steps, "bare get_object loop", rounds, None)
 
 
+def source_suites(n_rows: int, rounds: int) -> Iterator[Suite]:
+    """A table of PostgreSQL: its rows beside a bare loop; its export beside one by hand, and beside a second run."""
+    size = {"rows": n_rows}
+    reads = [Step("bare COPY loop", "source_copy", size), Step("COPY to rows of BigQuery", "source_rows", size)]
+    yield Suite("sources_read", f"rows of {n_rows:,} rows", "rows", reads, "bare COPY loop", rounds, None)
+    size = {"rows": n_rows // 10}
+    exports = [
+        Step(label, case, size, needs_bigquery=True)
+        for label, case in (
+            ("export, insertAll, merged", "source_export"),
+            ("SQLAlchemy, insert_rows_json", "source_by_hand"),
+            ("export again, nothing changed", "source_unchanged"),
+        )
+    ]
+    title = f"export of a table, {n_rows // 10:,} rows"
+    yield Suite("sources_export", title, "rows", exports, exports[0].label, rounds, _DOCUMENTS_WARM_UP)
+    for n in (n_rows // 10, n_rows * 10):
+        step = Step("COPY to rows of BigQuery", "source_rows", {"rows": n})
+        yield Suite(f"sources_memory_{n}", f"memory of {n:,} rows", "rows", [step], None, 1, None)
+
+
 def run_suite(suite: Suite, emulator: BigQueryEmulator | None, say: Say) -> list[Measured]:
     """Runs every step so many times, in turn; those that share documents on one Firestore emulator, the others not.
 
