@@ -249,7 +249,7 @@ SOURCE = "--source=postgresql://app@localhost:1/shop/orders"
         ([SOURCE], "check host and port, and that the server runs"),
         ([SOURCE, "--collection=users"], "--collection is for documents of Firestore"),
         ([SOURCE, "--max_connections=1"], "--max_connections must be at least 2"),
-        ([SOURCE, "--consistency=ranges", "--consistency=row"], "choose from"),
+        ([SOURCE, "--consistency=ranges", "--consistency=row"], "--consistency must be one of snapshot, ranges"),
         ([SOURCE, "--cursor_field=at"], "--cursor_field is for --mode=incremental"),
         ([SOURCE, "--mode=incremental", "--cursor_field=at", "--write=replace"], "--write=replace leaves nothing but"),
         ([SOURCE, "--deletes=mark", "--write=append"], "--deletes=mark needs --write=merge"),
