@@ -57,7 +57,7 @@ def work_of(server: FaultyFirestore) -> int:
 
 
 class Job:
-    """`firebeam ingest`, as `tests.support.ingest.ingest` runs it, in a process group of its own.
+    """A job, `firebeam ingest` by default, in a process group of its own.
 
     Whatever is left of the group is killed in the end.
 
@@ -65,13 +65,13 @@ class Job:
       process: the launcher.
     """
 
-    def __init__(self, folder: Path, target: FirestoreTarget, *flags: str, **environ: str):
+    def __init__(self, folder: Path, target: FirestoreTarget, *flags: str, name: str = "ingest", **environ: str):
         folder.mkdir(parents=True, exist_ok=True)
         self._log = folder / "stderr.txt"
         own = (f"--project={target.project}", f"--dead_letters={folder / 'dead_letters'}")
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "pipeline", "ingest", *own, f"--summary={folder / 'summary.json'}", *flags],
+                [sys.executable, "-m", "pipeline", name, *own, f"--summary={folder / 'summary.json'}", *flags],
                 cwd=ROOT,
                 env={**os.environ, "COLUMNS": "200", **environ},
                 stderr=log,

@@ -7,6 +7,9 @@ import pytest
 from pipeline.__main__ import main
 from tests.support.cosmos import new_container
 from tests.support.migrated import Migration, attempt
+from transforms.firestore import messages
+from transforms.firestore.committer import AtomicGroup, Committer
+from transforms.firestore.values import encoded_fields
 from transforms.testing import ScriptedFirestore
 
 
@@ -135,3 +138,37 @@ def test_a_dead_letter_is_replayed_by_the_version_of_its_item(migration):
     assert counts(summary, "written", "superseded", "dead_letters") == (1, 1, 0)
     assert migration.contents["a-00001"]["matrix"] == [1]
     assert migration.contents["a-00002"]["score"] == 99
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--spec=profiles"], "makes pairs of documents; a migration needs a spec with `collection`"),
+        (["--from=cosmos://nowhere/items"], "--from: cosmos://nowhere/items: there is no such database or container"),
+        (["--from=items"], "--from must be cosmos://DATABASE/CONTAINER, got 'items'"),
+        (["--to=student_attempts"], "--to must be firestore://COLLECTION"),
+        (["--mode=follow"], "--mode must be one of audit, copy, got 'follow'"),
+    ],
+)
+def test_bad_input_is_one_line_with_the_fix(migration, capsys, flags, message):
+    assert migration.run(*flags)["exit_code"] == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+    assert migration.documents == {}
+
+
+def test_a_collection_of_others_is_refused_before_anything_is_written(migration, capsys):
+    migration.container.put(attempt(1))
+    name = migration.target.document_name("student_attempts/theirs")
+    write = messages.update(messages.document(name, encoded_fields({"a": 1})))
+    Committer(migration.target.connect()).commit([AtomicGroup((write,))])
+    assert migration.run("--mode=copy")["exit_code"] == 2
+    assert "student_attempts holds other documents, such as theirs" in capsys.readouterr().err
+    assert migration.documents.keys() == {"theirs"}
+
+
+def test_an_account_with_several_write_regions_is_refused(migration, cosmos, capsys):
+    with cosmos.following({"write_regions": ["one", "two"]}):
+        assert migration.run()["exit_code"] == 2
+    assert "accepts writes in several regions" in capsys.readouterr().err

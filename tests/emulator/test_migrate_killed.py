@@ -1,0 +1,12 @@
+"""A copy that is killed with `kill -9` while an application writes and deletes: at the end both stores are equal."""
+
+import pytest
+
+from tests.support.killed_migration import check_killed_copy
+
+pytestmark = pytest.mark.emulator
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_killed_copy_is_resumed_and_both_stores_are_equal(seed, cosmos, firestore_host, firestore_project, tmp_path):
+    check_killed_copy(seed, cosmos, firestore_host, firestore_project, tmp_path)
