@@ -25,7 +25,7 @@ from pipeline.emulators.start import BigQueryEmulator, EmulatorMissingError
 _DEFAULT_SUITES = ("ingest", "tuning", "write", "read", "export", "listen", "batches", "analysis")
 _WITH_BIGQUERY = frozenset({"ingest", "export", "sources"})
 _WIDTH = 120  # of tables in a file or a log
-_SUITES = (*_DEFAULT_SUITES, "page", "objects", "sources", "memory")
+_SUITES = (*_DEFAULT_SUITES, "migrate", "page", "objects", "sources", "memory")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -66,6 +66,7 @@ def _chosen(names: Sequence[str], folder: Path, flags: argparse.Namespace) -> It
         "read": lambda: itertools.islice(suites.connector_suites(flags.documents, flags.rounds), 1, 2),
         "export": lambda: suites.export_suites(flags.documents, flags.rounds),
         "listen": lambda: suites.listen_suites(flags.known, flags.rounds),
+        "migrate": lambda: suites.migrate_suites(flags.documents, flags.rounds),
         "page": lambda: suites.page_suites(flags.rounds),
         "sources": lambda: suites.source_suites(flags.rows, flags.rounds),
         "analysis": lambda: iter([suites.analysis_suite(folder, flags.rounds)]),

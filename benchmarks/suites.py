@@ -210,6 +210,18 @@ def analysis_suite(folder: Path, rounds: int) -> Suite:
     return Suite("analysis", title, "profiles", steps, "ingest with analysis", rounds, _pairs_warm_up(folder))
 
 
+def migrate_suites(n_items: int, rounds: int) -> Iterator[Suite]:
+    """A container copied and audited, beside the fewest lines that copy it."""
+    size = {"items": n_items}
+    steps = [
+        Step("bare loop", "migrate_bare_loop", size),
+        Step("migrate --mode=copy", "migrate", size | {"mode": "copy"}),
+        Step("migrate --mode=audit", "migrate", size | {"mode": "audit"}),
+    ]
+    title = f"migrate, {n_items:,} items of 1.8 KB"
+    yield Suite("migrate", title, "items", steps, "bare loop", rounds, _DOCUMENTS_WARM_UP)
+
+
 def listen_suites(n_documents: int, rounds: int) -> Iterator[Suite]:
     """A listener beside a bare loop and the client library's: few and many documents, many streams, bursts, silence."""
     labels = {"firebeam": "ListenToFirestore", "bare": "bare loop", "on_snapshot": "on_snapshot"}
