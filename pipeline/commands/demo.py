@@ -2,6 +2,7 @@
 
 firebeam demo [ingest]     pipeline/demos/ingest.py    the sample profiles, into Firestore and BigQuery
 firebeam demo listen       pipeline/demos/listen.py    candles that change, into BigQuery, the listener killed once
+firebeam demo sources      pipeline/demos/sources.py   orders of a PostgreSQL into BigQuery, then what has changed
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pipeline.present.terminal import Console
 from transforms.errors import UsageError
 
 _INGEST = "ingest"
-DEMOS = {_INGEST: "pipeline.demos.ingest", "listen": "pipeline.demos.listen"}
+DEMOS = {_INGEST: "pipeline.demos.ingest", "listen": "pipeline.demos.listen", "sources": "pipeline.demos.sources"}
 
 
 def main(arguments: Sequence[str], console: Console) -> int:
@@ -25,6 +26,6 @@ def main(arguments: Sequence[str], console: Console) -> int:
     """
     name, *rest = arguments if arguments and not arguments[0].startswith("-") else (_INGEST, *arguments)
     if name not in DEMOS:
-        raise UsageError(f"unknown demo {name!r}; there are {' and '.join(DEMOS)}")
+        raise UsageError(f"unknown demo {name!r}; there are {', '.join(DEMOS)}")
     exit_code: int = importlib.import_module(DEMOS[name]).main(rest, console)
     return exit_code

@@ -20,10 +20,10 @@ FLAGS = ("--instruments=EUR_USD", "--granularities=H1,H4")
 PROCESS = re.compile(r"process (\d+)")
 
 
-def start(*flags):
+def start_demo(*arguments):
     environ = {name: value for name, value in os.environ.items() if not name.endswith("_EMULATOR_HOST")}
     return subprocess.Popen(
-        [sys.executable, "-m", "pipeline", "demo", "listen", *flags],
+        [sys.executable, "-m", "pipeline", "demo", *arguments],
         cwd=ROOT,
         env={**environ, "COLUMNS": "200", "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
@@ -31,6 +31,10 @@ def start(*flags):
         text=True,
         start_new_session=True,
     )
+
+
+def start(*flags):
+    return start_demo("listen", *flags)
 
 
 def run(process, until="", then=lambda: None, within_s=480):
