@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from transforms.errors import JobError, UsageError
 from transforms.sql.columns import SourceColumn, SourceTable
+from transforms.sql.database import Cursor
 from transforms.sql.mysql.failures import NO_RIGHT, number_of
 from transforms.sql.mysql.target import MysqlTarget, is_mariadb
 from transforms.sql.mysql.types import GEOMETRIES, MysqlType, can_range, quoted, source_column
@@ -55,9 +56,12 @@ SELECT index_name, column_name, nullable = '' AND sub_part IS NULL AND column_na
 FROM information_schema.statistics WHERE table_schema = %s AND table_name = %s AND non_unique = 0
 ORDER BY index_name <> 'PRIMARY', index_name, seq_in_index
 """
-_INDEXED = """
-SELECT 1 FROM information_schema.statistics
-WHERE table_schema = %s AND table_name = %s AND column_name = %s AND seq_in_index = 1 LIMIT 1
+_CURSOR = """
+SELECT is_nullable = 'YES', EXISTS (
+    SELECT 1 FROM information_schema.statistics AS s WHERE s.table_schema = c.table_schema
+    AND s.table_name = c.table_name AND s.column_name = c.column_name AND s.seq_in_index = 1
+)
+FROM information_schema.columns AS c WHERE c.table_schema = %s AND c.table_name = %s AND c.column_name = %s
 """
 
 
@@ -96,9 +100,20 @@ def check_unchanged(connection: Connection, target: MysqlTarget, table: SourceTa
     raise JobError(f"{target.label}: the table has changed during the run: {names}; run the command with --restart")
 
 
-def is_indexed(connection: Connection, target: MysqlTarget, table: SourceTable, column: str) -> bool:
-    """Whether an index begins with a column. Raises pymysql.Error."""
-    return bool(rows(connection, _INDEXED, target.database, _name_in(table.relation), column))
+def cursor(connection: Connection, target: MysqlTarget, table: SourceTable, column: str) -> Cursor:
+    """A column of times as a cursor. Raises pymysql.Error."""
+    if table.kind == VIEW:
+        return Cursor(column, is_indexed=False)
+    ((may_be_null, has_index),) = rows(connection, _CURSOR, target.database, _name_in(table.relation), column)
+    warnings = []
+    if has_index != "1":
+        warnings.append(
+            f"no index begins with {column}, so the server looks at all rows for those that have changed: CREATE INDEX "
+            f"{quoted(f'by_{column}')} ON {table.relation} ({quoted(column)})"
+        )
+    if may_be_null == "1":
+        warnings.append(f"{column} may be NULL, and rows without a value are read in every run")
+    return Cursor(column, has_index == "1", "; ".join(warnings))
 
 
 def rows(connection: Connection, statement: str, *parameters: str) -> list[Row]:

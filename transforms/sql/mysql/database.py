@@ -72,7 +72,7 @@ class MysqlTable:
                 "would be missed"
             )
         with self._connected() as connection:
-            return Cursor(field, catalogue.is_indexed(connection, self.target, table, field))
+            return catalogue.cursor(connection, self.target, table, field)
 
     def cursors(self, table: SourceTable) -> list[str]:
         """As `Database.cursors`."""
