@@ -150,8 +150,11 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     read_before = PartsInLedger(ledger, keeps_completed=True)
     read = pipeline | "ReadFeed" >> ReadFeed(found.container, plan.parts, config.page_items, read_before)
     batches = read | "BeginBatch" >> BeginBatch(ledger)
-    outcomes = _audited(batches, plan) if config.mode == AUDIT else _copied(batches, plan)
-    complete = CompleteJob(ledger)
+    if config.mode == AUDIT:
+        outcomes, *others = _audited(batches, plan)
+        complete = CompleteJob(ledger, after=tuple(others))
+    else:
+        outcomes, complete = _copied(batches, plan), CompleteJob(ledger)
     if config.mode == COPY and config.deletes == SCAN:
         scan = DeleteScan(found.container, found.layout.target, found.layout.collection, config.retry)
         complete = replace(complete, conclude=scan)
@@ -167,21 +170,21 @@ def _copied(batches: PCollection[Batch[Record]], plan: Plan) -> PCollection[Batc
     return _completed(written.batches, plan)
 
 
-def _audited(batches: PCollection[Batch[Record]], plan: Plan) -> PCollection[BatchOutcome]:
+def _audited(batches: PCollection[Batch[Record]], plan: Plan) -> list[PCollection[BatchOutcome]]:
     found, pages = plan.found, plan.config.page_items
     spec, form = found.to.spec, found.form
     keyed = batches | "IdentifyRecords" >> IdentifyRecords(spec, form)
     checked = keyed | "CheckRecords" >> CheckRecords(spec, form, found.layout, plan.job_id)
     shared = checked | "FindSharedIds" >> FindSharedIds(found.container, plan.parts, pages, spec, form)
-    every: PCollection[Any] = (checked, shared) | "AllBatches" >> beam.Flatten()
-    return _completed(every, plan)
+    # Not flattened into one: the steps behind would no longer be fused, and every batch be pickled on its way.
+    return [_completed(checked, plan), _completed(shared, plan, "SharedIds")]
 
 
-def _completed(batches: PCollection[Any], plan: Plan) -> PCollection[BatchOutcome]:
+def _completed(batches: PCollection[Any], plan: Plan, of: str = "") -> PCollection[BatchOutcome]:
     outcomes: PCollection[BatchOutcome] = (
         batches
-        | "StoreDeadLetters" >> StoreDeadLetters(plan.letters, NAME, plan.job_id)
-        | "CompleteBatch" >> CompleteBatch(plan.ledger)
+        | f"StoreDeadLetters{of}" >> StoreDeadLetters(plan.letters, NAME, plan.job_id)
+        | f"CompleteBatch{of}" >> CompleteBatch(plan.ledger)
     )
     return outcomes
 

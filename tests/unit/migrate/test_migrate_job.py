@@ -147,7 +147,7 @@ def test_a_dead_letter_is_replayed_by_the_version_of_its_item(migration):
         (["--from=cosmos://nowhere/items"], "--from: cosmos://nowhere/items: there is no such database or container"),
         (["--from=items"], "--from must be cosmos://DATABASE/CONTAINER, got 'items'"),
         (["--to=student_attempts"], "--to must be firestore://COLLECTION"),
-        (["--mode=follow"], "--mode must be one of audit, copy, got 'follow'"),
+        (["--mode=mirror"], "--mode must be one of audit, copy"),
     ],
 )
 def test_bad_input_is_one_line_with_the_fix(migration, capsys, flags, message):
