@@ -24,6 +24,7 @@ from pipeline.present.summary_file import check_path
 from pipeline.present.terminal import Console, say, show
 from pipeline.present.verify_report import SHOWN, counts_table, differences_table, sample_says
 from pipeline.run.job import Job, JobPlan, derived_job_id, digest
+from pipeline.run.runners import on_dataflow
 from pipeline.specs import read_spec
 from transforms.bigquery.target import BigQueryTarget
 from transforms.cosmos.check import check_container
@@ -79,6 +80,10 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     Raises:
       UsageError: what is wrong with which flag.
     """
+    if config.every_s is not None and on_dataflow(options):
+        raise UsageError(
+            "--every_s repeats the command on this computer; on Dataflow let a scheduler start the template"
+        )
     services = services_of(options)
     firestore = config.firestore(services)
     ignored = Ignored.of(config.ignore)

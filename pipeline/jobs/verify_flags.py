@@ -94,6 +94,14 @@ class Config(JobConfig):
         maximum=1_000_000,
         help="compare only N random documents of the left store, as they are; default: all documents of both",
     )
+    every_s: int | None = option(
+        None,
+        group="Comparison",
+        metavar="SECONDS",
+        minimum=1,
+        help="compare again so many seconds after each comparison, until it fails or is interrupted; default: once",
+        in_templates=False,
+    )
     read_time: str = option(
         START,
         group="Comparison",
@@ -127,6 +135,11 @@ class Config(JobConfig):
         None, group="Results", metavar="PROJECT:DATASET.TABLE", help="add the differences to this BigQuery table"
     )
     show_values: bool = option(False, group="Results", help="show the values that differ, not only the fields")
+
+    @property
+    def again_after_s(self) -> float | None:
+        """As `JobConfig.again_after_s`."""
+        return self.every_s
 
 
 USAGE = Usage(

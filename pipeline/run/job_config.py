@@ -21,7 +21,7 @@ from transforms.outcomes import RECORDS
 from transforms.retry import Retry
 from transforms.services import Services
 
-_OF_ONE_COMMAND = frozenset({"restart", "take_over", "wait"})
+_OF_ONE_COMMAND = frozenset({"restart", "take_over", "wait", "every_s"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +111,11 @@ class JobConfig(RunFlags, ResultFlags, DeadLetterFlags, RequestFlags, DatabaseFl
     def firestore(self, services: Services) -> FirestoreTarget:
         """The database, and how long it may be silent. Raises UsageError if it is not named well."""
         return replace(super().firestore(services), max_outage_s=self.max_outage_s)
+
+    @property
+    def again_after_s(self) -> float | None:
+        """How long after a run the same command runs again; None for a job that runs once."""
+        return None
 
     def to_resume(self) -> list[str]:
         """What the command that resumes the run has beside the flags of the one that began it."""

@@ -15,6 +15,7 @@ from pipeline import JobEntry
 from pipeline.present.terminal import Console
 from pipeline.run.beam_flags import beam_flags
 from pipeline.run.flags import from_environment, parse, refuse_unknown
+from pipeline.run.repeat import repeated
 from transforms.lazy_package import make_lazy
 
 # Beam imports them with its connectors and runners, which takes a sixth of its time; most runs use none of them.
@@ -49,4 +50,4 @@ def launch(entry: JobEntry, arguments: Sequence[str], console: Console, environ:
 
     # The command that resumes this run must not start it over.
     command = shlex.join(["firebeam", usage.name, *arguments, *config.to_resume()])
-    return start(entry.job, config, rest, command, console, environ)
+    return repeated(lambda: start(entry.job, config, rest, command, console, environ), config.again_after_s, console)
