@@ -1,7 +1,7 @@
 # Everything runs in .venv, which is created when a target first needs it and again when setup.py changes.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-listen demo-sources test check soak bench launch-check snapshots lock image template clean
+.PHONY: help demo demo-listen demo-sources demo-migrate test check soak bench launch-check snapshots lock image template clean
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -30,6 +30,9 @@ demo-listen: $(INSTALLED)  ## listen to candles that change, kill the listener, 
 
 demo-sources: $(INSTALLED)  ## export ugly orders of a real PostgreSQL, then what has changed, and compare both sides
 	@$(BIN)/python -m pipeline demo sources
+
+demo-migrate: $(INSTALLED)  ## move items of a stand-in of Cosmos DB to Firestore, through all phases and back
+	@$(BIN)/python -m pipeline demo migrate
 
 test: check  ## everything that must hold: check, unit tests, tests on the real emulators
 	$(BIN)/pytest -m "not soak" -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --durations=10

@@ -69,7 +69,7 @@ COMMANDS = {
     ),
     "demo": CommandEntry(
         "pipeline.commands.demo",
-        "start the emulators, ingest sample profiles, or listen to candles; show the result",
+        "start the emulators and show on samples what ingest, listen, export of tables and migrate do",
     ),
     "doctor": CommandEntry(
         "pipeline.commands.doctor", "check credentials, database, table and emulators; say how to fix what is missing"

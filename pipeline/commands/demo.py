@@ -3,6 +3,7 @@
 firebeam demo [ingest]     pipeline/demos/ingest.py    the sample profiles, into Firestore and BigQuery
 firebeam demo listen       pipeline/demos/listen.py    candles that change, into BigQuery, the listener killed once
 firebeam demo sources      pipeline/demos/sources.py   orders of a PostgreSQL into BigQuery, then what has changed
+firebeam demo migrate      pipeline/demos/migrate.py   items of Cosmos DB into Firestore, all phases and back
 """
 
 from __future__ import annotations
@@ -15,7 +16,12 @@ from pipeline.present.terminal import Console
 from transforms.errors import UsageError
 
 _INGEST = "ingest"
-DEMOS = {_INGEST: "pipeline.demos.ingest", "listen": "pipeline.demos.listen", "sources": "pipeline.demos.sources"}
+DEMOS = {
+    _INGEST: "pipeline.demos.ingest",
+    "listen": "pipeline.demos.listen",
+    "sources": "pipeline.demos.sources",
+    "migrate": "pipeline.demos.migrate",
+}
 
 
 def main(arguments: Sequence[str], console: Console) -> int:

@@ -1,4 +1,4 @@
-"""`firebeam listen` in a process of its own, which can be killed and resumed; what it says goes to a log file."""
+"""A job without an end in a process of its own, which can be killed and resumed; what it says goes to a log file."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ class Listener:
     """Runs until the block ends, at most one process at a time.
 
     Args:
-      flags: of `firebeam listen`.
+      flags: of the job.
       log: what the processes say is added to this file.
+      job: its name.
     """
 
-    def __init__(self, flags: Sequence[str], log: Path):
-        self._flags, self._log = flags, log
+    def __init__(self, flags: Sequence[str], log: Path, job: str = "listen"):
+        self._flags, self._log, self._job = flags, log, job
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Listener:
@@ -36,7 +37,7 @@ class Listener:
 
     def start(self, *more_flags: str) -> int:
         """Starts the command; returns its process id."""
-        command = [sys.executable, "-m", "pipeline", "listen", *self._flags, *more_flags]
+        command = [sys.executable, "-m", "pipeline", self._job, *self._flags, *more_flags]
         with self._log.open("ab") as log:
             # A session of its own: a Ctrl-C in the terminal is for the demo, which ends it.
             self._process = subprocess.Popen(  # noqa: S603  # ours
@@ -48,7 +49,9 @@ class Listener:
         """Raises JobError if it has ended by itself, with the last lines of the log."""
         if self._running.poll() is not None:
             tail = "\n  ".join(self._log.read_text(errors="replace").splitlines()[-_TAIL_LINES:])
-            raise JobError(f"firebeam listen ended with {self._running.returncode}; the end of {self._log}:\n  {tail}")
+            raise JobError(
+                f"firebeam {self._job} ended with {self._running.returncode}; the end of {self._log}:\n  {tail}"
+            )
 
     def kill(self) -> None:
         """`kill -9`: it cannot save anything."""
@@ -65,7 +68,7 @@ class Listener:
         try:
             return self._running.wait(_END_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            raise JobError(f"firebeam listen does not end; {self._log} has what it said") from None
+            raise JobError(f"firebeam {self._job} does not end; {self._log} has what it said") from None
 
     @property
     def _running(self) -> subprocess.Popen[bytes]:

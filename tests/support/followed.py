@@ -88,9 +88,8 @@ class World:
     losers: KeptLosers = field(default_factory=KeptLosers)
 
     def follower(self):
-        repair_s = PUT_TIMEOUT_S / 2
-        repairing = Repairing(self.stores, self.losers, timeout_s=repair_s, limit_s=repair_s)
-        phases = PhaseReader(self.migration, repair_s, poll_s=POLL_S / 4)
+        phases = PhaseReader(self.migration)
+        repairing = Repairing(self.stores, self.losers, lambda: phases.repair_s)
         parts = Parts(
             repairing,
             phases,

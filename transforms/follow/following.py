@@ -31,7 +31,7 @@ from transforms.follow.pairs import Pair, direction_of, read_to_of
 from transforms.follow.phase import Course, PhaseReader
 from transforms.follow.positions import Saved, feed_document
 from transforms.follow.removals import Removals
-from transforms.follow.repairing import REPAIR_S, Repairing, Store
+from transforms.follow.repairing import Repairing, Store
 from transforms.follow.scans import Scans
 from transforms.follow.searches import CosmosSearch, FirestoreSearch
 from transforms.ledger.migrations import migration_document
@@ -99,12 +99,12 @@ class Following:
             COSMOS: CosmosStore(target.container),
             FIRESTORE: FirestoreStore(target.firestore, target.kind, target.nested_arrays),
         }
-        self.phases = PhaseReader(LedgerMigration(target.firestore, target.migration, target.pair), REPAIR_S)
+        self.phases = PhaseReader(LedgerMigration(target.firestore, target.migration, target.pair))
         losers = DeadLetterFiles(
             target.dead_letters, target.job, target.job_id, target.container.label, self.phases.now
         )
         self._losers = losers
-        self.repairing = Repairing(self._stores, losers)
+        self.repairing = Repairing(self._stores, losers, lambda: self.phases.repair_s)
         connection = target.container.connect()
         removals = Removals(target.firestore, target.kind, target.collection, self.repairing, target.retry)
         parts = Parts(

@@ -7,9 +7,9 @@ followed                   the primary's feed │ nothing │ both feeds, the la
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import threading
-from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from transforms.dual.rules import View
@@ -18,8 +18,10 @@ from transforms.errors import FirebeamError
 from transforms.migrate.phases import COSMOS_RETIRED, State
 from transforms.retry import SYSTEM_CLOCK, Clock
 
-# How often the job reads the phase; applications do so every poll interval of the migration.
+# How often the job reads the phase at least; applications do so every poll interval of the migration.
 POLL_S = 1.0
+# How long a repair may take, if the writes of applications may take longer.
+REPAIR_S = 5.0
 
 
 class Course(NamedTuple):
@@ -44,14 +46,14 @@ def course_at(state: State, now: datetime.datetime, read_at: datetime.datetime |
     """What the job goes by at a time.
 
     Args:
-      read_at: when the state was read; None for never. One that is older than a poll interval is not gone by: what was
-        announced since takes effect two poll intervals later at the earliest.
-      repair_s: how long a repair takes at most.
+      read_at: when the state was read; None for never. One that is older than two poll intervals is not gone by: what
+        was announced since may take effect once writes have timed out.
+      repair_s: how long a repair takes at most; no longer than a write.
     """
     phase, change = state.phase_at(now), state.change
     has_begun = change is not None and state.changes_primary and now >= change.effective_at
     sources = STORES if has_begun else () if phase.name == COSMOS_RETIRED else (phase.primary,)
-    is_known = read_at is not None and (now - read_at).total_seconds() <= state.poll_interval_s
+    is_known = read_at is not None and (now - read_at).total_seconds() <= state.lease_s
     waits = "" if is_known else "the phase could not be read"
     if is_known and change is not None and state.changes_primary and not has_begun:
         left_s = (change.effective_at - now).total_seconds()
@@ -71,20 +73,11 @@ class PhaseReader:
 
     Args:
       reader: where it is kept.
-      repair_s: as in `course_at`.
-      on_read: called after each attempt, with what went wrong or an empty text.
+      clock: of the computer.
     """
 
-    def __init__(
-        self,
-        reader: StateReader,
-        repair_s: float,
-        on_read: Callable[[str], None] = lambda _: None,
-        clock: Clock = SYSTEM_CLOCK,
-        poll_s: float = POLL_S,
-    ):
-        self._reader, self._repair_s, self._clock, self._poll_s = reader, repair_s, clock, poll_s
-        self._on_read = on_read
+    def __init__(self, reader: StateReader, clock: Clock = SYSTEM_CLOCK):
+        self._reader, self._clock = reader, clock
         self._lock = threading.Lock()
         self._state = State()
         self._read_at: datetime.datetime | None = None
@@ -101,11 +94,16 @@ class PhaseReader:
         """The time, by the clock of the database that keeps the phase."""
         return datetime.datetime.fromtimestamp(self._clock.now() + self._offset_s, datetime.timezone.utc)
 
+    @property
+    def repair_s(self) -> float:
+        """How long a repair may take."""
+        return min(REPAIR_S, self._state.put_timeout_s)
+
     def course(self) -> Course:
         """What the job goes by now."""
         with self._lock:
             state, read_at = self._state, self._read_at
-        return course_at(state, self.now(), read_at, self._repair_s)
+        return course_at(state, self.now(), read_at, self.repair_s)
 
     def close(self) -> None:
         """Ends the thread."""
@@ -114,13 +112,9 @@ class PhaseReader:
             self._thread.join()
 
     def _run(self) -> None:
-        while not self._closed.wait(self._poll_s):
-            try:
+        while not self._closed.wait(min(POLL_S, self._state.poll_interval_s / 2)):
+            with contextlib.suppress(FirebeamError):  # until it can be read again, nothing is repaired
                 self._read()
-            except FirebeamError as error:
-                self._on_read(str(error))  # until it can be read again, nothing is repaired
-            else:
-                self._on_read("")
 
     def _read(self) -> None:
         asked_s = self._clock.now()

@@ -54,7 +54,7 @@ class Removals:
             return None  # forgotten since, or a pending write that is resolved by itself
         stamp = Stamp(micros(gone.removed_at), _REMOVER, 0)
         request = Write(FIRESTORE, Draft(None, stamp), None)
-        answer = self._repairing.stores[FIRESTORE].answer(named, request, self._repairing.timeout_s)
+        answer = self._repairing.stores[FIRESTORE].answer(named, request, self._repairing.limit_s())
         if isinstance(answer, Conflict):
             return None
         if not isinstance(answer, Written):

@@ -10,7 +10,7 @@ A repair has a time limit, so that none that began before a change of the primar
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Protocol, TypeVar
@@ -23,7 +23,6 @@ from transforms.retry import SYSTEM_CLOCK, Clock
 
 T = TypeVar("T")
 
-REPAIR_S = 5.0
 _LATE = Failed("the repair took longer than its time limit")
 
 
@@ -69,20 +68,18 @@ class Repairing:
       stores: by name.
       losers: keeps what is lost or refused.
       counts: of what was done, by the words of `Repaired.done`.
-      timeout_s: of a request.
-      limit_s: of a whole repair.
+      limit_s: how long a repair may take, asked for when it begins.
     """
 
     stores: Mapping[str, Store]
     losers: LostWrites
+    limit_s: Callable[[], float]
     counts: Counts = field(default_factory=Counts)
-    timeout_s: float = REPAIR_S
-    limit_s: float = REPAIR_S
     clock: Clock = SYSTEM_CLOCK
 
     def read(self, key: Key, store: str) -> Stored | Failed | None:
         """What a store has of a record now."""
-        answer = self.stores[store].answer(key, Read(store, needs_content=True), self.timeout_s)
+        answer = self.stores[store].answer(key, Read(store, needs_content=True), self.limit_s())
         if isinstance(answer, Found):
             return answer.stored
         return answer if isinstance(answer, Failed) else Failed(CONTENDED)
@@ -112,7 +109,7 @@ class Repairing:
 
     def drive(self, key: Key, steps: Steps[T]) -> T:
         """Answers the requests of steps from the stores; returns what they say."""
-        ends_s = self.clock.monotonic() + self.limit_s
+        ends_s = self.clock.monotonic() + self.limit_s()
         answer: Answer | None = None
         while True:
             try:
@@ -128,7 +125,7 @@ class Repairing:
         if isinstance(request, Write) and (lost := _lost_by(request)) is not None:
             self.losers.lost(key, lost)
             self.counts.add("lost")
-        return self.stores[request.store].answer(key, request, min(left_s, self.timeout_s))
+        return self.stores[request.store].answer(key, request, left_s)
 
 
 def _lost_by(write: Write) -> Stored | None:

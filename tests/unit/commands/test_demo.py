@@ -40,7 +40,7 @@ def test_words_paths_and_commands_are_whole_at_every_width(tmp_path, width, on_t
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nonsense"], "unknown demo 'nonsense'; there are ingest, listen, sources"),
+        (["nonsense"], "unknown demo 'nonsense'; there are ingest, listen, sources, migrate"),
         (["listen", "--instrument=A"], "unknown argument --instrument; did you mean --instruments?"),
         (["listen", "--instruments="], "--instruments must not be empty"),
         (["listen", "--instruments=EUR/USD"], "--instruments must be names such as EUR_USD, got 'EUR/USD'"),
