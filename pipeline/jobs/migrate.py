@@ -24,7 +24,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.pvalue import PCollection
 
 from pipeline.exit_codes import EXIT_OK, EXIT_TOO_MANY_DEAD_LETTERS
-from pipeline.jobs.migrate_destination import Migrated, check_collection, migrated
+from pipeline.jobs.migrate_destination import Migrated, check_collection, check_phase, migrated
 from pipeline.jobs.migrate_flags import AUDIT, COPY, FOLLOW, NAME, SCAN, USAGE, Config
 from pipeline.jobs.migrate_follow import follow, following_of
 from pipeline.jobs.outcome import present_records, show_summary
@@ -99,6 +99,7 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
         )
     found = migrated(config, services)
     if config.mode == COPY:
+        check_phase(config, firestore)
         check_collection(found.layout)
     try:
         parts = plan_feed(found.container.connect())

@@ -14,9 +14,13 @@ from transforms.errors import JobError, UsageError
 from transforms.firestore.packing import RequestLimits
 from transforms.firestore.query import Query
 from transforms.firestore.reader import read
+from transforms.firestore.target import FirestoreTarget
+from transforms.ledger.migrations import migration_document, read_migration
 from transforms.migrate.documents import META_FIELD, SOURCE_SYSTEM
 from transforms.migrate.doubts import AskCosmos
 from transforms.migrate.items import ItemForm, MigratedLayout, order_of
+from transforms.migrate.phases import COSMOS, phase_of
+from transforms.migrate.states import state_of
 from transforms.services import Services
 from transforms.upsert.destination import Destination
 
@@ -87,6 +91,21 @@ def check_collection(layout: MigratedLayout) -> None:
                 f"--to: {layout.collection} holds other documents, such as {document.id}, which items could replace; "
                 "name a collection of its own"
             )
+
+
+def check_phase(config: Config, firestore: FirestoreTarget) -> None:
+    """Raises UsageError unless Cosmos DB is primary and stays so: else its items are the older copies."""
+    document = migration_document(firestore.connect(), config.migration, config.retry)
+    state = state_of(read_migration(document))
+    phase = phase_of(state.phase)
+    if phase.primary == COSMOS and not state.changes_primary:
+        return
+    is_in = f"changes to {state.change.to}" if state.change else f"is in {phase.name}"
+    raise UsageError(
+        f"--mode=copy: the migration {config.migration} {is_in}, so Firestore may have later versions than Cosmos DB, "
+        f"which a copy would replace; --mode=follow repairs both. To copy again, first go back: firebeam phase "
+        f"{config.migration} --rollback"
+    )
 
 
 def _container(config: Config) -> tuple[CosmosTarget, str, tuple[str, ...]]:

@@ -1,5 +1,6 @@
 """migrate from a scripted account into a scripted Firestore: audit, copy, versions, deletes, bad input."""
 
+import datetime
 import json
 
 import pytest
@@ -10,7 +11,12 @@ from tests.support.migrated import Migration, attempt
 from transforms.firestore import messages
 from transforms.firestore.committer import AtomicGroup, Committer
 from transforms.firestore.values import encoded_fields
+from transforms.ledger.migrations import migration_document, save_migration
+from transforms.migrate.phases import State
+from transforms.migrate.states import saved_as
 from transforms.testing import ScriptedFirestore
+
+NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 
 
 @pytest.fixture
@@ -166,6 +172,32 @@ def test_a_collection_of_others_is_refused_before_anything_is_written(migration,
     assert migration.run("--mode=copy")["exit_code"] == 2
     assert "student_attempts holds other documents, such as theirs" in capsys.readouterr().err
     assert migration.documents.keys() == {"theirs"}
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        (State("firestore_primary"), "is in firestore_primary"),
+        (State("cosmos_retired"), "is in cosmos_retired"),
+        (State("firestore_analytics").announce("firestore_primary", NOW), "changes to firestore_primary"),
+        (State("firestore_primary").announce("firestore_analytics", NOW), "changes to firestore_analytics"),
+    ],
+)
+def test_items_that_may_be_the_older_ones_are_not_copied(migration, capsys, state, message):
+    migration.container.put(attempt(1))
+    save_migration(migration_document(migration.target.connect(), "students"), saved_as(state, None), None)
+    assert migration.run("--mode=copy")["exit_code"] == 2
+    said = capsys.readouterr().err
+    assert f"the migration students {message}, so Firestore may have later versions" in said
+    assert "firebeam phase students --rollback" in said
+    assert migration.documents == {}
+
+
+@pytest.mark.parametrize("phase", ["cosmos_only", "dual_write", "firestore_analytics"])
+def test_while_cosmos_db_is_primary_a_copy_may_be_repeated(migration, phase):
+    migration.container.put(attempt(1))
+    save_migration(migration_document(migration.target.connect(), "students"), saved_as(State(phase), None), None)
+    assert migration.run("--mode=copy")["written"] == 1
 
 
 def test_an_account_with_several_write_regions_is_refused(migration, cosmos, capsys):
