@@ -6,13 +6,14 @@ kind.key_of({"id": "a%1", "student_id": "12345"})       # document a%251, item a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from transforms.cosmos.items import check_id
 from transforms.errors import RecordError, UsageError
 from transforms.records.model import RecordSpec
+from transforms.records.paths import Path
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,13 @@ class Kind:
         found = fields.get(self.spec.owner)
         return str(found) if isinstance(found, (str, int)) and not isinstance(found, bool) else "unknown"
 
+    @property
+    def _names_of_document(self) -> Iterator[str]:
+        """Fields, or what they are in, of which the document's id is made."""
+        key = self.spec.key
+        of_parts = (path for part in key.parts for source in part.sources for path in source.paths)
+        return (str(path.steps[0]) for path in (*key.paths, *of_parts) if isinstance(path, Path))
+
     def key_of(self, item: Mapping[str, Any]) -> Key:
         """The key of an item, or of the fields that name one.
 
@@ -86,10 +94,11 @@ class Kind:
         check_id(item_id)
         values = tuple(_at(item, path) for path in self.partition_key_paths)
         naming = {"id": item_id}
-        for name in (*(path.strip("/").split("/")[0] for path in self.partition_key_paths), self.spec.owner):
+        of_partition = (path.strip("/").split("/")[0] for path in self.partition_key_paths)
+        for name in (*self._names_of_document, *of_partition, self.spec.owner):
             if name in item:
                 naming[name] = item[name]
-        return Key(self.spec.key_of(item, item_id), item_id, values, naming)
+        return Key(self.spec.key_of(item, None), item_id, values, naming)
 
 
 def _at(item: Mapping[str, Any], path: str) -> Any:

@@ -101,11 +101,6 @@ class CosmosFeed:
         self._parts[at] = behind
         self._saved.save(self._fields)
 
-    def skip_to_now(self) -> None:
-        """Goes on behind everything there is: while Firestore is primary, nothing here is a change of its own."""
-        self._parts = [Part(part.span, now(self._connection, part.span)) for part in self._parts]
-        self._saved.save(self._fields)
-
     def close(self) -> None:
         """As `Feed.close`."""
         self._saved.save(self._fields, at_once=True)

@@ -74,3 +74,17 @@ def test_opening_calls_nothing_and_says_what_is_missing(opened):
     forced = {**ENVIRON, "FIREBEAM_PHASE": "dual_write"}
     with pytest.raises(UsageError, match="FIREBEAM_PHASE=dual_write writes Firestore; set GOOGLE_CLOUD_PROJECT"):
         opened(ATTEMPTS, "cosmos://school/attempts", "/student_id", "students", environ=forced)
+
+
+def test_what_a_tombstone_keeps_names_the_same_document_as_the_record():
+    kind = Kind.of(read_spec("student_competencies"), "/student_id")
+    item = {"id": "x", "student_id": "s", "subject": "m", "skill_id": "a", "subskill_id": "b", "level": 3}
+    key = kind.key_of(item)
+    assert key.document_id == "s_m_a_b"
+    assert kind.key_of(key.naming) == key
+
+
+def test_a_record_is_not_stored_under_another_id_where_a_part_of_its_own_is_missing():
+    kind = Kind.of(read_spec("student_competencies"), "/student_id")
+    with pytest.raises(RecordError, match="is missing"):
+        kind.key_of({"id": "x", "student_id": "s", "subject": "m"})
