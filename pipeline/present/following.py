@@ -24,7 +24,8 @@ def follow_line(phase: str, status: Mapping[str, Any]) -> str:
         parts.append(f"{dead:,} dead letters")
     if latency["p50_ms"] is not None:
         parts.append(f"lag p50 {latency['p50_ms']:,.0f} ms, p99 {latency['p99_ms']:,.0f} ms")
-    if status["lag_s"] >= 1:
-        parts.append(f"{status['lag_s']:,.0f} s behind")
+    behind = status["lag_s"]
+    if behind is not None and behind >= 1:
+        parts.append(f"{behind:,.0f} s behind")
     line = f"{phase}: {', '.join(parts)}"
     return f"{line}; waiting: {status['waits']}" if status["waits"] else line

@@ -26,6 +26,7 @@ from transforms.follow.changes import Feed, Unreadable
 from transforms.follow.cosmos_feed import CosmosFeed, Part, fields_of, parts_of
 from transforms.follow.firestore_feed import FirestoreFeed, begun_at, positions_in
 from transforms.follow.follower import Follower, Parts, Settings
+from transforms.follow.lag import behind_s
 from transforms.follow.lost_writes import DeadLetterFiles
 from transforms.follow.pairs import Pair, direction_of, read_to_of
 from transforms.follow.phase import Course, PhaseReader
@@ -162,15 +163,20 @@ class Following:
     def status(self) -> dict[str, Any]:
         """What the pair's document says beside the heartbeat."""
         course, now = self.phases.course(), self.phases.now()
-        follower = self.follower
+        follower, now_s = self.follower, now.timestamp()
+        read_to = read_to_of(course, follower.read_to())
+        of_primary = read_to[course.view.primary]
+        behind = behind_s(
+            follower.lag.age_s(now_s), follower.waits, None if of_primary is None else of_primary.timestamp(), now_s
+        )
         return {
             "direction": direction_of(course),
-            "lag_s": round(follower.lag.age_s(now.timestamp()), 3),
-            "read_to": read_to_of(course, follower.read_to()),
+            "lag_s": None if behind is None else round(behind, 3),
+            "read_to": read_to,
             "pending": follower.pending,
             # What is kept as a dead letter would be refused again: nothing of it may be stored by another try.
             "dead_letters": 0,
-            "latency": follower.lag.percentiles(now.timestamp()),
+            "latency": follower.lag.percentiles(now_s),
             "counts": self.repairing.counts.all(),
             "waits": follower.waits,
         }

@@ -40,6 +40,22 @@ class Lag:
         return {"p50_ms": percentile(lags, 0.5), "p99_ms": percentile(lags, 0.99)}
 
 
+def behind_s(age_s: float, waits: str, read_to_s: float | None, now_s: float) -> float | None:
+    """How far the job is behind; None while nobody knows.
+
+    Args:
+      age_s: of the oldest change that it knows and has not applied.
+      waits: why it cannot go on; empty if it can. Then there may be changes that it does not know.
+      read_to_s: up to when all changes are applied; None before that was known.
+
+    >>> behind_s(0.0, "", 90.0, 100.0), behind_s(0.0, "no answer", 90.0, 100.0), behind_s(0.0, "", None, 100.0)
+    (0.0, 10.0, None)
+    """
+    if read_to_s is None:
+        return None
+    return max(age_s, now_s - read_to_s) if waits else age_s
+
+
 def percentile(ascending: Sequence[float], share: float) -> float | None:
     """The value that this share does not exceed, in milliseconds.
 
