@@ -238,6 +238,15 @@ def tombstones_of(collection: str) -> str:
     return f"{collection}_tombstones"
 
 
+def is_migrated(fields: Mapping[str, Any]) -> bool:
+    """Whether a document is the copy of an item.
+
+    >>> is_migrated({"source_system": "cosmos_migration", "_meta": {"_ts": 1}}), is_migrated({"id": "a"})
+    (True, False)
+    """
+    return fields.get("source_system") == SOURCE_SYSTEM and not _meta(fields).keys().isdisjoint(("_ts", "stamp"))
+
+
 def is_tombstone(item: Mapping[str, Any]) -> bool:
     """Whether an item says that it was deleted."""
     return item.get(DELETED_FIELD) is True and _is_ours(item)

@@ -31,6 +31,8 @@ from transforms.export.document_rows import DocumentRows
 from transforms.firestore import field_paths
 from transforms.firestore.documents import Document
 from transforms.firestore.values import GeoPoint, field_path
+from transforms.migrate.documents import OWN_FIELDS, content_in, is_migrated
+from transforms.records.keys import unescaped
 from transforms.upsert.layout import META_FIELD
 from transforms.verify.ignored import Ignored
 from transforms.verify.table_kinds import KnownTable
@@ -171,8 +173,17 @@ class TypedForm:
 
 
 def profile_of(document: Document) -> str:
-    """What the `profile` of a table of ingest holds; `_meta` has columns of its own."""
-    return json_text({name: value for name, value in document.fields.items() if name != META_FIELD})
+    """What the `profile` of a table of ingest or migrate holds; `_meta` has columns of its own.
+
+    Of a migrated document it is the item, without what the migration adds beside it.
+    """
+    fields = document.fields
+    if is_migrated(fields):
+        try:
+            return json_text(content_in(fields, unescaped(document.id)))
+        except RecordError:  # a value that no item can have, so it differs from whatever row there is
+            return json_text({name: value for name, value in fields.items() if name not in OWN_FIELDS})
+    return json_text({name: value for name, value in fields.items() if name != META_FIELD})
 
 
 def change_data_of(document: Document) -> str:
