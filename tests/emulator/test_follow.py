@@ -1,6 +1,7 @@
 """Following on the Firestore emulator and the scripted account of Cosmos DB, by the unchanged azure-cosmos."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -14,12 +15,13 @@ from tests.support.followed_pair import (
     writing,
     written,
 )
+from tests.support.wire import Wire
 from transforms.dual.stored import COSMOS, FIRESTORE
 from transforms.errors import UsageError
 from transforms.firestore import messages
 from transforms.firestore.committer import AtomicGroup, Committer
 from transforms.ledger.migrations import read_pairs
-from transforms.migrate.phases import FIRESTORE_PRIMARY, State
+from transforms.migrate.phases import DUAL_WRITE, FIRESTORE_PRIMARY, State
 
 pytestmark = pytest.mark.emulator
 
@@ -85,3 +87,20 @@ def test_an_account_that_answers_badly_for_a_while_delays_and_loses_nothing(plac
             assert written(writers, 10)
         assert_nothing_is_lost(places, writers)
         following.raise_failure()
+
+
+@pytest.mark.parametrize("phase", [DUAL_WRITE, FIRESTORE_PRIMARY])
+def test_a_firestore_that_is_away_for_a_while_delays_and_loses_nothing(cosmos, target, monkeypatch, tmp_path, phase):
+    monkeypatch.setenv("COSMOS_KEY", cosmos.key)
+    host, port = target.emulator_host.split(":")
+    wire = Wire(int(port))
+    places = Places(cosmos, replace(target, emulator_host=f"{host}:{wire.port}"), tmp_path)
+    places.set_state(State(phase, None, POLL_S, PUT_TIMEOUT_S))
+    with places.following() as following:
+        writers = writing(places)
+        assert written(writers, 5)
+        wire.cut(3.0)
+        assert written(writers, 10)
+        assert_nothing_is_lost(places, writers)
+        following.raise_failure()
+    wire.close()

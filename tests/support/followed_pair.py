@@ -20,7 +20,7 @@ from transforms.dual.core import Settings as DualSettings
 from transforms.dual.cosmos_store import CosmosStore
 from transforms.dual.firestore_store import FirestoreStore
 from transforms.dual.kinds import Kind
-from transforms.dual.stored import COSMOS, FIRESTORE, Read
+from transforms.dual.stored import COSMOS, FIRESTORE, STORES, Found, Read
 from transforms.firestore.query import Query
 from transforms.firestore.reader import read
 from transforms.follow.cosmos_feed import Part
@@ -118,18 +118,17 @@ class Places:
         return {document.id: content_in(document.fields) for document in found}
 
     def held(self, store, item):
-        return self.stores[store].answer(KIND.key_of(item), Read(store, needs_content=True), 20).stored
+        return self.stores[store].answer(KIND.key_of(item), Read(store, needs_content=True), 20)
 
     def read_to(self, store):
         (pair,) = read_pairs(self.migration)
         return pair.read_to.get(store)
 
     def is_settled(self):
-        is_pending = any(
-            held is not None and held.is_pending
-            for item in self.items().values()
-            for held in (self.held(COSMOS, item), self.held(FIRESTORE, item))
-        )
+        held = [self.held(store, item) for item in self.items().values() for store in STORES]
+        if not all(isinstance(answer, Found) for answer in held):
+            return False  # a store that was away is not back for everybody
+        is_pending = any(answer.stored is not None and answer.stored.is_pending for answer in held)
         return self.state.change is None and not is_pending and self.items() == self.documents()
 
 
