@@ -71,6 +71,8 @@ class Comparison:
       since: when the run began; documents changed later do not count. None where that does not matter.
       max_keys: maximum number of keys per range and side that are compared one by one.
       is_to_stop: asked before every range that a range is cut into.
+      let_settle: called before the documents of a range that differ are read again; waits where one store is the
+        other's copy and some seconds behind it.
     """
 
     def __init__(
@@ -80,9 +82,10 @@ class Comparison:
         since: datetime.datetime | None,
         max_keys: int,
         is_to_stop: Callable[[], bool] = lambda: False,
+        let_settle: Callable[[], None] = lambda: None,
     ):
         self._left, self._right, self._since, self._max_keys = left, right, since, max_keys
-        self._is_to_stop = is_to_stop
+        self._is_to_stop, self._let_settle = is_to_stop, let_settle
         self.found = Compared()
 
     def differences(self, span: NameRange) -> Iterator[Difference]:
@@ -114,6 +117,8 @@ class Comparison:
         differing = [key for key in keys if not left.get(key, _NOTHING).holds_as(right.get(key, _NOTHING))]
         self.found.equal += len(keys) - len(differing)
         differing.sort(key=sort_key)
+        if differing:
+            self._let_settle()
         for first in range(0, len(differing), REFETCHED_KEYS):
             some = differing[first : first + REFETCHED_KEYS]
             lefts, rights = self._refetched(self._left, some), self._refetched(self._right, some)

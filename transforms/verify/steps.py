@@ -19,6 +19,7 @@ from transforms.firestore.target import FirestoreTarget
 from transforms.ledger.batches import Batches
 from transforms.ledger.entry import LedgerEntry
 from transforms.outcomes import BatchOutcome
+from transforms.retry import SYSTEM_CLOCK
 from transforms.runtime.stopping import PassedOver, is_asked_to_stop
 from transforms.verify.comparison import Compared, Comparison, StoppedError
 from transforms.verify.entries import Store
@@ -38,6 +39,7 @@ class Sides:
       max_keys: maximum number of keys per range and side that are compared one by one.
       plans_right: whether the right store says where to cut; else the left one does.
       show_values: whether the report shows the values that differ.
+      settles_s: how long before documents that differ are read again.
     """
 
     left: Store
@@ -47,6 +49,7 @@ class Sides:
     max_keys: int
     plans_right: bool = False
     show_values: bool = False
+    settles_s: float = 0
 
 
 @dataclass
@@ -120,7 +123,14 @@ class _CompareFn(beam.DoFn):
         sides = self.sides
         left, right = sides.left.as_of(element.read_time), sides.right.as_of(element.read_time)
         before = left.bytes_scanned + right.bytes_scanned
-        comparison = Comparison(left, right, element.read_time, sides.max_keys, is_asked_to_stop)
+        comparison = Comparison(
+            left,
+            right,
+            element.read_time,
+            sides.max_keys,
+            is_asked_to_stop,
+            lambda: SYSTEM_CLOCK.sleep(sides.settles_s),
+        )
         keys: list[str] = []
         try:
             with self.parts.written(batch_id) as write:

@@ -132,7 +132,10 @@ def open_stores(left: Place, right: Place, reading: Reading) -> tuple[Store, Sto
             opened.append(next(table for table in tables if table.target == place))
         elif isinstance(place, Collection):
             opened.append(
-                FirestoreStore(place.target, place.query, by_path, form, reading.reads_past, retry=reading.retry)
+                # A container shows no past: both are read as they are.
+                FirestoreStore(
+                    place.target, place.query, by_path, form, reading.reads_past and not of_items, retry=reading.retry
+                )
             )
         elif isinstance(place, Container):
             opened.append(CosmosStore(place.target, items, place.spec))

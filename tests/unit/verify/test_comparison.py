@@ -138,6 +138,27 @@ def test_a_document_that_was_written_after_the_run_began_does_not_count():
     assert (kinds, found.changed, found.equal) == ({}, 1, 3)
 
 
+def test_a_copy_that_is_behind_has_time_to_follow_before_it_counts():
+    left, right = MemoryStore(numbered(9)), MemoryStore(numbered(5))
+    waits = []
+
+    def settle():
+        waits.append(len(right.held))
+        right.held = list(left.held[:8])
+
+    comparison = Comparison(left, right, None, 100, let_settle=settle)
+    assert [difference.kind for difference in comparison.differences(NameRange())] == ["MISSING_RIGHT"]
+    assert (comparison.found.equal, waits) == (8, [5])
+
+
+def test_stores_that_are_equal_wait_for_nothing():
+    waits = []
+    comparison = Comparison(
+        MemoryStore(numbered(9)), MemoryStore(numbered(9)), None, 3, let_settle=lambda: waits.append(1)
+    )
+    assert (list(comparison.differences(NameRange())), waits) == ([], [])
+
+
 def test_a_run_that_is_asked_to_stop_begins_no_further_range():
     comparison = Comparison(MemoryStore(numbered(3)), MemoryStore([]), None, 1, is_to_stop=lambda: True)
     with pytest.raises(StoppedError):
