@@ -17,12 +17,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.exit_codes import EXIT_FAILED, EXIT_OK
+from pipeline.jobs.migrate_flags import COPY
+from pipeline.jobs.migrate_flags import NAME as MIGRATE
 from pipeline.present.phases import as_dict, gates_table, pairs_table, phase_line
 from pipeline.present.terminal import Console, say, show, standard_output
 from pipeline.run.flags import Usage, from_environment, option, parse, refuse_unknown
 from pipeline.run.service_flags import AccountFlags
 from transforms.errors import UsageError
 from transforms.ledger.document import LedgerDocument
+from transforms.ledger.jobs import RUNNING, recent_jobs
 from transforms.ledger.migrations import (
     SavedMigration,
     migration_document,
@@ -37,6 +40,7 @@ from transforms.migrate.states import saved_as, state_of
 from transforms.retry import SYSTEM_CLOCK, Clock, Retry
 
 _DRAIN_POLL_S = 1.0
+_RECENT_JOBS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +209,18 @@ class _Migration:
             read_pairs(self._document),
             writes_since(self._document, now - VERIFIED_WITHIN),
             now,
+            self._copies(now),
         )
+
+    def _copies(self, now: datetime.datetime) -> list[str]:
+        """Ids of the migration's copies that run."""
+        jobs = recent_jobs(self._document.client, _RECENT_JOBS, self._document.retry).jobs
+        ours = {"migration": self._document.id, "mode": COPY}
+        return [
+            job.job_id
+            for job in jobs
+            if job.job == MIGRATE and ours.items() <= job.parameters.items() and job.state_at(now) == RUNNING
+        ]
 
 
 def _recorded(saved: SavedMigration, now: datetime.datetime, was: str, to: str, config: Config) -> SavedMigration:

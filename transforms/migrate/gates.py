@@ -6,6 +6,7 @@ lag         … and not behind
 pending     no write is in one store alone
 dead_letters   none that another try may store
 success     of 24 hours' dual writes both stores accepted 99.9 %
+copy        no copy is running: it goes by the versions of Cosmos DB, whichever store is primary
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class Facts:
       pairs: of the migration.
       writes: of the last 24 hours, by pair.
       now: by the clock of who asks.
+      copies: ids of the jobs that copy just now.
     """
 
     migration: str
@@ -58,6 +60,7 @@ class Facts:
     pairs: Sequence[SavedPair]
     writes: Mapping[str, Writes]
     now: datetime.datetime
+    copies: Sequence[str] = ()
 
 
 def gates(facts: Facts, max_lag_s: float) -> list[Gate]:
@@ -65,7 +68,8 @@ def gates(facts: Facts, max_lag_s: float) -> list[Gate]:
     if not facts.pairs:
         fix = f"run firebeam migrate --migration={facts.migration} --mode=follow for each pair"
         return [Gate("job", "", False, "no pair of a container and a collection is known", fix)]
-    return [gate for pair in facts.pairs for gate in _of_pair(facts, pair, max_lag_s)]
+    copies = [Gate("copy", "", False, f"{job_id} copies", "wait until it has ended") for job_id in facts.copies]
+    return [*copies, *(gate for pair in facts.pairs for gate in _of_pair(facts, pair, max_lag_s))]
 
 
 def failing(found: Sequence[Gate]) -> list[Gate]:
@@ -111,7 +115,8 @@ def _verified(facts: Facts, pair: SavedPair) -> Gate:
         found = f"the verify of {at:%Y-%m-%d %H:%M} UTC found differences"
     else:
         found = f"verified equal {at:%Y-%m-%d %H:%M} UTC"
-    fix = f"run firebeam verify between the container of {pair.name} and its collection; it must be equal within 24 h"
+    places = f"--left={pair.container} --right={pair.collection}" if pair.container else f"for {pair.name}"
+    fix = f"run firebeam verify --migration={facts.migration} {places}; it must be equal within 24 h"
     return Gate("verified", pair.name, is_recent and bool(pair.verified_equal), found, fix)
 
 

@@ -2,12 +2,15 @@
 
 import datetime
 import json
+import os
+import socket
 
 import pytest
 
 from pipeline.__main__ import main
 from pipeline.commands import phase
 from pipeline.present.terminal import Console
+from transforms.ledger.jobs import COMPLETED, RUNNING, job_document
 from transforms.ledger.migrations import (
     Writes,
     migration_document,
@@ -68,6 +71,25 @@ class Desk:
             "verified_equal": True,
         }
         save_pair(self.document, PAIR, {**fields, **changed})
+
+    def job(self, state, parameters):
+        owner = {"host": socket.gethostname(), "pid": os.getpid(), "since": self.now, "dataflow_job": None}
+        fields = {
+            "job": "migrate",
+            "state": state,
+            "attempt": 1,
+            "parameters": parameters,
+            "input_fingerprint": "",
+            "spec_fingerprint": "",
+            "bytes_total": None,
+            "owner": owner,
+            "heartbeat_at": self.now,
+            "started_at": self.now,
+            "finished_at": None,
+            "error": None,
+            "totals": {},
+        }
+        job_document(self.client, "migrate-1").write(fields)
 
     def writes(self, total, success, hours_ago=1):
         hour = (self.now - datetime.timedelta(hours=hours_ago)).strftime("%Y-%m-%dT%H")
@@ -142,6 +164,32 @@ def test_a_gate_that_does_not_hold_keeps_the_phase_and_says_what_to_do(desk, cap
     assert [each["name"] for each in closed] == [gate]
     assert all(each["fix"] for each in closed)
     assert desk.state() == State(COSMOS_ONLY)
+
+
+@pytest.mark.parametrize(
+    ("state", "parameters", "exit_code"),
+    [
+        (RUNNING, {"migration": "students", "mode": "copy"}, 1),
+        (COMPLETED, {"migration": "students", "mode": "copy"}, 0),
+        (RUNNING, {"migration": "students", "mode": "audit"}, 0),
+        (RUNNING, {"migration": "teachers", "mode": "copy"}, 0),
+    ],
+)
+def test_while_its_copy_runs_a_migration_stays_in_its_phase(desk, capsys, state, parameters, exit_code):
+    desk.set_phase(COSMOS_ONLY)
+    desk.pair()
+    desk.job(state, parameters)
+    assert command("--to=dual_write", "--json") == exit_code
+    closed = [each["name"] for each in json.loads(capsys.readouterr().out)["gates"] if not each["open"]]
+    assert closed == ["copy"] * exit_code
+
+
+def test_a_verify_that_is_wanted_is_named_whole(desk, capsys):
+    desk.pair(container="cosmos://school/attempts", collection="firestore://student_attempts", verified_at=None)
+    assert command("--to=dual_write", "--json") == 1
+    (closed,) = [each["fix"] for each in json.loads(capsys.readouterr().out)["gates"] if not each["open"]]
+    wanted = "verify --migration=students --left=cosmos://school/attempts --right=firestore://student_attempts"
+    assert wanted in closed
 
 
 def test_dual_writes_must_have_succeeded_where_there_are_any(desk):
