@@ -115,7 +115,8 @@ class Status:
         ]
         rows += _provider_rows(job)
         for counter in totals.counters.all:
-            if counter.role is not Role.ASIDE or counter.is_watched:
+            is_said = totals[counter.name] or counter.is_shown_at_0
+            if is_said and (counter.role is not Role.ASIDE or counter.is_watched):
                 rows += ((counter.label, f"{totals[counter.name]:,}"), *kinds_rows(totals, counter))
         if totals.newest_ids:
             rows.append(("newest ids", ", ".join(totals.newest_ids)))

@@ -152,8 +152,19 @@ def _watch(result: Submitted, ledger: RunLedger[P], plan: P, console: Console) -
     if result.state == PipelineState.DONE:
         return COMPLETED, None
     if result.state == PipelineState.FAILED:
-        return FAILED, "the Dataflow job has failed" if failure is None else explain(failure)
+        return FAILED, _reason(failure)
     return INTERRUPTED, None  # cancelled, by whomever
+
+
+def _reason(failure: BaseException | None) -> str:
+    """What ended a job. Beam does not ask why one failed that had failed before it looked.
+
+    >>> _reason(RuntimeError("Dataflow pipeline failed. State: FAILED, Error:\\nNone"))
+    'the Dataflow job has failed; its page in the console says why'
+    """
+    if failure is None or str(failure).endswith("\nNone"):
+        return "the Dataflow job has failed; its page in the console says why"
+    return explain(failure)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

@@ -35,7 +35,7 @@ def test_batches_show_while_an_ingest_runs(opened, firestore_host, firestore_pro
             was_running = page.locator(".state-running").count()
             printed, _ = job.communicate(timeout=120)
         assert job.returncode == 0, printed.decode()
-        page.wait_for_selector(".state-completed")
+        page.wait_for_selector(".state-completed", timeout=60_000)
         page.wait_for_function(f"document.querySelectorAll('.bar').length === {N // PER_BATCH}")
         assert page.evaluate("window.opened_once")
         assert was_running == 1

@@ -149,7 +149,7 @@ def test_who_waits_is_shown_the_summary_of_what_the_job_wrote_down(place, cloud,
 
 def test_a_job_that_fails_while_somebody_waits_is_closed_with_what_ended_it(place, cloud, capsys):
     cloud.failure = "Traceback …\ntransforms.errors.JobError: no such database [while running 'UpsertPairs/Commit']"
-    with releasing(cloud):
+    with releasing(cloud, first=lambda: cloud.job.is_watched.wait(30)):
         assert submit(place, cloud, wait="true") == 1
     shown = capsys.readouterr().err
     assert "error: no such database (step UpsertPairs/Commit)" in shown

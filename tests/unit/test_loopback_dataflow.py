@@ -86,7 +86,7 @@ def test_parameters_are_refused_as_the_service_does():
     assert parameter_problems(metadata("ingest"), right) == []
     assert parameter_problems(metadata("ingest"), {"input": "in.jsonl", "inputs": "x"}) == [
         "inputs: Unrecognized parameter",
-        "input: Parameter didn't match regex '^(((gs://|firestore://|batches://)[^,]+)(,((gs://|firestore://|batches://)[^,]+))*)$'",
+        "input: Parameter didn't match regex '^(((gs://|s3://|azfs://|firestore://|batches://)[^,]+)(,((gs://|s3://|azfs://|firestore://|batches://)[^,]+))*)$'",
         "dead_letters: Missing required parameter",
     ]
 

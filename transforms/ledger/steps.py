@@ -201,8 +201,9 @@ class _RecordFn(beam.DoFn):
     def process(self, element: BatchOutcome) -> Iterator[BatchOutcome]:
         self._batches.complete(element, self.entry.attempt)
         counters = self.entry.counters
-        counted = (f"{element.counts.get(each.name, 0)} {each.label}" for each in (counters.total, *counters.parts))
-        _LOG.debug("job %s, batch %s: %s", self.entry.job_id, element.batch_id, ", ".join(counted))
+        counted = ((element.counts.get(each.name, 0), each) for each in (counters.total, *counters.parts))
+        said = [f"{n} {each.label}" for n, each in counted if n or each.is_shown_at_0]
+        _LOG.debug("job %s, batch %s: %s", self.entry.job_id, element.batch_id, ", ".join(said))
         count_batch(element, counters)
         if self.entry.unattended:
             self._liveness.note()

@@ -155,4 +155,5 @@ def calls(name):
 def test_nobody_else_decides_as_whom_services_are_reached():
     assert set(calls("google.auth.default")) == {"transforms/services.py"}
     of_pipelines, of_commands = "transforms/runtime/services.py", "pipeline/run/service_flags.py"
-    assert set(calls("Services.of")) == {of_pipelines, of_commands}
+    of_applications, of_a_demo = "transforms/dual/connect.py", "pipeline/demos/migrating.py"  # as themselves
+    assert set(calls("Services.of")) == {of_pipelines, of_commands, of_applications, of_a_demo}
