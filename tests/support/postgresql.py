@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -70,9 +72,33 @@ def running_server() -> Iterator[Path]:
             settings = ("fsync = off", "full_page_writes = off", "synchronous_commit = off")
             Database(folder, "postgres").execute(*(f"ALTER SYSTEM SET {each}" for each in settings))
             Database(folder, "postgres").execute("SELECT pg_reload_conf()")
-            yield folder
+            with _ended_with_this_process(folder):
+                yield folder
         finally:
             server.cleanup()
+
+
+# PostgreSQL runs on by itself when whoever started it is killed: another process waits for the end of its own input.
+_ENDS_SERVER = """
+import os, pathlib, shutil, signal, sys
+sys.stdin.read()
+folder = pathlib.Path(sys.argv[1])
+if (folder / "postmaster.pid").exists():
+    os.kill(int((folder / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
+    shutil.rmtree(folder.parent, ignore_errors=True)
+"""
+
+
+@contextlib.contextmanager
+def _ended_with_this_process(folder: Path) -> Iterator[None]:
+    """Until the block ends, a server ends when this process does, also if it is killed."""
+    command = [sys.executable, "-I", "-S", "-c", _ENDS_SERVER, str(folder)]
+    guard = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    try:
+        yield
+    finally:
+        guard.kill()
+        guard.communicate()
 
 
 @contextlib.contextmanager
