@@ -65,8 +65,8 @@ def _orders(rows: int) -> Iterator[Path]:
             server.cleanup()
 
 
-def _connected(folder: Path) -> psycopg.Connection:
-    return psycopg.connect(host=str(folder), dbname="postgres", user="postgres", autocommit=True)
+def _connected(folder: Path, *, autocommit: bool = True) -> psycopg.Connection:
+    return psycopg.connect(host=str(folder), dbname="postgres", user="postgres", autocommit=autocommit)
 
 
 def _location(folder: Path) -> str:
@@ -133,7 +133,9 @@ def export_by_hand(rows: int, project: str, bigquery_table: str) -> Sample:
     """SQLAlchemy's rows and insert_rows_json; types as they come, no snapshot, no check."""
     target = BigQueryTarget.parse(bigquery_table, Services.of())
     with _orders(rows) as folder:
-        engine = sqlalchemy.create_engine("postgresql+psycopg://", creator=partial(_connected, folder))
+        engine = sqlalchemy.create_engine(
+            "postgresql+psycopg://", creator=partial(_connected, folder, autocommit=False)
+        )
         with engine.connect() as connection:
             names = connection.execute(sqlalchemy.text("SELECT * FROM orders LIMIT 0")).keys()
         bigquery = target.client()
