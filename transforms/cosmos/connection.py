@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from transforms.cosmos.failures import failures, meaning, status_error
-from transforms.cosmos.target import INSTALL, KEY_VARIABLE, CosmosTarget
+from transforms.cosmos.target import CLIENT_OPTIONS, INSTALL, KEY_VARIABLE, CosmosTarget
 from transforms.cosmos.throttle import RequestUnits
 from transforms.errors import FirebeamError, JobError
 
@@ -210,12 +210,7 @@ def _sdk_client(target: CosmosTarget) -> Callable[[], CosmosClient]:
                 transport=OneAttemptTransport(),
                 connection_timeout=_CONNECT_TIMEOUT_S,
                 read_timeout=_READ_TIMEOUT_S,
-                retry_total=0,
-                retry_connect=0,
-                retry_read=0,
-                retry_status=0,
-                retry_throttle_total=-1,  # 0 would mean the SDK's default
-                user_agent_suffix="firebeam",
+                **CLIENT_OPTIONS,
                 **({"priority": "Low"} if target.is_low_priority else {}),
             )
         except ValueError:

@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
 from transforms.errors import UsageError
@@ -28,6 +28,15 @@ COSMOS = "cosmos://"
 USAGE = f"{COSMOS}DATABASE/CONTAINER"
 INSTALL = "pip install 'firebeam[cosmos]'"
 ENDPOINT_VARIABLE, KEY_VARIABLE = "COSMOS_ENDPOINT", "COSMOS_KEY"
+# Of azure-cosmos's clients, whose own retries are switched off: ours are the one layer.
+CLIENT_OPTIONS: Mapping[str, Any] = {
+    "retry_total": 0,
+    "retry_connect": 0,
+    "retry_read": 0,
+    "retry_status": 0,
+    "retry_throttle_total": -1,  # 0 would mean the SDK's default
+    "user_agent_suffix": "firebeam",
+}
 
 _LOCATION = re.compile(r"cosmos://([^/?#]+)/([^/?#]+)")
 _EXAMPLE = "https://ACCOUNT.documents.azure.com:443/"

@@ -10,7 +10,7 @@ from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 from transforms.cosmos.connection import Refused
 from transforms.cosmos.failures import failures, meaning, status_error
-from transforms.cosmos.target import CosmosTarget
+from transforms.cosmos.target import CLIENT_OPTIONS, INSTALL, CosmosTarget
 from transforms.dual.cosmos_store import call_of, failed, meant, sdk_parameters
 from transforms.dual.finding import Search
 from transforms.dual.kinds import Key
@@ -76,12 +76,7 @@ def _opened(target: CosmosTarget) -> CosmosClient:
     return CosmosClient(
         target.endpoint,
         credential,
-        retry_total=0,
-        retry_connect=0,
-        retry_read=0,
-        retry_status=0,
-        retry_throttle_total=-1,  # 0 would mean the SDK's default
-        user_agent_suffix="firebeam",
+        **CLIENT_OPTIONS,
     )
 
 
@@ -89,5 +84,5 @@ def _entra_id() -> Any:
     try:
         from azure.identity.aio import DefaultAzureCredential
     except ImportError:
-        raise JobError("Entra ID needs a package that is not installed: pip install 'firebeam[cosmos]'") from None
+        raise JobError(f"Entra ID needs a package that is not installed: {INSTALL}") from None
     return DefaultAzureCredential()
