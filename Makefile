@@ -14,6 +14,9 @@ PYTHON ?= $(shell for python in $(PYTHONS); do $$python -c '$(IS_SUPPORTED)' 2>/
 # The tests wait for emulators and processes more than they compute; each of these has emulators of its own, of 1 GB.
 TEST_PROCESSES ?= 3
 
+# Images of Python often set it; then every process, of which the tests start hundreds, would compile all of Beam anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Where nobody looks at the screen a test that is skipped for want of an emulator would go unnoticed.
 ifdef CI
 export FIREBEAM_REQUIRE_EMULATORS := 1
