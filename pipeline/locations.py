@@ -29,6 +29,7 @@ from transforms.errors import UsageError
 from transforms.files import GCS, is_local
 from transforms.firestore.target import FirestoreTarget
 from transforms.objects.store import AZURE, S3
+from transforms.secrets import FORMS
 from transforms.services import PROJECT_VARIABLE, Services
 
 if TYPE_CHECKING:
@@ -99,6 +100,10 @@ SOURCES_IN_CLOUD = tuple(prefix for scheme in SCHEMES if scheme.is_source for pr
 STORES_IN_CLOUD = tuple(prefix for scheme in SCHEMES if scheme.usage for prefix in scheme.in_cloud)
 *_FIRST_STORES, _LAST_STORE = (usage for scheme in SCHEMES for usage in scheme.usage)
 STORES = f"{', '.join(_FIRST_STORES)}, {_LAST_STORE} or {TABLES}"
+PASSWORD = (
+    f"where the password of a table of a database is kept: {FORMS}; default: what its client takes, such as "
+    "PGPASSWORD, ~/.pgpass or MYSQL_PWD"
+)
 
 _FULL_NAME = re.compile(r"projects/([^/]+)/databases/([^/]+)/documents/(.+)")
 _GROUP = "**/"

@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 from pipeline.commands.probes import SIGN_IN, find_account, reach, use_folder
 from pipeline.emulators.machine import FIRESTORE, find_jar, find_java, find_python
-from pipeline.locations import firestore_target
+from pipeline.locations import PASSWORD, firestore_target
 from pipeline.present.tables import Cell, Column, Table, Tone
 from pipeline.present.terminal import Console, show
 from pipeline.run.flags import Usage, option, parse_only
@@ -38,6 +38,7 @@ from transforms.cosmos.target import ENDPOINT_VARIABLE
 from transforms.errors import FirebeamError, TransientError
 from transforms.files import GCS
 from transforms.firestore.names import DEFAULT_DATABASE
+from transforms.secrets import FORMS
 from transforms.services import BIGQUERY_EMULATOR, EMULATOR_VARIABLES, FIRESTORE_EMULATOR, STORAGE_EMULATOR
 
 _PATIENCE_S = 10.0
@@ -69,7 +70,7 @@ class Config(AccountFlags):
         None,
         group="Source",
         metavar="WHERE",
-        help="where the source's password is kept: env:NAME, file:PATH or secret:projects/P/secrets/S",
+        help=PASSWORD,
     )
     provider: str | None = option(
         None,
@@ -88,7 +89,7 @@ class Config(AccountFlags):
         None,
         group="Provider batches",
         metavar="SOURCE",
-        help="where the key is: env:NAME, file:PATH or secret:projects/P/secrets/S; default: the provider's variable",
+        help=f"where the key is: {FORMS}; default: the provider's variable",
     )
 
 

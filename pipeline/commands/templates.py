@@ -1,6 +1,6 @@
 """firebeam templates: the metadata of every job's Flex Template, made from the declarations of its flags.
 
-    option() of a Config ──▶ flag, --help          config.py
+    option() of a Config ──▶ flag, --help          run/flags.py
                          ╰─▶ templates/JOB.json    here: what a console's form shows and checks
 
 A test compares the files with the flags, so they cannot drift apart. What the fields mean: "Configure Flex Templates"

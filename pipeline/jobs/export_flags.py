@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.locations import PASSWORD
 from pipeline.run.flags import Usage, option
 from pipeline.run.job_config import RecordsConfig
 from transforms.bigquery.methods import METHODS
@@ -36,8 +37,7 @@ class Config(RecordsConfig):
         None,
         group="Input",
         metavar="WHERE",
-        help="where the source's password is kept: env:NAME, file:PATH or secret:projects/P/secrets/S; default: "
-        "PGPASSWORD or ~/.pgpass, MYSQL_PWD",
+        help=PASSWORD,
         in_templates=False,
     )
     key: tuple[str, ...] = option(

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pipeline.jobs.analysis_flags import AnalysisFlags
 from pipeline.jobs.provider_flags import ProviderFlags
 from pipeline.jobs.reading_flags import ReadingFlags
-from pipeline.locations import SOURCES_IN_CLOUD
+from pipeline.jobs.writing_flags import SPEC_IN_CLOUD, WritingFlags, table_option
+from pipeline.locations import PASSWORD, SOURCES_IN_CLOUD
 from pipeline.run.flags import Usage, option
 from pipeline.run.job_config import RecordsConfig
 from transforms.bigquery.methods import FILE_LOADS, INSERT_ROWS, STORAGE_WRITE
@@ -17,7 +18,7 @@ NAME = "ingest"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RecordsConfig, ReadingFlags, ProviderFlags, AnalysisFlags):
+class Config(RecordsConfig, WritingFlags, ReadingFlags, ProviderFlags, AnalysisFlags):
     """The flags of ingest."""
 
     input: tuple[str, ...] = option(
@@ -31,8 +32,7 @@ class Config(RecordsConfig, ReadingFlags, ProviderFlags, AnalysisFlags):
         None,
         group="Input",
         metavar="WHERE",
-        help="where the password of a table of a database is kept: env:NAME, file:PATH or "
-        "secret:projects/P/secrets/S; default: what its client takes, such as PGPASSWORD or ~/.pgpass",
+        help=PASSWORD,
         in_templates=False,
     )
     batch_size: int = option(500, group="Input", minimum=1, maximum=10_000, help="records per batch")
@@ -41,7 +41,7 @@ class Config(RecordsConfig, ReadingFlags, ProviderFlags, AnalysisFlags):
         group="Records",
         metavar="NAME|FILE",
         help="record spec: the name of a shipped one, or a YAML file, local or gs://",
-        pattern=r"[A-Za-z0-9_-]+|gs://.+",
+        pattern=SPEC_IN_CLOUD,
     )
     upsert: str = option(
         VERSIONED,
@@ -65,24 +65,7 @@ class Config(RecordsConfig, ReadingFlags, ProviderFlags, AnalysisFlags):
         maximum=10_485_760,
         help="maximum size of a Commit; default: 9 MiB, 3.5 MiB on the emulator",
     )
-    max_in_flight: int = option(
-        3, group="Firestore", minimum=1, maximum=64, help="maximum Commits in flight per worker"
-    )
-    max_writes_per_s: float | None = option(
-        None,
-        group="Firestore",
-        minimum=0,
-        help="maximum writes per second of the whole job, 0 for no limit; default: Firestore's ramp-up, 500 and 50 % "
-        "more every five minutes, and no limit on the emulator",
-    )
-    bigquery_table: str | None = option(
-        None,
-        group="BigQuery",
-        metavar="PROJECT:DATASET.TABLE",
-        help="table for one row per record; default: none",
-        parameter="BIGQUERY_TABLE",
-        pattern=r"[a-z0-9.:-]+[:.]\w+\.[\w-]+",
-    )
+    bigquery_table: str | None = table_option("table for one row per record")
     bigquery_method: str = option(
         INSERT_ROWS,
         group="BigQuery",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.jobs.writing_flags import SPEC_IN_CLOUD, WritingFlags, table_option
 from pipeline.run.flags import Usage, option
 from pipeline.run.job_config import RecordsConfig
 from transforms.bigquery.methods import INSERT_ROWS, STORAGE_WRITE
@@ -16,7 +17,7 @@ SCAN, IGNORE = "scan", "ignore"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RecordsConfig):
+class Config(RecordsConfig, WritingFlags):
     """The flags of migrate."""
 
     migration: str = option(
@@ -42,7 +43,7 @@ class Config(RecordsConfig):
         group="Migration",
         metavar="NAME|FILE",
         help="record spec with one collection: a shipped one, such as student_attempts, or a YAML file, local or gs://",
-        pattern=r"[A-Za-z0-9_-]+|gs://.+",
+        pattern=SPEC_IN_CLOUD,
     )
     mode: str = option(
         AUDIT,
@@ -98,24 +99,7 @@ class Config(RecordsConfig):
         help="request units per second that each worker may use; default: half of what the container has provisioned, "
         "and no limit where that is not known",
     )
-    max_in_flight: int = option(
-        3, group="Firestore", minimum=1, maximum=64, help="maximum Commits in flight per worker"
-    )
-    max_writes_per_s: float | None = option(
-        None,
-        group="Firestore",
-        minimum=0,
-        help="maximum writes per second of the whole job, 0 for no limit; default: Firestore's ramp-up, 500 and 50 % "
-        "more every five minutes, and no limit on the emulator",
-    )
-    bigquery_table: str | None = option(
-        None,
-        group="BigQuery",
-        metavar="PROJECT:DATASET.TABLE",
-        help="table for one row per item, typed by the spec; default: none",
-        parameter="BIGQUERY_TABLE",
-        pattern=r"[a-z0-9.:-]+[:.]\w+\.[\w-]+",
-    )
+    bigquery_table: str | None = table_option("table for one row per item, typed by the spec")
     bigquery_method: str = option(
         INSERT_ROWS,
         group="BigQuery",

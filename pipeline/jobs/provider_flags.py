@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.run.flags import option
 from transforms.files import GCS
+from transforms.secrets import FORMS
 
 if TYPE_CHECKING:
     from transforms.providers.connect import Connect
@@ -41,7 +42,7 @@ class ProviderFlags:
         None,
         group=_GROUP,
         metavar="env:NAME",
-        help="where the provider's key is: env:NAME, file:PATH or secret:projects/P/secrets/S; read by the worker; "
+        help=f"where the provider's key is: {FORMS}; read by the worker; "
         "default: the variable that the description names",
     )
     max_wait_s: float = option(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pipeline.locations import STORES, STORES_IN_CLOUD
+from pipeline.locations import PASSWORD, STORES, STORES_IN_CLOUD
 from pipeline.run.flags import Usage, option
 from pipeline.run.job_config import JobConfig
 from transforms.counters import Counters
@@ -16,8 +16,6 @@ from transforms.verify.matching import AUTO, ID, PATH
 NAME = "verify"
 
 START, LATEST = "start", "latest"
-
-# Workers cannot read the launching computer's files.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +40,7 @@ class Config(JobConfig):
         None,
         group="Stores",
         metavar="WHERE",
-        help="where the password of a table of a database is kept: env:NAME, file:PATH or "
-        "secret:projects/P/secrets/S; default: what its client takes, such as PGPASSWORD or ~/.pgpass",
+        help=PASSWORD,
         in_templates=False,
     )
     right_password: str | None = option(
