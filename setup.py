@@ -18,7 +18,7 @@ setup(
         "pipeline.present.page": ["templates/*", "static/*", "vendored/*"],
     },
     install_requires=[
-        "aiohttp>=3.10,<4",
+        "aiohttp>=3.12,<4",  # the middleware of clients
         "apache-beam[gcp]>=2.77,<3",
         "fastjsonschema>=2.20,<3",
         "google-auth>=2.30,<3",

@@ -9,11 +9,14 @@ malformed UTF-8                 the matter of the item that has it; the SDK woul
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from azure.core.pipeline.transport import HttpRequest, RequestsTransport, RequestsTransportResponse
 
 from transforms.cosmos.status import StatusError
+
+if TYPE_CHECKING:
+    from azure.core.pipeline.transport import AsyncHttpResponse
 
 _OF_THE_SDK = frozenset({400, 404, 409, 410, 412})
 
@@ -25,10 +28,7 @@ class OneAttemptTransport(RequestsTransport):
         """As azure-core says. Raises StatusError."""
         answered = super().send(request, **options)
         mended_answer = _Mended(request, answered.internal_response, answered.block_size)
-        if mended_answer.status_code >= 400:
-            refused = StatusError(mended_answer.status_code, mended_answer.headers, mended_answer.text("utf-8"))
-            if refused.status not in _OF_THE_SDK or refused.is_session_behind:
-                raise refused
+        check_answer(mended_answer)
         return mended_answer
 
 
@@ -39,6 +39,14 @@ class _Mended(RequestsTransportResponse):
         if self._mended is None:
             self._mended = mended(super().body())
         return self._mended
+
+
+def check_answer(answer: RequestsTransportResponse | AsyncHttpResponse) -> None:
+    """Raises StatusError if the account has refused, and what follows from it is ours to decide."""
+    if answer.status_code >= 400:
+        refused = StatusError(answer.status_code, answer.headers, answer.text("utf-8"))
+        if refused.status not in _OF_THE_SDK or refused.is_session_behind:
+            raise refused
 
 
 def mended(body: bytes) -> bytes:

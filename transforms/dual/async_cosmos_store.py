@@ -8,6 +8,7 @@ from typing import Any
 
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
+from transforms.cosmos.async_transport import AsyncOneAttemptTransport
 from transforms.cosmos.connection import Refused
 from transforms.cosmos.failures import failures, meaning, status_error
 from transforms.cosmos.target import CLIENT_OPTIONS, INSTALL, CosmosTarget
@@ -73,11 +74,7 @@ class AsyncCosmosStore:
 def _opened(target: CosmosTarget) -> CosmosClient:
     """A client whose own retries are switched off."""
     credential: Any = target.key.read() if target.key is not None else _entra_id()
-    return CosmosClient(
-        target.endpoint,
-        credential,
-        **CLIENT_OPTIONS,
-    )
+    return CosmosClient(target.endpoint, credential, transport=AsyncOneAttemptTransport(), **CLIENT_OPTIONS)
 
 
 def _entra_id() -> Any:

@@ -1,0 +1,108 @@
+"""CosmosStore and AsyncCosmosStore on the scripted account: how often a request is sent, and what failures mean."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+
+from pipeline.specs import read_spec
+from tests.support.cosmos import OwnContainer, new_container
+from transforms.dual.async_cosmos_store import AsyncCosmosStore
+from transforms.dual.cosmos_store import CosmosStore
+from transforms.dual.kinds import Kind
+from transforms.dual.stored import (
+    COSMOS,
+    Conflict,
+    Draft,
+    Failed,
+    Found,
+    Read,
+    Remove,
+    Stored,
+    Version,
+    Write,
+    Written,
+)
+from transforms.migrate.documents import Stamp
+
+KIND = Kind.of(read_spec("student_attempts"), "/student_id")
+ITEM = {"id": "a", "student_id": "s1", "score": 1}
+KEY = KIND.key_of(ITEM)
+DRAFT = Draft(ITEM, Stamp(7, "i", 1))
+TOMBSTONE = Stored(None, Version(1_000_000, "e"), Stamp(7))
+READ, CREATE = Read(COSMOS, needs_content=True), Write(COSMOS, DRAFT, None)
+REQUESTS = {
+    "read": READ,
+    "create": CREATE,
+    "upsert": Write(COSMOS, DRAFT, None, is_guarded=False),
+    "replace": Write(COSMOS, DRAFT, TOMBSTONE),
+    "delete": Remove(COSMOS, TOMBSTONE),
+}
+
+
+class Asked:
+    """Either store, for a caller without an event loop."""
+
+    def __init__(self, container: OwnContainer, is_async: bool):
+        self.container, self._loop = container, asyncio.new_event_loop()
+        self._store = (AsyncCosmosStore if is_async else CosmosStore)(container.target())
+
+    def answer(self, request, timeout_s=20.0):
+        answer = self._store.answer(KEY, request, timeout_s)
+        return self._loop.run_until_complete(answer) if asyncio.iscoroutine(answer) else answer
+
+    def close(self):
+        with contextlib.suppress(AttributeError):  # the synchronous one has nothing to close
+            self._loop.run_until_complete(self._store.close())
+        self._loop.close()
+
+    @contextlib.contextmanager
+    def following(self, **rule):
+        """The account does so, and how often it was asked is appended when that ends."""
+        n_asked: list[int] = []
+        before = len(self.container.server.requests(rule["operation"]))
+        with self.container.server.following({"rules": [rule]}):
+            yield n_asked
+        n_asked.append(len(self.container.server.requests(rule["operation"])) - before)
+
+
+@pytest.fixture(params=[False, True], ids=["sync", "async"])
+def store(request, cosmos):
+    asked = Asked(new_container(cosmos), request.param)
+    asked.container.put({**ITEM, "id": "other"})
+    assert asked.answer(READ) == Found(None)  # connected
+    yield asked
+    asked.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "sub_status"), [(403, 3), (408, 0), (429, 0), (449, 0), (500, 0), (502, 0), (503, 0)]
+)
+@pytest.mark.parametrize("operation", REQUESTS)
+def test_a_request_that_the_account_refuses_is_sent_once(store, operation, status, sub_status):
+    with store.following(operation=operation, status=status, sub_status=sub_status) as n_asked:
+        assert isinstance(store.answer(REQUESTS[operation]), Failed)
+    assert n_asked == [1]
+
+
+def test_a_read_for_which_the_replica_is_behind_is_sent_once(store):
+    with store.following(operation="read", status=404, sub_status=1002) as n_asked:
+        assert isinstance(store.answer(READ), Failed)
+    assert n_asked == [1]
+
+
+@pytest.mark.parametrize("operation", REQUESTS)
+def test_a_request_whose_connection_breaks_is_sent_once(store, operation):
+    with store.following(operation=operation, lost="after") as n_asked:
+        assert isinstance(store.answer(REQUESTS[operation]), Failed)
+    assert n_asked == [1]
+
+
+def test_what_becomes_of_an_item_is_a_value(store):
+    assert isinstance(store.answer(CREATE), Written)
+    assert store.answer(CREATE) == Conflict()
+    found = store.answer(READ).stored
+    assert isinstance(store.answer(Write(COSMOS, DRAFT, found)), Written)
+    assert store.answer(Write(COSMOS, DRAFT, found)) == Conflict()
