@@ -34,6 +34,9 @@ from transforms.testing.cosmos import ScriptedCosmos, scripted_cosmos
 # Else it writes a line for every connection that a stopped server ends.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
+# The emulators live for minutes: Java's second compiler and parallel collector cost more than they ever give back.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+
 T = TypeVar("T")
 
 # A deadline measures the machine, not the code.
