@@ -46,7 +46,7 @@ def a_server(
 
 def pid_of(port: int) -> int:
     """The process id of the stand-in that listens on `port`."""
-    with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/", timeout=30) as answer:
         return int(answer.read())
 
 
@@ -57,7 +57,7 @@ def answers(port: int) -> bool:
     return False
 
 
-def comes_true(condition: Callable[[], bool], within_s: float = 10.0) -> bool:
+def comes_true(condition: Callable[[], bool], within_s: float = 60.0) -> bool:
     """True as soon as `condition` is; False when it is not in time."""
     give_up, pause = time.monotonic() + within_s, threading.Event()
     while not condition():

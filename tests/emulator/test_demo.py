@@ -37,7 +37,7 @@ def demo(firestore_host, bigquery, tmp_path_factory):
     """Exit code, what was printed, dead letters. Asks for both emulators to be skipped where they cannot run."""
     folder = tmp_path_factory.mktemp("demo")
     with start(folder) as process:
-        printed, _ = process.communicate(timeout=100)
+        printed, _ = process.communicate(timeout=280)
     letters = [json.loads(line) for file in folder.glob("*/*.jsonl") for line in file.open()]
     return process.returncode, printed, letters
 
@@ -103,7 +103,7 @@ def test_no_emulator_is_left_running(demo):
 
 def test_ctrl_c_stops_the_emulators_too(firestore_host, bigquery, tmp_path):
     with start(tmp_path, start_new_session=True) as process:
-        give_up = threading.Timer(60, process.kill)
+        give_up = threading.Timer(240, process.kill)
         give_up.start()
         printed = ""
         while "firebeam ingest" not in printed and (line := process.stdout.readline()):

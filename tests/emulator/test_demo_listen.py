@@ -79,7 +79,7 @@ def test_it_kills_and_resumes_its_listener_and_both_stores_are_equal(firestore_h
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_the_listener_and_the_emulators(firestore_host, bigquery, number):
     process = start(*FLAGS)
-    printed = run(process, until="what it says", then=lambda: os.kill(process.pid, number), within_s=90)
+    printed = run(process, until="what it says", then=lambda: os.kill(process.pid, number), within_s=240)
     assert process.returncode == 130
     assert "Traceback" not in printed
     assert_nothing_runs(printed)

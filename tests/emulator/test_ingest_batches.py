@@ -110,7 +110,7 @@ def test_ctrl_c_while_waiting_ends_it_at_once_and_the_batches_go_on(target, tmp_
         process = start(target, tmp_path, *flags(provider, requests))
         assert comes_true(lambda: [each.state for each in ledger_of(target)] == ["running"] * 2, within_s=60)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=15)
+        _, said = process.communicate(timeout=60)
         assert process.returncode == EXIT_INTERRUPTED, said
         provider.script({"batches": [{"ready_s": 0}]})
         run = ingest(tmp_path, target, *flags(provider, requests))

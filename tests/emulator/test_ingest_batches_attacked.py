@@ -127,7 +127,7 @@ def test_rows_and_ledger_show_what_is_finished_while_others_are_waited_for(targe
         assert (fields["batches_total"], fields["batches_waiting"], fields["records"]["written"]) == (2, 1, PER_BATCH)
         assert ingest(tmp_path, target, *ours).exit_code == EXIT_USAGE
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=15)
+        _, said = process.communicate(timeout=60)
     assert process.returncode == EXIT_INTERRUPTED, said
 
 

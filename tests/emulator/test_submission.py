@@ -51,9 +51,9 @@ def cloud():
     with of.service:
         yield of
         of.released.set()
-        assert all(job.ended.wait(20) for job in of.service.jobs.values())
+        assert all(job.ended.wait(60) for job in of.service.jobs.values())
         # Whoever waited for the job asks for its state every five seconds, and would ask a service that is gone.
-        assert comes_true(lambda: "dataflow" not in [thread.name for thread in threading.enumerate()], within_s=20)
+        assert comes_true(lambda: "dataflow" not in [thread.name for thread in threading.enumerate()], within_s=60)
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_who_waits_is_shown_the_summary_of_what_the_job_wrote_down(place, cloud,
 
 def test_a_job_that_fails_while_somebody_waits_is_closed_with_what_ended_it(place, cloud, capsys):
     cloud.failure = "Traceback …\ntransforms.errors.JobError: no such database [while running 'UpsertPairs/Commit']"
-    with releasing(cloud, first=lambda: cloud.job.is_watched.wait(30)):
+    with releasing(cloud, first=lambda: cloud.job.is_watched.wait(60)):
         assert submit(place, cloud, wait="true") == 1
     shown = capsys.readouterr().err
     assert "error: no such database (step UpsertPairs/Commit)" in shown
@@ -172,8 +172,8 @@ def test_a_signal_ends_the_waiting_and_not_the_job(place, cloud, capsys):
     number = signal.SIGTERM
 
     def stop_waiting():
-        assert comes_true(lambda: len(cloud.service.jobs) == 1, within_s=30)
-        assert cloud.job.is_watched.wait(30)
+        assert comes_true(lambda: len(cloud.service.jobs) == 1, within_s=60)
+        assert cloud.job.is_watched.wait(60)
         os.kill(os.getpid(), number)
 
     before = signal.getsignal(number)
@@ -202,7 +202,7 @@ def releasing(cloud, first=lambda: None, release=True):
     """Does something as soon as a job is submitted, and lets the job end then."""
 
     def follow():
-        assert comes_true(lambda: len(cloud.service.jobs) == 1, within_s=30)
+        assert comes_true(lambda: len(cloud.service.jobs) == 1, within_s=60)
         first()
         if release:
             cloud.released.set()

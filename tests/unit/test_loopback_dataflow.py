@@ -101,7 +101,7 @@ def test_a_job_ends_as_its_pipeline_does(resource, failure, state):
     with LoopbackDataflow(run, lambda image, flags: (0, "")) as service:
         jobs = f"{service.endpoint}/v1b3/projects/p/locations/r/jobs"
         job_id = call(jobs, resource)["id"]
-        assert service.jobs[job_id].ended.wait(10)
+        assert service.jobs[job_id].ended.wait(60)
         assert call(f"{jobs}/{job_id}")["currentState"] == state
         assert [found["id"] for found in call(jobs)["jobs"]] == [job_id]
         assert call(f"{jobs}/{job_id}/metrics")["metrics"] == ([] if failure else [{"scalar": 1}])

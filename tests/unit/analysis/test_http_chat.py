@@ -184,7 +184,7 @@ def test_an_answer_that_takes_too_long_is_not_waited_for():
             await answered.wait()
             return web.json_response(GOOD)
 
-        async with host(in_turn(late, GOOD)) as server, chat_api(server.url, timeout_s=0.05) as api:
+        async with host(in_turn(late, GOOD)) as server, chat_api(server.url, timeout_s=1.0) as api:
             answer = await api.ask(request())
             answered.set()
             return answer, len(server.asked)

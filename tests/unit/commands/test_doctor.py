@@ -170,7 +170,7 @@ def test_a_host_that_takes_connections_and_says_nothing_is_given_up(bare):
     assert checks["FIRESTORE_EMULATOR_HOST"].ok
     assert checks["database"].verdict is Verdict.FIX
     assert "DEADLINE_EXCEEDED" in checks["database"].detail
-    assert took_s < 5
+    assert took_s < 20
 
 
 def test_what_only_demo_and_tests_need_is_a_hint_that_names_the_command(bare):
@@ -270,7 +270,7 @@ def test_a_probe_that_hangs_costs_no_more_than_the_patience_allowed():
     assert check == Check(
         "database", Verdict.FIX, "no answer within 0.2 s. Check network, proxy and firewall, then try again"
     )
-    assert took_s < 5
+    assert took_s < 20
 
 
 def test_credentials_that_take_too_long_are_taken_for_missing():

@@ -172,7 +172,7 @@ def test_a_failure_is_told_by_code_and_the_service_s_own_text():
 
 def test_a_request_that_is_not_answered_in_time_is_given_up():
     over = threading.Event()
-    with ScriptedFirestore(scripts={"Commit": lambda request, ordinal: over.wait(10) and None}) as server:
+    with ScriptedFirestore(scripts={"Commit": lambda request, ordinal: over.wait(60) and None}) as server:
         with pytest.raises(RpcError) as failed:
             server.target.connect().commit([], 0.1).result()
         over.set()

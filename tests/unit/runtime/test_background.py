@@ -35,7 +35,7 @@ def test_an_element_comes_out_when_the_next_one_goes_in_and_the_last_at_the_end(
 
 def test_the_caller_goes_on_while_the_act_is_not_done_yet():
     may_end = threading.Event()
-    background = Background(lambda value: may_end.wait(10) and value)
+    background = Background(lambda value: may_end.wait(60) and value)
     assert not background.begin(element(1)).done()
     may_end.set()
     assert values(background.wait()) == [1]
