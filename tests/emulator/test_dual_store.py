@@ -17,6 +17,7 @@ from transforms.dual.firestore_store import FirestoreStore
 from transforms.dual.kinds import Kind
 from transforms.dual.rules import View
 from transforms.dual.stored import COSMOS, FIRESTORE, Read
+from transforms.errors import RecordError
 from transforms.firestore.query import Query
 from transforms.firestore.reader import read
 from transforms.ledger.migrations import migration_document, read_migration, save_migration, writes_since
@@ -106,6 +107,37 @@ def test_both_stores_hold_what_is_written_and_answer_alike(places, phase):
         assert places.held(COSMOS).content == places.held(FIRESTORE).content == ITEM
     written = writes_since(migration_document(places.target.connect(), "students"), _an_hour_ago())
     assert written == {"student_attempts": (4, 4)}
+
+
+@pytest.mark.parametrize("phase", [DUAL_WRITE, FIRESTORE_PRIMARY])
+def test_an_item_does_not_replace_the_document_of_another_one_of_its_id(places, phase):
+    places.set_phase(phase)
+    other = {**ITEM, "student_id": "other"}
+    with opened(places) as store:
+        store.put(ITEM)
+        if phase == DUAL_WRITE:
+            outcome = store.put(other).outcomes[FIRESTORE]
+            assert (outcome.state, outcome.reason) == ("refused", "ID_OF_ANOTHER_ITEM")
+            assert store.get("a%1", student_id="other") == other
+        else:
+            for write in (store.put, lambda item: store.delete(item["id"], student_id=item["student_id"])):
+                with pytest.raises(RecordError, match="ID_OF_ANOTHER_ITEM"):
+                    write(other)
+            assert store.get("a%1", student_id="other") is None
+        assert places.held(FIRESTORE).content == ITEM
+        store.delete("a%1", student_id="12345")
+        assert store.put(other).outcomes[FIRESTORE].state == "written"
+        assert places.held(FIRESTORE, other).content == other
+
+
+def test_fields_are_asked_for_by_the_same_names_in_both_stores(places):
+    item = {**ITEM, "a-b": {"c d": 1}}
+    for phase in (DUAL_WRITE, FIRESTORE_PRIMARY):
+        places.set_phase(phase)
+        with opened(places) as store:
+            store.put(item)
+            assert store.query(("a-b.c d", "==", 1)) == [item]
+            assert store.query(order_by="a-b.c d") == [item]
 
 
 def test_a_write_that_cosmos_does_not_take_is_pending_and_is_carried_over(places):

@@ -61,6 +61,11 @@ def partition_key_of(item: Mapping[str, Any], paths: Sequence[str]) -> list[Any]
     return values
 
 
+def is_path_step(name: str) -> bool:
+    """Whether an address with this id is that of something else: /docs/.. is the container."""
+    return name in (".", "..")
+
+
 def check_id(name: str) -> str:
     """An id that the service takes.
 
@@ -69,6 +74,8 @@ def check_id(name: str) -> str:
     """
     if not name or len(name.encode("utf-8", "surrogatepass")) > MAX_ID_BYTES:
         raise RecordError("INVALID_ID", f"an id of Cosmos DB has between 1 and {MAX_ID_BYTES:,} bytes")
+    if is_path_step(name):
+        raise RecordError("INVALID_ID", "an item of this id cannot be asked for: in an address . and .. are steps")
     if any(each in name for each in _NOT_IN_IDS) or name.endswith(" "):
         raise RecordError(
             "INVALID_ID", "an id of Cosmos DB has none of / \\ ? #, tabs and line ends, and no space at its end"

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from transforms.cosmos.connection import Connection, Hook, Refused
 from transforms.cosmos.feed import FeedRange
-from transforms.cosmos.items import ItemVersion, partition_key_of
+from transforms.cosmos.items import ItemVersion, is_path_step, partition_key_of
 from transforms.cosmos.status import StatusError
 from transforms.errors import TransientError
 
@@ -40,6 +40,9 @@ def read_item(connection: Connection, name: str, key: Sequence[Any]) -> dict[str
     Raises:
       JobError, TransientError: as `Connection.ask`.
     """
+    if is_path_step(name):
+        found = [item for page in query(connection, "SELECT * FROM c WHERE c.id = @id", {"id": name}) for item in page]
+        return next((dict(item) for item in found if key_of(connection, item) == [*key]), None)
     container, of_key = connection.container, sdk_key(key)
     answered = connection.ask_item(lambda hook: container.read_item(name, of_key, response_hook=hook))
     return None if isinstance(answered.value, Refused) else dict(answered.value)

@@ -89,6 +89,7 @@ def patch(
     if_match: str | None = None,
 ) -> Written | Refused:
     """Changes parts of an item that is there, as a JSON patch of at most 10 operations. Errors as `create`."""
+    check_id(name)
     container, of_key = connection.container, sdk_key(key)
     return _written(
         connection,
@@ -100,6 +101,7 @@ def patch(
 
 def delete(connection: Connection, name: str, key: Sequence[Any], if_match: str | None = None) -> Written | Refused:
     """Deletes an item that is there; with `if_match` only the version of this etag. Errors as `create`."""
+    check_id(name)
     container, of_key = connection.container, sdk_key(key)
     return _written(
         connection, lambda hook: container.delete_item(name, of_key, response_hook=hook, **_condition(if_match))

@@ -99,7 +99,7 @@ class AsyncDualStore:
     async def patch(self, item_id: str, changes: Mapping[str, Any], **naming: Any) -> Result | None:
         """As `DualStore.patch`."""
         key, changes = self._core.key_of(item_id, naming), self._core.content_of(changes)
-        steps, budget = self._core.patch(changes, await self._guide())
+        steps, budget = self._core.patch(key, changes, await self._guide())
         result = await self._drive(steps, key, budget)
         return None if result is None else self._core.ended(result, {**key.naming, **(result.content or {})})
 

@@ -22,7 +22,7 @@ from transforms.dual.stamps import Stamper
 from transforms.dual.stored import STORES, Answer, Content, Failed, Request
 from transforms.dual.watch import Guide
 from transforms.errors import RecordError, TransientError
-from transforms.migrate.documents import content_of
+from transforms.migrate.documents import check_own_fields, content_of
 from transforms.retry import SYSTEM_CLOCK, Clock
 
 
@@ -141,18 +141,36 @@ class Core:
         return self.kind.key_of({**naming, "id": item_id})
 
     def content_of(self, item: Mapping[str, Any]) -> dict[str, Any]:
-        """What is stored of an item. Raises RecordError."""
-        return content_of(item)
+        """What is stored of an item: nothing that its writer gave is left out but what a store has put there itself.
+
+        Raises:
+          RecordError: RESERVED_FIELD; a value that JSON and Cosmos DB do not hold.
+        """
+        check_own_fields(item)
+        content = content_of(item)
+        _check_names(content)
+        return content
 
     def put(self, content: Content | None, guide: Guide) -> tuple[Steps[Result], Budget]:
         """The steps of a write, and their time."""
         act, budget = self._act(guide)
         return put(content, guide.view, act), budget
 
-    def patch(self, changes: Mapping[str, Any], guide: Guide) -> tuple[Steps[Result | None], Budget]:
-        """The steps of a change, and their time."""
+    def patch(self, key: Key, changes: Mapping[str, Any], guide: Guide) -> tuple[Steps[Result | None], Budget]:
+        """The steps of a change, and their time. They raise RecordError where it would be another record's then."""
+
+        def changed(content: Content) -> Content:
+            whole = {**content, **changes}
+            if self.kind.key_of(whole) != key:
+                raise RecordError(
+                    "CHANGED_KEY",
+                    "a patch cannot change what names an item: its id, its partition key and what its document's id "
+                    "is made of; put it under the new key and delete the old one",
+                )
+            return whole
+
         act, budget = self._act(guide)
-        return patch(lambda content: {**content, **changes}, guide.view, act), budget
+        return patch(changed, guide.view, act), budget
 
     def reading(self, store: str) -> Budget:
         """The time of a read: every store that is read is given that of the primary."""
@@ -241,3 +259,22 @@ def view_to_compare(view: View) -> tuple[str, str]:
     secondary = view.secondary
     assert secondary is not None, "a phase of one store has nothing to compare"
     return view.primary, secondary
+
+
+def _check_names(value: Any) -> None:
+    """Raises RecordError: NOT_JSON: a map has a name that is not text, which JSON would make text of.
+
+    >>> _check_names({"a": [{1: 2}]})
+    Traceback (most recent call last):
+    ...
+    transforms.errors.RecordError: NOT_JSON: a map has a name of type int; names are text
+    """
+    members: Any = value if isinstance(value, list) else ()
+    if isinstance(value, Mapping):
+        for name in value:
+            if not isinstance(name, str):
+                raise RecordError("NOT_JSON", f"a map has a name of type {type(name).__name__}; names are text")
+        members = value.values()
+    for member in members:
+        if isinstance(member, (dict, list)):
+            _check_names(member)

@@ -10,10 +10,10 @@ import datetime
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from transforms.dual.finding import Search
+from transforms.dual.finding import Search, steps_of
 from transforms.dual.kinds import Key, Kind
-from transforms.dual.stored import Draft, Remove, Stored, Version, Write
-from transforms.firestore import messages
+from transforms.dual.stored import Draft, Read, Remove, Stored, Version, Write
+from transforms.firestore import field_paths, messages
 from transforms.firestore.limits import check_document
 from transforms.firestore.query import Query
 from transforms.firestore.target import FirestoreTarget
@@ -29,6 +29,7 @@ from transforms.migrate.documents import (
 )
 from transforms.records.canonical import canonical
 from transforms.upsert.records import content_hash
+from transforms.upsert.source_versions import another_has_its_id
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 _MICROSECOND = datetime.timedelta(microseconds=1)
@@ -48,6 +49,7 @@ class Documents:
 
     def __init__(self, target: FirestoreTarget, kind: Kind, nested_arrays: str = REFUSE):
         self._kind, self._nested_arrays = kind, nested_arrays
+        self._naming = (META_FIELD, *(field_paths.render([name]) for name in kind.names_of_item))
         self._documents = target.document_name(kind.collection) + "/"
         self._tombstones = target.document_name(tombstones_of(kind.collection)) + "/"
 
@@ -55,13 +57,17 @@ class Documents:
         """Of the document and of its tombstone."""
         return self._documents + key.document_id, self._tombstones + key.document_id
 
-    def found(self, key: Key, answers: Iterable[Any]) -> Stored | None:
-        """The record, from the answers of a BatchGetDocuments for its names."""
-        held = [
-            self._stored(key, answer.found, is_tombstone=answer.found.name.startswith(self._tombstones))
-            for answer in answers
-            if answer.HasField("found")
-        ]
+    def mask(self, read: Read) -> tuple[str, ...]:
+        """The field paths that a read needs; empty for all."""
+        return () if read.needs_content else self._naming
+
+    def found(self, key: Key, read: Read, answers: Iterable[Any]) -> Stored | None:
+        """The record, from the answers of a BatchGetDocuments for its names.
+
+        Raises:
+          RecordError: ID_OF_ANOTHER_ITEM: the document is that of another item.
+        """
+        held = [self._stored(key, read, answer.found) for answer in answers if answer.HasField("found")]
         return max(held, key=lambda each: (each.stamp, each.version), default=None)
 
     def content(self, message: Any) -> dict[str, Any]:
@@ -72,9 +78,9 @@ class Documents:
         """Firestore's query."""
         query = Query(self._kind.collection)
         for field, sign, value in search.where:
-            query = query.where(field, sign, value)
+            query = query.where(field_paths.render(steps_of(field)), sign, value)
         if search.order_by is not None:
-            query = query.order_by(search.order_by, descending=search.descending)
+            query = query.order_by(field_paths.render(steps_of(search.order_by)), descending=search.descending)
         return query.limit(search.limit)
 
     def writes(self, key: Key, write: Write, now: datetime.datetime) -> list[bytes]:
@@ -133,16 +139,21 @@ class Documents:
         source = _source_version(draft.copied) if draft.copied is not None else {}
         return document_of({**draft.content, **source}, meta, now, self._nested_arrays)
 
-    def _stored(self, key: Key, message: Any, *, is_tombstone: bool) -> Stored:
+    def _stored(self, key: Key, read: Read, message: Any) -> Stored:
         fields = decode_fields(message.fields)
         meta = fields.get(META_FIELD)
         known: Mapping[str, Any] = meta if isinstance(meta, Mapping) else {}
         version = _version(message.update_time)
+        is_tombstone = message.name.startswith(self._tombstones)
+        if self._kind.is_of_another(key, known.get("key", key.naming) if is_tombstone else fields):
+            if not is_tombstone or known.get("pending") is True:
+                raise another_has_its_id()
+            # The other item is gone, so the id is free; when it was deleted says nothing about this one.
+            return Stored(None, version, Stamp(0))
         copied = Version(known["_ts"] * 1_000_000, known["_etag"]) if "_ts" in known and "_etag" in known else None
         created = timestamp(message.create_time.seconds, message.create_time.nanos)
         return Stored(
-            # A read of `_meta` alone has nothing to make an item of.
-            None if is_tombstone else content_in(fields, key.item_id) if len(fields) > 1 else {},
+            None if is_tombstone else content_in(fields, key.item_id) if read.needs_content else {},
             version,
             stamp_of(fields) or Stamp(copied.time if copied is not None else version.time),
             copied,

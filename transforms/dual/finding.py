@@ -8,12 +8,14 @@ What the two would answer differently is refused: values of several types in one
 from __future__ import annotations
 
 import json
+import math
 import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from transforms.errors import UsageError
+from transforms.migrate.documents import MAX_INTEGER, OWN_FIELDS, SYSTEM_FIELDS
 
 _OPERATORS = {
     "==": operator.eq,
@@ -23,6 +25,8 @@ _OPERATORS = {
     ">=": operator.ge,
 }
 MAX_LIMIT = 10_000
+# Fields of one store alone; a time to live is a number in Cosmos DB and a time in Firestore.
+_NOT_ALIKE = SYSTEM_FIELDS | OWN_FIELDS | {"ttl"}
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,15 @@ class Search:
     limit: int = 100
 
     def __post_init__(self) -> None:
+        for field in (*(field for field, _, _ in self.where), *([self.order_by] if self.order_by is not None else [])):
+            _check_field(field)
         for field, sign, value in self.where:
             if sign not in _OPERATORS:
                 raise UsageError(f"an operator must be one of {', '.join(_OPERATORS)}, got {sign!r}")
             if not isinstance(value, (str, int, float, bool)) or (sign != "==" and isinstance(value, bool)):
                 raise UsageError(f"{field} {sign} …: the value must be text or a number, or true or false with ==")
+            if not _is_held_alike(value):
+                raise UsageError(f"{field} {sign} …: this is not a value that both stores can hold")
         if not 1 <= self.limit <= MAX_LIMIT:
             raise UsageError(f"limit must be in [1, {MAX_LIMIT:,}], got {self.limit}")
 
@@ -72,6 +80,30 @@ class Search:
         return found[: self.limit]
 
 
+def steps_of(field: str) -> list[str]:
+    """The names on the way to a field.
+
+    >>> steps_of("a.b-c")
+    ['a', 'b-c']
+    """
+    return field.split(".")
+
+
+def _check_field(field: str) -> None:
+    names = steps_of(field)
+    if not all(names):
+        raise UsageError(f"{field!r} is not a field: names are joined by dots, and none is empty")
+    if names[0] in _NOT_ALIKE:
+        raise UsageError(f"{field}: only one of the stores has this field, or has it in another way")
+
+
+def _is_held_alike(value: str | int | float) -> bool:
+    """Whether both stores can hold a value: neither can be sure to answer for others."""
+    if isinstance(value, str):
+        return not any("\ud800" <= each <= "\udfff" for each in value)
+    return math.isfinite(value) and (isinstance(value, float) or abs(value) <= MAX_INTEGER)
+
+
 def _holds(item: Mapping[str, Any], field: str, sign: str, value: Any) -> bool:
     found = _value(item, field)
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -83,10 +115,10 @@ def _holds(item: Mapping[str, Any], field: str, sign: str, value: Any) -> bool:
 
 def _value(item: Mapping[str, Any], field: str) -> Any:
     value: Any = item
-    for name in field.split("."):
+    for name in steps_of(field):
         value = value.get(name) if isinstance(value, Mapping) else None
     return value
 
 
 def _accessor(field: str) -> str:
-    return "c" + "".join(f"[{json.dumps(name)}]" for name in field.split("."))
+    return "c" + "".join(f"[{json.dumps(name)}]" for name in steps_of(field))

@@ -19,7 +19,7 @@ from transforms.firestore.client import RpcError
 from transforms.firestore.query_messages import parent_name, structured_query
 from transforms.firestore.ranges import EVERY_NAME
 from transforms.firestore.target import FirestoreTarget
-from transforms.migrate.documents import META_FIELD, REFUSE
+from transforms.migrate.documents import REFUSE
 
 _REASONS = {"DEADLINE_EXCEEDED": "connection timeout", "UNAVAILABLE": "connection failed"}
 
@@ -41,8 +41,8 @@ class FirestoreStore:
         try:
             client = self._target.connect()
             if isinstance(request, Read):
-                mask = () if request.needs_content else (META_FIELD,)
-                return Found(self._documents.found(key, client.batch_get(self._documents.names(key), mask, timeout_s)))
+                names, mask = self._documents.names(key), self._documents.mask(request)
+                return Found(self._documents.found(key, request, client.batch_get(names, mask, timeout_s)))
             writes = commit_of(self._documents, key, request)
             response = client.commit_now(writes, timeout_s)
             return Written(None if isinstance(request, Remove) else self._documents.version(response))
@@ -74,9 +74,9 @@ class AsyncFirestoreStore:
         """As `FirestoreStore.answer`."""
         try:
             if isinstance(request, Read):
-                mask = () if request.needs_content else (META_FIELD,)
-                names = self._documents.names(key)
-                return Found(self._documents.found(key, await self._connected().batch_get(names, mask, timeout_s)))
+                names, mask = self._documents.names(key), self._documents.mask(request)
+                answers = await self._connected().batch_get(names, mask, timeout_s)
+                return Found(self._documents.found(key, request, answers))
             response = await self._connected().commit(commit_of(self._documents, key, request), timeout_s)
             return Written(None if isinstance(request, Remove) else self._documents.version(response))
         except RpcError as error:

@@ -92,21 +92,47 @@ class Kind:
         if not isinstance(item_id, str) or not item_id:
             raise RecordError("MISSING_ID", "id must be text, as in every item of Cosmos DB")
         check_id(item_id)
-        values = tuple(_at(item, path) for path in self.partition_key_paths)
+        values = tuple(_named_at(item, path) for path in self.partition_key_paths)
         naming = {"id": item_id}
-        of_partition = (path.strip("/").split("/")[0] for path in self.partition_key_paths)
-        for name in (*self._names_of_document, *of_partition, self.spec.owner):
+        for name in (*self._names_of_document, *self._names_of_partition, self.spec.owner):
             if name in item:
                 naming[name] = item[name]
         return Key(self.spec.key_of(item, None), item_id, values, naming)
+
+    @property
+    def _names_of_partition(self) -> Iterator[str]:
+        return (path.strip("/").split("/")[0] for path in self.partition_key_paths)
+
+    @property
+    def names_of_item(self) -> tuple[str, ...]:
+        """The top-level fields that tell an item of Cosmos DB from all others."""
+        return tuple(dict.fromkeys(("id", *self._names_of_partition)))
+
+    def is_of_another(self, key: Key, fields: Mapping[str, Any]) -> bool:
+        """Whether a document's fields are those of another item than a key names: two may become one document."""
+        found = (fields.get("id", key.item_id), *(_at(fields, path) for path in self.partition_key_paths))
+        return not all(map(_is_same, found, (key.item_id, *key.partition_key)))
+
+
+_ABSENT = object()
 
 
 def _at(item: Mapping[str, Any], path: str) -> Any:
     value: Any = item
     for name in path.strip("/").split("/"):
-        if not isinstance(value, Mapping) or name not in value:
-            raise RecordError("MISSING_PARTITION_KEY", f"{path.strip('/')} is missing, the partition key of the items")
-        value = value[name]
+        value = value.get(name, _ABSENT) if isinstance(value, Mapping) else _ABSENT
+    return value
+
+
+def _is_same(left: Any, right: Any) -> bool:
+    """As Cosmos DB compares partition keys: 1 is 1.0, and neither is true."""
+    return bool(left == right) and isinstance(left, bool) == isinstance(right, bool)
+
+
+def _named_at(item: Mapping[str, Any], path: str) -> Any:
+    value = _at(item, path)
+    if value is _ABSENT:
+        raise RecordError("MISSING_PARTITION_KEY", f"{path.strip('/')} is missing, the partition key of the items")
     if value is not None and not isinstance(value, (str, int, float, bool)):
         raise RecordError("MISSING_PARTITION_KEY", f"{path.strip('/')} must be text, a number, true, false or null")
     return value

@@ -127,7 +127,7 @@ class DualStore:
             self._core.content_of(changes),
             self._core.guide(),
         )
-        steps, budget = self._core.patch(changes, guide)
+        steps, budget = self._core.patch(key, changes, guide)
         result = self._drive(steps, key, budget)
         return None if result is None else self._core.ended(result, {**key.naming, **(result.content or {})})
 

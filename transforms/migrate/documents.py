@@ -275,6 +275,12 @@ def own_fields_of(item: Mapping[str, Any]) -> list[str]:
     return sorted(found - {META_FIELD, DELETED_FIELD} if _is_ours(item) else found)
 
 
+def check_own_fields(item: Mapping[str, Any]) -> None:
+    """Raises RecordError: RESERVED_FIELD: a field of an item has a name that is ours, and is not."""
+    if own := own_fields_of(item):
+        raise RecordError("RESERVED_FIELD", f"{own[0]}: Firebeam keeps its own data there; rename the field")
+
+
 def _is_ours(item: Mapping[str, Any]) -> bool:
     """Whether the `_meta` of an item was made by `copied_from`."""
     meta = _meta(item)
@@ -305,6 +311,8 @@ def _converted(fields: Mapping[str, Any], convert: Callable[[Any], Any]) -> dict
     """The fields with their values converted. Raises RecordError."""
     try:
         return {name: convert(value) for name, value in fields.items()}
+    except RecursionError:
+        raise RecordError("TOO_DEEP", "maps and arrays in one another are too deep for Python") from None
     except _Unfit as unfit:
         from transforms.firestore.values import field_path  # an application that has no misfits does without gRPC
 

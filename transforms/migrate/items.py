@@ -22,10 +22,10 @@ from transforms.migrate.documents import (
     REFUSE,
     SYSTEM_FIELDS,
     beside,
+    check_own_fields,
     content_of,
     fields_of,
     meta_of,
-    own_fields_of,
 )
 from transforms.records.paths import Path
 from transforms.records.spec import RecordSpec
@@ -74,8 +74,7 @@ class ItemForm:
           RecordError: RESERVED_FIELD: a field has a name that is ours; INTEGER_OUT_OF_RANGE, NOT_JSON; NO_VERSION.
         """
         item = record.value
-        if own := own_fields_of(item):
-            raise RecordError("RESERVED_FIELD", f"{own[0]}: Firebeam keeps its own data there; rename the field")
+        check_own_fields(item)
         if type(item.get("_ts")) is not int or type(item.get("_etag")) is not str:
             raise RecordError("NO_VERSION", "_ts and _etag, which Cosmos DB writes into every item, are not there")
         content = content_of(item)

@@ -100,6 +100,18 @@ def test_charges_are_counted_and_a_budget_is_kept(container):
     assert connection.budget.waited_s == pytest.approx(sum(slept))
 
 
+def test_an_item_whose_address_would_be_another_one_is_found_and_never_written(cosmos):
+    made = new_container(cosmos)
+    made.put({"id": "..", "student_id": "s1"}, {"id": "..", "student_id": "s2", "score": 2})
+    connection = made.connection()
+    assert reads.read_item(connection, "..", ["s2"])["score"] == 2
+    assert reads.read_item(connection, ".", ["s2"]) is None
+    for write in (writes.delete, lambda *named: writes.patch(*named, [])):
+        with pytest.raises(RecordError, match="INVALID_ID"):
+            write(connection, "..", ["s1"])
+    assert len(made.items()) == 2
+
+
 def test_requests_of_low_priority_say_so(container):
     reads.read_item(container.connection(is_low_priority=True), "ada", ["s1"])
     assert container.server.requests("read")[-1].priority == "Low"

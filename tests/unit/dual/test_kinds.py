@@ -1,5 +1,7 @@
 """What names a record in both stores, and what a query may ask."""
 
+import math
+
 import pytest
 
 from pipeline.specs import read_spec
@@ -13,9 +15,9 @@ ENVIRON = {"COSMOS_ENDPOINT": "https://a.documents.azure.com", "COSMOS_KEY": "c2
 
 
 def test_ids_that_firestore_does_not_take_are_escaped():
-    key = Kind.of(ATTEMPTS, "/student_id").key_of({"id": "..", "student_id": 7, "score": 1})
-    assert (key.document_id, key.item_id, key.partition_key) == ("%2E.", "..", (7,))
-    assert key.naming == {"id": "..", "student_id": 7}
+    key = Kind.of(ATTEMPTS, "/student_id").key_of({"id": "__a__", "student_id": 7, "score": 1})
+    assert (key.document_id, key.item_id, key.partition_key) == ("%5F_a__", "__a__", (7,))
+    assert key.naming == {"id": "__a__", "student_id": 7}
 
 
 def test_a_key_of_several_paths_and_of_a_template():
@@ -29,6 +31,9 @@ def test_a_key_of_several_paths_and_of_a_template():
     ("fields", "message"),
     [
         ({"id": "a/b", "student_id": "s"}, "INVALID_ID: an id of Cosmos DB has none of"),
+        # Their address would be that of the container, which a delete would delete.
+        ({"id": "..", "student_id": "s"}, "INVALID_ID: an item of this id cannot be asked for"),
+        ({"id": ".", "student_id": "s"}, "INVALID_ID: an item of this id cannot be asked for"),
         ({"id": 7, "student_id": "s"}, "MISSING_ID"),
         ({"id": "a", "student_id": ["s"]}, "MISSING_PARTITION_KEY: student_id must be text"),
     ],
@@ -58,6 +63,15 @@ def test_only_values_of_one_kind_are_compared(item, is_found):
     [
         ({"where": (("a", "==", None),)}, "the value must be text or a number"),
         ({"where": (("a", "<", True),)}, "true or false with =="),
+        ({"where": (("a", "==", math.nan),)}, "not a value that both stores can hold"),
+        ({"where": (("a", "<", 2**53 + 1),)}, "not a value that both stores can hold"),
+        ({"where": (("a", "==", "\ud800"),)}, "not a value that both stores can hold"),
+        ({"where": (("ttl", ">", 5),)}, "ttl: only one of the stores has this field"),
+        ({"where": (("_ts", ">", 5),)}, "_ts: only one of the stores has this field"),
+        ({"where": (("_meta.stamp.n", ">", 5),)}, "only one of the stores has this field"),
+        ({"where": (("a..b", ">", 5),)}, "names are joined by dots, and none is empty"),
+        ({"order_by": "expire_at"}, "expire_at: only one of the stores has this field"),
+        ({"order_by": ""}, "'' is not a field"),
         ({"limit": 0}, r"limit must be in \[1, 10,000\], got 0"),
     ],
 )
@@ -88,3 +102,21 @@ def test_a_record_is_not_stored_under_another_id_where_a_part_of_its_own_is_miss
     kind = Kind.of(read_spec("student_competencies"), "/student_id")
     with pytest.raises(RecordError, match="is missing"):
         kind.key_of({"id": "x", "student_id": "s", "subject": "m"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_another"),
+    [
+        ({"id": "a", "who": {"n": 1.0}}, False),
+        ({"who": {"n": 1}, "score": 2}, False),
+        ({"id": "b", "who": {"n": 1}}, True),
+        ({"id": "a", "who": {"n": True}}, True),
+        ({"id": "a", "who": {"n": "1"}}, True),
+        ({"id": "a", "who": 1}, True),
+        ({"id": "a"}, True),
+    ],
+)
+def test_a_document_of_another_item_is_told_by_id_and_partition_key(fields, is_another):
+    kind = Kind.of(ATTEMPTS, "/who/n")
+    assert kind.is_of_another(kind.key_of({"id": "a", "who": {"n": 1}}), fields) == is_another
+    assert kind.names_of_item == ("id", "who")

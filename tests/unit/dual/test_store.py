@@ -31,6 +31,14 @@ KIND = Kind.of(read_spec("student_attempts"), "/student_id")
 ITEM = {"id": "a-1", "student_id": "12345", "score": 1.0}
 
 
+def deep(levels):
+    """A map in a map in a map, and so on."""
+    value = 1
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
 class Refusing:
     """A store whose writes fail in one way."""
 
@@ -186,6 +194,23 @@ def test_patch_and_delete(open_store, lines):
     assert store.query() == []
 
 
+@pytest.mark.parametrize("phase", [DUAL_WRITE, FIRESTORE_PRIMARY])
+@pytest.mark.parametrize("changes", [{"id": "a-2"}, {"student_id": "6"}, {"student_id": None}])
+def test_a_patch_that_would_make_another_record_of_it_is_refused(open_store, phase, changes):
+    store = open_store(phase)
+    store.put(ITEM)
+    with pytest.raises(RecordError, match="CHANGED_KEY: a patch cannot change what names an item"):
+        store.patch("a-1", changes, student_id="12345")
+    assert store.held(COSMOS) == store.held(FIRESTORE) == [ITEM]
+
+
+def test_a_patch_does_not_leave_fields_out(open_store):
+    store = open_store()
+    store.put(ITEM)
+    with pytest.raises(RecordError, match="RESERVED_FIELD: source_system"):
+        store.patch("a-1", {"source_system": "mine"}, student_id="12345")
+
+
 def test_a_query_answers_alike_from_either_store(open_store):
     items = [{"id": str(n), "student_id": "s", "score": n, "ok": n % 2 == 0} for n in range(5)]
     answers = []
@@ -205,6 +230,10 @@ def test_a_query_answers_alike_from_either_store(open_store):
         ({"student_id": "s"}, "MISSING_ID: id must be text"),
         ({"id": "a"}, "MISSING_PARTITION_KEY: student_id is missing"),
         ({**ITEM, "n": float("nan")}, "NOT_JSON: n: JSON"),
+        ({**ITEM, "n": [{1: "a"}]}, "NOT_JSON: a map has a name of type int"),
+        ({**ITEM, "n": deep(3000)}, "TOO_DEEP"),
+        ({**ITEM, "expire_at": 5}, "RESERVED_FIELD: expire_at"),
+        ({**ITEM, "_meta": {"mine": 5}}, "RESERVED_FIELD: _meta"),
     ],
 )
 def test_an_item_that_cannot_be_stored_is_refused_before_any_write(open_store, item, message):
