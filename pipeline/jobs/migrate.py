@@ -51,7 +51,7 @@ from transforms.runtime.services import services_of
 from transforms.upsert.destination import provide_table
 from transforms.upsert.rows_known import ROWS_KNOWN, rows_known_after
 from transforms.upsert.steps import IdentifyRecords
-from transforms.upsert.versions import ALL_ROWS, NO_ROWS, RunIdentity
+from transforms.upsert.versions import ALL_ROWS, NO_ROWS, OWN_ROWS, RunIdentity
 from transforms.upsert.write import compare_records, write_records
 
 _FEED = "feed"
@@ -77,6 +77,8 @@ class Plan(JobPlan[Config]):
     def kept(self, before: LedgerJob | None) -> Mapping[str, Any]:
         """The feed's parts, with the points they have to pass, and which rows the table has when the run begins."""
         rows_known = rows_known_after(before, self.description)
+        if rows_known == ALL_ROWS:  # others have written items and documents since, which have no rows
+            rows_known = OWN_ROWS
         return {_FEED: [part.as_fields() for part in self.parts], ROWS_KNOWN: rows_known}
 
     def opened(self, opening: Opening) -> "Plan":

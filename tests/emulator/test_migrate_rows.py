@@ -4,7 +4,9 @@ import pytest
 
 from pipeline.__main__ import main
 from tests.support.cosmos import new_container
+from tests.support.followed_process import Followed
 from tests.support.migrated import COLLECTION, Migration, attempt
+from transforms.migrate.phases import DUAL_WRITE
 
 pytestmark = pytest.mark.emulator
 
@@ -38,3 +40,21 @@ def test_items_have_rows_that_equal_their_documents_and_only_changed_ones_get_an
     right = f"bigquery:{table.project}:{table.dataset}.{table.table}_latest"
     stores = [f"--left=firestore://{COLLECTION}", f"--right={right}"]
     assert main(["verify", f"--project={target.project}", *stores]) == 0
+
+
+def test_a_second_copy_brings_the_rows_of_documents_that_dualstore_wrote_meanwhile(
+    cosmos, target, table, tmp_path, monkeypatch
+):
+    for name, value in cosmos.environ.items():
+        monkeypatch.setenv(name, value)
+    migration = Followed(new_container(cosmos), target, tmp_path)
+    migration.container.put(attempt(0), attempt(1))
+    flags = ("--mode=copy", f"--bigquery_table={table.project}:{table.dataset}.{table.table}")
+    assert migration.run(*flags)["exit_code"] == 0
+    migration.set_phase(DUAL_WRITE)
+    with migration.application() as application:
+        application.put(attempt(1, score=99))
+        application.put(attempt(2))
+    assert migration.run(*flags)["written"] == 0
+    found = table.client().query_and_wait(f"SELECT attempt_id, score FROM `{table.latest.id}`")
+    assert {row["attempt_id"]: row["score"] for row in found} == {"a-00000": 0, "a-00001": 99, "a-00002": 2}
