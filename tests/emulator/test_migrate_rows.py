@@ -39,7 +39,7 @@ def test_items_have_rows_that_equal_their_documents_and_only_changed_ones_get_an
     assert latest == {id_: item["score"] for id_, item in migration.items().items() if id_ != "a-00032"}
     right = f"bigquery:{table.project}:{table.dataset}.{table.table}_latest"
     stores = [f"--left=firestore://{COLLECTION}", f"--right={right}"]
-    assert main(["verify", f"--project={target.project}", *stores]) == 0
+    assert main(["verify", f"--project={target.project}", f"--dead_letters={tmp_path}", *stores]) == 0
 
 
 def test_a_second_copy_brings_the_rows_of_documents_that_dualstore_wrote_meanwhile(
