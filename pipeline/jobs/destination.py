@@ -67,8 +67,12 @@ def rows_to(
     max_outage_s: float,
     *,
     form: RecordForm = AS_IT_CAME,
+    shows_deletes: bool = False,
 ) -> RowsPlan[Written] | None:
     """How the rows of a spec's records are made and sent; None without a table.
+
+    Args:
+      form, shows_deletes: as in `Destination`.
 
     Raises:
       UsageError: the table is not named well, or BigQuery does not have what the spec asks for.
@@ -77,6 +81,6 @@ def rows_to(
         return None
     target = BigQueryTarget.parse(table, services, max_outage_s)
     storage_host = StorageTarget.of(target, services).grpc_host if method in TYPED_METHODS else None
-    columns = table_columns(spec)
+    columns = table_columns(spec, shows_deletes=shows_deletes)
     table_options(spec, columns)  # refuses options that BigQuery does not have, while it is still free to do so
     return rows_of_records(target, columns, method, storage_host, form=form)

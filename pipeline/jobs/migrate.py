@@ -45,6 +45,7 @@ from transforms.ledger.steps import BeginBatch, CompleteBatch, CompleteJob
 from transforms.migrate.deletes import DeleteScan
 from transforms.migrate.feed import FeedPart, input_id, parts_of, plan_feed, sequence_numbers
 from transforms.migrate.read import ReadFeed
+from transforms.migrate.rows import RowsOfDeleted, rows_of_held
 from transforms.migrate.steps import CheckRecords, FindSharedIds
 from transforms.outcomes import BatchOutcome
 from transforms.runtime.services import services_of
@@ -123,7 +124,9 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     if config.mode == FOLLOW:
         copy = job_document(firestore.connect(), description.job_id, config.retry)
         target = following_of(config, found, firestore, copy, _FEED)
-        return Plan(config, description, firestore, found, parts, instead=lambda console: follow(target, console))
+        return Plan(
+            config, description, firestore, found, parts, instead=lambda console: follow(target, found.to, console)
+        )
     foreign = folder.foreign_file(description.job_id, frozenset({input_id(found.container.label)}))
     if foreign:
         flag = "report" if config.mode == AUDIT else "dead_letters"
@@ -159,7 +162,8 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
     else:
         outcomes, complete = _copied(batches, plan), CompleteJob(ledger)
     if config.mode == COPY and config.deletes == SCAN:
-        scan = DeleteScan(found.container, found.layout.target, found.layout.collection, config.retry)
+        ends = RowsOfDeleted(rows_of_held(found.to.rows, found.to.spec), plan.job_id) if found.to.rows else None
+        scan = DeleteScan(found.container, found.layout.target, found.layout.collection, config.retry, ends)
         complete = replace(complete, conclude=scan)
     _ = outcomes | "CompleteJob" >> complete
 

@@ -73,10 +73,11 @@ def migrated(config: Config, services: Services, *, failed_before: bool = False)
         max_in_flight=config.max_in_flight,
         stop_at_refused_alike=None if failed_before else RequestLimits.stop_at_refused_alike,
     )
-    rows = rows_to(config.bigquery_table, config.bigquery_method, spec, services, config.max_outage_s, form=form)
+    to_table = config.bigquery_table, config.bigquery_method
+    rows = rows_to(*to_table, spec, services, config.max_outage_s, form=form, shows_deletes=True)
     rows = replace(rows, may_all_be_bad=failed_before) if rows else None
     asks = AskCosmos(container, spec, form)
-    to = Destination(spec, layout, limits, rows, config.retry, config.max_writes_per_s, form, asks)
+    to = Destination(spec, layout, limits, rows, config.retry, config.max_writes_per_s, form, asks, shows_deletes=True)
     return Migrated(container, rid, to, form, layout)
 
 

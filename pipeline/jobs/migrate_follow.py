@@ -27,6 +27,8 @@ from transforms.follow.follower import Settings
 from transforms.follow.following import Following, FollowTarget
 from transforms.ledger.document import LedgerDocument
 from transforms.ledger.jobs import COMPLETED, read_job
+from transforms.migrate.rows import rows_of_held
+from transforms.upsert.destination import Destination, provide_table
 
 if TYPE_CHECKING:
     from transforms.firestore.target import FirestoreTarget
@@ -73,16 +75,18 @@ def following_of(
         config.retry,
         config.take_over,
         config.scan_every_s if config.deletes == SCAN else None,
+        rows_of_held(found.to.rows, spec) if found.to.rows else None,
     )
 
 
-def follow(target: FollowTarget, console: Console) -> int:
-    """Follows until a signal ends it; returns the exit code.
+def follow(target: FollowTarget, to: Destination, console: Console) -> int:
+    """Makes the table of rows, if there is one, and follows until a signal ends it; returns the exit code.
 
     Raises:
       UsageError: another process follows the pair, or there is no copy.
       JobError: a store did not answer for too long, or refuses; says what to do.
     """
+    provide_table(to)
     with Following(target) as running:
 
         def end(number: int, frame: FrameType | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import random
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from pipeline.specs import read_spec
@@ -86,6 +87,7 @@ class World:
     migration: MemoryMigration = field(default_factory=lambda: MemoryMigration(STATE))
     positions: dict = field(default_factory=dict)
     losers: KeptLosers = field(default_factory=KeptLosers)
+    rows: Callable[[Page], None] = lambda _: None
 
     def follower(self):
         phases = PhaseReader(self.migration)
@@ -98,6 +100,7 @@ class World:
             Removals(None, KIND, "", repairing, None),
             lambda each: None,
             self.finish,
+            rows=self.rows,
         )
         return Follower(parts, self.settings)
 

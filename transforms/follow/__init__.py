@@ -8,6 +8,7 @@ searches.py         pending writes and tombstones that are in a store
 repairing.py        one change, one pending write, one tombstone: the rules of `dual`, until both stores have answered
 lost_writes.py      acknowledged writes that lost, as dead letters
 removals.py         what was deleted past DualStore
+rows.py             rows of BigQuery for what was changed
 positions.py        how far each feed is applied, in the ledger
 lag.py              how late changes are
 follower.py         the loop

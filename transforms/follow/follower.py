@@ -1,11 +1,12 @@
 """Follows the primary's feed for as long as a migration lasts: the loop. One thread, with helpers that repair records.
 
-    phase ──▶ which feeds ──▶ page ──▶ every record of it repaired ──▶ position moves on ──▶ …
+    phase ──▶ which feeds ──▶ page ──▶ every record of it repaired ──▶ its rows ──▶ position moves on ──▶ …
                                │            └ a store does not answer: the page waits, and is tried again
                                └ in between: pending writes, old tombstones, the end of a change of the primary
 
 Guarantee: a position moves on only when both stores hold what was changed before it, or a later write, or a dead letter
-names it. Whatever is done twice changes nothing, so a job that is killed goes on where its positions were saved.
+names it, and BigQuery, if it gets rows, has those. Whatever is done twice changes nothing, so a job that is killed goes
+on where its positions were saved.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ class Parts:
       unreadable: keeps a change that is not one of a record.
       finish: ends a change that is drained; gets what the job goes by, and up to when each store is applied.
       others: done now and then, if it is time: comparison of keys, deletes of the feed.
+      rows: writes the rows of a page that is repaired. Raises TransientError, JobError.
     """
 
     repairing: Repairing
@@ -81,6 +83,7 @@ class Parts:
     unreadable: Callable[[Unreadable], None]
     finish: Callable[[Course, Mapping[str, datetime.datetime | None]], None]
     others: Callable[[Course], None] = lambda _: None
+    rows: Callable[[Page], None] = lambda _: None
 
 
 class Follower:
@@ -154,7 +157,7 @@ class Follower:
             page = self._feeds[store].next()
             if page is not None:
                 is_busy = True
-                if self._apply(page):
+                if self._apply(page) and self._write_rows(page):
                     self._feeds[store].applied(page)
         return is_busy
 
@@ -182,6 +185,18 @@ class Follower:
         if not left:
             self.lag.waits(None)
         return not left
+
+    def _write_rows(self, page: Page) -> bool:
+        """Whether the rows of a page are written; False if the job is to stop before."""
+        while not self._stop.is_set():
+            try:
+                self._parts.rows(page)
+            except TransientError as error:
+                self._failed(str(error))
+                continue
+            self._succeeded()
+            return True
+        return False
 
     def _apply_one(self, change: Changed | Gone, source: str) -> Failed | None:
         course, repairing = self._parts.phases.course(), self._parts.repairing

@@ -10,9 +10,10 @@ from __future__ import annotations
 import datetime
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from transforms.bigquery.row_writer import RowsPlan
 from transforms.cosmos.target import CosmosTarget
 from transforms.dead_letters.folder import DeadLetterFolder
 from transforms.dual.cosmos_store import CosmosStore
@@ -22,7 +23,7 @@ from transforms.dual.migration import LedgerMigration
 from transforms.dual.stored import COSMOS, FIRESTORE
 from transforms.errors import FirebeamError, TransientError, UsageError
 from transforms.firestore.target import FirestoreTarget
-from transforms.follow.changes import Feed, Unreadable
+from transforms.follow.changes import Feed, Page, Unreadable
 from transforms.follow.cosmos_feed import CosmosFeed, Part, fields_of, parts_of
 from transforms.follow.firestore_feed import FirestoreFeed, begun_at, positions_in
 from transforms.follow.follower import Follower, Parts, Settings
@@ -33,11 +34,13 @@ from transforms.follow.phase import Course, PhaseReader
 from transforms.follow.positions import Saved, feed_document
 from transforms.follow.removals import Removals
 from transforms.follow.repairing import Repairing, Store
+from transforms.follow.rows import FEW_ATTEMPTS, RowsOfPages
 from transforms.follow.scans import Scans
 from transforms.follow.searches import CosmosSearch, FirestoreSearch
 from transforms.ledger.migrations import migration_document
 from transforms.migrate.deletes import DeleteScan
 from transforms.migrate.documents import REFUSE
+from transforms.migrate.rows import Held, RowsOfDeleted
 from transforms.retry import Retry
 
 _BEAT_S, _BEAT_IN_CHANGE_S = 5.0, 1.0
@@ -56,6 +59,7 @@ class FollowTarget:
       job_id: that dead letters name.
       max_items: of a page of Cosmos DB's feed.
       scan_every_s: how often keys are compared for deletes; None for never.
+      rows: how rows of BigQuery are made and sent; None for none.
     """
 
     migration: str
@@ -73,6 +77,7 @@ class FollowTarget:
     retry: Retry = field(default_factory=Retry)
     take_over: bool = False
     scan_every_s: float | None = None
+    rows: RowsPlan[Held] | None = None
 
     @property
     def pair(self) -> str:
@@ -120,6 +125,7 @@ class Following:
             self._unreadable,
             self._finish,
             self._scans(),
+            self._rows(),
         )
         self.follower = Follower(parts, target.settings)
         self._failure: BaseException | None = None
@@ -211,8 +217,17 @@ class Following:
         target = self._target
         if target.scan_every_s is None:
             return lambda _: None
-        scan = DeleteScan(target.container, target.firestore, target.collection, target.retry)
+        ends = RowsOfDeleted(target.rows, target.pair) if target.rows else None
+        scan = DeleteScan(target.container, target.firestore, target.collection, target.retry, ends)
         return Scans(self.pair.document, target.scan_every_s, scan, self.repairing.counts.add).look
+
+    def _rows(self) -> Callable[[Page], None]:
+        target = self._target
+        if target.rows is None:
+            return lambda _: None
+        plan = replace(target.rows, retry=FEW_ATTEMPTS)
+        counts = self.repairing.counts
+        return RowsOfPages(plan, target.pair, target.firestore, target.collection, self._losers, counts).write
 
     def _saved(self, feed: str) -> Saved:
         return Saved(feed_document(self.pair.document, feed))

@@ -1,7 +1,8 @@
 """What follow could not or must not bring to the other store, as dead letters in files.
 
     LOST_WRITE   an acknowledged write that one store alone had, and that a later one of the other store replaced
-    else         the code with which a store refuses a record, or with which a record cannot be read
+    else         the code with which a store refuses a record, or with which a record cannot be read; of the step
+                 InsertRows: with which BigQuery refuses its row, or none can be made
 
 A dead letter is a file of its own, named after record and version, and is written before the store is: a job that is
 killed in between does it again, and the file is the same.
@@ -58,9 +59,17 @@ class DeadLetterFiles:
         """A change that is not one of a record of ours."""
         self._keep(record_id, "", code, message, original)
 
+    def row(self, version: str, dead_letter: DeadLetter) -> None:
+        """As `RefusedRows.row`."""
+        self._store(version, dead_letter)
+
     def _keep(self, record_id: str, version: str, code: str, message: str, original: Mapping[str, Any]) -> None:
+        self._store(version, DeadLetter(STEP, code, message, original, record_id))
+
+    def _store(self, version: str, dead_letter: DeadLetter) -> None:
+        record_id, code = str(dead_letter.record_id), dead_letter.code
         digest = hashlib.sha256("\n".join((self._source, record_id, version, code)).encode()).hexdigest()[:_DIGITS]
         batch_id = f"follow-{digest}"
         origin = Origin(self._job, self._job_id, batch_id, self._clock().isoformat(), self._source)
-        self._folder.store(origin, [DeadLetter(STEP, code, message, original, record_id)])
-        _LOG.info("job %s, record %s: %s %s", self._job_id, record_id, STEP, code)
+        self._folder.store(origin, [dead_letter])
+        _LOG.info("job %s, record %s: %s %s", self._job_id, record_id, dead_letter.step, code)

@@ -12,7 +12,7 @@ Cosmos DB does not have yet. Doing it again deletes nothing more.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -43,12 +43,14 @@ class DeleteScan:
       container: whose items they are copies of.
       firestore, collection: where the documents are.
       retry: of requests to Firestore.
+      before: called with documents that are about to be deleted, so that a crash in between does both again.
     """
 
     container: CosmosTarget
     firestore: FirestoreTarget
     collection: str
     retry: Retry = field(default_factory=Retry)
+    before: Callable[[Sequence[Document]], None] | None = None
 
     def __call__(self) -> Mapping[str, Any]:
         """How many documents were compared and deleted.
@@ -73,6 +75,8 @@ class DeleteScan:
                 )
             compared += len(documents)
             gone = [each for each in missing if _is_gone(connection, each, paths)]
+            if gone and self.before is not None:
+                self.before(gone)
             groups = [AtomicGroup((messages.delete(each.name) + _unchanged(each),)) for each in gone]
             deleted += sum(isinstance(each, Landed) for each in committer.commit(groups, guarded=True).outcomes)
         return {"documents_compared": compared, "documents_deleted": deleted}

@@ -22,6 +22,9 @@ from transforms.records.model import RecordSpec
 
 META_PREFIX = "_meta_"
 PROFILE = "profile"
+# In tables of migrations only: their rows say as well that a document is gone.
+DELETED_AT = "deleted_at"
+DELETED_AT_COLUMN = f"{META_PREFIX}{DELETED_AT}"
 
 # Which of several rows of one id and one update_time is shown: the last one written. So many columns decide that the
 # view gives the same row every time.
@@ -45,8 +48,11 @@ _COLUMN_TYPES = {
 }
 
 
-def table_columns(spec: RecordSpec) -> tuple[Column, ...]:
+def table_columns(spec: RecordSpec, *, shows_deletes: bool = False) -> tuple[Column, ...]:
     """The columns of the table that holds a spec's records, in the order of creation.
+
+    Args:
+      shows_deletes: whether rows say as well that a document is gone.
 
     Raises:
       UsageError: a field's name is no column name, or belongs to another column.
@@ -55,6 +61,7 @@ def table_columns(spec: RecordSpec) -> tuple[Column, ...]:
         *spec_columns(spec),
         Column(UPDATE_TIME, "TIMESTAMP", description="update_time of the documents; the row's version"),
         *meta_columns(),
+        *([Column(DELETED_AT_COLUMN, "TIMESTAMP", description="when the document was deleted")] * shows_deletes),
         Column(PROFILE, "JSON", description="the whole record"),
         Column(OVERFLOW, "JSON", description="values that do not fit their columns, by column name"),
     )
@@ -99,8 +106,8 @@ def table_options(spec: RecordSpec, columns: Sequence[Column]) -> TableOptions:
     return options
 
 
-def latest_rows(table: BigQueryTarget, key: str) -> str:
-    """The query for one row per id, that of the newest `update_time`.
+def latest_rows(table: BigQueryTarget, key: str, *, shows_deletes: bool = False) -> str:
+    """The query for one row per id, that of the newest `update_time`; none of an id whose newest row is of a delete.
 
     >>> print(latest_rows(BigQueryTarget("acme-prod", "people", "candidates"), "candidate_id"))  # doctest: +ELLIPSIS
     SELECT *
@@ -110,7 +117,8 @@ def latest_rows(table: BigQueryTarget, key: str) -> str:
     """
     order = ", ".join(f"`{name}` DESC" for name in ("update_time", *_TIE_BREAK))
     # Some versions of the engine take QUALIFY only behind WHERE, GROUP BY or HAVING.
-    return (
+    newest = (
         f"SELECT *\nFROM `{table.id}`\nWHERE TRUE\n"
         f"QUALIFY ROW_NUMBER() OVER (PARTITION BY `{key}` ORDER BY {order}) = 1"
     )
+    return f"SELECT *\nFROM (\n{newest}\n)\nWHERE `{DELETED_AT_COLUMN}` IS NULL" if shows_deletes else newest

@@ -29,6 +29,7 @@ class Destination:
       max_writes_per_s: of the whole job; default: Firestore's ramp-up.
       form: what of a record is its content.
       source: is asked about records in doubt, where the source's own versions decide.
+      shows_deletes: whether rows say as well that a document is gone; see `records/table.py`.
     """
 
     spec: RecordSpec
@@ -39,6 +40,7 @@ class Destination:
     max_writes_per_s: float | None = None
     form: RecordForm = AS_IT_CAME
     source: AsksSource | None = None
+    shows_deletes: bool = False
 
 
 def provide_table(to: Destination) -> None:
@@ -49,7 +51,8 @@ def provide_table(to: Destination) -> None:
     """
     if to.rows is None:
         return
-    columns = table_columns(to.spec)
+    columns = table_columns(to.spec, shows_deletes=to.shows_deletes)
     for table in to.rows.tables:
         ensure_table(table.target, columns, table_options(to.spec, columns))
-        ensure_latest_view(table.target, latest_rows(table.target, to.spec.key.name))
+        view = latest_rows(table.target, to.spec.key.name, shows_deletes=to.shows_deletes)
+        ensure_latest_view(table.target, view)

@@ -25,7 +25,7 @@ from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import UsageError
 from transforms.export.changelog import DELETE
 from transforms.export.columns import DELETED_AT, DOCUMENT_ID, DOCUMENT_NAME
-from transforms.records.table import META_PREFIX, PROFILE
+from transforms.records.table import DELETED_AT_COLUMN, META_PREFIX, PROFILE
 from transforms.sql import rows
 from transforms.verify.bigquery_store import BigQueryStore, RowVersions
 from transforms.verify.forms import RecordForm, TableForm, TypedForm, change_data_of, profile_of
@@ -118,6 +118,8 @@ def _versions(table: KnownTable, key: _Key) -> RowVersions:
     if not version:
         return RowVersions(key.column, name, key.prefix)
     is_deleted = f"`{DELETED_AT}` IS NOT NULL" if DELETED_AT in table.own else ""
+    if table.kind is TableKind.INGEST and DELETED_AT_COLUMN in names:
+        is_deleted = f"`{DELETED_AT_COLUMN}` IS NOT NULL"
     newest = (version, *(f"`{column}`" for column in _TIES[table.kind] if column in names))
     return RowVersions(key.column, name, key.prefix, version, newest, is_deleted)
 

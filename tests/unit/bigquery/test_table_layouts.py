@@ -56,6 +56,14 @@ def test_a_table_of_ingest_is_compared_by_its_profiles(service: Any, fields: lis
     assert not names_paths(service.target)
 
 
+def test_a_row_of_a_migration_may_say_that_its_document_is_gone(service: Any) -> None:
+    own = [("update_time", "TIMESTAMP"), *META, ("_meta_deleted_at", "TIMESTAMP"), ("profile", "JSON")]
+    view = (200, {"type": "VIEW", "view": {"query": "… (PARTITION BY `person_id` ORDER BY …) = 1"}, **table()[1]})
+    service.script = [table(("person_id", "STRING"), *own), view, *count_of_unnamed_rows()]
+    store = table_store(service.target, by_path=False, ignored=Ignored())
+    assert store.versions.is_deleted == "`_meta_deleted_at` IS NOT NULL"
+
+
 def test_a_table_of_somebody_elses_has_one_row_per_document_and_fields_of_any_name(service: Any) -> None:
     columns = [("email", "STRING"), ("update_time", "STRING"), *FIELDS_OF_ANY_NAME[3:]]
     service.script = [table(*columns), *count_of_unnamed_rows()]

@@ -11,3 +11,11 @@ def test_the_latest_view_breaks_ties_by_all_that_tells_rows_apart() -> None:
         "`_meta_updated_at` DESC, `_meta_position` DESC, `_meta_job_id` DESC, `_meta_batch_id` DESC, "
         "`_meta_content_hash` DESC) = 1"
     )
+
+
+def test_the_view_of_a_table_that_shows_deletes_leaves_out_what_is_gone() -> None:
+    target = BigQueryTarget("p", "d", "t")
+    newest = latest_rows(target, "id")
+    assert latest_rows(target, "id", shows_deletes=True) == (
+        f"SELECT *\nFROM (\n{newest}\n)\nWHERE `_meta_deleted_at` IS NULL"
+    )
