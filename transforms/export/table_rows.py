@@ -41,7 +41,7 @@ def rows_of_table(
 
     Args:
       columns: one for each of the source's, in their order.
-      items_of: an array's text; see `Database.items`. Picklable.
+      items_of: see `Database.items`. Picklable.
       extracted_at: of all rows.
       ledger: keeps the streams of batches, for STORAGE_WRITE_EXACTLY_ONCE.
     """

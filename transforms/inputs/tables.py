@@ -17,7 +17,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import count, repeat
 from typing import NamedTuple
 
 from transforms.batch import Batch
@@ -138,11 +138,10 @@ class TableSource:
             batch_id, first = f"{name}-{number:05d}", part.index * _POSITIONS_PER_PART + number * self.batch_size
             marks = [row[0] != true for row in rows] if selection.is_marked else repeat(False)
             own = [row[1:] for row in rows] if selection.is_marked else rows
-            page = Page(batch_id, read_time, first, list(map(key_of, own)), own)
-            entries = tuple(
-                TableRow(key, position, page, unchanged=unchanged)
-                for position, (key, unchanged) in enumerate(zip(page.keys, marks), first)  # noqa: B905  # or endless
-            )
+            page = Page(batch_id, read_time, first, key_of.all(own), own)
+            # Each a TableRow, without a call of Python.
+            values = zip(page.keys, count(first), repeat(page), repeat(None), marks)
+            entries: tuple[TableRow, ...] = tuple(map(tuple.__new__, repeat(TableRow), values))
             yield Batch(batch_id, self.database.label, len(entries), entries, behind=text_of(rows[-1]))
 
     def _pages(self, part: Part, behind: Position | None) -> Iterator[tuple[datetime.datetime, list[Fields]]]:
@@ -151,6 +150,11 @@ class TableSource:
         held_bytes = 0
         with closing(self.database.read(self.selection, part, self.snapshot, behind)) as chunks:
             for chunk in chunks:
+                n_bytes = sum(chunk.sizes)
+                if len(page) + len(chunk.rows) <= self.batch_size and held_bytes + n_bytes <= self.max_batch_bytes:
+                    page += chunk.rows
+                    held_bytes += n_bytes
+                    continue
                 for fields, size in zip(chunk.rows, chunk.sizes, strict=True):
                     if page and (len(page) >= self.batch_size or held_bytes + size > self.max_batch_bytes):
                         yield chunk.read_time, page

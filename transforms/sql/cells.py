@@ -37,8 +37,8 @@ from transforms.sql.geography import geography
 
 TextConverter = Callable[[str], Any]
 
-_NUMERIC = re.compile(r"-?[0-9]{1,29}(?:\.[0-9]{1,9})?")
-_BIGNUMERIC = re.compile(r"-?[0-9]{1,38}(?:\.[0-9]{1,38})?")
+NUMERIC = re.compile(r"-?[0-9]{1,29}(?:\.[0-9]{1,9})?")
+BIGNUMERIC = re.compile(r"-?[0-9]{1,38}(?:\.[0-9]{1,38})?")
 # https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types#decimal_types: a 39th digit is partial.
 _WIDEST_BIGNUMERIC = re.compile(r"-?[0-9]{39}(?:\.[0-9]{1,38})?")
 _MAX_BIGNUMERIC = Decimal("578960446186580977117854925043439539266.34992332820282019728792003956564819967")
@@ -47,15 +47,16 @@ _MAX_BIGNUMERIC = Decimal("578960446186580977117854925043439539266.3499233282028
 _LEAP = r"(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29"
 _MONTH_AND_DAY = r"(?:(?:0[13578]|1[02])-(?!00|3[2-9])[0-3]|(?:0[469]|11)-(?!00|3[1-9])[0-3]|02-(?!00|29|3)[0-2])[0-9]"
 _DAY = rf"(?!0000)(?:[0-9]{{4}}-{_MONTH_AND_DAY}|{_LEAP})"
-_CLOCK = r"[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?"
+CLOCK = r"[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?"
 _DATE = re.compile(_DAY)
-_TIME = re.compile(rf"(?=[01][0-9]|2[0-3]){_CLOCK}")
-_DATETIME = re.compile(rf"({_DAY})[ T]({_CLOCK})")
-_UTC = re.compile(rf"({_DAY})[ T]({_CLOCK})(?:\+00(?::00)?)?")  # sessions are in UTC, and not all servers say so
+_TIME = re.compile(rf"(?=[01][0-9]|2[0-3]){CLOCK}")
+_DATETIME = re.compile(rf"({_DAY})[ T]({CLOCK})")
+_UTC = re.compile(rf"({_DAY})[ T]({CLOCK})(?:\+00(?::00)?)?")  # sessions are in UTC, and not all servers say so
 
+TRUE = ("t", "1", "true")
 SURE_DIGITS = 15  # so many significant ones every double keeps
 _UNSURE_NUMBER = re.compile(rf"[0-9.]{{{SURE_DIGITS + 1},}}|[0-9][eE]")
-_MAX_JSON_DEPTH = 200  # as far as cells of JSON go; BigQuery allows 500
+MAX_JSON_DEPTH = 200  # as far as cells of JSON go; BigQuery allows 500
 _MIN_INT64, _MAX_UINT64 = -(2**63), 2**64 - 1
 
 
@@ -98,10 +99,10 @@ def _numeric(text: str) -> Any:
     >>> _numeric("12.50"), _numeric("0.1234567890"), _numeric("0.1234567891") is MISFIT, _numeric("NaN") is MISFIT
     ('12.50', '0.123456789', True, True)
     """
-    if _NUMERIC.fullmatch(text):
+    if NUMERIC.fullmatch(text):
         return text
     shorter = _without_zeros(text)
-    return shorter if _NUMERIC.fullmatch(shorter) else MISFIT
+    return shorter if NUMERIC.fullmatch(shorter) else MISFIT
 
 
 def _bignumeric(text: str) -> Any:
@@ -109,10 +110,10 @@ def _bignumeric(text: str) -> Any:
     >>> _bignumeric("9" * 38 + ".5"), _bignumeric("1" * 39)[:4], _bignumeric("6" + "0" * 38) is MISFIT
     ('99999999999999999999999999999999999999.5', '1111', True)
     """
-    if _BIGNUMERIC.fullmatch(text):
+    if BIGNUMERIC.fullmatch(text):
         return text
     shorter = _without_zeros(text)
-    if _BIGNUMERIC.fullmatch(shorter):
+    if BIGNUMERIC.fullmatch(shorter):
         return shorter
     if _WIDEST_BIGNUMERIC.fullmatch(shorter):
         number = Decimal(shorter)
@@ -203,7 +204,7 @@ def _json(text: str) -> Any:
             _EXACT.decode(text)
     except (ValueError, RecursionError):
         return MISFIT
-    return text if text.count("[") + text.count("{") <= _MAX_JSON_DEPTH or _depth(text) <= _MAX_JSON_DEPTH else MISFIT
+    return text if text.count("[") + text.count("{") <= MAX_JSON_DEPTH or _depth(text) <= MAX_JSON_DEPTH else MISFIT
 
 
 def _exact_integer(digits: str) -> int:
@@ -242,7 +243,7 @@ def _depth(text: str) -> int:
 
 
 def _boolean(text: str) -> bool:
-    return text in ("t", "1", "true")
+    return text in TRUE
 
 
 _CONVERTERS: dict[str, TextConverter] = {

@@ -27,6 +27,7 @@ class SourceColumn:
       is_array: whether it is REPEATED.
       is_single: whether its numbers are of 32 bits but written as short as can be, as in pgvector's text.
       can_order: whether values of the type are times, by which an incremental run can go.
+      is_canonical: whether the server has read its JSON, and writes each name of an object once.
     """
 
     name: str
@@ -36,6 +37,7 @@ class SourceColumn:
     is_array: bool = False
     is_single: bool = False
     can_order: bool = False
+    is_canonical: bool = False
 
     def column(self, name: str) -> Column:
         """The column of BigQuery, under a name that may have had to change."""

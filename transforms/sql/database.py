@@ -27,8 +27,8 @@ from typing import NamedTuple, Protocol
 from transforms.sql.columns import SourceColumn, SourceTable
 
 Fields = Sequence["str | None"]
-# The items of an array's text.
-ItemsOf = Callable[[str], "list[str] | None"]
+# The items of the texts of arrays; see `Database.items`.
+ItemsOf = Callable[[Sequence[str]], "list[list[str] | None]"]
 # The texts of a row's key: rows behind it are those with a greater key, by the server's own order.
 Position = tuple[str, ...]
 
@@ -158,8 +158,8 @@ class Database(Protocol):
     def true(self) -> str:
         """How the server writes TRUE."""
 
-    def items(self, text: str) -> list[str] | None:
-        """The items of an array of one dimension without NULL, from the server's text; None for any other array."""
+    def items(self, texts: Sequence[str]) -> list[list[str] | None]:
+        """The items of arrays of one dimension without NULL, from the server's texts; None for any other array."""
 
     def version(self) -> str:
         """The server's product and version, such as PostgreSQL 18.1. One attempt to connect."""

@@ -37,12 +37,12 @@ class TableRecords:
     """Makes records of the rows of one table; built once per worker.
 
     >>> columns = [SourceColumn("id", "bigint", "INT64", "id"), SourceColumn("n", "numeric", "BIGNUMERIC", "n")]
-    >>> TableRecords(columns, lambda text: None).value(["7", "1.50"])
+    >>> TableRecords(columns, lambda texts: []).value(["7", "1.50"])
     {'id': 7, 'n': '1.50'}
 
     Args:
       source: the columns, in the order of the fields.
-      items_of: an array's text; see `Database.items`.
+      items_of: see `Database.items`.
     """
 
     def __init__(self, source: Sequence[SourceColumn], items_of: ItemsOf):
@@ -64,7 +64,7 @@ def _converter(own: SourceColumn, items_of: ItemsOf) -> Callable[[str], Any]:
     convert = column_converter(own, Column(own.name, own.type, mode), items_of, typed=True)
 
     def value(text: str) -> Any:
-        if own.is_array and own.type in _TEXTS and (items := items_of(text)) is not None:
+        if own.is_array and own.type in _TEXTS and (items := items_of([text])[0]) is not None:
             return items
         cell = convert(text)
         if cell is MISFIT:

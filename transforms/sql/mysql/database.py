@@ -44,9 +44,9 @@ class MysqlTable:
         """As `Database.true`."""
         return "1"
 
-    def items(self, text: str) -> list[str] | None:
+    def items(self, texts: Sequence[str]) -> list[list[str] | None]:
         """As `Database.items`: there are no arrays."""
-        return None
+        return [None] * len(texts)
 
     def version(self) -> str:
         """As `Database.version`."""

@@ -6,11 +6,36 @@ Source: https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
+_NULL = "NULL"
 _ITEM = re.compile(r'"((?:[^"\\]|\\.)*)"|([^",{}\\]+)', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _PLAIN_ITEM = re.compile(r'"([^"]*)"|([^",]+)')
 _ODD = re.compile(r"[\\={}]|NULL")
+_SEPARATORS = re.compile(r"[,{}\n]")
+_EMPTY_ITEM, _BETWEEN = '""', "}\n{"
+
+
+def items_of_arrays(texts: Sequence[str]) -> list[list[str] | None]:
+    """What `array_items` gives for each text.
+
+    >>> items_of_arrays(["{a,b}", "{}", '{"b c"}']), items_of_arrays(['{"a,b"}', "{NULL}"])
+    ([['a', 'b'], [], ['b c']], [['a,b'], None])
+    """
+    lines = "\n".join(texts)
+    if not _is_plain(lines, len(texts)):
+        return list(map(array_items, texts))
+    return [inner.split(",") if inner else [] for inner in lines.replace('"', "")[1:-1].split(_BETWEEN)]
+
+
+def _is_plain(lines: str, n: int) -> bool:
+    """Whether arrays, a line for each, can be split at their commas once the quotation marks are gone."""
+    if "\\" in lines or _NULL in lines or _EMPTY_ITEM in lines or lines[:1] + lines[-1:] != "{}":
+        return False
+    # All brackets stand between two lines, but for the first and the last one.
+    are_flat = lines.count(_BETWEEN) == lines.count("\n") == lines.count("{") - 1 == lines.count("}") - 1 == n - 1
+    return are_flat and not _SEPARATORS.search("".join(lines.split('"')[1::2]))
 
 
 def array_items(text: str) -> list[str] | None:
@@ -35,7 +60,7 @@ def array_items(text: str) -> list[str] | None:
         if match is None:
             return None
         quoted, bare = match.groups()
-        if bare == "NULL":
+        if bare == _NULL:
             return None
         items.append(_ESCAPED.sub(r"\1", quoted) if bare is None else bare)
         at = match.end()

@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from transforms.sql.database import Fields
+
 _NULL = "\\N"
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _MEANING = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
-def rows_of(lines: Sequence[bytes | bytearray | memoryview]) -> list[list[str | None]]:
+def rows_of(lines: Sequence[bytes | bytearray | memoryview]) -> list[Fields]:
     r"""The fields of rows; bytes that are no UTF-8 stand there as lone surrogates.
 
     >>> rows_of([b"7\tZo\xc3\xab\\n\\\\\t\\N\t\n", b"8\t\t\t\n"])
@@ -25,9 +27,16 @@ def rows_of(lines: Sequence[bytes | bytearray | memoryview]) -> list[list[str | 
     return [_fields_of(row) for row in rows]
 
 
-def _fields_of(row: str) -> list[str | None]:
-    fields = row.split("\t")
-    return [_unescaped(field) if "\\" in field else field for field in fields] if "\\" in row else list(fields)
+def _fields_of(row: str) -> Fields:
+    if "\\" not in row:
+        return row.split("\t")
+    fields: list[str | None] = [*row.split("\t")]
+    n_nulls = fields.count(_NULL)
+    if row.count("\\") > n_nulls:
+        return [_unescaped(field) if field and "\\" in field else field for field in fields]
+    for _ in range(n_nulls):
+        fields[fields.index(_NULL)] = None
+    return fields
 
 
 def _unescaped(field: str) -> str | None:

@@ -13,7 +13,7 @@ from transforms.sql.columns import SourceTable, likely_cursors
 from transforms.sql.database import Chunk, Cursor, Part, Position, Selection, Snapshot
 from transforms.sql.names import closest
 from transforms.sql.postgresql import catalogue, ranges, snapshot
-from transforms.sql.postgresql.arrays import array_items
+from transforms.sql.postgresql.arrays import items_of_arrays
 from transforms.sql.postgresql.failures import explained
 from transforms.sql.postgresql.keys import among, spanning
 from transforms.sql.postgresql.reader import read_part
@@ -49,9 +49,9 @@ class PostgresqlTable:
         """As `Database.true`."""
         return "t"
 
-    def items(self, text: str) -> list[str] | None:
+    def items(self, texts: Sequence[str]) -> list[list[str] | None]:
         """As `Database.items`."""
-        return array_items(text)
+        return items_of_arrays(texts)
 
     def version(self) -> str:
         """As `Database.version`."""

@@ -31,6 +31,7 @@ _BY_NAME = {
     "jsonb": "JSON",
 }
 _JSON_BY_CAST = frozenset({"hstore"})
+_PARSED_JSON = "jsonb"
 _VECTORS = frozenset({"vector", "halfvec"})
 _TIMES = frozenset({"timestamp", "timestamptz"})
 _HEADER = 4  # bytes that a length modifier of PostgreSQL counts beside the length
@@ -76,7 +77,8 @@ def source_column(
     if type_.category != "A":
         of_single = f"{quoted}::float8" if type_.name == "float4" else quoted
         column_type = _scalar(type_, modifier)
-        return SourceColumn(name, declared, column_type, of_single, can_order=type_.name in _TIMES)
+        can_order, is_canonical = type_.name in _TIMES, type_.name == _PARSED_JSON
+        return SourceColumn(name, declared, column_type, of_single, can_order=can_order, is_canonical=is_canonical)
     element, modifier = _without_domains(types[type_.element], modifier, types)
     item = _scalar(element, modifier)
     if element.kind == "c" or element.category == "A" or item == "JSON" or element.delimiter != ",":
