@@ -14,7 +14,7 @@ from transforms.dual.connect import open_async_dual_store, open_dual_store
 from transforms.dual.core import Settings
 from transforms.dual.cosmos_store import CosmosStore
 from transforms.dual.firestore_store import FirestoreStore
-from transforms.dual.kinds import Kind
+from transforms.dual.kinds import Key, Kind
 from transforms.dual.rules import View
 from transforms.dual.stored import COSMOS, FIRESTORE, Read
 from transforms.errors import RecordError
@@ -125,6 +125,8 @@ def test_an_item_does_not_replace_the_document_of_another_one_of_its_id(places, 
                     write(other)
             assert store.get("a%1", student_id="other") is None
         assert places.held(FIRESTORE).content == ITEM
+        of_document = places.stores[FIRESTORE].answer(Key("a%251", "", ()), Read(FIRESTORE, needs_content=True), 20)
+        assert of_document.stored.content == ITEM
         store.delete("a%1", student_id="12345")
         assert store.put(other).outcomes[FIRESTORE].state == "written"
         assert places.held(FIRESTORE, other).content == other

@@ -110,3 +110,13 @@ def test_a_sample_says_what_it_proves(tmp_path, target, container, capsys):
     said = " ".join(capsys.readouterr().err.split())
     assert "100 of 100 random documents" in said
     assert "with 95 % confidence less than 2.96 % of its documents differ" in said
+
+
+@pytest.mark.parametrize(
+    "unfit", [{"id": "a\ud800"}, {"v": "\ud800"}, {"\ud800": 1}, {"v": [2**70]}, {"v": [[1]]}, {"v": float("inf")}]
+)
+def test_an_item_of_which_no_document_can_be_made_is_a_difference(tmp_path, target, container, unfit):
+    copy(container, target)
+    container.put({"id": "unfit", "student_id": "s1", **unfit})
+    verified = verify(tmp_path, target, container.location, COLLECTION, "--show_values=true")
+    assert (verified.exit_code, list(verified.kinds.values())) == (3, ["MISSING_RIGHT"])

@@ -22,7 +22,7 @@ class Key:
 
     Attributes:
       document_id: in Firestore.
-      item_id: in Cosmos DB.
+      item_id: in Cosmos DB; empty where only the document's id is known, so that whatever is there is the record.
       partition_key: one value per path.
       naming: the fields from which all of that was taken; a tombstone keeps them.
     """
@@ -110,6 +110,8 @@ class Kind:
 
     def is_of_another(self, key: Key, fields: Mapping[str, Any]) -> bool:
         """Whether a document's fields are those of another item than a key names: two may become one document."""
+        if not key.item_id:
+            return False
         found = (fields.get("id", key.item_id), *(_at(fields, path) for path in self.partition_key_paths))
         return not all(map(_is_same, found, (key.item_id, *key.partition_key)))
 

@@ -78,7 +78,7 @@ class Batches:
             "attempt": attempt,
             "source": outcome.source,
             **self._counters.kept(outcome.counts),
-            "ids": list(outcome.ids),
+            "ids": [_storable(each) for each in outcome.ids],
             "completed_at": now,
             "error": None,
             "expire_at": now + KEPT,
@@ -149,3 +149,12 @@ def _of_fields(report: FieldReport) -> dict[str, Any]:
         "has_fields": True,
         "has_empty_fields": bool(report.empty),
     }
+
+
+def _storable(text: str) -> str:
+    r"""Lone surrogates, which keys of another store than Firestore may have, as what shows them.
+
+    >>> _storable("a\ud800")
+    'a\\ud800'
+    """
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

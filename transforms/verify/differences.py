@@ -15,8 +15,7 @@ from typing import Any
 
 from transforms.firestore.tagged_json import iso, to_tagged_json
 from transforms.firestore.values import field_path
-from transforms.records.canonical import canonical
-from transforms.verify.entries import Entry
+from transforms.verify.entries import Entry, comparable
 
 MISSING_LEFT, MISSING_RIGHT, DIFFERENT = "MISSING_LEFT", "MISSING_RIGHT", "DIFFERENT"
 KINDS = (MISSING_LEFT, MISSING_RIGHT, DIFFERENT)
@@ -103,7 +102,7 @@ def _leaves(steps: tuple[str, ...], value: Mapping[str, Any]) -> Iterator[tuple[
 def _same(left: Any, right: Any) -> bool:
     if left is _ABSENT or right is _ABSENT:
         return False
-    return canonical({"value": to_tagged_json(left)}) == canonical({"value": to_tagged_json(right)})
+    return comparable({"value": left}) == comparable({"value": right})
 
 
 def _newest(copies: tuple[Entry, ...]) -> str | None:
