@@ -5,6 +5,7 @@
       .acall(request, …)   the same in an event loop
       .attempts()          the same bookkeeping for a loop with more than one reason to go round
       .delay_s(failures)   for whoever schedules several requests at once
+  within_s             a request that someone waits for is given up once its time would not suffice
 
 Waits are bounded, exponential and of full jitter ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015). A
 service that is up and says how long to wait (`TransientError.retry_after_s`) is obeyed, up to a sum.
@@ -13,6 +14,7 @@ Every request has one such layer: the retries of client libraries are switched o
 
 from __future__ import annotations
 
+import math
 import random as _random
 import time
 from collections.abc import Awaitable, Callable
@@ -102,9 +104,9 @@ class Retry:
         # The exponent is bounded so that a large number of failures cannot overflow a float.
         return self.clock.random() * min(self.max_s, self.initial_s * 2.0 ** min(failures - 1, 64))
 
-    def attempts(self) -> Attempts:
-        """Counts the attempts of one request."""
-        return Attempts(self)
+    def attempts(self, within_s: float = math.inf) -> Attempts:
+        """Counts the attempts of one request, which begins now; after these seconds it is not sent again."""
+        return Attempts(self, within_s)
 
     def call(
         self,
@@ -113,6 +115,7 @@ class Retry:
         catch: type[E] | tuple[type[E], ...],
         meaning: Callable[[E, int], FirebeamError],
         is_outage: Callable[[], bool] = _never,
+        within_s: float = math.inf,
     ) -> T:
         """The result of `request`, which is sent again while it fails transiently.
 
@@ -122,6 +125,7 @@ class Retry:
           meaning: of a failure and the number of attempts made: a TransientError, or what to raise at once.
           is_outage: whether nobody is answered just now; then the request is not given up, whoever sends it says when
             an outage has lasted too long.
+          within_s: how long after the first time it may be sent at most.
 
         Raises:
           TransientError: the last attempt allowed failed as well.
@@ -137,7 +141,7 @@ class Retry:
         >>> no_waiting.call(request, catch=KeyError, meaning=lambda error, made: TransientError(str(error)))
         7
         """
-        attempts = self.attempts()
+        attempts = self.attempts(within_s)
         while True:
             try:
                 return request()
@@ -155,9 +159,10 @@ class Retry:
         catch: type[E] | tuple[type[E], ...],
         meaning: Callable[[E, int], FirebeamError],
         is_outage: Callable[[], bool] = _never,
+        within_s: float = math.inf,
     ) -> T:
         """As `call`, in an event loop."""
-        attempts = self.attempts()
+        attempts = self.attempts(within_s)
         while True:
             try:
                 return await request()
@@ -176,9 +181,10 @@ class Attempts:
       made: how many, the one under way included.
     """
 
-    def __init__(self, retry: Retry):
+    def __init__(self, retry: Retry, within_s: float = math.inf):
         self._retry = retry
         self._told_s = 0.0
+        self._ends_s = retry.clock.monotonic() + within_s
         self.made = 1
 
     def again(self, is_outage: Callable[[], bool] = _never, told_s: float | None = None) -> bool:
@@ -201,9 +207,17 @@ class Attempts:
 
     def again_after_s(self, is_outage: Callable[[], bool] = _never, told_s: float | None = None) -> float | None:
         """As `again` for who waits by other means: seconds to wait; None if the request may not be sent once more."""
-        if told_s is not None:
-            self._told_s += max(told_s, _MIN_TOLD_S)
-            return max(told_s, _MIN_TOLD_S) if self._told_s <= self._retry.max_told_s else None
+        delay_s = self._told(told_s) if told_s is not None else self._next(is_outage)
+        if delay_s is None or self._retry.clock.monotonic() + delay_s >= self._ends_s:
+            return None
+        return delay_s
+
+    def _told(self, told_s: float) -> float | None:
+        delay_s = max(told_s, _MIN_TOLD_S)
+        self._told_s += delay_s
+        return delay_s if self._told_s <= self._retry.max_told_s else None
+
+    def _next(self, is_outage: Callable[[], bool]) -> float | None:
         if self.made >= self._retry.max_attempts and not is_outage():
             return None
         delay_s = self._retry.delay_s(self.made)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.support.clocks import no_waiting
 from transforms.errors import JobError, TransientError
-from transforms.retry import Retry
+from transforms.retry import Clock, Retry
 
 
 class Service:
@@ -145,3 +145,14 @@ class TestAServiceThatSaysHowLongToWait:
                 Service(20), catch=KeyError, meaning=self.told(0)
             )
         assert slept == [0.001] * 5
+
+
+@pytest.mark.parametrize("told_s", [None, 2.0])
+def test_a_request_with_a_time_is_given_up_once_a_wait_would_end_past_it(told_s):
+    service, slept = Service(20), list[float]()
+    clock = Clock(monotonic=lambda: sum(slept), sleep=slept.append, random=lambda: 1.0)
+    with pytest.raises(TransientError, match="busy"):
+        Retry(max_attempts=9, initial_s=2, max_s=2, clock=clock).call(
+            service, catch=KeyError, meaning=lambda error, attempts: TransientError("busy", told_s), within_s=5
+        )
+    assert (service.requests, slept) == (3, [2.0, 2.0])

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from transforms.cosmos.failures import failures, meaning, status_error
+from transforms.cosmos.status import StatusError
 from transforms.cosmos.target import CLIENT_OPTIONS, INSTALL, KEY_VARIABLE, CosmosTarget
 from transforms.cosmos.throttle import RequestUnits
 from transforms.errors import FirebeamError, JobError
@@ -56,7 +58,12 @@ class Refused(enum.Enum):
     CHANGED = "it is another version"
 
 
-_REFUSALS = {404: Refused.MISSING, 409: Refused.EXISTS, 412: Refused.CHANGED}
+REFUSALS = {404: Refused.MISSING, 409: Refused.EXISTS, 412: Refused.CHANGED}
+
+
+def refusal_of(refused: StatusError) -> Refused | None:
+    """What a request about one item has found; None if it says nothing about the item."""
+    return None if refused.sub_status else REFUSALS.get(refused.status)
 
 
 @dataclass(frozen=True)
@@ -124,13 +131,18 @@ class Connection:
         return self._properties
 
     def ask(
-        self, request: Callable[[Hook], T], *, means: Mapping[int, FirebeamError] = MappingProxyType({})
+        self,
+        request: Callable[[Hook], T],
+        *,
+        means: Mapping[int, FirebeamError] = MappingProxyType({}),
+        within_s: float = math.inf,
     ) -> Answered[T]:
         """The answer to a request, which is sent again while it fails transiently.
 
         Args:
           request: sends once, with the hook that the SDK calls with an answer's headers.
           means: what a status means for this request, where it is not what it means elsewhere.
+          within_s: how long after the first time it may be sent at most.
 
         Raises:
           JobError, TransientError: as failures.py says.
@@ -141,9 +153,9 @@ class Connection:
             said = means.get(refused.status) if refused is not None else None
             return meaning(self.label, error) if said is None else said
 
-        return self._ask(request, meant)
+        return self._ask(request, meant, within_s)
 
-    def ask_item(self, request: Callable[[Hook], T]) -> Answered[T | Refused]:
+    def ask_item(self, request: Callable[[Hook], T], *, within_s: float = math.inf) -> Answered[T | Refused]:
         """As `ask`, for a request about one item: what becomes of it is a value.
 
         Raises:
@@ -155,14 +167,16 @@ class Connection:
                 return request(hook)
             except failures() as error:
                 refused = status_error(error)
-                if refused is not None and refused.status in _REFUSALS and not refused.sub_status:
-                    hook(refused.headers, None)
-                    return _REFUSALS[refused.status]
-                raise
+                if refused is None or (refusal := refusal_of(refused)) is None:
+                    raise
+                hook(refused.headers, None)
+                return refusal
 
-        return self._ask(send, lambda error: meaning(self.label, error, is_about_item=True))
+        return self._ask(send, lambda error: meaning(self.label, error, is_about_item=True), within_s)
 
-    def _ask(self, request: Callable[[Hook], T], meant: Callable[[Exception], FirebeamError]) -> Answered[T]:
+    def _ask(
+        self, request: Callable[[Hook], T], meant: Callable[[Exception], FirebeamError], within_s: float
+    ) -> Answered[T]:
         charges: list[float] = []
         last: Mapping[str, str] = {}
 
@@ -182,7 +196,7 @@ class Connection:
                 note(refused.headers, None)
             return meant(error)
 
-        value = self.target.retry.call(send, catch=failures(), meaning=noted)
+        value = self.target.retry.call(send, catch=failures(), meaning=noted, within_s=within_s)
         return Answered(value, last, sum(charges))
 
 

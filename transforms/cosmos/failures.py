@@ -1,6 +1,6 @@
 """What a failed request to Cosmos DB means, in the words of `transforms.errors`: one line, with what to fix.
 
-    429, 449                        TransientError, to be sent again when the service says
+    429, 449                        TransientError, to be sent again when the service says: it has not begun with it
     408, 410, 500, 503, no answer   TransientError
     401, 403, 404 of a container    JobError, with the fix
     400, 413                        RecordError where the request has one item's content, else JobError
@@ -18,6 +18,9 @@ from transforms.cosmos.target import ENDPOINT_VARIABLE, INSTALL, KEY_VARIABLE
 from transforms.errors import FirebeamError, JobError, RecordError, TransientError
 
 _WRITE_FORBIDDEN = 3
+# Refused before it is executed, for request units or for somebody else's write of the item: surely not applied. Source:
+# learn.microsoft.com/azure/cosmos-db/conceptual-resilient-sdk-applications
+_NOT_BEGUN = frozenset({429, 449})
 _TRANSIENT = frozenset({408, 410, 429, 449, 500, 502, 503, 504})
 _MAX_TEXT = 300
 # The service repeats what it was asked, so that a message may hold content and addresses.
@@ -75,7 +78,7 @@ def refused_content(status: int) -> RecordError:
 def _of_status(label: str, error: StatusError, is_about_item: bool) -> FirebeamError:
     status, text = error.status, f"{label}: {_said(error)}"
     if status in _TRANSIENT or error.is_session_behind:
-        return TransientError(f"{text} (status {status})", error.retry_after_s)
+        return TransientError(f"{text} (status {status})", error.retry_after_s if status in _NOT_BEGUN else None)
     if status == 401:
         return JobError(f"{label}: the account refuses the key; check that {KEY_VARIABLE} is one of its keys")
     if status == 403 and "firewall" in text.lower():

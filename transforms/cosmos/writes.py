@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from transforms.cosmos.connection import Connection, Hook, Refused
+from transforms.cosmos.connection import REFUSALS, Connection, Hook, Refused
 from transforms.cosmos.failures import refused_content
 from transforms.cosmos.items import ItemVersion, check_id
 from transforms.cosmos.reads import sdk_key
@@ -24,8 +24,6 @@ from transforms.errors import RecordError
 MAX_BATCH, MAX_BATCH_BYTES = 100, 2 * 1024 * 1024
 
 Operation = tuple[str, tuple[Any, ...]] | tuple[str, tuple[Any, ...], dict[str, Any]]
-
-_BATCH_REFUSALS = {404: Refused.MISSING, 409: Refused.EXISTS, 412: Refused.CHANGED}
 
 
 class Written(NamedTuple):
@@ -127,8 +125,8 @@ def batch(connection: Connection, key: Sequence[Any], operations: Sequence[Opera
             return [*container.execute_item_batch([*operations], of_key, response_hook=hook)]
         except CosmosBatchOperationError as error:
             status = error.status_code
-            if status in _BATCH_REFUSALS:
-                return Failed(error.error_index, _BATCH_REFUSALS[status])
+            if status in REFUSALS:
+                return Failed(error.error_index, REFUSALS[status])
             if status in (400, 413):
                 return Failed(error.error_index, refused_content(status))
             raise

@@ -3,63 +3,74 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 from transforms.cosmos.async_transport import AsyncOneAttemptTransport
-from transforms.cosmos.connection import Refused
+from transforms.cosmos.connection import Refused, refusal_of
 from transforms.cosmos.failures import failures, meaning, status_error
 from transforms.cosmos.target import CLIENT_OPTIONS, INSTALL, CosmosTarget
-from transforms.dual.cosmos_store import call_of, failed, meant, sdk_parameters
+from transforms.dual.cosmos_store import call_of, failed, meant, sdk_parameters, unrepeated
 from transforms.dual.finding import Search
 from transforms.dual.kinds import Key
 from transforms.dual.stored import Answer, Content, Failed, Request
-from transforms.errors import JobError, TransientError
+from transforms.errors import FirebeamError, JobError, RecordError, TransientError
 from transforms.migrate.documents import content_of
 
-_REFUSALS = {404: Refused.MISSING, 409: Refused.EXISTS, 412: Refused.CHANGED}
+T = TypeVar("T")
 
 
 class AsyncCosmosStore:
     """As `CosmosStore`, for one event loop."""
 
     def __init__(self, target: CosmosTarget):
-        self._target = target
+        self._target = unrepeated(target)
         self._client: CosmosClient | None = None
 
     async def answer(self, key: Key, request: Request, timeout_s: float) -> Answer:
         """As `CosmosStore.answer`, within this time."""
         name, arguments, options = call_of(key, request)
+
+        async def send() -> Mapping[str, Any] | Refused | None:
+            try:
+                found = await getattr(self._container(), name)(*arguments, **options)
+            except failures() as error:
+                refused = status_error(error)
+                if refused is None or (refusal := refusal_of(refused)) is None:
+                    raise
+                return refusal
+            return dict(found) if found is not None else None
+
         try:
-            found = await asyncio.wait_for(getattr(self._container(), name)(*arguments, **options), timeout_s)
-            return meant(request, dict(found) if found is not None else None)
+            return meant(request, await self._ask(send, timeout_s, is_about_item=True))
         except asyncio.TimeoutError:  # another class before Python 3.11
             return Failed("connection timeout")
-        except JobError as error:
-            return failed(error, None)
-        except failures() as error:
-            refused = status_error(error)
-            refusal = None if refused is None or refused.sub_status else _REFUSALS.get(refused.status)
-            if refusal is not None:
-                return meant(request, refusal)
-            return failed(meaning(self._target.label, error, is_about_item=True), error)
+        except (JobError, TransientError, RecordError) as error:
+            return failed(error, error.__cause__)
 
     async def query(self, search: Search, timeout_s: float) -> list[Content]:
         """As `CosmosStore.query`."""
         text, parameters = search.sql()
         try:
-            return await asyncio.wait_for(self._found(text, parameters), timeout_s)
+            return await self._ask(lambda: self._found(text, parameters), timeout_s)
         except asyncio.TimeoutError:  # another class before Python 3.11
             raise TransientError(f"{self._target.label}: connection timeout") from None
-        except failures() as error:
-            raise TransientError(str(meaning(self._target.label, error))) from error
+        except JobError as error:
+            raise TransientError(str(error)) from error
 
     async def close(self) -> None:
         """Closes connections."""
         if self._client is not None:
             await self._client.close()
+
+    async def _ask(self, send: Callable[[], Awaitable[T]], timeout_s: float, *, is_about_item: bool = False) -> T:
+        def meant(error: Exception, _: int) -> FirebeamError:
+            return meaning(self._target.label, error, is_about_item=is_about_item)
+
+        asked = self._target.retry.acall(send, catch=failures(), meaning=meant, within_s=timeout_s)
+        return await asyncio.wait_for(asked, timeout_s)
 
     async def _found(self, text: str, parameters: Mapping[str, Any]) -> list[Content]:
         items = self._container().query_items(text, parameters=sdk_parameters(parameters))

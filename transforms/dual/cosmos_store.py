@@ -1,4 +1,7 @@
-"""Cosmos DB for DualStore, by azure-cosmos: one request per read or write, none sent twice.
+"""Cosmos DB for DualStore, by azure-cosmos: one request per read or write.
+
+A request with which the account has not begun, which 429 says, is sent again when the account says, while its time
+suffices. Nothing else is sent twice: it may have been done.
 
 A request that fails is a value: what follows from it is the protocol's to decide. A write under no condition is an
 upsert; a new item is created, an existing one replaced under its `_etag`.
@@ -6,7 +9,7 @@ upsert; a new item is created, an existing one replaced under its `_etag`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -25,9 +28,8 @@ from transforms.dual.items import item_of, stored_of, version_of
 from transforms.dual.kinds import Key
 from transforms.dual.stored import Answer, Conflict, Content, Failed, Found, Read, Remove, Request, Written
 from transforms.migrate.documents import content_of
-from transforms.retry import Retry
 
-_ONCE = Retry(max_attempts=1)
+_MIN_TIMEOUT_S = 0.001  # zero would mean none
 
 
 class CosmosStore:
@@ -38,20 +40,18 @@ class CosmosStore:
     """
 
     def __init__(self, target: CosmosTarget):
-        self._target = replace(target, retry=_ONCE)
+        self._connection = unrepeated(target).connect()
 
     def answer(self, key: Key, request: Request, timeout_s: float) -> Answer:
         """Does what a request of the protocol asks, within about this time."""
         try:
-            connection = self._target.connect()
-            container = connection.container
+            container, limits = self._connection.container, self._limits(timeout_s)
+            name, arguments, options = call_of(key, request)
 
             def send(hook: Hook) -> Any:
-                limits = {"read_timeout": timeout_s, "connection_timeout": timeout_s, "response_hook": hook}
-                name, arguments, options = call_of(key, request)
-                return getattr(container, name)(*arguments, **options, **limits)
+                return getattr(container, name)(*arguments, **options, **limits(), response_hook=hook)
 
-            return meant(request, connection.ask_item(send).value)
+            return meant(request, self._connection.ask_item(send, within_s=timeout_s).value)
         except (JobError, TransientError, RecordError) as error:
             return failed(error, error.__cause__)
 
@@ -59,24 +59,37 @@ class CosmosStore:
         """The items that are asked for. Raises TransientError."""
         text, parameters = search.sql()
         try:
-            connection = self._target.connect()
-            container = connection.container
+            container, limits = self._connection.container, self._limits(timeout_s)
 
             def send(hook: Hook) -> list[Mapping[str, Any]]:
-                return list(
-                    container.query_items(
-                        text,
-                        parameters=sdk_parameters(parameters),
-                        enable_cross_partition_query=True,
-                        read_timeout=timeout_s,
-                        connection_timeout=timeout_s,
-                        response_hook=hook,
-                    )
+                asked = container.query_items(
+                    text,
+                    parameters=sdk_parameters(parameters),
+                    enable_cross_partition_query=True,
+                    response_hook=hook,
+                    **limits(),
                 )
+                return list(asked)
 
-            return [content_of(item) for item in connection.ask(send).value]
+            return [content_of(item) for item in self._connection.ask(send, within_s=timeout_s).value]
         except JobError as error:
             raise TransientError(str(error)) from error
+
+    def _limits(self, timeout_s: float) -> Callable[[], dict[str, Any]]:
+        """Makes the options of each attempt, so that all of them together take no longer."""
+        clock = self._connection.target.retry.clock
+        ends_s = clock.monotonic() + timeout_s
+
+        def limits() -> dict[str, Any]:
+            left_s = max(ends_s - clock.monotonic(), _MIN_TIMEOUT_S)
+            return {"read_timeout": left_s, "connection_timeout": left_s}
+
+        return limits
+
+
+def unrepeated(target: CosmosTarget) -> CosmosTarget:
+    """The target whose requests are sent once, but for those that the account has not begun with."""
+    return replace(target, retry=replace(target.retry, max_attempts=1))
 
 
 def call_of(key: Key, request: Request) -> tuple[str, tuple[Any, ...], dict[str, Any]]:

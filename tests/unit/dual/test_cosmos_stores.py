@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from pipeline.specs import read_spec
 from tests.support.cosmos import OwnContainer, new_container
 from transforms.dual.async_cosmos_store import AsyncCosmosStore
 from transforms.dual.cosmos_store import CosmosStore
+from transforms.dual.finding import Search
 from transforms.dual.kinds import Kind
 from transforms.dual.stored import (
     COSMOS,
@@ -25,7 +27,9 @@ from transforms.dual.stored import (
     Write,
     Written,
 )
+from transforms.errors import TransientError
 from transforms.migrate.documents import Stamp
+from transforms.retry import Clock, Retry
 
 KIND = Kind.of(read_spec("student_attempts"), "/student_id")
 ITEM = {"id": "a", "student_id": "s1", "score": 1}
@@ -46,11 +50,21 @@ class Asked:
     """Either store, for a caller without an event loop."""
 
     def __init__(self, container: OwnContainer, is_async: bool):
-        self.container, self._loop = container, asyncio.new_event_loop()
-        self._store = (AsyncCosmosStore if is_async else CosmosStore)(container.target())
+        self.container, self._loop, self.slept = container, asyncio.new_event_loop(), []
+        clock = Clock(monotonic=lambda: sum(self.slept), sleep=self.slept.append, asleep=self._asleep)
+        target = replace(container.target(), retry=Retry(clock=clock))
+        self._store = (AsyncCosmosStore if is_async else CosmosStore)(target)
+
+    async def _asleep(self, seconds):
+        self.slept.append(seconds)
 
     def answer(self, request, timeout_s=20.0):
-        answer = self._store.answer(KEY, request, timeout_s)
+        return self._done(self._store.answer(KEY, request, timeout_s))
+
+    def query(self, timeout_s=20.0):
+        return self._done(self._store.query(Search(), timeout_s))
+
+    def _done(self, answer):
         return self._loop.run_until_complete(answer) if asyncio.iscoroutine(answer) else answer
 
     def close(self):
@@ -106,3 +120,37 @@ def test_what_becomes_of_an_item_is_a_value(store):
     found = store.answer(READ).stored
     assert isinstance(store.answer(Write(COSMOS, DRAFT, found)), Written)
     assert store.answer(Write(COSMOS, DRAFT, found)) == Conflict()
+
+
+@pytest.mark.parametrize("status", [429, 449])
+@pytest.mark.parametrize("operation", REQUESTS)
+def test_what_the_account_does_not_begin_waits_as_told_and_is_sent_again(store, operation, status):
+    with store.following(operation=operation, status=status, retry_after_ms=40, times=3) as n_asked:
+        assert not isinstance(store.answer(REQUESTS[operation]), Failed)
+    assert (n_asked, store.slept) == ([4], [0.04] * 3)
+
+
+@pytest.mark.parametrize("operation", REQUESTS)
+def test_it_is_given_up_as_soon_as_its_time_would_not_suffice(store, operation):
+    with store.following(operation=operation, status=429, retry_after_ms=400) as n_asked:
+        failed = store.answer(REQUESTS[operation], timeout_s=1.0)
+    assert isinstance(failed, Failed)
+    assert not failed.refused
+    assert "(status 429)" in failed.reason
+    assert (n_asked, store.slept) == ([3], [0.4] * 2)
+
+
+def test_a_store_that_is_ill_is_not_asked_again_whatever_it_says(store):
+    with store.following(operation="upsert", status=503, retry_after_ms=40) as n_asked:
+        assert isinstance(store.answer(REQUESTS["upsert"]), Failed)
+    assert (n_asked, store.slept) == ([1], [])
+
+
+def test_a_query_waits_as_told_within_its_time(store):
+    with store.following(operation="query", status=429, retry_after_ms=400, times=2):
+        assert store.query() == [{**ITEM, "id": "other"}]
+    assert store.slept == [0.4] * 2
+    with store.following(operation="query", status=429, retry_after_ms=400) as n_asked:
+        with pytest.raises(TransientError, match="status 429"):
+            store.query(timeout_s=1.0)
+    assert n_asked == [3]
