@@ -10,19 +10,20 @@ Nothing connects, and no client is imported, before it is first used.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 from transforms.cosmos.target import COSMOS as SCHEME
 from transforms.cosmos.target import CosmosTarget
 from transforms.dual.async_store import AsyncDualStore, AsyncStore
-from transforms.dual.core import Core, Phases, Settings, core_of
-from transforms.dual.finding import Search
-from transforms.dual.kinds import Key, Kind
+from transforms.dual.core import Phases, Settings, core_of
+from transforms.dual.counting import Counts
+from transforms.dual.first_use import AsyncOnFirstUse, OnFirstUse
+from transforms.dual.kinds import Kind
 from transforms.dual.migration import LedgerMigration
+from transforms.dual.stamps import Stamper
 from transforms.dual.store import DualStore, Store
-from transforms.dual.stored import FIRESTORE, Answer, Content, Request
+from transforms.dual.stored import FIRESTORE
 from transforms.dual.watch import FixedPhase, PhaseWatch
 from transforms.errors import UsageError
 from transforms.firestore.names import DEFAULT_DATABASE
@@ -31,8 +32,6 @@ from transforms.migrate.documents import REFUSE
 from transforms.migrate.phases import COSMOS_ONLY, PHASE_VARIABLE, phase_of
 from transforms.records.model import RecordSpec
 from transforms.services import Services
-
-S = TypeVar("S")
 
 
 def open_dual_store(
@@ -60,22 +59,9 @@ def open_dual_store(
     Raises:
       UsageError: the environment lacks something, or an argument is wrong.
     """
-    of = _Opening(spec, container, partition_key, migration, project, database, settings, environ)
-    target, firestore = of.cosmos, of.firestore
-
-    def cosmos_store() -> Store:
-        from transforms.dual.cosmos_store import CosmosStore
-
-        return CosmosStore(target)
-
-    def firestore_store() -> Store:
-        from transforms.dual.firestore_store import FirestoreStore
-
-        assert firestore is not None, "made only where there is a project"
-        return FirestoreStore(firestore, of.kind, nested_arrays)
-
-    other = None if firestore is None else _OnFirstUse(firestore_store)
-    return DualStore(of.kind, of.core.phases, cosmos=_OnFirstUse(cosmos_store), firestore=other, core=of.core)
+    of = _Opening(spec, container, partition_key, migration, project, database, nested_arrays, settings, environ)
+    firestore = None if of.firestore is None else OnFirstUse(of.firestore_store)
+    return DualStore(of.kind, of.core.phases, cosmos=OnFirstUse(of.cosmos_store), firestore=firestore, core=of.core)
 
 
 def open_async_dual_store(
@@ -91,22 +77,10 @@ def open_async_dual_store(
     environ: Mapping[str, str] = os.environ,
 ) -> AsyncDualStore:
     """As `open_dual_store`, for one event loop."""
-    of = _Opening(spec, container, partition_key, migration, project, database, settings, environ)
-    target, firestore = of.cosmos, of.firestore
-
-    def cosmos_store() -> AsyncStore:
-        from transforms.dual.async_cosmos_store import AsyncCosmosStore
-
-        return AsyncCosmosStore(target)
-
-    def firestore_store() -> AsyncStore:
-        from transforms.dual.firestore_store import AsyncFirestoreStore
-
-        assert firestore is not None, "made only where there is a project"
-        return AsyncFirestoreStore(firestore, of.kind, nested_arrays)
-
-    other = None if firestore is None else _AsyncOnFirstUse(firestore_store)
-    return AsyncDualStore(of.kind, of.core.phases, cosmos=_AsyncOnFirstUse(cosmos_store), firestore=other, core=of.core)
+    of = _Opening(spec, container, partition_key, migration, project, database, nested_arrays, settings, environ)
+    cosmos = AsyncOnFirstUse(of.async_cosmos_store)
+    firestore = None if of.firestore is None else AsyncOnFirstUse(of.async_firestore_store)
+    return AsyncDualStore(of.kind, of.core.phases, cosmos=cosmos, firestore=firestore, core=of.core)
 
 
 @dataclass
@@ -119,6 +93,7 @@ class _Opening:
     migration: str
     project: str | None
     database: str
+    nested_arrays: str
     settings: Settings | None
     environ: Mapping[str, str]
 
@@ -130,47 +105,41 @@ class _Opening:
         services = Services.of(self.environ)
         project = self.project or services.project
         self.firestore = FirestoreTarget.of(services, project, self.database) if project else None
-        self.core: Core = core_of(self.kind, FixedPhase(COSMOS_ONLY), self.settings)
-        self.core.phases = self._phases(self.core)
+        stamper, counts = Stamper(), Counts()
+        phases = self._phases(stamper, counts)
+        self.core = core_of(self.kind, phases, self.settings, stamper=stamper, counts=counts)
 
-    def _phases(self, core: Core) -> Phases:
+    def _phases(self, stamper: Stamper, counts: Counts) -> Phases:
         forced = self.environ.get(PHASE_VARIABLE, "").strip() or None
         if self.firestore is not None:
             migration = LedgerMigration(self.firestore, self.migration, self.kind.collection)
-            return PhaseWatch(migration, core.stamper, core.counts, forced)
+            return PhaseWatch(migration, stamper, counts, forced)
         if forced is not None and FIRESTORE in phase_of(forced).writes:
             raise UsageError(f"{PHASE_VARIABLE}={forced} writes Firestore; set GOOGLE_CLOUD_PROJECT or pass project")
         return FixedPhase(COSMOS_ONLY)
 
+    # Clients are imported when a store is made.
 
-class _Made(Generic[S]):
-    """A store that is made, and whose client is imported, when it is first asked."""
+    def cosmos_store(self) -> Store:
+        from transforms.dual.cosmos_store import CosmosStore
 
-    def __init__(self, make: Callable[[], S]):
-        self._make = make
-        self._made: S | None = None
+        return CosmosStore(self.cosmos)
 
-    def store(self) -> S:
-        if self._made is None:
-            self._made = self._make()
-        return self._made
+    def async_cosmos_store(self) -> AsyncStore:
+        from transforms.dual.async_cosmos_store import AsyncCosmosStore
 
+        return AsyncCosmosStore(self.cosmos)
 
-class _OnFirstUse(_Made[Store]):
-    def answer(self, key: Key, request: Request, timeout_s: float) -> Answer:
-        return self.store().answer(key, request, timeout_s)
+    def firestore_store(self) -> Store:
+        from transforms.dual.firestore_store import FirestoreStore
 
-    def query(self, search: Search, timeout_s: float) -> list[Content]:
-        return self.store().query(search, timeout_s)
+        return FirestoreStore(self._firestore(), self.kind, self.nested_arrays)
 
+    def async_firestore_store(self) -> AsyncStore:
+        from transforms.dual.firestore_store import AsyncFirestoreStore
 
-class _AsyncOnFirstUse(_Made[AsyncStore]):
-    async def answer(self, key: Key, request: Request, timeout_s: float) -> Answer:
-        return await self.store().answer(key, request, timeout_s)
+        return AsyncFirestoreStore(self._firestore(), self.kind, self.nested_arrays)
 
-    async def query(self, search: Search, timeout_s: float) -> list[Content]:
-        return await self.store().query(search, timeout_s)
-
-    async def close(self) -> None:
-        if self._made is not None:
-            await self._made.close()
+    def _firestore(self) -> FirestoreTarget:
+        assert self.firestore is not None, "made only where there is a project"
+        return self.firestore
