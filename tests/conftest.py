@@ -4,10 +4,11 @@ On a computer that cannot run an emulator the tests that need it are skipped, wi
 FIREBEAM_REQUIRE_EMULATORS=1, as in continuous integration, they fail instead. No test ever sees real credentials.
 """
 
+import gc
 import os
 import signal
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -47,6 +48,17 @@ settings.load_profile("firebeam")
 # process calls before it runs its program would need a fork of this one, in which gRPC's threads can end the child.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collects no garbage while everything is imported, which stays: it would be looked through again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
