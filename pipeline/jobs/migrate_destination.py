@@ -15,6 +15,7 @@ from transforms.firestore.packing import RequestLimits
 from transforms.firestore.query import Query
 from transforms.firestore.reader import read
 from transforms.firestore.target import FirestoreTarget
+from transforms.ledger.migration_names import check_migration
 from transforms.ledger.migrations import migration_document, read_migration
 from transforms.migrate.documents import META_FIELD, SOURCE_SYSTEM
 from transforms.migrate.doubts import AskCosmos
@@ -57,6 +58,7 @@ def migrated(config: Config, services: Services, *, failed_before: bool = False)
     Raises:
       UsageError: what is wrong with which flag, or there is no such container.
     """
+    check_migration(config.migration)
     spec = replace(read_spec(config.spec), escapes_ids=True)
     if spec.flat_collection is not None:
         raise UsageError(
@@ -64,6 +66,7 @@ def migrated(config: Config, services: Services, *, failed_before: bool = False)
             "student_attempts: see docs/specs.md"
         )
     firestore, collection = written_collection("--to", config.to, config.firestore(services))
+    Query(collection)  # refuses what is not the path of a collection
     container, rid, key_paths = _container(config)
     order = order_of(spec, key_paths)
     form = ItemForm(order, config.nested_arrays)

@@ -28,6 +28,7 @@ from transforms.dual.watch import FixedPhase, PhaseWatch
 from transforms.errors import UsageError
 from transforms.firestore.names import DEFAULT_DATABASE
 from transforms.firestore.target import FirestoreTarget
+from transforms.ledger.migration_names import check_migration
 from transforms.migrate.documents import REFUSE
 from transforms.migrate.phases import COSMOS_ONLY, PHASE_VARIABLE, phase_of
 from transforms.records.model import RecordSpec
@@ -99,6 +100,7 @@ class _Opening:
 
     def __post_init__(self) -> None:
         self.kind = Kind.of(self.spec, self.partition_key)
+        check_migration(self.migration)
         if not self.container.startswith(SCHEME):
             raise UsageError(f"container must be {SCHEME}DATABASE/CONTAINER, got {self.container!r}")
         self.cosmos = CosmosTarget.of(self.container, "container", self.environ)

@@ -40,6 +40,7 @@ from transforms.firestore.committer import Conflicted
 from transforms.firestore.documents import Document
 from transforms.firestore.values import timestamp
 from transforms.ledger.document import KEPT, LedgerDocument
+from transforms.ledger.migration_names import check_migration
 from transforms.ledger.stored_fields import Types, misfit
 from transforms.retry import Retry
 
@@ -110,9 +111,7 @@ class Seen(NamedTuple):
 
 def migration_document(client: FirestoreClient, name: str, retry: Retry | None = None) -> LedgerDocument:
     """Where a migration is kept. Raises UsageError for a name that is not one."""
-    if not name or "/" in name or name in (".", "..") or name.startswith("__"):
-        raise UsageError(f"a migration's name must be a document id without slashes, got {name!r}")
-    return LedgerDocument(client, f"{MIGRATIONS}/{name}", retry)
+    return LedgerDocument(client, f"{MIGRATIONS}/{check_migration(name)}", retry)
 
 
 def see(client: FirestoreClient, name: str, timeout_s: float) -> Seen:

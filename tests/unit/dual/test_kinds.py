@@ -85,6 +85,8 @@ def test_opening_calls_nothing_and_says_what_is_missing(opened):
     opened(ATTEMPTS, "cosmos://school/attempts", "/student_id", "students", environ=ENVIRON)
     with pytest.raises(UsageError, match="container must be cosmos://DATABASE/CONTAINER"):
         opened(ATTEMPTS, "school/attempts", "/student_id", "students", environ=ENVIRON)
+    with pytest.raises(UsageError, match="a migration's name becomes a document id"):
+        opened(ATTEMPTS, "cosmos://school/attempts", "/student_id", "a/b", environ=ENVIRON)
     forced = {**ENVIRON, "FIREBEAM_PHASE": "dual_write"}
     with pytest.raises(UsageError, match="FIREBEAM_PHASE=dual_write writes Firestore; set GOOGLE_CLOUD_PROJECT"):
         opened(ATTEMPTS, "cosmos://school/attempts", "/student_id", "students", environ=forced)

@@ -153,6 +153,10 @@ def test_a_dead_letter_is_replayed_by_the_version_of_its_item(migration):
         (["--from=cosmos://nowhere/items"], "--from: cosmos://nowhere/items: there is no such database or container"),
         (["--from=items"], "--from must be cosmos://DATABASE/CONTAINER, got 'items'"),
         (["--to=student_attempts"], "--to must be firestore://COLLECTION"),
+        (["--to=firestore://a//b"], "'a//b' is not a path: a segment must not be empty"),
+        (["--to=firestore://a/b"], "'a/b' names a document"),
+        (["--migration=a/b"], "a migration's name becomes a document id: a document id must not contain"),
+        (["--migration=" + "é" * 800], "a document id must not exceed 1,500 bytes, got 1,600"),
         (["--mode=mirror"], "--mode must be one of audit, copy"),
     ],
 )
