@@ -6,8 +6,8 @@
                                       … InsertRows ─▶ StoreDeadLetters ─▶ CompleteBatch ─▶ CompleteJob
                                          BigQuery      JSONL files         continuation      deletes
 
-    audit   ReadFeed ─▶ BeginBatch ─▶ IdentifyRecords ─▶ CheckRecords ─┬─▶ StoreDeadLetters ─▶ CompleteBatch
-                                                        nothing written └─▶ FindSharedIds ──┘
+    audit   ReadFeed ─▶ BeginBatch ─▶ CheckRecords ─┬─▶ StoreDeadLetters ─▶ CompleteBatch
+                                     nothing written └─▶ FindSharedIds ──┘
 
 An audit is the copy with its writes switched off. A copy reads the latest-version feed from the beginning, per feed
 range, until each range has passed the point where the run began. A page is a batch, and its continuation is in the
@@ -51,7 +51,6 @@ from transforms.outcomes import BatchOutcome
 from transforms.runtime.services import services_of
 from transforms.upsert.destination import provide_table
 from transforms.upsert.rows_known import ROWS_KNOWN, rows_known_after
-from transforms.upsert.steps import IdentifyRecords
 from transforms.upsert.versions import ALL_ROWS, NO_ROWS, OWN_ROWS, RunIdentity
 from transforms.upsert.write import compare_records, write_records
 
@@ -180,8 +179,7 @@ def _copied(batches: PCollection[Batch[Record]], plan: Plan) -> PCollection[Batc
 def _audited(batches: PCollection[Batch[Record]], plan: Plan) -> list[PCollection[BatchOutcome]]:
     found, pages = plan.found, plan.config.page_items
     spec, form = found.to.spec, found.form
-    keyed = batches | "IdentifyRecords" >> IdentifyRecords(spec, form)
-    checked = keyed | "CheckRecords" >> CheckRecords(spec, form, found.layout, plan.job_id)
+    checked = batches | "CheckRecords" >> CheckRecords(spec, form, found.layout, plan.job_id)
     shared = checked | "FindSharedIds" >> FindSharedIds(found.container, plan.parts, pages, spec, form)
     # Not flattened into one: the steps behind would no longer be fused, and every batch be pickled on its way.
     return [_completed(checked, plan), _completed(shared, plan, "SharedIds")]

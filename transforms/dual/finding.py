@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from transforms.errors import UsageError
-from transforms.migrate.documents import MAX_INTEGER, OWN_FIELDS, SYSTEM_FIELDS
+from transforms.migrate.converted import MAX_INTEGER
+from transforms.migrate.documents import OWN_FIELDS, SYSTEM_FIELDS
 
 _OPERATORS = {
     "==": operator.eq,

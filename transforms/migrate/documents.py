@@ -24,13 +24,11 @@ one of the two cannot hold is a `RecordError` that names the field and shows no 
 from __future__ import annotations
 
 import datetime
-import math
-import re
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from transforms.errors import RecordError
+from transforms.migrate.converted import as_json, flat, nested
 
 META_FIELD = "_meta"
 DELETED_FIELD = "_deleted"
@@ -47,14 +45,9 @@ _NOT_CONTENT = SYSTEM_FIELDS | OWN_FIELDS
 REFUSE, WRAP = "refuse", "wrap"
 NESTED_ARRAYS = (REFUSE, WRAP)
 
-# Cosmos DB keeps IEEE 754 doubles: of greater integers it keeps the nearest that there is.
-MAX_INTEGER = 2**53
 # Seconds. Source: "Time to live" in the documentation of Cosmos DB.
 MAX_TTL_S = 2**31 - 1
 
-# A map with this one name stands for an array in an array. One that an item has itself gets another underscore.
-_WRAPPED = "_array"
-_LIKE_WRAPPED = re.compile("_+array")
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
 
@@ -80,8 +73,11 @@ _STAMP_FIELDS = set(Stamp._fields)
 _ITEM_META_FIELDS = {"stamp", "update_time", "pending"}
 
 
-def content_of(item: Mapping[str, Any]) -> dict[str, Any]:
+def content_of(item: Mapping[str, Any], *, may_share: bool = False) -> dict[str, Any]:
     """The content of an item: what hashes are made of, what is compared, and what another store gets.
+
+    Args:
+      may_share: whether the content may have the item's own maps and arrays, because nobody changes them afterwards.
 
     Raises:
       RecordError: INTEGER_OUT_OF_RANGE or NOT_JSON: a value that Cosmos DB does not hold exactly.
@@ -89,7 +85,7 @@ def content_of(item: Mapping[str, Any]) -> dict[str, Any]:
     >>> content_of({"id": "a", "n": 2.0, "_ts": 7, "_meta": {"stamp": {}}})
     {'id': 'a', 'n': 2}
     """
-    return _converted({name: value for name, value in item.items() if name not in _NOT_CONTENT}, _json)
+    return as_json({name: value for name, value in item.items() if name not in _NOT_CONTENT}, may_share=may_share)
 
 
 def document_of(
@@ -124,8 +120,9 @@ def fields_of(content: Mapping[str, Any], nested_arrays: str = REFUSE) -> dict[s
     """
     if nested_arrays not in NESTED_ARRAYS:
         raise ValueError(f"nested_arrays must be one of {', '.join(NESTED_ARRAYS)}, got {nested_arrays!r}")
-    kept = content if _ttl(content) is None else {name: value for name, value in content.items() if name != "ttl"}
-    return _converted(kept, partial(_flat, wraps=nested_arrays == WRAP))
+    has_ttl = _ttl(content) is not None
+    kept = {name: value for name, value in content.items() if not (has_ttl and name == "ttl")}
+    return flat(kept, wraps=nested_arrays == WRAP)
 
 
 def beside(item: Mapping[str, Any], now: datetime.datetime) -> dict[str, Any]:
@@ -170,7 +167,7 @@ def content_in(fields: Mapping[str, Any], document_id: str | None = None) -> dic
     reserved = SYSTEM_FIELDS.intersection(fields)
     if reserved:
         raise RecordError("RESERVED_FIELD", f"{min(reserved)}: Cosmos DB writes a value of its own there; rename it")
-    content = _converted({name: value for name, value in fields.items() if name not in OWN_FIELDS}, _nested)
+    content = nested({name: value for name, value in fields.items() if name not in OWN_FIELDS})
     if "id" not in content:
         if document_id is None:
             raise RecordError("NO_ID", "the document has no field id, which every item must have")
@@ -297,94 +294,3 @@ def _ttl(item: Mapping[str, Any]) -> int | None:
     ttl: Any = item.get("ttl")
     is_ttl = type(ttl) in (int, float) and 0 < ttl <= MAX_TTL_S and ttl == int(ttl)
     return int(ttl) if is_ttl else None
-
-
-class _Unfit(Exception):  # noqa: N818 - never leaves this module
-    """Something in a value; where is looked for only then, so that a value that fits costs no paths."""
-
-    def __init__(self, code: str, problem: str):
-        self.code, self.problem = code, problem
-        super().__init__(code, problem)
-
-
-def _converted(fields: Mapping[str, Any], convert: Callable[[Any], Any]) -> dict[str, Any]:
-    """The fields with their values converted. Raises RecordError."""
-    try:
-        return {name: convert(value) for name, value in fields.items()}
-    except RecursionError:
-        raise RecordError("TOO_DEEP", "maps and arrays in one another are too deep for Python") from None
-    except _Unfit as unfit:
-        from transforms.firestore.values import field_path  # an application that has no misfits does without gRPC
-
-        raise RecordError(unfit.code, f"{field_path(_steps_to_unfit(fields, convert))}: {unfit.problem}") from None
-
-
-def _steps_to_unfit(value: Any, convert: Callable[[Any], Any]) -> list[str | int]:
-    pairs = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
-    for step, member in pairs:
-        try:
-            convert(member)
-        except _Unfit:
-            return [step, *_steps_to_unfit(member, convert)]
-    return []
-
-
-def _json(value: Any) -> Any:
-    """The value as Cosmos DB gives it back. The common kinds come first."""
-    kind = type(value)
-    if kind is str or value is None or kind is bool:
-        return value
-    if kind is int:
-        if -MAX_INTEGER <= value <= MAX_INTEGER:
-            return value
-        raise _Unfit("INTEGER_OUT_OF_RANGE", "Cosmos DB keeps integers up to 2^53 exactly; store greater ones as text")
-    if kind is dict:
-        return {name: _json(member) for name, member in value.items()}
-    if kind is list:
-        return [_json(member) for member in value]
-    if kind is float:
-        if not math.isfinite(value):
-            raise _Unfit("NOT_JSON", "JSON, and so Cosmos DB, has neither NaN nor infinity")
-        return int(value) if value.is_integer() and -MAX_INTEGER <= value <= MAX_INTEGER else value
-    raise _Unfit("NOT_JSON", f"Cosmos DB has no type for {kind.__name__}; JSON's own types can be copied")
-
-
-def _flat(value: Any, wraps: bool) -> Any:
-    """A JSON value without arrays in arrays."""
-    kind = type(value)
-    if kind is dict:
-        return {name: _flat(member, wraps) for name, member in value.items()}
-    return [_flat_in_array(member, wraps) for member in value] if kind is list else value
-
-
-def _flat_in_array(value: Any, wraps: bool) -> Any:
-    kind = type(value)
-    if kind is list:
-        if not wraps:
-            raise _Unfit(
-                "NESTED_ARRAY",
-                "holds an array directly in an array, which Firestore does not take; nested_arrays=wrap puts a map "
-                "around the inner one",
-            )
-        return {_WRAPPED: _flat(value, wraps)}
-    if kind is dict and len(value) == 1:
-        ((name, member),) = value.items()
-        return {f"_{name}" if _LIKE_WRAPPED.fullmatch(name) else name: _flat(member, wraps)}
-    return _flat(value, wraps) if kind is dict else value
-
-
-def _nested(value: Any) -> Any:
-    """The value of which `_flat` made this one, as JSON."""
-    kind = type(value)
-    if kind is dict:
-        return {name: _nested(member) for name, member in value.items()}
-    return [_nested_in_array(member) for member in value] if kind is list else _json(value)
-
-
-def _nested_in_array(value: Any) -> Any:
-    if type(value) is not dict or len(value) != 1:
-        return _nested(value)
-    ((name, member),) = value.items()
-    if name == _WRAPPED and type(member) is list:
-        return _nested(member)
-    return {name[1:] if _LIKE_WRAPPED.fullmatch(name) and name != _WRAPPED else name: _nested(member)}

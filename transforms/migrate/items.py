@@ -77,7 +77,7 @@ class ItemForm:
         check_own_fields(item)
         if type(item.get("_ts")) is not int or type(item.get("_etag")) is not str:
             raise RecordError("NO_VERSION", "_ts and _etag, which Cosmos DB writes into every item, are not there")
-        content = content_of(item)
+        content = content_of(item, may_share=True)
         beside_it = {name: value for name, value in item.items() if name not in content}
         version = SourceVersion(item["_ts"], item["_etag"], self.order.identity_of(content))
         return record._replace(value={**content, **beside_it}, version=version)

@@ -1,9 +1,9 @@
 """The steps of an audit: those of a copy, with the writes switched off.
 
-Batch[Record] ─IdentifyRecords─▶ Batch[Keyed] ──CheckRecords──▶ Batch[Written], nothing written
-                                                      │
-                                                      ▼ 16 bytes per item, grouped by id
-                                                FindSharedIds ─▶ Batch[Written]: the items that share an id
+Batch[Record] ──CheckRecords──▶ Batch[Audited], nothing written
+                      │
+                      ▼ 16 bytes per item, grouped by id
+                FindSharedIds ─▶ Batch[Audited]: the items that share an id
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,24 +15,23 @@ from apache_beam.pvalue import PCollection
 from transforms.batch import Batch, DeadLetter, Record
 from transforms.cosmos.target import CosmosTarget
 from transforms.errors import RecordError
-from transforms.migrate.audit import STEP, as_if_new, check, fingerprints, key_digest, shared_keys
+from transforms.migrate.audit import STEP, Audited, check, fingerprints, key_digest, shared_keys
 from transforms.migrate.feed import FeedPart, FeedSource, input_id
 from transforms.migrate.items import ItemForm, MigratedLayout
 from transforms.records.spec import RecordSpec
 from transforms.runtime.batch_coder import register_batches
 from transforms.runtime.stopping import is_asked_to_stop
-from transforms.upsert.entries import Keyed, Written
-from transforms.upsert.records import flatten, key_of
+from transforms.upsert.records import key_of
 from transforms.upsert.source_versions import another_has_its_id
 
-register_batches(Keyed, Written)
+register_batches(Record, Audited)
 
 
 @dataclass
-class CheckRecords(beam.PTransform[PCollection[Batch[Keyed]], PCollection[Batch[Written]]]):
-    """Makes the documents of a copy and writes none.
+class CheckRecords(beam.PTransform[PCollection[Batch[Record]], PCollection[Batch[Audited]]]):
+    """Does what a copy does, up to its requests.
 
-    In: batches of keyed records. Out: the same batches; entries are what a copy would write, dead letters what it would
+    In: batches of records. Out: the same batches; entries are what a copy would write, dead letters what it would
     refuse. Calls nothing.
 
     Attributes:
@@ -45,18 +44,18 @@ class CheckRecords(beam.PTransform[PCollection[Batch[Keyed]], PCollection[Batch[
     layout: MigratedLayout
     job_id: str
 
-    def expand(self, batches: PCollection[Batch[Keyed]]) -> PCollection[Batch[Written]]:
+    def expand(self, batches: PCollection[Batch[Record]]) -> PCollection[Batch[Audited]]:
         return batches | "Check" >> beam.Map(_checked, self.spec, self.form, self.layout, self.job_id)
 
 
 def _checked(
-    batch: Batch[Keyed], spec: RecordSpec, form: ItemForm, layout: MigratedLayout, job_id: str
-) -> Batch[Written]:
-    return check(flatten(as_if_new(batch), spec, form), layout, job_id)
+    batch: Batch[Record], spec: RecordSpec, form: ItemForm, layout: MigratedLayout, job_id: str
+) -> Batch[Audited]:
+    return check(batch, spec, form, layout, job_id)
 
 
 @dataclass
-class FindSharedIds(beam.PTransform[PCollection[Batch[Written]], PCollection[Batch[Written]]]):
+class FindSharedIds(beam.PTransform[PCollection[Batch[Audited]], PCollection[Batch[Audited]]]):
     """Finds items that become documents of one id, which a copy would refuse but for one.
 
     In: what `CheckRecords` gives. Out: batches of nothing but dead letters, one for each item that shares an id but the
@@ -73,7 +72,7 @@ class FindSharedIds(beam.PTransform[PCollection[Batch[Written]], PCollection[Bat
     spec: RecordSpec
     form: ItemForm
 
-    def expand(self, batches: PCollection[Batch[Written]]) -> PCollection[Batch[Written]]:
+    def expand(self, batches: PCollection[Batch[Audited]]) -> PCollection[Batch[Audited]]:
         digests = batches | "Digests" >> beam.FlatMap(fingerprints)
         grouped = digests | "ById" >> beam.GroupByKey()
         return grouped | "Find" >> beam.ParDo(_FindFn(self.target, self.parts, self.max_items, self.spec, self.form))
@@ -87,7 +86,7 @@ class _FindFn(beam.DoFn):
     spec: RecordSpec
     form: ItemForm
 
-    def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[Batch[Written]]:
+    def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[Batch[Audited]]:
         shard, digests = element
         shared = shared_keys(digests)
         refused = list(self._refused(shared)) if shared else []

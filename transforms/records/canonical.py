@@ -43,12 +43,14 @@ def _finite(values: Collection[Any]) -> bool:
     """Whether there is no NaN and no infinity among the values or below them."""
     for value in values:
         kind = type(value)
-        if kind is float:
-            if value - value != 0.0:
-                return False
-        elif kind is dict:
+        if kind is str or value is None:
+            continue
+        if kind is dict:
             if not _finite(value.values()):
                 return False
-        elif kind is list and not _finite(value):
+        elif kind is list:
+            if not _finite(value):
+                return False
+        elif kind is float and value - value != 0.0:
             return False
     return True

@@ -10,10 +10,10 @@ They are two because a record whose documents already have the same hash needs n
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from transforms.batch import Batch, DeadLetter, Record, is_first_of_slice
+from transforms.batch import Batch, DeadLetter, FieldReport, Record, is_first_of_slice
 from transforms.firestore.values import encoded_fields
 from transforms.records.canonical import canonical
 from transforms.records.keys import id_of, unescaped
@@ -24,7 +24,7 @@ from transforms.upsert.failures import unexpected_of
 from transforms.upsert.forms import AS_IT_CAME, RecordForm
 
 _HASH_BYTES = 16
-_SAMPLES = 5  # records
+N_SAMPLES = 5  # records
 
 
 def identify(batch: Batch[Record], spec: RecordSpec, form: RecordForm = AS_IT_CAME) -> Batch[Keyed]:
@@ -65,9 +65,18 @@ def flatten(batch: Batch[Compared], spec: RecordSpec, form: RecordForm = AS_IT_C
         except FAILURES as error:
             unfit.append(DeadLetter.of("FlattenRecords", entry.record, unexpected.as_record_error(error), entry.key))
     unexpected.check_not_alike()
+    return batch.then(flat, unfit, fields=report_of(batch, spec, tally, [entry.record for entry in flat[:N_SAMPLES]]))
+
+
+def report_of(batch: Batch[Any], spec: RecordSpec, tally: FieldTally, samples: Iterable[Record]) -> FieldReport:
+    """What the spec found in the records of a batch.
+
+    Args:
+      samples: the first `N_SAMPLES` of those that were flattened.
+    """
     # To compare paths takes as long as to flatten a hundred records, and other batches of the slice look alike.
-    samples = [entry.record.value for entry in flat[:_SAMPLES]] if is_first_of_slice(batch.batch_id) else []
-    return batch.then(flat, unfit, fields=spec.report(tally, samples))
+    values = [record.value for record in samples] if is_first_of_slice(batch.batch_id) else []
+    return spec.report(tally, values)
 
 
 def key_of(record: Record, spec: RecordSpec) -> str:

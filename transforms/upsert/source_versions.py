@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any
 
 from transforms.batch import SourceVersion
@@ -54,7 +55,7 @@ class SourceOrder:
         >>> SourceOrder((Path("id", ("id",)), Path("city", ("city",)))).identity_of({"id": "a", "city": None})
         '["a", null]'
         """
-        return json.dumps([path.read(value) for path in self.identity])
+        return f"[{', '.join(_json(path.read(value)) for path in self.identity)}]"
 
     def is_of_another(self, version: SourceVersion, document: StoredDocument) -> bool:
         """Whether a stored document is a copy of another record than the one of this version."""
@@ -64,3 +65,8 @@ class SourceOrder:
     def read_fields(self) -> Sequence[str]:
         """The top-level fields of a document that `identity` needs."""
         return list(dict.fromkeys(path.steps[0] for path in self.identity))
+
+
+def _json(value: Any) -> str:
+    """As `json.dumps`, which makes an encoder for every call; text, which nearly all of them are, needs none."""
+    return encode_basestring_ascii(value) if type(value) is str else json.dumps(value)

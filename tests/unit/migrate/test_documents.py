@@ -12,8 +12,8 @@ from transforms.errors import RecordError
 from transforms.firestore.messages import Document
 from transforms.firestore.values import decode_fields, serialised_fields
 from transforms.migrate import documents
+from transforms.migrate.converted import MAX_INTEGER
 from transforms.migrate.documents import (
-    MAX_INTEGER,
     REFUSE,
     WRAP,
     Stamp,
@@ -68,6 +68,19 @@ def test_an_item_comes_back_as_it_was_and_every_document_fits_firestore(content,
     assert item_of(document) == content == content_of(item)
     assert {name: document["_meta"][name] for name in version} == version
     assert (document["source_system"], document["migration_timestamp"]) == ("cosmos_migration", NOON)
+
+
+@given(contents)
+def test_content_that_may_be_shared_is_the_same_and_the_item_stays_as_it_is(content):
+    before = typed(content)
+    assert typed(content_of(content, may_share=True)) == typed(content_of(content))
+    assert typed(content) == before
+
+
+def test_content_is_the_callers_own_unless_it_may_be_shared():
+    item = {"id": "a", "tags": [{"n": 1}]}
+    assert content_of(item)["tags"][0] is not item["tags"][0]
+    assert content_of(item, may_share=True)["tags"][0] is item["tags"][0]
 
 
 @given(contents, versions)
