@@ -4,6 +4,7 @@
     firebeam status ID              one job: state, owner, records, pace, what is left, newest ids, dead letters
     firebeam status ID --follow     the same, again and again until the job ends
     firebeam status ID --html=FILE  the page that `firebeam serve` shows of it, as one file
+    firebeam status NAME/PAIR       a pair of a migration that `migrate --mode=follow` repairs
 
 It reads and never writes. A running job whose owner has sent no heartbeat for a minute is shown as interrupted: the
 command that began it resumes it. A Dataflow job sends no heartbeats; it is seen whenever it completes a batch, and
@@ -19,12 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
+from pipeline.present.followed import followed_table
 from pipeline.present.progress import live_line, progress_line
 from pipeline.present.status import Status, recent_table
 from pipeline.present.terminal import Console, say, show, standard_output
 from pipeline.run.flags import Usage, option, parse, refuse_unknown
 from pipeline.run.job_config import check_job_id
 from pipeline.run.service_flags import AccountFlags
+from pipeline.serve.followed import followed_pair, followed_pairs
 from pipeline.serve.jobs import counters_of, recent_statuses, required_job
 from transforms.errors import UsageError
 from transforms.firestore.client import FirestoreClient
@@ -61,12 +64,13 @@ USAGE = Usage(
     "status",
     Config,
     about="""\
-Shows a job of this database, or without an id the jobs started last. The exit code is 0; with --follow it is the one
-that the job ends with: 0 completed, 1 failed, 130 interrupted.""",
+Shows a job of this database, or without an id the jobs started last and the migrations that are followed. The exit code
+is 0; with --follow it is the one that the job ends with: 0 completed, 1 failed, 130 interrupted.""",
     example="""\
   firebeam status --project=my-project
   firebeam status ingest-0c4a6d1f52 --project=my-project --follow
-  firebeam status ingest-0c4a6d1f52 --project=my-project --html=ingest.html""",
+  firebeam status ingest-0c4a6d1f52 --project=my-project --html=ingest.html
+  firebeam status students/student_attempts --project=my-project""",
 )
 
 
@@ -81,6 +85,8 @@ def main(arguments: Sequence[str], console: Console, clock: Clock = SYSTEM_CLOCK
     if config.job_id is None:
         _print_recent(client, retry, config, console)
         return EXIT_OK
+    if "/" in config.job_id:
+        return _show_followed(client, config.job_id, retry, config, console)
     document = job_document(client, config.job_id, retry)
     status = _status(document)
     if config.follow:
@@ -114,7 +120,10 @@ def _config(arguments: Sequence[str]) -> Config:
         raise UsageError("--html writes a page and --json prints one; give one of them")
     if not named:
         return config
-    check_job_id(named[0])
+    if "/" not in named[0]:
+        check_job_id(named[0])
+    elif config.html:
+        raise UsageError("--html writes the page of a job; what is followed is on the page of `firebeam serve`")
     return replace(config, job_id=named[0])
 
 
@@ -163,10 +172,33 @@ def _print_recent(client: FirestoreClient, retry: Retry, config: Config, console
     if foreign:
         more = f" and {len(foreign) - _SHOWN_JOBS:,} more" if len(foreign) > _SHOWN_JOBS else ""
         say(console, f"not jobs of Firebeam, and not shown: {', '.join(foreign[:_SHOWN_JOBS])}{more}")
+    followed, _ = followed_pairs(client, retry)
     if config.json:
-        print(json.dumps([status.as_dict() for status in statuses], indent=2))  # noqa: T201
+        found = [*(each.as_dict() for each in statuses), *(each.as_dict() for each in followed)]
+        print(json.dumps(found, indent=2))  # noqa: T201
         return
-    if not statuses:
+    if not statuses and not followed:
         say(standard_output(), f"no job has run in {client.target.name} yet")
         return
-    show(standard_output(), recent_table(client.target.name, statuses))
+    if statuses:
+        show(standard_output(), recent_table(client.target.name, statuses))
+    if followed:
+        show(standard_output(), followed_table(client.target.name, followed))
+
+
+def _show_followed(client: FirestoreClient, shown_id: str, retry: Retry, config: Config, console: Console) -> int:
+    """Shows a pair of a migration; with --follow again and again until nobody follows it. Returns the exit code."""
+    found, last = followed_pair(client, shown_id, retry), ""
+    while config.follow and found.state == RUNNING:
+        if config.json:
+            print(json.dumps(found.as_dict()), flush=True)  # noqa: T201
+        elif found.line != last:
+            last = found.line
+            say(console, last)
+        retry.clock.sleep(_POLL_INTERVAL_S)
+        found = followed_pair(client, shown_id, retry)
+    if config.json:
+        print(json.dumps(found.as_dict(), indent=None if config.follow else 2))  # noqa: T201
+    else:
+        show(standard_output(), found.as_table())
+    return EXIT_INTERRUPTED if config.follow and found.state == INTERRUPTED else EXIT_OK

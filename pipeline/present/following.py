@@ -7,7 +7,7 @@ from typing import Any
 
 from transforms.dual.repairs import COPIED, RETURNED
 
-_NAMES = {"cosmos": "Cosmos DB → Firestore", "firestore": "Firestore → Cosmos DB", "": "nothing is followed"}
+NAMES = {"cosmos": "Cosmos DB → Firestore", "firestore": "Firestore → Cosmos DB", "": "nothing is followed"}
 
 
 def follow_line(phase: str, status: Mapping[str, Any]) -> str:
@@ -19,7 +19,7 @@ def follow_line(phase: str, status: Mapping[str, Any]) -> str:
     """
     counts, latency = status["counts"], status["latency"]
     repaired = counts.get(COPIED, 0) + counts.get(RETURNED, 0)
-    parts = [_NAMES[status["direction"]], f"{repaired:,} repaired", f"{status['pending']:,} pending"]
+    parts = [NAMES[status["direction"]], f"{repaired:,} repaired", f"{status['pending']:,} pending"]
     if dead := counts.get("lost", 0) + counts.get("refused", 0) + counts.get("unreadable", 0):
         parts.append(f"{dead:,} dead letters")
     if latency["p50_ms"] is not None:

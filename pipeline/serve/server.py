@@ -7,14 +7,16 @@ import contextlib
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Future
+from typing import Any
 
 from aiohttp import web
 
 from pipeline.present.page.document import job_document, jobs_document
 from pipeline.run.job_config import check_job_id
 from pipeline.serve.app import JOBS_TOPIC, Pages
+from pipeline.serve.followed import followed_pairs
 from pipeline.serve.jobs import recent_statuses
 from pipeline.serve.reading import JobReader
 from pipeline.serve.watch import Read, Topic, Topics
@@ -34,15 +36,20 @@ def topics_of(client: FirestoreClient, refresh_s: float, *, show_ids: bool, retr
 
     def read_jobs() -> dict[str, object]:
         statuses, _ = recent_statuses(client, _SHOWN_JOBS, retry)
-        return jobs_document(client.target.name, statuses, document_of(client, "", retry).now())
+        followed, _ = followed_pairs(client, retry)
+        return jobs_document(client.target.name, statuses, document_of(client, "", retry).now(), followed)
 
     def make(name: str) -> Topic:
         if name == JOBS_TOPIC:
-            return Topic(read_jobs, lambda found: any(job["state"] == RUNNING for job in found["jobs"]), refresh_s)
+            return Topic(read_jobs, _is_any_running, refresh_s)
         check_job_id(name)
         return Topic(_reads(client, name, retry, show_ids), lambda found: found["state"] == RUNNING, refresh_s)
 
     return Topics(make)
+
+
+def _is_any_running(found: Mapping[str, Any]) -> bool:
+    return any(each["state"] == RUNNING for each in (*found["jobs"], *found["followed"]))
 
 
 def _reads(client: FirestoreClient, job_id: str, retry: Retry, show_ids: bool) -> Read:

@@ -49,7 +49,11 @@ def test_killed_while_a_writer_and_a_deleter_run_it_loses_nothing(migration):
     assert comes_true(migration.are_equal, 60)
     expected = {item_id: item for writer in writers for item_id, item in writer.expected.items()}
     assert {key: each for key, each in migration.contents.items() if key.startswith("w")} == expected
+    assert comes_true(lambda: migration.status()["position_age_s"] is not None, 60)
+    assert migration.status()["state"] == "running"
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 0
+    found = migration.status()
+    assert (found["state"], found["pending"]) == ("stopped", 0)
     assert migration.verify() == 0
     assert migration.pair().pending == 0

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from pipeline.__main__ import main
+from pipeline.serve.followed import followed_pairs
 from pipeline.specs import read_spec
 from tests.stand_ins import comes_true
 from tests.support.migrated import Migration
@@ -13,6 +14,7 @@ from transforms.dual.core import Settings
 from transforms.ledger.migrations import migration_document, read_migration, read_pairs, save_migration
 from transforms.migrate.phases import State
 from transforms.migrate.states import saved_as
+from transforms.retry import Retry
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,6 +50,15 @@ class Followed(Migration):
                 f"--dead_letters={self.folder / 'verify'}",
             ]
         )
+
+    def status(self):
+        """What `firebeam status` says of it to a program."""
+        (found,) = [
+            each.as_dict()
+            for each in followed_pairs(self.target.connect(), Retry())[0]
+            if each.id == "students/student_attempts"
+        ]
+        return found
 
     def set_phase(self, phase):
         document = migration_document(self.target.connect(), "students")

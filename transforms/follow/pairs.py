@@ -18,7 +18,7 @@ from transforms.ledger.document import LedgerDocument
 from transforms.ledger.migrations import pair_document, read_migration, read_pairs, save_migration, save_pair
 from transforms.ledger.owners import Owner, is_alive
 from transforms.ledger.stored_fields import OWNER, misfit
-from transforms.migrate.phases import phase_of
+from transforms.migrate.phases import State, phase_of
 from transforms.migrate.states import saved_as, state_of
 
 
@@ -44,7 +44,10 @@ class Pair:
         return pair_document(self._migration, self.name)
 
     def take(self, *, take_over: bool) -> None:
-        """Makes this process the one that repairs the pair. Raises UsageError while another one is alive."""
+        """Makes this process the one that repairs the pair, of a migration that is written down from then on.
+
+        Raises UsageError while another one is alive.
+        """
         found = self.document.read()
         owner = found.fields.get("owner") if found else None
         if found is not None and isinstance(owner, dict) and not misfit(owner, OWNER):
@@ -54,8 +57,19 @@ class Pair:
                 raise UsageError(
                     f"{before} follows {self.name} of {self._migration.id}; end it, or pass --take_over if it is gone"
                 )
+        self._write_down()
         me = Owner()
         self._save({"owner": {"host": me.host, "pid": me.pid, "since": self._since}, **self._described})
+
+    def _write_down(self) -> None:
+        """A migration that nobody has changed has no document, and would be found by nobody who does not know it."""
+        if read_migration(self._migration) is not None:
+            return
+        try:
+            save_migration(self._migration, saved_as(State(), None), None)
+        except JobError:
+            if read_migration(self._migration) is None:
+                raise
 
     def beat(self, fields: Mapping[str, Any]) -> None:
         """Says how the job is. Raises JobError if another process has taken the pair."""

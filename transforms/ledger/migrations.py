@@ -15,6 +15,8 @@
                             for a store that is not followed. `State.may_finish` wants that of the old primary
         pending             writes that one store alone holds
         dead_letters        retryable ones
+        owner               {host, pid, since} of the repairing job; null once it has ended cleanly
+        latency, counts, waits              for people: see follow/pairs.py
         verified_at, verified_equal         of the last full verify, which writes these two
       writers/{instance}    one per instance of an application, written by DualStore:
         heartbeat_at, pair, phase           the pair that it writes, and the phase that it goes by
@@ -38,6 +40,8 @@ from transforms.firestore import messages
 from transforms.firestore.client import FirestoreClient, RpcError
 from transforms.firestore.committer import Conflicted
 from transforms.firestore.documents import Document
+from transforms.firestore.query import Query
+from transforms.firestore.reader import read
 from transforms.firestore.values import timestamp
 from transforms.ledger.document import KEPT, LedgerDocument
 from transforms.ledger.migration_names import check_migration
@@ -181,6 +185,10 @@ class SavedPair:
     dead_letters: int | None = None
     verified_at: datetime.datetime | None = None
     verified_equal: bool | None = None
+    owner: Mapping[str, Any] | None = None
+    latency: Mapping[str, float | None] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    waits: str = ""
 
 
 def pair_document(migration: LedgerDocument, pair: str) -> LedgerDocument:
@@ -200,6 +208,24 @@ def read_pairs(migration: LedgerDocument) -> list[SavedPair]:
         SavedPair(found.id, **{name: value for name, value in found.fields.items() if name in known})
         for found in migration.documents(migration.query(PAIRS))
     ]
+
+
+class Migrations(NamedTuple):
+    """All of a ledger, by name, and the paths of documents beside them that are not migrations."""
+
+    found: Mapping[str, SavedMigration]
+    foreign: Sequence[str]
+
+
+def read_migrations(client: FirestoreClient, retry: Retry | None = None) -> Migrations:
+    """The migrations that a ledger has."""
+    found, foreign = {}, []
+    for document in read(client, Query(MIGRATIONS), retry=retry):
+        try:
+            found[document.id] = SavedMigration.of(document)
+        except UsageError:
+            foreign.append(document.path)
+    return Migrations(found, foreign)
 
 
 class Writes(NamedTuple):

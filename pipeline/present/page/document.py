@@ -30,6 +30,7 @@ from decimal import Decimal
 from typing import Any
 
 from pipeline.present.counts import kinds_as_json
+from pipeline.present.followed import ShownFollow
 from pipeline.present.page.shown_batches import (
     ANALYSIS_ASKED,
     ANALYSIS_CACHED,
@@ -112,9 +113,16 @@ def job_document(data: JobData, *, show_ids: bool) -> dict[str, Any]:
     return {**found, "page": _page(data)}
 
 
-def jobs_document(database: str, statuses: Sequence[Status], at: datetime.datetime) -> dict[str, Any]:
-    """The document of the jobs that were started last, newest first."""
-    return {"at": at.isoformat(), "database": database, "jobs": [_of_list(each) for each in statuses]}
+def jobs_document(
+    database: str, statuses: Sequence[Status], at: datetime.datetime, followed: Sequence[ShownFollow] = ()
+) -> dict[str, Any]:
+    """The document of the jobs that were started last, newest first, and of the migrations that are followed."""
+    return {
+        "at": at.isoformat(),
+        "database": database,
+        "jobs": [_of_list(each) for each in statuses],
+        "followed": [each.as_row() for each in followed],
+    }
 
 
 def sentence(status: Status) -> str:

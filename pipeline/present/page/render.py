@@ -84,7 +84,10 @@ def render_jobs(document: Mapping[str, Any], state: str = "", name: str = "") ->
         if (not state or each["state"] == state) and name.lower() in f"{each['job_id']} {each['job']}".lower()
     ]
     macros = _template("jobs_parts.html").module
-    parts = {"summary": str(macros.summary(document, shown, state, name)).strip()}
+    parts = {
+        "summary": str(macros.summary(document, shown, state, name)).strip(),
+        "followed": str(macros.followed(document)).strip(),
+    }
     rows = {each["job_id"]: str(macros.job_row(each)).strip() for each in shown}
     series = {"state": state, "name": name}
     return Rendered("jobs", f"Jobs of {document['database']}", document, parts, {"jobs": rows}, series)
