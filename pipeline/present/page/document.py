@@ -117,12 +117,8 @@ def jobs_document(
     database: str, statuses: Sequence[Status], at: datetime.datetime, followed: Sequence[ShownFollow] = ()
 ) -> dict[str, Any]:
     """The document of the jobs that were started last, newest first, and of the migrations that are followed."""
-    return {
-        "at": at.isoformat(),
-        "database": database,
-        "jobs": [_of_list(each) for each in statuses],
-        "followed": [each.as_row() for each in followed],
-    }
+    jobs, rows = [_of_list(each) for each in statuses], [each.as_row() for each in followed]
+    return {"at": at.isoformat(), "database": database, "jobs": jobs, "followed": rows}
 
 
 def sentence(status: Status) -> str:
