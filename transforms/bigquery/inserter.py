@@ -20,12 +20,13 @@ import re
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from google.api_core.exceptions import GoogleAPICallError
 
 from transforms.bigquery.failures import NETWORK_ERRORS, TRANSIENT_REASONS, Failure, causes_untold, failure_of
-from transforms.bigquery.insert_all import ENVELOPE_BYTES, InsertAll, entry
+from transforms.bigquery.insert_all import ENVELOPE_BYTES, InsertAll, entry, request, request_of
 from transforms.bigquery.messages import of_row
 from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import JobError, Kind, TransientError
@@ -123,7 +124,7 @@ class RowInserter:
         """
         if len(rows) != len(insert_ids):
             raise ValueError(f"one insert id per row is needed, got {len(insert_ids)} for {len(rows)} rows")
-        call = _Call(list(map(entry, rows, insert_ids)))
+        call = _Call(rows, insert_ids)
         queue = deque(self._packed(call))
         with causes_untold():
             while queue:
@@ -133,6 +134,8 @@ class RowInserter:
 
     def _packed(self, call: _Call) -> list[list[int]]:
         """Row indices by request; a row that fits no request is rejected by itself."""
+        if 0 < len(call.all) <= self._max_rows and len(call.request) < self._max_request_bytes:
+            return [call.all]
         requests: list[list[int]] = []
         room = 0
         most = self._max_request_bytes - ENVELOPE_BYTES
@@ -181,7 +184,7 @@ class RowInserter:
 
     def _insert_all(self, call: _Call, indices: list[int]) -> list[Any]:
         call.requests += 1
-        return self._insert.send([call.entries[index] for index in indices], self._timeout_s)
+        return self._insert.send(call.request_of(indices), self._timeout_s)
 
     def _may_be_new(self, failure: Failure) -> bool:
         return failure.status == 404 and "dataset" not in failure.text.lower() and not self._table_seen
@@ -203,13 +206,28 @@ class RowInserter:
 class _Call:
     """The state of one `insert`."""
 
-    def __init__(self, entries: Sequence[bytes]):
-        self.entries = entries
+    def __init__(self, rows: Sequence[Mapping[str, Any]], insert_ids: Sequence[str]):
+        self._rows, self._insert_ids = rows, insert_ids
+        self.all = list(range(len(rows)))
         self.accepted = 0
         self.rejected: list[Rejected] = []
         self.requests = 0
         self.retries = 0
         self.refused_requests: Counter[str] = Counter()
+
+    @cached_property
+    def request(self) -> bytes:
+        """Of all rows. Most calls are one request, whose rows need not be encoded one by one."""
+        return request(self._rows, self._insert_ids)
+
+    @cached_property
+    def entries(self) -> list[bytes]:
+        """Of each row."""
+        return list(map(entry, self._rows, self._insert_ids))
+
+    def request_of(self, indices: list[int]) -> bytes:
+        """Of some rows."""
+        return self.request if indices == self.all else request_of([self.entries[index] for index in indices])
 
     def reject(self, index: int, code: str, message: str, *, retryable: bool = False) -> None:
         self.rejected.append(Rejected(index, code, message, retryable))

@@ -145,9 +145,10 @@ class RowWriter(Generic[E]):
             rows.append(row.cells)
             ids.append(insert_id(*maker.identity(entry), batch.batch_id))
             indices.append(index)
-            result.overflowed += len(row.overflowed)
-            if plan.names_overflow:
-                result.overflowed_by.update(row.overflowed)
+            if row.overflowed:
+                result.overflowed += len(row.overflowed)
+                if plan.names_overflow:
+                    result.overflowed_by.update(row.overflowed)
         unexpected.check_not_alike()
         answer = sender.send(batch.batch_id, rows, ids)
         result.retries += answer.retries
