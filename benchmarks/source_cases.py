@@ -25,7 +25,7 @@ from transforms.inputs.tables import TableSource
 from transforms.retry import Retry
 from transforms.runtime.garbage import tune_garbage_collector
 from transforms.services import Services
-from transforms.sql.database import Part, Selection
+from transforms.sql.database import Database, Part, Selection
 from transforms.sql.postgresql.database import PostgresqlTable
 from transforms.sql.rows import TableRows
 
@@ -77,7 +77,7 @@ def copy_bare(rows: int) -> Sample:
         connection.cursor().copy(copy) as copied,
     ):
         found = sum(1 for _ in copied.rows())
-    _check(found, rows)
+    check_count(found, rows)
     return meter.sample()
 
 
@@ -88,14 +88,18 @@ def make_rows(rows: int) -> Sample:
         table = PostgresqlTable.parse(_location(folder), "--source")
         declared = table.describe("--source")
         selection = Selection(declared, declared.key, in_order=True)
-        source = TableSource(
-            table, selection, None, _ROWS, _MAX_BATCH_BYTES, lambda part: (0, ""), lambda: False, Retry()
-        )
-        maker = TableRows(declared, table_columns(declared.columns), table.items, typed=False)
-        with Meter(rows) as meter:
-            pages = (batch.entries[0].page for batch in source.batches((Part(0),)))
-            found = sum(len(maker.rows(page.keys, page.rows, {"_batch": page.batch_id})) for page in pages)
-    _check(found, rows)
+        return rows_made(table, selection, rows)
+
+
+def rows_made(table: Database, selection: Selection, rows: int) -> Sample:
+    """Reads a table in batches, and makes their rows."""
+    declared = selection.table
+    source = TableSource(table, selection, None, _ROWS, _MAX_BATCH_BYTES, lambda part: (0, ""), lambda: False, Retry())
+    maker = TableRows(declared, table_columns(declared.columns), table.items, typed=False)
+    with Meter(rows) as meter:
+        pages = (batch.entries[0].page for batch in source.batches((Part(0),)))
+        found = sum(len(maker.rows(page.keys, page.rows, {"_batch": page.batch_id})) for page in pages)
+    check_count(found, rows)
     return meter.sample()
 
 
@@ -142,10 +146,11 @@ def export_by_hand(rows: int, project: str, bigquery_table: str) -> Sample:
                 if errors := bigquery.insert_rows_json(target.id, texts):
                     raise CaseError(f"insert_rows_json: {errors[0]}")
                 sent += len(block)
-    _check(sent, rows)
+    check_count(sent, rows)
     return meter.sample()
 
 
-def _check(found: int, rows: int) -> None:
+def check_count(found: int, rows: int) -> None:
+    """Raises CaseError unless all rows came through."""
     if found != rows:
         raise CaseError(f"{found} of {rows} rows came through")

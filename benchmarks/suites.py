@@ -20,6 +20,7 @@ from typing import Any
 
 from benchmarks.measure import CaseError, Sample, run_case
 from benchmarks.workload import write_profiles
+from pipeline.emulators.mariadb import missing_program
 from pipeline.emulators.start import DEMO_PREFIX, BigQueryEmulator, bigquery_emulator, firestore_emulator
 
 BIGQUERY_PROJECT = "demo-benchmarks"
@@ -269,10 +270,17 @@ def objects_suite(rounds: int) -> Suite:
 
 
 def source_suites(n_rows: int, rounds: int) -> Iterator[Suite]:
-    """A table of PostgreSQL: its rows beside a bare loop; its export beside one by hand, and beside a second run."""
+    """A table: its rows beside a bare loop; of PostgreSQL its export beside one by hand, and beside a second run.
+
+    MariaDB is left out where the machine does not have it.
+    """
     size = {"rows": n_rows}
     reads = [Step("bare COPY loop", "source_copy", size), Step("COPY to rows of BigQuery", "source_rows", size)]
     yield Suite("sources_read", f"rows of {n_rows:,} rows", "rows", reads, "bare COPY loop", rounds, None)
+    if missing_program() is None:
+        bare = Step("bare PyMySQL loop", "mysql_select", size)
+        reads = [bare, Step("SELECT to rows of BigQuery", "mysql_rows", size)]
+        yield Suite("sources_mysql", f"MariaDB, rows of {n_rows:,} rows", "rows", reads, bare.label, rounds, None)
     size = {"rows": n_rows // 10}
     exports = [
         Step(label, case, size, needs_bigquery=True)

@@ -1,42 +1,25 @@
-"""A real MariaDB server in a folder of its own, and databases that nobody else has.
-
-Its clock is not in UTC, so that a time that is taken for one in UTC shows up.
-"""
+"""A real MariaDB server in a folder of its own, and databases that nobody else has."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
 import os
-import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from pipeline.emulators.processes import LOOPBACK, TCP, Server, serve
+from pipeline.emulators.mariadb import INSTALL, mariadb_server, missing_program
+from pipeline.emulators.processes import LOOPBACK
 from tests.support.certificates import write_certificate
 from transforms.sql.columns import SourceTable
 from transforms.sql.mysql.database import MysqlTable
 
-INSTALL = "apt-get install --no-install-recommends mariadb-server-core mariadb-client-core"
-
 _NUMBERS = itertools.count()
-_PROGRAMS = ("mariadbd", "mariadb-install-db")
-# Starts again when it is told to SHUTDOWN.
-_SCRIPT = """
-set -e
-mariadb-install-db --no-defaults --datadir="$PWD/data" --auth-root-authentication-method=normal --skip-test-db \
-  "$@" >/dev/null
-while mariadbd --no-defaults --datadir="$PWD/data" --socket="$PWD/socket" --port="$PORT" --bind-address=127.0.0.1 \
-  --skip-log-bin --skip-name-resolve --innodb-buffer-pool-size=64M --innodb-flush-log-at-trx-commit=0 \
-  --ssl-cert="$CERTIFICATE" --ssl-key="$CERTIFICATE" --innodb-flush-method=nosync --skip-innodb-doublewrite \
-  --sync-frm=0 "$@"
-do :; done
-"""
 
 
 class MariaServer(NamedTuple):
@@ -98,23 +81,15 @@ class MariaDatabase:
 @contextlib.contextmanager
 def running_mariadb() -> Iterator[MariaServer]:
     """A server. Skips where there is no MariaDB, or fails where everything must be there."""
-    search = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
-    if missing := [program for program in _PROGRAMS if shutil.which(program, path=search) is None]:
-        reason = f"needs {missing[0]}: {INSTALL}"
+    if missing := missing_program():
+        reason = f"needs {missing}: {INSTALL}"
         if os.environ.get("FIREBEAM_REQUIRE_EMULATORS") == "1":
             pytest.fail(reason)
         pytest.skip(reason)
-    as_root = ("--user=root",) if os.getuid() == 0 else ()
-
-    def command(ports: Sequence[int], folder: Path) -> Sequence[str]:
-        return "env", f"PORT={ports[0]}", "sh", "-c", _SCRIPT, "sh", *as_root
-
     with tempfile.TemporaryDirectory() as folder:
         certificate = Path(folder) / "server.pem"
         write_certificate(certificate)
-        environ = {**os.environ, "PATH": search, "TZ": "IST-5:30", "CERTIFICATE": str(certificate)}
-        server = Server("MariaDB", 1, command, lambda ports: f"{TCP}{LOOPBACK}:{ports[0]}", environ)
-        with serve(server) as (port,):
+        with mariadb_server(certificate) as port:
             yield MariaServer(port, certificate)
 
 
