@@ -57,7 +57,7 @@ from transforms.runtime.stopping import is_asked_to_stop
 from transforms.secrets import parse_secret
 from transforms.sql.columns import SourceTable
 from transforms.sql.database import Cursor, Database, Holder, Part, Position, Selection, Snapshot
-from transforms.sql.names import closest
+from transforms.sql.given_key import check_key
 
 _MAX_BATCH_BYTES = 16 * 1024 * 1024
 
@@ -183,7 +183,7 @@ def prepare(config: Config, location: str, options: PipelineOptions) -> TablePla
     password = parse_secret(config.source_password, "--source_password") if config.source_password else None
     source = table_source("--source", location, password, config.max_outage_s)
     declared = source.describe("--source")
-    key = _key(config, declared)
+    key = _key(config, source, declared)
     _check_names(declared)
     if config.mode == INCREMENTAL and not config.cursor_field:
         raise UsageError(
@@ -334,12 +334,10 @@ def _check_names(declared: SourceTable) -> None:
             )
 
 
-def _key(config: Config, declared: SourceTable) -> tuple[str, ...]:
-    """The key of a row. Raises UsageError."""
-    names = [column.name for column in declared.columns]
-    for name in config.key:
-        if name not in names:
-            raise UsageError(f"--key: {declared.relation} has no column {name}{closest(name, names)}")
+def _key(config: Config, source: Database, declared: SourceTable) -> tuple[str, ...]:
+    """The key of a row. Raises UsageError; JobError and TransientError if the server cannot be asked."""
+    if config.key:
+        check_key(source, declared, config.key, "--key")
     key = config.key or declared.key
     if not key:
         raise UsageError(

@@ -30,7 +30,8 @@ PASSWORD = "hunter2-is-secret"
 def export(desk, mariadb):
     """Exports a table that has five orders at first."""
     mariadb.execute(
-        "CREATE TABLE orders (id int PRIMARY KEY, amount decimal(12,2), at timestamp(6) DEFAULT now(6), day date)",
+        "CREATE TABLE orders (id int PRIMARY KEY, amount decimal(12,2), "
+        "at timestamp(6) NOT NULL DEFAULT now(6), day date)",
         "INSERT INTO orders SELECT seq, seq + 0.5, '2026-01-01' + INTERVAL seq DAY, '2026-01-01' FROM seq_1_to_5",
     )
 
@@ -259,9 +260,15 @@ def test_a_wrong_location_is_refused_in_one_line(desk, source, flags, said, caps
             "must be a timestamp or datetime that every change",
         ),
         (["--mode=incremental", "--cursor_field=xmin"], "orders", "has no column xmin"),
+        (["--mode=incremental", "--cursor_field=born"], "sparse", "is not known; take --cursor_field=updated_at, or"),
+        (["--key=born"], "sparse", "has no value in born, so the key does not identify it"),
     ],
 )
 def test_what_the_table_does_not_have_is_refused_in_one_line(desk, mariadb, export, flags, table, said, capsys):
-    mariadb.execute("CREATE VIEW v AS SELECT * FROM orders")
+    mariadb.execute(
+        "CREATE VIEW v AS SELECT * FROM orders",
+        "CREATE TABLE sparse (id int PRIMARY KEY, born datetime, updated_at datetime NOT NULL DEFAULT now())",
+        "INSERT INTO sparse (id) VALUES (1)",
+    )
     assert export(*flags, table=table) == 2
     assert said in " ".join(capsys.readouterr().err.split())

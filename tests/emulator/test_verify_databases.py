@@ -90,7 +90,7 @@ def test_rows_that_were_exported_again_or_marked_as_deleted_count_as_the_latest_
         assert verify(tmp_path, desk.database, source, compared).counts == (19, 19, 0, 0)
 
 
-def test_two_tables_of_databases_are_compared(target, database, tmp_path):
+def test_two_tables_of_databases_are_compared(target, database, tmp_path, capsys):
     for name in ("old", "new"):
         database.execute(
             f"CREATE TABLE {name} (id numeric, x numeric)",
@@ -103,6 +103,9 @@ def test_two_tables_of_databases_are_compared(target, database, tmp_path):
     database.execute("UPDATE new SET x = x + 0.01 WHERE id = 2000", "UPDATE new SET id = 1.000 WHERE id = 1")
     found = verify(tmp_path, target, old, new, "--key_column=id", "--max_keys=50")
     assert found.kinds == {"2000": "DIFFERENT"}
+    database.execute("UPDATE new SET id = NULL WHERE id = 5")
+    assert verify(tmp_path, target, old, new, "--key_column=id").exit_code == 2
+    assert "a row of public.new has no value in id" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize(

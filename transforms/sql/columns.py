@@ -5,7 +5,7 @@ declared type ──▶ Declared(column, expression, …) ──▶ text of the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from transforms.bigquery.schema import Column
 
@@ -28,6 +28,7 @@ class SourceColumn:
       is_single: whether its numbers are of 32 bits but written as short as can be, as in pgvector's text.
       can_order: whether values of the type are times, by which an incremental run can go.
       is_canonical: whether the server has read its JSON, and writes each name of an object once.
+      is_never_null: whether it is declared so, as columns of views never are. It changes no row, so it is not compared.
     """
 
     name: str
@@ -38,6 +39,7 @@ class SourceColumn:
     is_single: bool = False
     can_order: bool = False
     is_canonical: bool = False
+    is_never_null: bool = field(default=False, compare=False)
 
     def column(self, name: str) -> Column:
         """The column of BigQuery, under a name that may have had to change."""
@@ -74,14 +76,18 @@ class SourceTable:
         return next((column for column in self.columns if column.name == name), None)
 
 
-def likely_cursors(table: SourceTable) -> list[str]:
+def likely_cursors(table: SourceTable, *, may_be_null: bool) -> list[str]:
     """The columns of times that look as if every change set them, the likeliest first.
 
+    Args:
+      may_be_null: whether a column that may be NULL is one, too.
+
     >>> columns = [SourceColumn(name, "timestamp", "DATETIME", name, can_order=True) for name in ("born", "updated_at")]
-    >>> likely_cursors(SourceTable("", "t", tuple(columns), (), "r"))
-    ['updated_at']
+    >>> table = SourceTable("", "t", tuple(columns), (), "r")
+    >>> likely_cursors(table, may_be_null=True), likely_cursors(table, may_be_null=False)
+    (['updated_at'], [])
     """
-    times = [column.name for column in table.columns if column.can_order]
+    times = [each.name for each in table.columns if each.can_order and (may_be_null or each.is_never_null)]
     return [name for word in _WORDS_OF_CHANGE for name in times if word in name.lower()]
 
 

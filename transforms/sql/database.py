@@ -180,6 +180,9 @@ class Database(Protocol):
     def cursors(self, table: SourceTable) -> list[str]:
         """Fields by which incremental runs are likely to go, the likeliest first."""
 
+    def has_null(self, table: SourceTable, names: Sequence[str]) -> bool:
+        """Whether a row has no value in one of some columns; the server may have to look at all rows."""
+
     def beyond(self, table: SourceTable, field: str, cursor: str, lookback_s: int) -> str:
         """The condition on rows that may have changed since the run that left a cursor; empty if that may be all rows.
 

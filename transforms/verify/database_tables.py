@@ -14,7 +14,7 @@ from transforms.errors import UsageError
 from transforms.export.table_target import table_columns
 from transforms.sql.columns import SourceTable
 from transforms.sql.database import Database, Selection
-from transforms.sql.names import closest
+from transforms.sql.given_key import check_key
 from transforms.sql.rows import FIXED_COLUMNS
 from transforms.verify.bigquery_store import BigQueryStore
 from transforms.verify.database_store import DatabaseStore
@@ -32,13 +32,12 @@ def row_store(database: Database, table: SourceTable, key_columns: str | None, i
       key_columns: names with commas; None for the key that the table declares.
 
     Raises:
-      UsageError: the table has no key, or no such columns.
+      UsageError: the table has no key, or no such columns, or a row has no value in one of them.
+      JobError, TransientError: the server cannot be asked.
     """
-    names = [column.name for column in table.columns]
     key = tuple(key_columns.split(",")) if key_columns else table.key
-    for name in key:
-        if name not in names:
-            raise UsageError(f"--key_column: {table.relation} has no column {name}{closest(name, names)}")
+    if key_columns:
+        check_key(database, table, key, "--key_column")
     if not key:
         raise UsageError(
             f"{table.relation} has no primary key; pass --key_column=COLUMN,… with columns that are never NULL and "

@@ -185,6 +185,17 @@ def test_a_table_without_rows_has_no_cursor(database):
     assert cursor_of(database, "updated_at").cursor is None
 
 
+def test_columns_that_may_be_null_are_known_and_looked_at(database):
+    database.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, born date, seen date, n int NOT NULL)",
+        "INSERT INTO t VALUES (1, '2020-01-01', NULL, 1)",
+        "ALTER TABLE t ADD CONSTRAINT c NOT NULL seen NOT VALID",
+    )
+    table, described = database.table("t"), database.described("t")
+    assert [each.name for each in described.columns if each.is_never_null] == ["id", "n"]
+    assert [table.has_null(described, names) for names in (["born"], ["born", "seen"])] == [False, True]
+
+
 def test_xmin_finds_exactly_what_was_written_since_late_commits_included(timed):
     with closing(timed.connect(autocommit=False)) as late:
         late.execute("INSERT INTO t VALUES (3, '2001-01-01')")

@@ -15,11 +15,11 @@ PASSWORD = "hunter2-is-secret"
 ANSWERS = {
     "SELECT table_name, table_type, engine, table_rows FROM .*": [["orders", "BASE TABLE", "InnoDB", 2]],
     r"SELECT column_name, data_type, .* FROM information_schema.columns .*": [
-        ["id", "bigint", "bigint unsigned", 20, 0],
-        ["paid", "tinyint", "tinyint(1)", 3, 0],
-        ["more", "json", "json", 0, 0],
-        ["place", "point", "point", 0, 0],
-        ["at", "timestamp", "timestamp(6)", 0, 0],
+        ["id", "bigint", "bigint unsigned", 20, 0, 1],
+        ["paid", "tinyint", "tinyint(1)", 3, 0, 1],
+        ["more", "json", "json", 0, 0, 1],
+        ["place", "point", "point", 0, 0, 1],
+        ["at", "timestamp", "timestamp(6)", 0, 0, 1],
     ],
     "SELECT column_name, srs_id FROM information_schema.columns .*": [["place", 4326]],
     "SELECT index_name, column_name, .*": [["PRIMARY", "id", 1]],

@@ -6,6 +6,8 @@ reads nothing, so that a column is never left out because nobody granted it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from transforms.errors import JobError, UsageError
@@ -32,7 +34,8 @@ SELECT CONCAT(table_schema, '.', table_name) FROM information_schema.tables
 WHERE table_schema NOT IN ('information_schema', 'mysql', 'performance_schema', 'sys') LIMIT 10000
 """
 _COLUMNS = """
-SELECT column_name, data_type, column_type, COALESCE(numeric_precision, 0), COALESCE(numeric_scale, 0)
+SELECT column_name, data_type, column_type, COALESCE(numeric_precision, 0), COALESCE(numeric_scale, 0),
+    is_nullable = 'NO'
 FROM information_schema.columns WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position
 """
 # By the schema: whether it is MariaDB's.
@@ -57,7 +60,7 @@ FROM information_schema.statistics WHERE table_schema = %s AND table_name = %s A
 ORDER BY index_name <> 'PRIMARY', index_name, seq_in_index
 """
 _CURSOR = """
-SELECT is_nullable = 'YES', EXISTS (
+SELECT EXISTS (
     SELECT 1 FROM information_schema.statistics AS s WHERE s.table_schema = c.table_schema
     AND s.table_name = c.table_name AND s.column_name = c.column_name AND s.seq_in_index = 1
 )
@@ -104,16 +107,21 @@ def cursor(connection: Connection, target: MysqlTarget, table: SourceTable, colu
     """A column of times as a cursor. Raises pymysql.Error."""
     if table.kind == VIEW:
         return Cursor(column, is_indexed=False)
-    ((may_be_null, has_index),) = rows(connection, _CURSOR, target.database, _name_in(table.relation), column)
-    warnings = []
-    if has_index != "1":
-        warnings.append(
-            f"no index begins with {column}, so the server looks at all rows for those that have changed: CREATE INDEX "
-            f"{quoted(f'by_{column}')} ON {table.relation} ({quoted(column)})"
-        )
-    if may_be_null == "1":
-        warnings.append(f"{column} may be NULL, and rows without a value are read in every run")
-    return Cursor(column, has_index == "1", "; ".join(warnings))
+    ((has_index,),) = rows(connection, _CURSOR, target.database, _name_in(table.relation), column)
+    if has_index == "1":
+        return Cursor(column, is_indexed=True)
+    return Cursor(
+        column,
+        is_indexed=False,
+        warning=f"no index begins with {column}, so the server looks at all rows for those that have changed: CREATE "
+        f"INDEX {quoted(f'by_{column}')} ON {table.relation} ({quoted(column)})",
+    )
+
+
+def has_null(connection: Connection, table: SourceTable, names: Sequence[str]) -> bool:
+    """Whether a row has no value in one of some columns; a scan where no index finds it. Raises pymysql.Error."""
+    conditions = " OR ".join(f"{quoted(name)} IS NULL" for name in names)
+    return bool(rows(connection, f"SELECT 1 FROM {table.relation} WHERE {conditions} LIMIT 1"))  # noqa: S608  # quoted
 
 
 def rows(connection: Connection, statement: str, *parameters: str) -> list[Row]:
@@ -176,7 +184,7 @@ def _columns(connection: Connection, database: str, table: str) -> tuple[SourceC
     has_geometry = any(type_ in GEOMETRIES for _, type_, *_ in present)  # to look for nothing takes long
     of_geometry = rows(connection, _REFERENCE_SYSTEMS[of_mariadb], database, table) if has_geometry else []
     systems = {row[0]: row[1] for row in of_geometry}
-    for name, type_, declared, precision, scale in present:
+    for name, type_, declared, precision, scale, is_never_null in present:
         own = MysqlType(
             str(type_),
             str(declared),
@@ -185,7 +193,7 @@ def _columns(connection: Connection, database: str, table: str) -> tuple[SourceC
             is_json=f"json_valid({quoted(str(name))})" in checks,
             srid=int(systems.get(name) or 0),
         )
-        found.append(source_column(str(name), own, is_mariadb=of_mariadb))
+        found.append(replace(source_column(str(name), own, is_mariadb=of_mariadb), is_never_null=is_never_null == "1"))
     return tuple(found)
 
 

@@ -71,12 +71,23 @@ class MysqlTable:
                 "change sets: a transaction that commits late may have a smaller number than rows that were read, and "
                 "would be missed"
             )
+        if table.kind != catalogue.VIEW and not column.is_never_null:
+            others = " or ".join(f"--cursor_field={each}" for each in self.cursors(table)[:2])
+            raise UsageError(
+                f"--cursor_field={field} may be NULL, and when such a row changed is not known; "
+                f"{f'take {others}, or ' if others else ''}declare it NOT NULL"
+            )
         with self._connected() as connection:
             return catalogue.cursor(connection, self.target, table, field)
 
     def cursors(self, table: SourceTable) -> list[str]:
         """As `Database.cursors`."""
-        return likely_cursors(table)
+        return likely_cursors(table, may_be_null=table.kind == catalogue.VIEW)
+
+    def has_null(self, table: SourceTable, names: Sequence[str]) -> bool:
+        """As `Database.has_null`."""
+        with self._connected() as connection:
+            return catalogue.has_null(connection, table, names)
 
     def beyond(self, table: SourceTable, field: str, cursor: str, lookback_s: int) -> str:
         """As `Database.beyond`."""

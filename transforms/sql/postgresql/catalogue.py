@@ -6,6 +6,8 @@ has rows that its own indexes do not know.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from transforms.errors import JobError, UsageError
@@ -34,7 +36,11 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog',
 LIMIT 10000
 """
 _COLUMNS: LiteralString = """
-SELECT attname, quote_ident(attname), format_type(atttypid, atttypmod), atttypid, atttypmod
+SELECT attname, quote_ident(attname), format_type(atttypid, atttypmod), atttypid, atttypmod,
+    attnotnull AND NOT EXISTS (
+        SELECT FROM pg_constraint
+        WHERE conrelid = attrelid AND contype = 'n' AND conkey[1] = attnum AND NOT convalidated
+    )
 FROM pg_attribute WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped ORDER BY attnum
 """
 _TYPES: LiteralString = """
@@ -49,7 +55,7 @@ _COMPARABLE = frozenset(
     {"INT64", "NUMERIC", "BIGNUMERIC", "FLOAT64", "BOOL", "STRING", "BYTES", "DATE", "DATETIME", "TIME", "TIMESTAMP"}
 )
 _CURSOR: LiteralString = """
-SELECT a.attnotnull, EXISTS (
+SELECT EXISTS (
     SELECT FROM pg_index i
     WHERE i.indrelid = a.attrelid AND i.indisvalid AND i.indpred IS NULL AND i.indkey[0] = a.attnum
 )
@@ -110,18 +116,24 @@ def describe(connection: Connection, target: PostgresqlTarget, flag: str) -> Sou
 def cursor(connection: Connection, table: SourceTable, column: SourceColumn) -> Cursor:
     """A column of times as a cursor. Raises psycopg.Error."""
     found = connection.execute(_CURSOR, (table.relation, column.name)).fetchone()
-    is_never_null, is_indexed = found or (False, False)
     if table.kind not in _INDEXED:
         return Cursor(column.name, is_indexed=False)
-    warnings = []
-    if not is_indexed:
-        warnings.append(
-            f"no index begins with {column.name}, so the server looks at all rows for those that have changed: CREATE "
-            f"INDEX ON {table.relation} ({quoted(column.name)})"
-        )
-    if not is_never_null:
-        warnings.append(f"{column.name} may be NULL, and rows without a value are read in every run")
-    return Cursor(column.name, is_indexed, "; ".join(warnings))
+    if found and found[0]:
+        return Cursor(column.name, is_indexed=True)
+    return Cursor(
+        column.name,
+        is_indexed=False,
+        warning=f"no index begins with {column.name}, so the server looks at all rows for those that have changed: "
+        f"CREATE INDEX ON {table.relation} ({quoted(column.name)})",
+    )
+
+
+def has_null(connection: Connection, table: SourceTable, names: Sequence[str]) -> bool:
+    """Whether a row has no value in one of some columns; a scan where no index finds it. Raises psycopg.Error."""
+    conditions = " OR ".join(f"{quoted(name)} IS NULL" for name in names)
+    statement = f"SELECT EXISTS (SELECT FROM {table.relation} WHERE {conditions})"  # noqa: S608  # quoted
+    found = connection.execute(statement.encode()).fetchone()
+    return bool(found and found[0])
 
 
 def check_unchanged(connection: Connection, target: PostgresqlTarget, table: SourceTable) -> None:
@@ -156,6 +168,6 @@ def _columns(connection: Connection, oid: int) -> tuple[SourceColumn, ...]:
         types |= {int(row[0]): PgType(*row) for row in rows}
         wanted = {each for type_ in types.values() for each in (type_.element, type_.base)}
     return tuple(
-        source_column(name, quoted, declared, type_id, modifier, types)
-        for name, quoted, declared, type_id, modifier in found
+        replace(source_column(name, quoted, declared, type_id, modifier, types), is_never_null=is_never_null)
+        for name, quoted, declared, type_id, modifier, is_never_null in found
     )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 _WITHOUT_XMIN = "vf"  # views and foreign tables
+_DECLARES_NULL = "rp"  # tables and partitioned tables
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,24 @@ class PostgresqlTable:
                 f"--cursor_field={field} is {column.declared}; it must be a timestamp that every change sets, or xmin: "
                 "a transaction that commits late may have a smaller number than rows that were read, and be missed"
             )
+        if table.kind in _DECLARES_NULL and not column.is_never_null:
+            raise UsageError(
+                f"--cursor_field={field} may be NULL, and when such a row changed is not known; take "
+                f"{' or '.join(f'--cursor_field={each}' for each in self.cursors(table)[:2])}, or declare it: ALTER "
+                f"TABLE {table.relation} ALTER COLUMN {ranges.quoted(field)} SET NOT NULL"
+            )
         with self._connected() as connection:
             return catalogue.cursor(connection, table, column)
 
     def cursors(self, table: SourceTable) -> list[str]:
         """As `Database.cursors`."""
-        return [*likely_cursors(table), *([] if table.kind in _WITHOUT_XMIN else [XMIN])]
+        found = likely_cursors(table, may_be_null=table.kind not in _DECLARES_NULL)
+        return found if table.kind in _WITHOUT_XMIN else [*found, XMIN]
+
+    def has_null(self, table: SourceTable, names: Sequence[str]) -> bool:
+        """As `Database.has_null`."""
+        with self._connected() as connection:
+            return catalogue.has_null(connection, table, names)
 
     def beyond(self, table: SourceTable, field: str, cursor: str, lookback_s: int) -> str:
         """As `Database.beyond`."""
