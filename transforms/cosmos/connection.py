@@ -116,7 +116,7 @@ class Connection:
                 )
             return self._client
 
-    @property
+    @functools.cached_property
     def container(self) -> ContainerProxy:
         """The SDK's container. Raises as `ask`."""
         return self.client.get_database_client(self.target.database).get_container_client(self.target.container)

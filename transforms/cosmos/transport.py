@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from azure.core.pipeline.transport import HttpRequest, RequestsTransport, RequestsTransportResponse
 
+from transforms.cosmos.plain_session import PlainSession
 from transforms.cosmos.status import StatusError
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ _OF_THE_SDK = frozenset({400, 404, 409, 410, 412})
 
 
 class OneAttemptTransport(RequestsTransport):
-    """Sends with requests, as the SDK does by itself, and once."""
+    """Sends by the connections of requests, as the SDK does by itself, and once."""
+
+    def __init__(self) -> None:
+        super().__init__(session=PlainSession())
 
     def send(self, request: HttpRequest, **options: Any) -> RequestsTransportResponse:
         """As azure-core says. Raises StatusError."""
