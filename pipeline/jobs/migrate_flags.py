@@ -72,7 +72,7 @@ class Config(RecordsConfig, WritingFlags):
         86_400,
         group="Migration",
         minimum=60,
-        help="how often --mode=follow compares keys, in seconds, while Cosmos DB is primary",
+        help="how often --mode=follow compares keys, in seconds, to find what was deleted in the primary",
         shown_with=("mode", (FOLLOW,)),
         in_templates=False,
     )

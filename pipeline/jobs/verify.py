@@ -218,7 +218,8 @@ def present(plan: Plan, summary: Summary, console: Console) -> int:
 def _tell_migration(plan: Plan, began: datetime.datetime, *, is_equal: bool) -> None:
     """Writes what was found to the pair's document, as of when the run began."""
     document = migration_document(plan.firestore.connect(), plan.config.migration or "", plan.retry)
-    save_pair(document, plan.pair, {"verified_at": began, "verified_equal": is_equal})
+    found = {"verified_at": began, "verified_equal": is_equal}
+    save_pair(document, plan.pair, found | ({"equal_at": began} if is_equal else {}))
 
 
 JOB = Job(USAGE, prepare, provision, build, present)

@@ -88,7 +88,7 @@ class Places:
     def announce(self, phase):
         self.set_state(self.state.announce(phase, datetime.datetime.now(datetime.timezone.utc)))
 
-    def following(self, **settings):
+    def following(self, scan_every_s=None, **settings):
         return Following(
             FollowTarget(
                 "students",
@@ -102,6 +102,7 @@ class Places:
                 "migrate-1",
                 settings=Settings(**{"pending_every_s": 0.5, "forget_every_s": 1.0, "page_s": 1.0, **settings}),
                 retry=Retry(3, initial_s=0.1),
+                scan_every_s=scan_every_s,
             )
         )
 

@@ -76,6 +76,11 @@ class Kind:
         return str(found) if isinstance(found, (str, int)) and not isinstance(found, bool) else "unknown"
 
     @property
+    def naming_fields(self) -> tuple[str, ...]:
+        """The top-level fields of an item that `key_of` reads."""
+        return tuple(dict.fromkeys(("id", *self._names_of_document, *self._names_of_partition, self.spec.owner)))
+
+    @property
     def _names_of_document(self) -> Iterator[str]:
         """Fields, or what they are in, of which the document's id is made."""
         key = self.spec.key
@@ -93,10 +98,7 @@ class Kind:
             raise RecordError("MISSING_ID", "id must be text, as in every item of Cosmos DB")
         check_id(item_id)
         values = tuple(_named_at(item, path) for path in self.partition_key_paths)
-        naming = {"id": item_id}
-        for name in (*self._names_of_document, *self._names_of_partition, self.spec.owner):
-            if name in item:
-                naming[name] = item[name]
+        naming = {name: item[name] for name in self.naming_fields if name in item}
         return Key(self.spec.key_of(item, None), item_id, values, naming)
 
     @property

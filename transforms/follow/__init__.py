@@ -7,6 +7,7 @@ firestore_feed.py   pages of what Firestore's Listen gives, deletes included
 searches.py         pending writes and tombstones that are in a store
 repairing.py        one change, one pending write, one tombstone: the rules of `dual`, until both stores have answered
 lost_writes.py      acknowledged writes that lost, as dead letters
+item_scan.py        items whose documents are gone, by their keys
 removals.py         what was deleted past DualStore
 rows.py             rows of BigQuery for what was changed
 positions.py        how far each feed is applied, in the ledger

@@ -27,6 +27,7 @@ from transforms.follow.changes import Feed, Page, Unreadable
 from transforms.follow.cosmos_feed import CosmosFeed, Part, fields_of, parts_of
 from transforms.follow.firestore_feed import FirestoreFeed, begun_at, positions_in
 from transforms.follow.follower import Follower, Parts, Settings
+from transforms.follow.item_scan import ItemScan
 from transforms.follow.lag import behind_s
 from transforms.follow.lost_writes import DeadLetterFiles
 from transforms.follow.pairs import Pair, direction_of, read_to_of
@@ -124,7 +125,7 @@ class Following:
             removals,
             self._unreadable,
             self._finish,
-            self._scans(),
+            self._scans(removals),
             self._rows(),
         )
         self.follower = Follower(parts, target.settings)
@@ -213,13 +214,31 @@ class Following:
 
     # What the loop is made of.
 
-    def _scans(self) -> Callable[[Course], None]:
+    def _scans(self, removals: Removals) -> Callable[[Course], None]:
         target = self._target
         if target.scan_every_s is None:
             return lambda _: None
         ends = RowsOfDeleted(target.rows, target.pair) if target.rows else None
         scan = DeleteScan(target.container, target.firestore, target.collection, target.retry, ends)
-        return Scans(self.pair.document, target.scan_every_s, scan, self.repairing.counts.add).look
+        items = ItemScan(
+            target.container.connect(),
+            target.firestore,
+            target.kind,
+            target.collection,
+            removals,
+            self.pair.equal_at,
+            self.phases.steady_view,
+            self.phases.now,
+            target.retry,
+        )
+        of_pair, count = (self.pair.document, target.scan_every_s), self.repairing.counts.add
+        scans = Scans(*of_pair, scan, count), Scans(*of_pair, items, count, FIRESTORE)
+
+        def look(course: Course) -> None:
+            for each in scans:
+                each.look(course)
+
+        return look
 
     def _rows(self) -> Callable[[Page], None]:
         target = self._target

@@ -71,6 +71,12 @@ class Pair:
             if read_migration(self._migration) is None:
                 raise
 
+    def equal_at(self) -> datetime.datetime | None:
+        """When a verify began that found both stores equal; None for never."""
+        found = self.document.read()
+        at = found.fields.get("equal_at") if found else None
+        return at if isinstance(at, datetime.datetime) else None
+
     def beat(self, fields: Mapping[str, Any]) -> None:
         """Says how the job is. Raises JobError if another process has taken the pair."""
         found = self.document.read()

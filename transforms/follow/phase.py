@@ -105,6 +105,11 @@ class PhaseReader:
             state, read_at = self._state, self._read_at
         return course_at(state, self.now(), read_at, self.repair_s)
 
+    def steady_view(self) -> View | None:
+        """What repairs go by while the primary is the steady one; None around a change of it."""
+        course = self.course()
+        return None if course.waits or len(course.sources) != 1 or course.state.change is not None else course.view
+
     def close(self) -> None:
         """Ends the thread."""
         self._closed.set()

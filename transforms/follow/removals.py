@@ -9,10 +9,12 @@ A document says which item it was a copy of only as long as it can be read at an
 
 from __future__ import annotations
 
+import datetime
+
 from transforms.dual.kinds import Key, Kind
 from transforms.dual.repairs import repair
 from transforms.dual.rules import View
-from transforms.dual.stored import COSMOS, FIRESTORE, Conflict, Draft, Failed, Write, Written
+from transforms.dual.stored import COSMOS, FIRESTORE, Conflict, Draft, Failed, Version, Write, Written
 from transforms.errors import JobError, RecordError
 from transforms.firestore.changes.times import micros
 from transforms.firestore.reader import read_paths
@@ -52,17 +54,43 @@ class Removals:
             return item
         if item is None or item.is_tombstone or item.is_pending:
             return None  # forgotten since, or a pending write that is resolved by itself
-        stamp = Stamp(micros(gone.removed_at), _REMOVER, 0)
+        outcome = self._removed(named, gone.removed_at, view)
+        return None if isinstance(outcome, bool) else outcome
+
+    def remove(self, key: Key, version: Version, at: datetime.datetime, view: View) -> bool | Failed:
+        """Removes an item of which there is no document, if it still has this version.
+
+        Args:
+          key: of the item.
+          version: that it was found in.
+          at: when it was found to have no document.
+
+        Returns:
+          Whether it was removed; False if there is a document by now, or another version. What failed.
+        """
+        there = self._repairing.read(key, FIRESTORE)
+        if there is not None:
+            return there if isinstance(there, Failed) else False
+        item = self._repairing.read(key, COSMOS)
+        if isinstance(item, Failed):
+            return item
+        if item is None or item.version != version or item.is_tombstone or item.is_pending:
+            return False
+        return self._removed(key, at, view)
+
+    def _removed(self, named: Key, at: datetime.datetime, view: View) -> bool | Failed:
+        """Writes a tombstone where there is nothing, and repairs it as any; whether it has."""
+        stamp = Stamp(micros(at), _REMOVER, 0)
         request = Write(FIRESTORE, Draft(None, stamp), None)
         answer = self._repairing.stores[FIRESTORE].answer(named, request, self._repairing.limit_s())
         if isinstance(answer, Conflict):
-            return None
+            return False
         if not isinstance(answer, Written):
             return answer if isinstance(answer, Failed) else Failed("no answer")
         tombstone = self._repairing.read(named, FIRESTORE)
         if tombstone is None or isinstance(tombstone, Failed):
-            return tombstone
-        return self._repairing.run(named, repair(FIRESTORE, tombstone, view), tombstone)
+            return tombstone or False
+        return self._repairing.run(named, repair(FIRESTORE, tombstone, view), tombstone) or True
 
     def _key_before(self, gone: Gone) -> Key | None:
         """The key that the document had; None if it can no longer be read: the comparison of keys finds it."""

@@ -18,6 +18,8 @@
         owner               {host, pid, since} of the repairing job; null once it has ended cleanly
         latency, counts, waits              for people: see follow/pairs.py
         verified_at, verified_equal         of the last full verify, which writes these two
+        equal_at            when the last full verify began that found both stores equal
+        scanned_at, items_scanned_at        of the last comparison of keys, of documents and of items
       writers/{instance}    one per instance of an application, written by DualStore:
         heartbeat_at, pair, phase           the pair that it writes, and the phase that it goes by
         counts              by name, since the instance began: absolute, so that a repeated save counts nothing twice
@@ -185,6 +187,7 @@ class SavedPair:
     dead_letters: int | None = None
     verified_at: datetime.datetime | None = None
     verified_equal: bool | None = None
+    equal_at: datetime.datetime | None = None
     owner: Mapping[str, Any] | None = None
     latency: Mapping[str, float | None] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
