@@ -92,9 +92,16 @@ SCHEMES = (
     Scheme(BIGQUERY, (BIGQUERY,), ("bigquery:PROJECT:DATASET.TABLE",)),
     Scheme(JSONL, tuple(JSONL + prefix for prefix in _FILES_IN_CLOUD), ("jsonl:PATTERN",)),
     Scheme(COSMOS, (COSMOS,), (COSMOS_USAGE,)),
-    Scheme(POSTGRESQL, (POSTGRESQL,), table=f"{POSTGRESQL}USER@HOST:PORT/DATABASE/SCHEMA.TABLE", opens=_postgresql),
-    Scheme(MYSQL, (MYSQL,), table=f"{MYSQL}USER@HOST:PORT/DATABASE/TABLE", opens=_mysql),
+    Scheme(
+        POSTGRESQL,
+        (POSTGRESQL,),
+        is_source=True,
+        table=f"{POSTGRESQL}USER@HOST:PORT/DATABASE/SCHEMA.TABLE",
+        opens=_postgresql,
+    ),
+    Scheme(MYSQL, (MYSQL,), is_source=True, table=f"{MYSQL}USER@HOST:PORT/DATABASE/TABLE", opens=_mysql),
 )
+TABLE_PREFIXES = tuple(scheme.prefix for scheme in SCHEMES if scheme.table)
 TABLES = " or ".join(scheme.table for scheme in SCHEMES if scheme.table)
 SOURCES_IN_CLOUD = tuple(prefix for scheme in SCHEMES if scheme.is_source for prefix in scheme.in_cloud)
 STORES_IN_CLOUD = tuple(prefix for scheme in SCHEMES if scheme.usage for prefix in scheme.in_cloud)

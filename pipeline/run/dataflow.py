@@ -27,7 +27,7 @@ from apache_beam.options.pipeline_options import (
     WorkerOptions,
 )
 
-from pipeline.locations import BATCHES
+from pipeline.locations import BATCHES, TABLE_PREFIXES
 from pipeline.run.flags import Flag, flags_of
 from pipeline.run.job_config import JobConfig
 from transforms.errors import UsageError
@@ -228,7 +228,13 @@ def _out_of_reach(config: JobConfig) -> Iterator[str]:
     for flag in flags_of(type(config)):
         for value in _values(flag, getattr(config, flag.name)):
             if flag.declared.prefixes and not value.startswith(flag.declared.prefixes):
-                where = " or ".join(prefix for prefix in flag.declared.prefixes if prefix != BATCHES)
+                if value.startswith(TABLE_PREFIXES):
+                    yield (
+                        f"--{flag.name}={value} is a table of a database, which is not read on Dataflow here: run the "
+                        "command where the server can be reached, without --runner"
+                    )
+                    continue
+                where = " or ".join(p for p in flag.declared.prefixes if p not in (BATCHES, *TABLE_PREFIXES))
                 yield (
                     f"--{flag.name}={value} is on this computer, where workers cannot reach it: "
                     f"copy or create it under {where} and pass that"

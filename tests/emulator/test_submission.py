@@ -4,13 +4,17 @@ import contextlib
 import os
 import re
 import signal
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from pipeline.__main__ import main
 from tests.launch.service import DONE, LoopbackDataflow, RefusedError
+from tests.launch.workers import Workers
 from tests.stand_ins import comes_true
+from tests.support.documents import read_collection
 from tests.support.launchable import LAUNCHABLE, PROJECT, REGION, Place
 from transforms.ledger.jobs import COMPLETED, FAILED, INTERRUPTED, RUNNING, job_document, read_job
 from transforms.ledger.runs import JobLedger
@@ -126,6 +130,31 @@ def test_a_job_that_the_service_does_not_take_is_closed_as_failed(place, cloud, 
     of = job(place)
     assert of.state == FAILED
     assert "the quota of jobs is exhausted" in of.error
+
+
+def test_a_table_of_a_database_is_read_by_the_workers_that_the_service_starts(place, database, tmp_path):
+    database.execute(
+        "CREATE TABLE people (candidate_id text PRIMARY KEY, name text)",
+        "INSERT INTO people SELECT 'c' || n, 'Person ' || n FROM generate_series(1, 30) n",
+    )
+    (tmp_path / "empty").mkdir()
+    workers = Workers(Path(sys.executable), tmp_path / "empty", place.environ)
+    with LoopbackDataflow(workers.run, lambda image, flags: (1, "no template here")) as service:
+        flags = LAUNCHABLE["ingest"].arguments(
+            place,
+            input=database.location("people"),
+            batch_size="10",
+            job_id=JOB_ID,
+            sdk_container_image=IMAGE,
+            dataflow_endpoint=service.endpoint,
+        )
+        assert main(["ingest", *flags]) == 0
+        (submitted,) = service.jobs.values()
+        assert submitted.ended.wait(120)
+    assert submitted.state == DONE
+    found = read_collection(place.target, "enriched_profiles")
+    assert {key: fields["name"] for key, fields in found.items()} == {f"c{n}": f"Person {n}" for n in range(1, 31)}
+    assert job(place).state == COMPLETED
 
 
 def test_a_submission_that_is_interrupted_leaves_no_job_that_seems_to_run(place, cloud, capsys):

@@ -7,7 +7,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, SetupOption
 from rich.console import Console
 
 from pipeline import JOBS
-from pipeline.jobs import ingest, replay
+from pipeline.jobs import ingest, replay, verify
 from pipeline.run.dataflow import CloudJob, check_submission, name_job, notes, own_setup_file, set_defaults
 from pipeline.run.flags import parse
 from pipeline.run.launch import launch
@@ -105,6 +105,14 @@ def test_a_batch_job_is_not_submitted_as_a_streaming_one():
     options.view_as(StandardOptions).streaming = True
     with pytest.raises(UsageError, match="ingest ends when its input does, which is a batch job: remove --streaming"):
         check_submission("ingest", config, options, streaming=False)
+
+
+def test_ingest_reads_tables_of_databases_in_the_cloud_and_verify_says_that_it_does_not():
+    assert problems(input="postgresql://app@db/shop/orders,mysql://app@db/shop/orders") == []
+    stores = {"left": "postgresql://app@db/shop/orders", "right": "firestore://orders", "report": "gs://bucket/r.jsonl"}
+    config, options = asked_for(verify, without=["input"], **stores)
+    with pytest.raises(UsageError, match="--left=postgresql://app@db/shop/orders is a table of a database, which is"):
+        check_submission("verify", config, options, streaming=False)
 
 
 def test_a_job_without_end_is_submitted_as_a_streaming_one():
