@@ -125,10 +125,14 @@ class Connection:
     def properties(self) -> Properties:
         """The container as it was when first asked. Raises as `ask`; JobError where it does not exist."""
         if self._properties is None:
-            read = self.ask(lambda hook: self.container.read(response_hook=hook)).value
-            paths = tuple(read["partitionKey"]["paths"])
-            self._properties = Properties(read["_rid"], read["_self"].strip("/"), paths, read.get("defaultTtl"))
+            self._properties = self.read_properties()
         return self._properties
+
+    def read_properties(self) -> Properties:
+        """The container as it is now. Raises as `properties`."""
+        read = self.ask(lambda hook: self.container.read(response_hook=hook)).value
+        paths = tuple(read["partitionKey"]["paths"])
+        return Properties(read["_rid"], read["_self"].strip("/"), paths, read.get("defaultTtl"))
 
     def ask(
         self,

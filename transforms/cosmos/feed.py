@@ -7,7 +7,8 @@
         ALL_VERSIONS       every version and every delete; only behind a continuation, which `now` gives
 
 A continuation is the SDK's text, opaque but for the sequence numbers in it: `positions`. It stays valid over splits and
-merges of partitions. Between two pages nothing is lost; a page that is read again has the same items or newer ones.
+merges of partitions; one of all versions only for as long as the account keeps what comes behind it. Between two pages
+nothing is lost; a page that is read again has the same items or newer ones.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from transforms.cosmos.connection import Connection, Hook
 from transforms.cosmos.items import partition_key_of
-from transforms.errors import JobError
+from transforms.errors import FirebeamError, JobError
 
 LATEST, ALL_VERSIONS = "LatestVersion", "AllVersionsAndDeletes"
 CREATE, REPLACE, DELETE = "create", "replace", "delete"
@@ -30,7 +32,16 @@ DEFAULT_PAGE_ITEMS = 1000  # the service ends a page before at 4 MB
 
 _BEGINNING, _NOW = "Beginning", "Now"
 _ETAG = "etag"
-_BAD_REQUEST = 400
+_BAD_REQUEST = 400  # of ALL_VERSIONS: learn.microsoft.com/dotnet/api/microsoft.azure.cosmos.changefeedpolicy
+_NOTHING_ELSE: Mapping[int, FirebeamError] = MappingProxyType({})
+
+
+class NoVersionsError(JobError):
+    """The account does not offer the feed of all versions and deletes."""
+
+
+class TooOldError(JobError):
+    """What comes behind a continuation of all versions and deletes is no longer kept."""
 
 
 class FeedRange(NamedTuple):
@@ -106,9 +117,11 @@ def now(connection: Connection, span: FeedRange, mode: str = LATEST) -> str:
     """A continuation behind everything that a range holds at this moment.
 
     Raises:
+      NoVersionsError: ALL_VERSIONS, and the account keeps no versions; says what to do.
       JobError, TransientError: as `page`.
     """
-    return _page(connection, mode, 1, feed_range=span.as_sdk, start_time=_NOW, mode=mode).continuation
+    means = {_BAD_REQUEST: NoVersionsError(_no_versions(connection.label))} if mode == ALL_VERSIONS else {}
+    return _page(connection, 1, means, feed_range=span.as_sdk, start_time=_NOW, mode=mode).continuation
 
 
 def page(
@@ -122,17 +135,24 @@ def page(
     """The next page of a range.
 
     Args:
-      continuation: of this range; None for the beginning.
+      continuation: of this range and mode; None for the beginning, which LATEST alone has.
       max_items: maximum number of items; a batch of the container is never cut, so there may be a few more.
 
     Raises:
-      JobError: the container was created again, or the account keeps no versions; says what to do.
+      TooOldError: ALL_VERSIONS, and the account no longer keeps what comes behind the continuation.
+      JobError: the container was created again; says what to do.
       TransientError: after bounded retries.
     """
     if continuation is None:
-        return _page(connection, mode, max_items, feed_range=span.as_sdk, start_time=_BEGINNING, mode=mode)
-    _check(connection, continuation)
-    return _page(connection, mode, max_items, continuation=continuation)
+        return _page(connection, max_items, feed_range=span.as_sdk, start_time=_BEGINNING, mode=mode)
+    _check(connection, continuation, connection.properties.rid)
+    means = {_BAD_REQUEST: TooOldError(_too_old(connection.label))} if mode == ALL_VERSIONS else {}
+    try:
+        return _page(connection, max_items, means, continuation=continuation)
+    except TooOldError:
+        # The service says 400 as well if the container was created again since this process has asked for it.
+        _check(connection, continuation, connection.read_properties().rid)
+        raise
 
 
 def positions(continuation: str) -> tuple[Position, ...]:
@@ -177,15 +197,22 @@ def change_of(entry: dict[str, Any], key_paths: Sequence[str]) -> Change:
         item: dict[str, Any] = entry["current"]
         return Change(kind, item["id"], partition_key_of(item, key_paths), item, lsn, ts)
     before = entry.get("previous") or {}
-    if "id" in metadata:
+    if "id" in before:
+        name, key = before["id"], partition_key_of(before, key_paths)
+    else:
         name, named = metadata["id"], metadata.get("partitionKey") or {}
         key = [named.get(path.strip("/"), {}) for path in key_paths]
-    else:
-        name, key = before["id"], partition_key_of(before, key_paths)
     return Change(kind, name, key, None, lsn, ts, bool(metadata.get("timeToLiveExpired")))
 
 
-def _page(connection: Connection, of_mode: str, max_items: int, **options: Any) -> FeedPage:
+def is_of(connection: Connection, continuation: str) -> bool:
+    """Whether a continuation is one of this container, and not of one that had its name before. Raises JobError."""
+    return bool(_decoded(continuation).get("containerRid") == connection.properties.rid)
+
+
+def _page(
+    connection: Connection, max_items: int, means: Mapping[int, FirebeamError] = _NOTHING_ELSE, **options: Any
+) -> FeedPage:
     def request(hook: Hook) -> tuple[list[dict[str, Any]], Any]:
         last: Any = None
 
@@ -199,15 +226,13 @@ def _page(connection: Connection, of_mode: str, max_items: int, **options: Any) 
         # The SDK replaces the partition's own etag by the continuation of the whole range.
         return items, last[_ETAG]
 
-    means = {_BAD_REQUEST: JobError(_no_versions(connection.label))} if of_mode == ALL_VERSIONS else {}
     answered = connection.ask(request, means=means)
     items, continuation = answered.value
     return FeedPage(items, str(continuation), answered.charge, not items)
 
 
-def _check(connection: Connection, continuation: str) -> None:
-    rid = _decoded(continuation).get("containerRid")
-    if rid != connection.properties.rid:
+def _check(connection: Connection, continuation: str, rid: str) -> None:
+    if _decoded(continuation).get("containerRid") != rid:
         raise JobError(
             f"{connection.label} was created again since its feed was read, so the place where reading stopped says "
             "nothing about it. Start over under another name of the migration, or restore the old container"
@@ -224,6 +249,13 @@ def _decoded(continuation: str) -> dict[str, Any]:
 
 def _no_versions(label: str) -> str:
     return (
-        f"{label}: the feed of all versions and deletes cannot be read from there. It needs continuous backup and "
-        "reaches back no further than that; choose another way to find deletes"
+        f"{label}: the account does not offer the feed of all versions and deletes, which needs continuous backup and "
+        "the feature of that name; enable both"
+    )
+
+
+def _too_old(label: str) -> str:
+    return (
+        f"{label}: the feed of all versions and deletes was read too long ago: the account no longer keeps what came "
+        "next, because it reaches back as far as the continuous backup"
     )

@@ -159,3 +159,52 @@ def test_ranges_that_only_touch_do_not_overlap():
     low, high = FeedRange("", "20"), FeedRange("20", "FF")
     assert not low.overlaps(high)
     assert feed.has_passed([Position(high, 1)], [Position(low, 9)])
+
+
+def deletes_behind(connection, points):
+    paths = connection.properties.key_paths
+    entries = [e for span, point in points.items() for e in read(connection, span, point, mode=ALL_VERSIONS)[0]]
+    changes = [feed.change_of(entry, paths) for entry in entries]
+    return sorted(each.id for each in changes if each.kind == feed.DELETE)
+
+
+@pytest.mark.parametrize("moment", ["before the points", "behind the points"])
+def test_a_split_loses_no_deletes(container, moment):
+    connection = container.connection()
+    spans = feed.feed_ranges(connection)
+    split = [container.server.split] * (moment == "before the points")
+    for each in split:
+        each(container.database, container.name, "0")
+    points = {span: feed.now(connection, span, ALL_VERSIONS) for span in spans}
+    if not split:
+        container.server.split(container.database, container.name, "0")
+    for n in range(0, 200, 10):
+        container.proxy.delete_item(f"i{n:03}", f"s{n % 23}")
+    assert deletes_behind(connection, points) == [f"i{n:03}" for n in range(0, 200, 10)]
+
+
+def test_deletes_that_the_account_no_longer_keeps_are_too_old(container):
+    connection = container.connection()
+    points = {span: feed.now(connection, span, ALL_VERSIONS) for span in feed.feed_ranges(connection)}
+    container.proxy.delete_item("i007", "s7")
+    with container.server.following({"versions_kept_s": 3600}):
+        assert deletes_behind(connection, points) == ["i007"]
+        with container.server.following({"clock_offset_s": 7200}):
+            with pytest.raises(feed.TooOldError, match="reaches back as far as the continuous backup"):
+                deletes_behind(connection, points)
+
+
+def test_a_container_that_was_created_again_is_not_one_that_was_read_too_long_ago(container):
+    from azure.cosmos import PartitionKey
+
+    connection = container.connection()
+    span = feed.feed_ranges(connection)[0]
+    point = feed.now(connection, span, ALL_VERSIONS)
+    assert feed.is_of(connection, point)
+    database = container.client.get_database_client(container.database)
+    database.delete_container(container.name)
+    database.create_container(container.name, PartitionKey("/student_id"))
+    with container.server.following({"keeps_versions": False}):
+        with pytest.raises(JobError, match="was created again since its feed was read"):
+            feed.page(connection, span, point, mode=ALL_VERSIONS)
+    assert not feed.is_of(container.connection(), point)

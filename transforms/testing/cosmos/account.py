@@ -176,6 +176,7 @@ class Account:
             int(headers.get(_COUNT) or -1),
             (headers.get("x-ms-start-epk", LOWEST), headers.get("x-ms-end-epk", HIGHEST)),
             None if request.key is None else key_text(request.key),
+            self._script().versions_kept_s,
         )
 
     def _described(self, url: str) -> Answer:

@@ -103,6 +103,10 @@ class Container:
         """Changes with the partitions."""
         return f'"{self._next_partition}"'
 
+    def now(self) -> float:
+        """The account's time, in seconds since 1970."""
+        return self._now()
+
     def count(self) -> int:
         """How many items there are."""
         self.expire()

@@ -31,6 +31,7 @@ def read_feed(
     max_count: int,
     bounds: tuple[str, str],
     partition_key: str | None,
+    versions_kept_s: float | None = None,
 ) -> Answer:
     """One page.
 
@@ -41,12 +42,16 @@ def read_feed(
       max_count: the header x-ms-max-item-count; below 1 for the server's own.
       bounds: effective keys of the changes that are wanted.
       partition_key: as text; None for all.
+      versions_kept_s: how far back all versions and deletes can be read; None for no limit.
     """
     container.expire()
     is_full = mode.lower() == FULL_FIDELITY
     if is_full and since is None:
         raise RefusedError(400, "All versions and deletes cannot be read from the beginning")
     behind = partition.lsn if since == "*" else _lsn(since)
+    oldest = next(partition.behind(behind), None)
+    if is_full and versions_kept_s is not None and oldest is not None and oldest.ts < container.now() - versions_kept_s:
+        raise RefusedError(400, "The changes that were asked for are older than the account keeps them")
     earliest = parsedate_to_datetime(modified_since).timestamp() if modified_since and since is None else 0
     texts: list[bytes] = []
     n_bytes, last = 0, behind

@@ -4,7 +4,7 @@
            {"operation": "feed", "delay_s": 0.5, "every": 10},
            {"operation": "replace", "lost": "after"}],
  "key": "c2VjcmV0", "partitions": 4, "request_units_per_s": 400, "clock_offset_s": 0,
- "write_regions": ["Local"], "keeps_versions": true}
+ "write_regions": ["Local"], "keeps_versions": true, "versions_kept_s": 604800}
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ class Script:
       clock_offset_s: added to the time of day, which versions and ttl count by.
       write_regions: of the account; several accept writes where there are several.
       keeps_versions: whether the feed of all versions and deletes can be read (continuous backup).
+      versions_kept_s: how far back; None for all.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -77,6 +78,7 @@ class Script:
     clock_offset_s: float = 0.0
     write_regions: tuple[str, ...] = ("Local",)
     keeps_versions: bool = True
+    versions_kept_s: float | None = None
 
 
 def parse_script(data: Mapping[str, Any]) -> Script:
@@ -87,7 +89,7 @@ def parse_script(data: Mapping[str, Any]) -> Script:
     >>> parse_script({"rule": []})
     Traceback (most recent call last):
     ValueError: a script has no 'rule'; it has rules, key, partitions, request_units_per_s, clock_offset_s, \
-write_regions, keeps_versions
+write_regions, keeps_versions, versions_kept_s
 
     Raises:
       ValueError: it has a part that scripts do not have.
