@@ -24,8 +24,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.pvalue import PCollection
 
 from pipeline.exit_codes import EXIT_OK, EXIT_TOO_MANY_DEAD_LETTERS
+from pipeline.jobs.migrate_deletes import deletes_kept, deletes_opened, last_step, plan_deletes
 from pipeline.jobs.migrate_destination import Migrated, check_collection, check_phase, migrated
-from pipeline.jobs.migrate_flags import AUDIT, COPY, FOLLOW, NAME, SCAN, USAGE, Config
+from pipeline.jobs.migrate_flags import AUDIT, COPY, FOLLOW, NAME, USAGE, Config
 from pipeline.jobs.migrate_follow import follow, following_of
 from pipeline.jobs.outcome import present_records, show_summary
 from pipeline.present.migration import estimate, refused_table
@@ -42,10 +43,9 @@ from transforms.ledger.jobs import Job as LedgerJob
 from transforms.ledger.parts import PartsInLedger
 from transforms.ledger.runs import JobDescription, Opening
 from transforms.ledger.steps import BeginBatch, CompleteBatch, CompleteJob
-from transforms.migrate.deletes import DeleteScan
+from transforms.migrate.delete_feed import DeletePlan
 from transforms.migrate.feed import FeedPart, input_id, parts_of, plan_feed, sequence_numbers
 from transforms.migrate.read import ReadFeed
-from transforms.migrate.rows import RowsOfDeleted, rows_of_held
 from transforms.migrate.steps import CheckRecords, FindSharedIds
 from transforms.outcomes import BatchOutcome
 from transforms.runtime.services import services_of
@@ -64,10 +64,12 @@ class Plan(JobPlan[Config]):
     Attributes:
       found: the container, the collection and what is between them.
       parts: of the container's feed.
+      deletes: where deletes are read from; None if they are not read.
     """
 
     found: Migrated
     parts: tuple[FeedPart, ...] = field(default=())
+    deletes: DeletePlan | None = None
 
     @property
     def letters(self) -> str:
@@ -75,15 +77,20 @@ class Plan(JobPlan[Config]):
         return self.config.report if self.config.mode == AUDIT else self.config.dead_letters
 
     def kept(self, before: LedgerJob | None) -> Mapping[str, Any]:
-        """The feed's parts, with the points they have to pass, and which rows the table has when the run begins."""
+        """The feed's parts and the points they have to pass, where deletes are read from, and which rows there are."""
         rows_known = rows_known_after(before, self.description)
         if rows_known == ALL_ROWS:  # others have written items and documents since, which have no rows
             rows_known = OWN_ROWS
-        return {_FEED: [part.as_fields() for part in self.parts], ROWS_KNOWN: rows_known}
+        return {
+            _FEED: [part.as_fields() for part in self.parts],
+            ROWS_KNOWN: rows_known,
+            **deletes_kept(self.deletes, before, self.found),
+        }
 
     def opened(self, opening: Opening) -> "Plan":
         """The plan of the run that the ledger has opened; a resumed one has the parts and points it began with."""
-        return replace(super().opened(opening), parts=parts_of(opening.kept.get(_FEED, ())))
+        parts, deletes = parts_of(opening.kept.get(_FEED, ())), deletes_opened(opening.kept)
+        return replace(super().opened(opening), parts=parts, deletes=deletes)
 
 
 def prepare(config: Config, options: PipelineOptions) -> Plan:
@@ -103,6 +110,8 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
     if config.mode == COPY:
         check_phase(config, firestore)
         check_collection(found.layout)
+    # Before the first item is read, so that none of those that are copied is deleted unseen.
+    deletes = plan_deletes(config, found)
     try:
         parts = plan_feed(found.container.connect())
     except JobError as error:
@@ -133,7 +142,7 @@ def prepare(config: Config, options: PipelineOptions) -> Plan:
             f"{foreign} holds dead letters of another job on the same container, which this one would replace; "
             f"replay or remove them, or pass another --{flag}"
         )
-    return Plan(config, description, firestore, found, parts)
+    return Plan(config, description, firestore, found, parts, deletes)
 
 
 def provision(plan: Plan) -> None:
@@ -160,10 +169,8 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> None:
         complete = CompleteJob(ledger, after=tuple(others))
     else:
         outcomes, complete = _copied(batches, plan), CompleteJob(ledger)
-    if config.mode == COPY and config.deletes == SCAN:
-        ends = RowsOfDeleted(rows_of_held(found.to.rows, found.to.spec), plan.job_id) if found.to.rows else None
-        scan = DeleteScan(found.container, found.layout.target, found.layout.collection, config.retry, ends)
-        complete = replace(complete, conclude=scan)
+    if (conclude := last_step(plan.config, found, plan.deletes, plan.job_id)) is not None:
+        complete = replace(complete, conclude=conclude)
     _ = outcomes | "CompleteJob" >> complete
 
 

@@ -13,7 +13,7 @@ from transforms.migrate.documents import NESTED_ARRAYS, REFUSE
 NAME = "migrate"
 
 AUDIT, COPY, FOLLOW = "audit", "copy", "follow"
-SCAN, IGNORE = "scan", "ignore"
+SCAN, FEED, IGNORE = "scan", "feed", "ignore"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,16 +63,18 @@ class Config(RecordsConfig, WritingFlags):
     deletes: str = option(
         SCAN,
         group="Migration",
-        choices=(SCAN, IGNORE),
+        choices=(SCAN, FEED, IGNORE),
         help="documents whose items are gone: scan compares keys at the end of a copy and now and then while it is "
-        "followed, reads again and deletes; ignore leaves them",
+        "followed, reads again and deletes; feed reads the change feed of all versions and deletes, which needs "
+        "continuous backup on the account; ignore leaves them",
         shown_with=("mode", (COPY, FOLLOW)),
     )
     scan_every_s: float = option(
         86_400,
         group="Migration",
         minimum=60,
-        help="how often --mode=follow compares keys, in seconds, to find what was deleted in the primary",
+        help="how often --mode=follow compares keys, in seconds, to find what was deleted in the primary; with "
+        "--deletes=feed only while Firestore is primary",
         shown_with=("mode", (FOLLOW,)),
         in_templates=False,
     )

@@ -13,8 +13,9 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from pipeline.exit_codes import EXIT_INTERRUPTED, EXIT_OK
+from pipeline.jobs.migrate_deletes import deletes_behind_copy
 from pipeline.jobs.migrate_destination import Migrated
-from pipeline.jobs.migrate_flags import NAME, SCAN, Config
+from pipeline.jobs.migrate_flags import FEED, IGNORE, NAME, Config
 from pipeline.present.following import follow_line
 from pipeline.present.terminal import Console, say
 from pipeline.run.listening import signals_call
@@ -59,6 +60,10 @@ def following_of(
     def begin() -> list[Part]:
         return _where_the_copy_ended(copy, feed, found.container.label)
 
+    def begin_deletes() -> tuple[list[Part], bool]:
+        begins = deletes_behind_copy(read_job(copy), found)
+        return [Part(*point) for point in begins.points], begins.compares
+
     return FollowTarget(
         config.migration,
         found.container,
@@ -74,8 +79,9 @@ def following_of(
         Settings(max_outage_s=config.max_outage_s),
         config.retry,
         config.take_over,
-        config.scan_every_s if config.deletes == SCAN else None,
+        config.scan_every_s if config.deletes != IGNORE else None,
         rows_of_held(found.to.rows, spec) if found.to.rows else None,
+        begin_deletes if config.deletes == FEED else None,
     )
 
 

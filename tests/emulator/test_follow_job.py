@@ -31,24 +31,35 @@ def test_without_a_copy_it_says_which_command_comes_first(migration, capsys):
 
 def test_killed_while_a_writer_and_a_deleter_run_it_loses_nothing(migration):
     migration.container.put(*(attempt(n) for n in range(20)))
-    assert migration.run("--mode=copy")["exit_code"] == 0
+    assert migration.run("--mode=copy", "--deletes=feed")["exit_code"] == 0
+    left = {f"a-{n:05}" for n in range(20)}
+
+    def delete_past_dualstore(n):
+        item = attempt(n)
+        migration.container.proxy.delete_item(item["id"], item["student_id"])
+        left.remove(item["id"])
+
+    delete_past_dualstore(0)
     migration.set_phase(DUAL_WRITE)
     writers = [Writer(migration.application(), seed, pause_s=0.05) for seed in range(2)]
     for writer in writers:
         writer.start()
     chance = random.Random(0)
-    for _ in range(2):
-        process = migration.start_alive()
+    for n in range(2):
+        process = migration.start_alive("--deletes=feed")
+        delete_past_dualstore(5 + n)
         threading.Event().wait(chance.random())
         process.kill()
         process.wait()
-    process = migration.start_alive()
+    delete_past_dualstore(10)
+    process = migration.start_alive("--deletes=feed")
     for writer in writers:
         writer.end()
         assert writer.failures == []
     assert comes_true(migration.are_equal, 60)
     expected = {item_id: item for writer in writers for item_id, item in writer.expected.items()}
     assert {key: each for key, each in migration.contents.items() if key.startswith("w")} == expected
+    assert {key for key in migration.contents if key.startswith("a")} == left
     assert comes_true(lambda: migration.status()["position_age_s"] is not None, 60)
     assert migration.status()["state"] == "running"
     process.send_signal(signal.SIGTERM)

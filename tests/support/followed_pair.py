@@ -88,7 +88,7 @@ class Places:
     def announce(self, phase):
         self.set_state(self.state.announce(phase, datetime.datetime.now(datetime.timezone.utc)))
 
-    def following(self, scan_every_s=None, **settings):
+    def following(self, scan_every_s=None, begin_deletes=None, **settings):
         return Following(
             FollowTarget(
                 "students",
@@ -103,6 +103,7 @@ class Places:
                 settings=Settings(**{"pending_every_s": 0.5, "forget_every_s": 1.0, "page_s": 1.0, **settings}),
                 retry=Retry(3, initial_s=0.1),
                 scan_every_s=scan_every_s,
+                begin_deletes=begin_deletes,
             )
         )
 

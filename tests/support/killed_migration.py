@@ -39,7 +39,7 @@ class Application:
         self.deleted: set[str] = set()
 
     def act(self) -> None:
-        """A new item, a changed one or a delete."""
+        """A new item, a changed one, a delete, or one that was deleted and is stored again."""
         n, kind = self._dice.randrange(ITEMS), self._dice.random()
         item = attempt(n)
         if kind < 0.3:
@@ -49,10 +49,16 @@ class Application:
         elif item["id"] not in self.deleted:
             self.deleted.add(item["id"])
             self._migration.container.proxy.delete_item(item["id"], item["student_id"])
+        else:
+            self.deleted.remove(item["id"])
+            self._migration.container.put(attempt(n, score=-1))
 
 
-def check_killed_copy(seed: int, cosmos: ScriptedCosmos, emulator: str, project: str, folder: Path) -> None:
+def check_killed_copy(
+    seed: int, deletes: str, cosmos: ScriptedCosmos, emulator: str, project: str, folder: Path
+) -> None:
     """Kills a copy somewhere, begins it again, lets a last one catch up, and asserts that both stores are equal."""
+    pages = (*PAGES, f"--deletes={deletes}")
     dice = random.Random(seed)
     target = FirestoreTarget(project, emulator_host=emulator)
     migration = Migration(new_container(cosmos), target, folder)
@@ -68,17 +74,17 @@ def check_killed_copy(seed: int, cosmos: ScriptedCosmos, emulator: str, project:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in cosmos.environ.items():
             patch.setenv(name, value)
-        flags = [flag for flag in migration.flags(*PAGES)[1:] if not flag.startswith(("--project", "--dead", "--summ"))]
+        flags = [flag for flag in migration.flags(*pages)[1:] if not flag.startswith(("--project", "--dead", "--summ"))]
         with faulty(emulator, refuse=meanwhile), Job(folder, target, *flags, name="migrate") as job:
             running.append(job)
             assert job.exit_code() == -signal.SIGKILL, job.said
         completed = completed_batches(target)
         with faulty(emulator, refuse=None):
-            resumed = migration.run(*PAGES, "--take_over=true")
+            resumed = migration.run(*pages, "--take_over=true")
             assert (resumed["exit_code"], resumed["state"]) == (0, "completed")
             now = completed_batches(target)
             assert {key: now.get(key) for key in completed} == completed
-            last = migration.run(*PAGES)
+            last = migration.run(*pages)
             assert (last["exit_code"], last["dead_letters"]) == (0, 0)
             assert migration.contents == migration.items()
             stores = [f"--left={migration.container.location}", f"--right=firestore://{COLLECTION}"]

@@ -7,8 +7,10 @@ firestore_feed.py   pages of what Firestore's Listen gives, deletes included
 searches.py         pending writes and tombstones that are in a store
 repairing.py        one change, one pending write, one tombstone: the rules of `dual`, until both stores have answered
 lost_writes.py      acknowledged writes that lost, as dead letters
+removals.py         what was deleted past DualStore while Firestore is primary
 item_scan.py        items whose documents are gone, by their keys
-removals.py         what was deleted past DualStore
+item_deletes.py     what was deleted past DualStore while Cosmos DB is primary, by its feed of deletes
+scans.py            when keys are compared
 rows.py             rows of BigQuery for what was changed
 positions.py        how far each feed is applied, in the ledger
 lag.py              how late changes are

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from transforms.cosmos.feed import Change as ItemChange
 from transforms.dual.kinds import Key
 from transforms.errors import RecordError
 
@@ -63,6 +64,7 @@ class Page:
       changes: to be repaired in the other one.
       unreadable: to be kept as dead letters.
       gone: documents that were removed.
+      deleted: items that were deleted.
       token: for the feed that gave the page.
     """
 
@@ -70,6 +72,7 @@ class Page:
     changes: Sequence[Changed]
     unreadable: Sequence[Unreadable] = ()
     gone: Sequence[Gone] = ()
+    deleted: Sequence[ItemChange] = ()
     token: Any = None
 
 

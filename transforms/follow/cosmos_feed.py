@@ -9,10 +9,11 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from transforms.cosmos.connection import Connection
-from transforms.cosmos.feed import FeedRange, Position, has_passed, now, page, positions
+from transforms.cosmos.feed import LATEST, FeedRange, Position, has_passed, now, page, positions
 from transforms.dual.kinds import Kind
 from transforms.dual.stored import COSMOS
 from transforms.errors import RecordError
@@ -35,13 +36,18 @@ class Part:
     continuation: str | None
 
 
+PageOf = Callable[[Sequence[dict[str, Any]]], Page]
+
+
 class CosmosFeed:
-    """The latest-version feed of a container. For one thread.
+    """The change feed of a container, in one of its modes. For one thread.
 
     Args:
       parts: where each range goes on.
       saved: keeps them.
       clock: the time of the migration's document.
+      page_of: what a page of the feed says.
+      mode: of the feed.
       max_items: of a page.
       interval_s: how long to leave the account alone after a round in which there was nothing.
     """
@@ -49,14 +55,16 @@ class CosmosFeed:
     def __init__(
         self,
         connection: Connection,
-        kind: Kind,
         parts: Sequence[Part],
         saved: Saved,
         clock: Callable[[], datetime.datetime],
+        page_of: PageOf,
+        mode: str = LATEST,
         max_items: int = 100,
         interval_s: float = 0.5,
     ):
-        self._connection, self._kind, self._saved, self._clock = connection, kind, saved, clock
+        self._connection, self._saved, self._clock = connection, saved, clock
+        self._page_of, self._mode = page_of, mode
         self._parts, self._max_items, self._interval_s = list(parts), max_items, interval_s
         self._at = 0
         self._began = self._rested = clock()
@@ -79,12 +87,12 @@ class CosmosFeed:
             if self._at == 0:
                 self._began, self._is_quiet = self._clock(), True
             at, part = self._at, self._parts[self._at]
-            found = page(self._connection, part.span, part.continuation, max_items=self._max_items)
+            found = page(self._connection, part.span, part.continuation, mode=self._mode, max_items=self._max_items)
             self._at += 1
             behind = replace(part, continuation=found.continuation)
             if found.items:
                 self._is_quiet = False
-                return self._page(found.items, (at, behind))
+                return replace(self._page_of(found.items), token=(at, behind))
             self._parts[at] = behind
         self._at = 0
         if not self._is_quiet:
@@ -110,7 +118,7 @@ class CosmosFeed:
         if self._points is None:
             asked = self._clock()
             if self._read_to is None or asked - self._read_to > _LOOK:
-                self._points = asked, [positions(now(self._connection, part.span)) for part in self._parts]
+                self._points = asked, [positions(now(self._connection, part.span, self._mode)) for part in self._parts]
             return
         asked, points = self._points
         reached = (positions(part.continuation) for part in self._parts if part.continuation is not None)
@@ -121,14 +129,20 @@ class CosmosFeed:
     def _fields(self) -> dict[str, Any]:
         return fields_of(self._parts)
 
-    def _page(self, items: Sequence[dict[str, Any]], token: object) -> Page:
-        changes, unreadable = [], []
-        for item in items:
-            try:
-                changes.append(Changed(self._kind.key_of(item), changed_us(item), is_pending(item)))
-            except RecordError as error:
-                unreadable.append(Unreadable(str(item.get("id", "")), item, error))
-        return Page(COSMOS, changes, unreadable, token=token)
+
+def changes_of(kind: Kind) -> PageOf:
+    """What a page of the latest-version feed says: which records have changed."""
+    return partial(_changes, kind)
+
+
+def _changes(kind: Kind, items: Sequence[dict[str, Any]]) -> Page:
+    changes, unreadable = [], []
+    for item in items:
+        try:
+            changes.append(Changed(kind.key_of(item), changed_us(item), is_pending(item)))
+        except RecordError as error:
+            unreadable.append(Unreadable(str(item.get("id", "")), item, error))
+    return Page(COSMOS, changes, unreadable)
 
 
 def changed_us(item: Mapping[str, Any]) -> int:

@@ -129,7 +129,7 @@ class FirestoreFeed:
                 changes.append(self._changed(name, change.document))
             except RecordError as error:
                 unreadable.append(Unreadable(change.document.id, dict(change.document.fields), error))
-        return Page(FIRESTORE, changes, unreadable, gone, _Token(name, batch))
+        return Page(FIRESTORE, changes, unreadable, gone, token=_Token(name, batch))
 
     def _changed(self, name: str, document: Document) -> Changed:
         fields = document.fields

@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
+from transforms.cosmos.feed import Change as ItemChange
 from transforms.dual.kinds import Key
 from transforms.dual.repairs import forget, repair, resolve
 from transforms.dual.stored import STORES, Failed
@@ -71,8 +72,9 @@ class Parts:
       open_feed: opens the feed of a store, for what the job goes by.
       unreadable: keeps a change that is not one of a record.
       finish: ends a change that is drained; gets what the job goes by, and up to when each store is applied.
-      others: done now and then, if it is time: comparison of keys, deletes of the feed.
+      others: done now and then, if it is time: comparison of keys.
       rows: writes the rows of a page that is repaired. Raises TransientError, JobError.
+      deleted: follows an item that was deleted; returns what failed.
     """
 
     repairing: Repairing
@@ -84,6 +86,7 @@ class Parts:
     finish: Callable[[Course, Mapping[str, datetime.datetime | None]], None]
     others: Callable[[Course], None] = lambda _: None
     rows: Callable[[Page], None] = lambda _: None
+    deleted: Callable[[ItemChange], Failed | None] = lambda _: None
 
 
 class Follower:
@@ -166,7 +169,7 @@ class Follower:
         for each in page.unreadable:
             self._parts.unreadable(each)
             self._parts.repairing.counts.add("unreadable")
-        left: list[Changed | Gone] = [*page.changes, *page.gone]
+        left: list[Changed | Gone | ItemChange] = [*page.changes, *page.gone, *page.deleted]
         while left and not self._stop.is_set():
             oldest = min((each.changed_us for each in left if isinstance(each, Changed)), default=None)
             self.lag.waits(None if oldest is None else oldest / _US)
@@ -198,12 +201,14 @@ class Follower:
             return True
         return False
 
-    def _apply_one(self, change: Changed | Gone, source: str) -> Failed | None:
+    def _apply_one(self, change: Changed | Gone | ItemChange, source: str) -> Failed | None:
         course, repairing = self._parts.phases.course(), self._parts.repairing
         if course.waits or source not in course.sources:
             return _LATER
         if isinstance(change, Gone):
             return self._parts.removals.follow(change, course.view)
+        if isinstance(change, ItemChange):
+            return self._parts.deleted(change)
         stored = repairing.read(change.key, source)
         failed = None
         if isinstance(stored, Failed) and stored.refused:

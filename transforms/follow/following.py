@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from transforms.bigquery.row_writer import RowsPlan
+from transforms.cosmos.feed import ALL_VERSIONS, LATEST
 from transforms.cosmos.target import CosmosTarget
 from transforms.dead_letters.folder import DeadLetterFolder
 from transforms.dual.cosmos_store import CosmosStore
@@ -24,21 +25,23 @@ from transforms.dual.stored import COSMOS, FIRESTORE
 from transforms.errors import FirebeamError, TransientError, UsageError
 from transforms.firestore.target import FirestoreTarget
 from transforms.follow.changes import Feed, Page, Unreadable
-from transforms.follow.cosmos_feed import CosmosFeed, Part, fields_of, parts_of
+from transforms.follow.cosmos_feed import CosmosFeed, PageOf, Part, changes_of, fields_of, parts_of
 from transforms.follow.firestore_feed import FirestoreFeed, begun_at, positions_in
 from transforms.follow.follower import Follower, Parts, Settings
+from transforms.follow.item_deletes import DeletesFeed, ItemDeletes, JoinedFeeds, deletes_of
 from transforms.follow.item_scan import ItemScan
 from transforms.follow.lag import behind_s
 from transforms.follow.lost_writes import DeadLetterFiles
 from transforms.follow.pairs import Pair, direction_of, read_to_of
 from transforms.follow.phase import Course, PhaseReader
-from transforms.follow.positions import Saved, feed_document
+from transforms.follow.positions import COSMOS_DELETES, Saved, feed_document
 from transforms.follow.removals import Removals
 from transforms.follow.repairing import Repairing, Store
 from transforms.follow.rows import FEW_ATTEMPTS, RowsOfPages
 from transforms.follow.scans import Scans
 from transforms.follow.searches import CosmosSearch, FirestoreSearch
 from transforms.ledger.migrations import migration_document
+from transforms.migrate.delete_feed import delete_points
 from transforms.migrate.deletes import DeleteScan
 from transforms.migrate.documents import REFUSE
 from transforms.migrate.rows import Held, RowsOfDeleted
@@ -56,10 +59,12 @@ class FollowTarget:
       container, firestore, collection: the pair.
       kind: of its records.
       begin: where a copy has ended: called if nothing is followed yet. Raises UsageError without a copy.
+      begin_deletes: where deletes are followed from, if they are not yet, and whether keys have to be compared once
+        because nobody knows what was deleted before; None if no deletes are followed.
       dead_letters: folder for what loses or is refused.
       job_id: that dead letters name.
       max_items: of a page of Cosmos DB's feed.
-      scan_every_s: how often keys are compared for deletes; None for never.
+      scan_every_s: how often keys are compared for deletes that no feed shows; None for never.
       rows: how rows of BigQuery are made and sent; None for none.
     """
 
@@ -79,6 +84,7 @@ class FollowTarget:
     take_over: bool = False
     scan_every_s: float | None = None
     rows: RowsPlan[Held] | None = None
+    begin_deletes: Callable[[], tuple[list[Part], bool]] | None = None
 
     @property
     def pair(self) -> str:
@@ -113,6 +119,11 @@ class Following:
         self._losers = losers
         self.repairing = Repairing(self._stores, losers, lambda: self.phases.repair_s)
         connection = target.container.connect()
+        ends = RowsOfDeleted(target.rows, target.pair) if target.rows else None
+        scan = DeleteScan(target.container, target.firestore, target.collection, target.retry, ends)
+        every_s = target.scan_every_s if target.begin_deletes is None else None
+        self._scans = Scans(self.pair.document, every_s, scan, self.repairing.counts.add)
+        deletes = ItemDeletes(scan.copies(), self.repairing.counts.add)
         removals = Removals(target.firestore, target.kind, target.collection, self.repairing, target.retry)
         parts = Parts(
             self.repairing,
@@ -125,8 +136,9 @@ class Following:
             removals,
             self._unreadable,
             self._finish,
-            self._scans(removals),
+            self._looks(removals),
             self._rows(),
+            deletes.follow,
         )
         self.follower = Follower(parts, target.settings)
         self._failure: BaseException | None = None
@@ -138,6 +150,9 @@ class Following:
         self.pair.take(take_over=self._target.take_over)
         if self._saved(COSMOS).read() is None:
             self._begin()
+        begin_deletes = self._target.begin_deletes
+        if begin_deletes is not None and self._saved(COSMOS_DELETES).read() is None:
+            self._save_deletes(*begin_deletes())
         self.phases.start()
         self._thread.start()
         self._beats.start()
@@ -214,25 +229,23 @@ class Following:
 
     # What the loop is made of.
 
-    def _scans(self, removals: Removals) -> Callable[[Course], None]:
-        target = self._target
-        if target.scan_every_s is None:
-            return lambda _: None
-        ends = RowsOfDeleted(target.rows, target.pair) if target.rows else None
-        scan = DeleteScan(target.container, target.firestore, target.collection, target.retry, ends)
-        items = ItemScan(
-            target.container.connect(),
-            target.firestore,
-            target.kind,
-            target.collection,
-            removals,
-            self.pair.equal_at,
-            self.phases.steady_view,
-            self.phases.now,
-            target.retry,
-        )
-        of_pair, count = (self.pair.document, target.scan_every_s), self.repairing.counts.add
-        scans = Scans(*of_pair, scan, count), Scans(*of_pair, items, count, FIRESTORE)
+    def _looks(self, removals: Removals) -> Callable[[Course], None]:
+        target, scans = self._target, list[Scans]()
+        if target.scan_every_s is not None or target.begin_deletes is not None:
+            scans.append(self._scans)
+        if target.scan_every_s is not None:
+            items = ItemScan(
+                target.container.connect(),
+                target.firestore,
+                target.kind,
+                target.collection,
+                removals,
+                self.pair.equal_at,
+                self.phases.steady_view,
+                self.phases.now,
+                target.retry,
+            )
+            scans.append(Scans(self.pair.document, target.scan_every_s, items, self.repairing.counts.add, FIRESTORE))
 
         def look(course: Course) -> None:
             for each in scans:
@@ -252,14 +265,10 @@ class Following:
         return Saved(feed_document(self.pair.document, feed))
 
     def _open_feed(self, store: str, course: Course) -> Feed:
+        if store == COSMOS:
+            return self._open_cosmos_feeds()
         target, saved = self._target, self._saved(store)
         fields = saved.read()
-        if store == COSMOS:
-            assert fields is not None, "it was saved before the loop began"
-            connection = target.container.connect()
-            return CosmosFeed(
-                connection, target.kind, parts_of(fields), saved, self.phases.now, max_items=target.max_items
-            )
         try:
             positions = positions_in(fields)
         except (KeyError, TypeError, ValueError):
@@ -268,6 +277,38 @@ class Following:
         announced_at = change.announced_at if change is not None and course.state.changes_primary else None
         positions = begun_at(positions, announced_at)
         return FirestoreFeed(target.firestore, target.kind, target.collection, positions, saved)
+
+    def _open_cosmos_feeds(self) -> Feed:
+        target = self._target
+        latest = self._open_cosmos_feed(COSMOS, changes_of(target.kind))
+        if target.begin_deletes is None:
+            return latest
+        of_deletes = deletes_of(target.kind.partition_key_paths)
+        deletes = DeletesFeed(
+            lambda: self._open_cosmos_feed(COSMOS_DELETES, of_deletes, ALL_VERSIONS),
+            self._begin_deletes_anew,
+            self.phases.now,
+            lambda: self.phases.course().state.put_timeout_s,
+        )
+        return JoinedFeeds(latest, deletes)
+
+    def _open_cosmos_feed(self, name: str, page_of: PageOf, mode: str = LATEST) -> Feed:
+        saved, connection = self._saved(name), self._target.container.connect()
+        fields = saved.read()
+        assert fields is not None, "it was saved before the loop began"
+        return CosmosFeed(
+            connection, parts_of(fields), saved, self.phases.now, page_of, mode, max_items=self._target.max_items
+        )
+
+    def _begin_deletes_anew(self) -> None:
+        points = delete_points(self._target.container.connect())
+        self._save_deletes([Part(*point) for point in points], compares=True)
+
+    def _save_deletes(self, parts: list[Part], compares: bool) -> None:
+        if compares:
+            # Before the parts, which a job that is killed in between would take for all there is to know.
+            self._scans.want()
+        self._saved(COSMOS_DELETES).save(fields_of(parts), at_once=True)
 
     def _unreadable(self, change: Unreadable) -> None:
         self._losers.unreadable(change.record_id, change.why.code, change.why.message, change.original)

@@ -2,6 +2,7 @@
 
     pipeline_migrations/{name}/pairs/{pair}/feeds/{feed}
         cosmos              parts [{low, high, continuation}]
+        cosmos_deletes      the same, of all versions and deletes
         firestore           streams {documents, tombstones}: positions, as those of listen
         updated_at
 
@@ -17,6 +18,7 @@ from typing import Any
 from transforms.ledger.document import LedgerDocument
 
 FEEDS = "feeds"
+COSMOS_DELETES = "cosmos_deletes"  # beside the stores' names
 _INTERVAL_S = 1.0
 
 

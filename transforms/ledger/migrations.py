@@ -20,6 +20,7 @@
         verified_at, verified_equal         of the last full verify, which writes these two
         equal_at            when the last full verify began that found both stores equal
         scanned_at, items_scanned_at        of the last comparison of keys, of documents and of items
+        scan_wanted_at                      since when one of documents is wanted, because deletes may have been missed
       writers/{instance}    one per instance of an application, written by DualStore:
         heartbeat_at, pair, phase           the pair that it writes, and the phase that it goes by
         counts              by name, since the instance began: absolute, so that a repeated save counts nothing twice
