@@ -54,7 +54,7 @@ class Settings:
     """How a DualStore behaves.
 
     Attributes:
-      primary_timeout_s: how long the primary may take to answer.
+      primary_timeout_s: how long all requests of a write to the primary may take together, and each read.
       secondary_timeout_s: how long all requests of a write to the other store may take together.
       skip_s: how long a store that does not answer is left alone.
       shadow_ratio: the share of reads that are compared in the background, in [0, 1].
@@ -92,23 +92,28 @@ class Phases(Protocol):
 class Budget:
     """The time that one operation has left for each store.
 
+    A primary that is away takes no more than its own part of the time, so that some is left for the other store.
+
     Attributes:
       began_s: when it began, by the monotonic clock.
-      spent_s: on the store that is not the primary.
+      spent_s: by store.
     """
 
     primary: str
     began_s: float
     put_timeout_s: float
     settings: Settings
-    spent_s: float = 0.0
+    spent_s: dict[str, float] = field(default_factory=dict)
 
     def left_s(self, store: str, now_s: float) -> float:
         """Seconds for the next request to a store."""
-        whole = self.put_timeout_s - (now_s - self.began_s)
-        if store == self.primary:
-            return min(whole, self.settings.primary_timeout_s)
-        return min(whole, self.settings.secondary_timeout_s - self.spent_s)
+        is_primary = store == self.primary
+        own_s = self.settings.primary_timeout_s if is_primary else self.settings.secondary_timeout_s
+        return min(self.put_timeout_s - (now_s - self.began_s), own_s - self.spent_s.get(store, 0.0))
+
+    def spend(self, store: str, seconds: float) -> None:
+        """Counts what a request took."""
+        self.spent_s[store] = self.spent_s.get(store, 0.0) + seconds
 
 
 @dataclass
@@ -187,8 +192,7 @@ class Core:
 
     def answered(self, request: Request, answer: Answer, budget: Budget, asked_s: float) -> None:
         """Records how a store answered."""
-        if request.store != budget.primary:
-            budget.spent_s += self.clock.monotonic() - asked_s
+        budget.spend(request.store, self.clock.monotonic() - asked_s)
         is_up = not isinstance(answer, Failed) or bool(answer.refused)
         self.outages[request.store].answered(is_up=is_up)
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -49,10 +50,24 @@ class Refusing:
         return self.failed
 
 
+class Silent:
+    """A store that answers nothing, and lets everybody wait as long as they will."""
+
+    def __init__(self):
+        self.slept = []
+
+    def answer(self, key, request, timeout_s):
+        self.slept.append(timeout_s)
+        return Failed("connection timeout")
+
+    def monotonic(self):
+        return sum(self.slept)
+
+
 class Blocking:
     """Either DualStore with the methods of the synchronous one, over stores in memory."""
 
-    def __init__(self, phase, is_async, settings=None, stores=None, sleeps=None):
+    def __init__(self, phase, is_async, settings=None, stores=None, sleeps=None, monotonic=time.monotonic):
         self.stores = {name: MemoryStore(name) for name in (COSMOS, FIRESTORE)} | (stores or {})
         self.is_async = is_async
         pause = sleeps.append if sleeps is not None else lambda seconds: None
@@ -61,7 +76,7 @@ class Blocking:
             pause(seconds)
 
         settings = settings or Settings(shadow_ratio=0)
-        core = core_of(KIND, FixedPhase(phase), settings, clock=Clock(sleep=pause, asleep=asleep))
+        core = core_of(KIND, FixedPhase(phase), settings, clock=Clock(sleep=pause, asleep=asleep, monotonic=monotonic))
         if is_async:
             wrapped = {name: InEventLoop(store) for name, store in self.stores.items()}
             self.dual = AsyncDualStore(KIND, FixedPhase(phase), core=core, **wrapped)
@@ -136,6 +151,17 @@ def test_one_store_that_is_down_fails_no_write(open_store, lines, down, expected
     assert lines() == expected
     assert result.is_pending == (down == COSMOS)
     assert store.counts["only_firestore" if down == COSMOS else "only_cosmos"] == 1
+
+
+@pytest.mark.parametrize(("phase", "primary"), [(DUAL_WRITE, COSMOS), (FIRESTORE_PRIMARY, FIRESTORE)])
+def test_a_primary_that_does_not_answer_leaves_time_for_the_other_store(open_store, phase, primary):
+    silent = Silent()
+    store = open_store(phase, stores={primary: silent}, monotonic=silent.monotonic)
+    result = store.put(ITEM)
+    assert result.is_pending
+    assert result.outcomes[primary].state == "failed"
+    assert silent.slept[0] == Settings().primary_timeout_s
+    assert sum(silent.slept) == Settings().primary_timeout_s
 
 
 def test_if_both_are_down_the_write_fails_and_says_why(open_store, lines):
