@@ -76,7 +76,7 @@ def test_it_kills_and_resumes_its_listener_and_both_stores_are_equal(firestore_h
     assert_nothing_runs(printed)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.soak), signal.SIGTERM])
 def test_a_signal_stops_the_listener_and_the_emulators(firestore_host, bigquery, number):
     process = start(*FLAGS)
     printed = run(process, until="what it says", then=lambda: os.kill(process.pid, number), within_s=240)

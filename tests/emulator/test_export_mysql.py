@@ -127,7 +127,7 @@ def test_an_incremental_run_that_finds_deletes_reads_all_keys_and_only_changed_r
 
 def test_a_run_beside_a_writer_has_one_state_of_the_table(desk, mariadb, export):
     mariadb.execute("INSERT INTO orders SELECT seq, 0, now(6), NULL FROM seq_6_to_3000", "UPDATE orders SET amount = 0")
-    stop = threading.Event()
+    writes, stop = threading.Event(), threading.Event()
 
     def write() -> None:
         with closing(mariadb.connect(autocommit=False)) as connection, connection.cursor() as cursor:
@@ -135,10 +135,12 @@ def test_a_run_beside_a_writer_has_one_state_of_the_table(desk, mariadb, export)
                 cursor.execute("UPDATE orders SET amount = amount + 1 WHERE id = 1")
                 cursor.execute("UPDATE orders SET amount = amount - 1 WHERE id = 3000")
                 connection.commit()
+                writes.set()
 
     writer = threading.Thread(target=write)
     writer.start()
     try:
+        assert writes.wait(60)
         assert export("--batch_size=500") == 0
     finally:
         stop.set()

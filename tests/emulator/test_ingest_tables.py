@@ -128,7 +128,7 @@ def test_a_view_and_a_collection_and_a_file_are_read_in_one_run(target, database
     assert amounts(target) == {"1": "1.50", "2": "3.00", "3": "4.50", "99": "1"}
 
 
-@pytest.mark.parametrize("ordinal", [2, 4])
+@pytest.mark.parametrize("ordinal", [pytest.param(2, marks=pytest.mark.soak), 4])
 def test_after_kill_9_the_same_command_reads_on_behind_the_batches_that_are_done(
     target, table, database, tmp_path, flags, ordinal
 ):

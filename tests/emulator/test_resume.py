@@ -59,7 +59,7 @@ def job_of(target):
     return job_id, document
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [2, 3])
 def test_a_killed_run_goes_on_and_ends_as_an_undisturbed_one(
     firestore_host, firestore_project, undisturbed, tmp_path, seed
 ):

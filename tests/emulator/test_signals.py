@@ -90,7 +90,7 @@ def test_a_second_signal_stops_at_once(firestore_host, target, flags, tmp_path):
     assert_goes_on(target, tmp_path, *flags)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)])
 def test_workers_in_processes_of_their_own_are_ended_at_once(firestore_host, target, flags, tmp_path, number):
     workers = []
 
