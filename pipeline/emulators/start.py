@@ -45,6 +45,16 @@ BUCKET = "firebeam"
 # The emulator keeps old versions of every document: without a bound it takes a quarter of the computer's memory.
 _MAX_HEAP_GB = 2
 
+# Its queries are small: a second thread of DuckDB costs more than it takes off the first.
+_BIGQUERY_MAIN = """
+import sys
+import duckdb
+connect = duckdb.connect
+duckdb.connect = lambda *args, config=(), **more: connect(*args, config={**dict(config), "threads": 1}, **more)
+from local_bigquery.cli import main
+main(sys.argv[1:])
+"""
+
 
 @dataclass(frozen=True)
 class BigQueryEmulator:
@@ -182,11 +192,10 @@ def _storage_server(environment: Path, environ: Mapping[str, str]) -> Server:
 
 def _bigquery_server(environment: Path, project: str, environ: Mapping[str, str]) -> Server:
     def command(ports: Sequence[int], directory: Path) -> Sequence[str]:
-        main = ("-c", "import sys; from local_bigquery.cli import main; main(sys.argv[1:])")
         address = ("--host", LOOPBACK, "--port", str(ports[0]), "--grpc-port", str(ports[1]))
         return [
             str(python_of(environment)),
-            *main,
+            *("-c", _BIGQUERY_MAIN),
             *address,
             "--project",
             project,
