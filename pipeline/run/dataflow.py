@@ -226,7 +226,7 @@ def _no_package(options: PipelineOptions) -> Iterator[str]:
 def _out_of_reach(config: JobConfig) -> Iterator[str]:
     """Values that name something of the launching computer's."""
     for flag in flags_of(type(config)):
-        for value in _values(flag, getattr(config, flag.name)):
+        for value in _values(flag, getattr(config, flag.field)):
             if flag.declared.prefixes and not value.startswith(flag.declared.prefixes):
                 if value.startswith(TABLE_PREFIXES):
                     yield (

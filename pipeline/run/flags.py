@@ -111,12 +111,14 @@ class Flag:
     """A field of a config as the command line has it.
 
     Attributes:
+      field: its name in the config.
       kind: type of one value.
       several: whether there may be several.
       required: whether it has no default.
     """
 
     name: str
+    field: str
     kind: type
     several: bool
     required: bool
@@ -137,7 +139,7 @@ def flags_of(config: type[Any]) -> list[Flag]:
         kind, several = _kind(hints[spec.name])
         required = spec.default is MISSING and spec.default_factory is MISSING
         default = None if spec.default is MISSING else spec.default
-        flags.append(Flag(flag_name(spec.name), kind, several, required, default, spec.metadata[_OPTION]))
+        flags.append(Flag(flag_name(spec.name), spec.name, kind, several, required, default, spec.metadata[_OPTION]))
     return flags
 
 

@@ -22,9 +22,10 @@ import pipeline
 from pipeline import JOBS
 from pipeline.__main__ import main
 from tests.support.credentials import write_credentials
-from tests.support.launchable import LAUNCHABLE, NOT_LAUNCHED, PROJECT, REGION, SERVICE_ACCOUNT, Place
+from tests.support.launchable import LAUNCHABLE, PROJECT, REGION, SERVICE_ACCOUNT, Place
 from transforms.batch import Batch, Record
 from transforms.runtime.batch_coder import SampledCoder
+from transforms.testing.cosmos.process import KEY as COSMOS_KEY
 
 pytestmark = pytest.mark.emulator
 
@@ -91,13 +92,13 @@ def stage(job, place, **more):
 
 
 @pytest.fixture(scope="module")
-def place(firestore_host, bigquery):
-    of = Place(firestore_host, bigquery.gcs, bigquery.rest, "staging")
+def place(firestore_host, bigquery, cosmos):
+    of = Place(firestore_host, bigquery.gcs, bigquery.rest, "staging", cosmos=cosmos)
     with of.named_in_environment():
         yield of
 
 
-@pytest.fixture(scope="module", params=[name for name in JOBS if name not in NOT_LAUNCHED])
+@pytest.fixture(scope="module", params=JOBS)
 def staged(request, place, tmp_path_factory):
     LAUNCHABLE[request.param].prepare(place, 5)
     with pytest.MonkeyPatch.context() as patch:
@@ -170,7 +171,8 @@ def test_nothing_secret_and_nothing_of_the_launching_computer_travels_with_a_job
     _, of = staged
     travelling = json.dumps(of.job).encode() + of.raw
     # Cloudpickle keeps the file names of functions that it takes along by value; here it has no reason to.
-    for word in ("a-secret-token", "refresh_token", "private_key", str(Path.home()), str(Path(__file__).parents[2])):
+    folders = str(Path.home()), str(Path(__file__).parents[2])
+    for word in ("a-secret-token", "refresh_token", "private_key", COSMOS_KEY, *folders):
         assert word.encode() not in travelling, word
 
 

@@ -47,6 +47,7 @@ from tests.support.launchable import (
 from tests.support.templates import lint, metadata_problems
 from transforms.ledger.jobs import job_document, read_job
 from transforms.ledger.totals import Totals
+from transforms.testing.cosmos import scripted_cosmos
 from transforms.testing.providers import scripted_provider
 
 IMAGE = f"{REGION}-docker.pkg.dev/{PROJECT}/firebeam/{{job}}:0.1.0"
@@ -244,8 +245,9 @@ def _run(console: Console, python: Path) -> int:
         emulated = running.enter_context(bigquery_emulator(PROJECT))
 
         def place(name: str) -> Place:
-            return Place(firestore, str(emulated.gcs), emulated.rest, name, provider.base_url)
+            return Place(firestore, str(emulated.gcs), emulated.rest, name, provider.base_url, cosmos)
 
+        cosmos = running.enter_context(scripted_cosmos())
         script = {"api_key": PROVIDER_KEY, "batches": [{"ready_s": 1}]}
         provider = running.enter_context(scripted_provider("openai", script))
         environ = {**place("").environ, "GOOGLE_APPLICATION_CREDENTIALS": credentials}

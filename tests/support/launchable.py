@@ -16,6 +16,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from azure.cosmos import CosmosClient, PartitionKey
+from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, storage
 
@@ -25,6 +27,7 @@ from pipeline.emulators.start import BUCKET
 from pipeline.exit_codes import EXIT_DIFFERENT
 from tests.support.documents import read_collection
 from tests.support.ingest import profile
+from tests.support.migrated import attempt
 from tests.support.provider_requests import request_line
 from transforms.firestore import messages
 from transforms.firestore.committer import AtomicGroup, Committer
@@ -32,6 +35,7 @@ from transforms.firestore.packing import RequestLimits
 from transforms.firestore.target import FirestoreTarget
 from transforms.firestore.values import serialised_fields
 from transforms.retry import Retry
+from transforms.testing.cosmos import ScriptedCosmos
 
 PROJECT = "demo-firebeam"
 REGION = "europe-west1"
@@ -53,6 +57,7 @@ class Place:
       bigquery: URL of BigQuery.
       name: of the database, of the folder in the bucket, and of tables.
       provider: URL of a provider of batches that accepts `PROVIDER_KEY`.
+      cosmos: an account of Cosmos DB.
     """
 
     firestore: str
@@ -60,6 +65,7 @@ class Place:
     bigquery: str
     name: str
     provider: str = ""
+    cosmos: ScriptedCosmos | None = None
 
     @property
     def environ(self) -> dict[str, str]:
@@ -68,6 +74,7 @@ class Place:
             "FIRESTORE_EMULATOR_HOST": self.firestore,
             "STORAGE_EMULATOR_HOST": self.storage,
             "BIGQUERY_EMULATOR_HOST": self.bigquery,
+            **(self.cosmos.environ if self.cosmos else {}),
         }
 
     @property
@@ -126,7 +133,7 @@ class Launchable:
     """How a job is launched.
 
     Attributes:
-      flags: its own, with {folder}, {table} and {provider} of the place; those of where and how are added.
+      flags: its own, with {folder}, {table}, {provider} and {name} of the place; those of where and how are added.
       prepare: puts its input into the place, `n` records; what earlier rows left there is still there.
       check: raises AssertionError unless a run on what `prepare` made of `n` records has left exactly what it should.
       exit_code: of who waits for that run.
@@ -152,7 +159,7 @@ class Launchable:
         }
         values = {**own, **cloud, **more}
         return [
-            f"--{name}={value.format(folder=place.folder, table=place.table, provider=place.provider)}"
+            f"--{name}={value.format(folder=place.folder, table=place.table, provider=place.provider, name=place.name)}"
             for name, value in values.items()
         ]
 
@@ -252,6 +259,24 @@ def _check_verify(place: Place, n: int) -> None:
     assert differing == [("p00000", "DIFFERENT", ["age"]), (f"p{n - 1:05d}", "MISSING_RIGHT", [])]
 
 
+def _prepare_migrate(place: Place, n: int) -> None:
+    """A container in a database of the place's name, which is made anew."""
+    assert place.cosmos is not None
+    client = CosmosClient(place.cosmos.endpoint, place.cosmos.key)
+    with contextlib.suppress(CosmosResourceNotFoundError):
+        client.delete_database(place.name)
+    client.create_database(place.name).create_container("attempts", PartitionKey("/student_id"))
+    place.cosmos.put_items(place.name, "attempts", [attempt(i) for i in range(n)])
+
+
+def _check_migrate(place: Place, n: int) -> None:
+    found = read_collection(place.target, "student_attempts")
+    contents = {key: {name: fields[name] for name in attempt(0)} for key, fields in found.items()}
+    assert contents == {attempt(i)["id"]: attempt(i) for i in range(n)}
+    rows = place.rows("SELECT attempt_id, score FROM {table} ORDER BY attempt_id")
+    assert rows == [(attempt(i)["id"], i) for i in range(n)]
+
+
 def _nameless(n: int) -> dict[str, Any]:
     return {**{key: value for key, value in profile(n).items() if key != "name"}, "candidate_id": f"nameless-{n:05d}"}
 
@@ -294,9 +319,21 @@ LAUNCHABLE = {
         _check_verify,
         exit_code=EXIT_DIFFERENT,
     ),
+    "migrate": Launchable(
+        (
+            "--migration=students",
+            "--from=cosmos://{name}/attempts",
+            "--to=firestore://student_attempts",
+            "--spec=student_attempts",
+            "--mode=copy",
+            "--bigquery_table={table}",
+            "--dead_letters={folder}/dead_letters",
+            "--report={folder}/audit",
+        ),
+        _prepare_migrate,
+        _check_migrate,
+    ),
 }
-# An account of Cosmos DB is named by the environment of every worker, which these tests do not have.
-NOT_LAUNCHED = frozenset({"migrate"})
 # Further ways to run a job.
 ROWS = {
     **LAUNCHABLE,

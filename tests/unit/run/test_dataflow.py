@@ -7,7 +7,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, SetupOption
 from rich.console import Console
 
 from pipeline import JOBS
-from pipeline.jobs import ingest, replay, verify
+from pipeline.jobs import ingest, migrate, replay, verify
 from pipeline.run.dataflow import CloudJob, check_submission, name_job, notes, own_setup_file, set_defaults
 from pipeline.run.flags import parse
 from pipeline.run.launch import launch
@@ -130,6 +130,13 @@ def test_another_mode_of_streaming_may_be_asked_for():
 def test_a_budget_of_which_no_process_gets_a_pair_a_second_says_what_would_fit():
     (problem,) = problems(max_writes_per_s=1)
     assert problem.endswith("less than one pair of documents per second each; raise --max_writes_per_s")
+
+
+def test_a_flag_whose_field_has_another_name_is_looked_at_as_well():
+    where = {"from": "cosmos://school/attempts", "to": "firestore://student_attempts"}
+    flags = {**where, "migration": "students", "spec": "student_attempts", "report": "gs://bucket/audit"}
+    config, options = asked_for(migrate, without=["input"], **flags)
+    check_submission("migrate", config, options, streaming=False)
 
 
 def test_a_job_that_is_not_paced_may_have_any_number_of_workers():
