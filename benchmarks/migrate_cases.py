@@ -1,10 +1,12 @@
 """A container of Cosmos DB into Firestore: the copy, the audit, and the fewest lines that copy it.
 
-    copy        firebeam migrate --mode=copy
-    audit       the same with its writes off
-    bare loop   pages of the feed by azure-cosmos, BatchGetDocuments, a hash, Commit; gRPC and protobuf alone
+    copy         firebeam migrate --mode=copy
+    copy again   a second one, of a container in which nothing has changed
+    audit        the same with its writes off
+    bare loop    pages of the feed by azure-cosmos, BatchGetDocuments, a hash, Commit; gRPC and protobuf alone
+    WriteBatch   pages of the feed by azure-cosmos, written by the client library
 
-The account is the scripted one, in a process of its own, so what it costs is nobody's. Items have 1.8 KB.
+The account is the scripted one, in a process of its own, so what it costs is nobody's. Items have 3.0 KB.
 """
 
 from __future__ import annotations
@@ -19,12 +21,15 @@ from typing import Any
 
 import orjson
 from azure.cosmos import ContainerProxy, CosmosClient, PartitionKey
+from google.cloud import firestore
 
+from benchmarks.generated_account import CONTAINER, DATABASE, generated_account
 from benchmarks.jobs import run_job
 from benchmarks.measure import CaseError, Meter, Sample
 from benchmarks.peers import COMMIT_REQUEST, DOCUMENT, RawFirestore, encode_map, meta_of
 from benchmarks.workload import profile
 from pipeline.jobs.migrate import JOB
+from transforms.migrate.documents import content_of
 from transforms.testing.cosmos import scripted_cosmos
 
 _DATABASE, _CONTAINER, _COLLECTION = "school", "attempts", "student_attempts"
@@ -33,16 +38,31 @@ _PAGE_ITEMS = 500
 _SYSTEM = frozenset({"_rid", "_self", "_etag", "_attachments", "_ts", "_lsn"})
 
 
-def migrate(mode: str, items: int, project: str) -> Sample:
+def migrate(mode: str, items: int, project: str, *, again: bool = False) -> Sample:
     """Runs the job on a container of so many items.
 
     Args:
       mode: audit or copy.
+      again: whether a copy is measured that finds everything copied.
     """
-    with _container(items), tempfile.TemporaryDirectory() as report:
+    with _container(items):
+        if again:
+            _run(mode, f"{_DATABASE}/{_CONTAINER}", items, project)
+        return _run(mode, f"{_DATABASE}/{_CONTAINER}", items, project, done="unchanged" if again else "written")
+
+
+def migrate_generated(mode: str, items: int, project: str) -> Sample:
+    """Runs the job on a container of so many items of 0.6 KB that nobody keeps."""
+    with generated_account(items) as environ:
+        os.environ.update(environ)
+        return _run(mode, f"{DATABASE}/{CONTAINER}", items, project)
+
+
+def _run(mode: str, container: str, items: int, project: str, done: str = "written") -> Sample:
+    with tempfile.TemporaryDirectory() as report:
         flags = [
             "--migration=benchmark",
-            f"--from=cosmos://{_DATABASE}/{_CONTAINER}",
+            f"--from=cosmos://{container}",
             f"--to=firestore://{_COLLECTION}",
             "--spec=student_attempts",
             f"--mode={mode}",
@@ -51,9 +71,27 @@ def migrate(mode: str, items: int, project: str) -> Sample:
             "--deletes=ignore",
         ]
         meter, summary = run_job(JOB, items, flags)
-    done = summary["written"] if mode == "copy" else summary["audited"]
-    if (summary["read"], done, summary["dead_letters"]) != (items, items, 0):
+    n_done = summary["audited" if mode == "audit" else done]
+    if (summary["read"], n_done, summary["dead_letters"]) != (items, items, 0):
         raise CaseError(f"{mode} of {items} items ended so: {summary}")
+    return meter.sample()
+
+
+def write_batch(items: int, project: str) -> Sample:
+    """The same documents by the client library: nothing is compared, checked or accounted for."""
+    with _container(items) as container:
+        client = firestore.Client(project=project)
+        collection = client.collection(_COLLECTION)
+        sent = 0
+        with Meter(items) as meter:
+            for page in _pages(container):
+                batch = client.batch()
+                for position, item in enumerate(page):
+                    content = {name: value for name, value in item.items() if name not in _SYSTEM}
+                    batch.set(collection.document(item["id"]), {**content, "_meta": _meta_of(item, "0" * 32, position)})
+                sent += len(batch.commit())
+    if sent != items:
+        raise CaseError(f"WriteBatch sent {sent} of {items} items")
     return meter.sample()
 
 
@@ -90,12 +128,15 @@ def _request(firestore: RawFirestore, page: list[dict[str, Any]]) -> Any:
             continue
         document = DOCUMENT(name=name)
         encode_map(content, document.fields)
-        meta = {**meta_of(digest, position), "_ts": item["_ts"], "_etag": item["_etag"]}
-        encode_map({"_meta": meta}, document.fields)
+        encode_map({"_meta": _meta_of(item, digest, position)}, document.fields)
         write = request.writes.add()
         write.update.CopyFrom(document)
         write.current_document.exists = False
     return request
+
+
+def _meta_of(item: dict[str, Any], digest: str, position: int) -> dict[str, Any]:
+    return {**meta_of(digest, position), "_ts": item["_ts"], "_etag": item["_etag"]}
 
 
 def _pages(container: ContainerProxy) -> Iterator[list[dict[str, Any]]]:
@@ -122,4 +163,5 @@ def _container(items: int) -> Iterator[ContainerProxy]:
 
 
 def _item(n: int) -> dict[str, Any]:
-    return {**profile(n), "id": f"a-{n:07}", "student_id": f"s-{n % 1009}"}
+    """A profile with its numbers as Cosmos DB gives them back."""
+    return content_of({**profile(n), "id": f"a-{n:07}", "student_id": f"s-{n % 1009}"})

@@ -109,6 +109,9 @@ SLOPES = {
     "one_more_profile_cpu_us": Slope(
         "one more profile", "CPU µs", "ingest_", lambda sample: sample.elements, lambda sample: sample.cpu_s * 1e6
     ),
+    "one_more_item_cpu_us": Slope(
+        "one more item", "CPU µs", "migrate_", lambda sample: sample.elements, lambda sample: sample.cpu_s * 1e6
+    ),
     "one_more_known_document_bytes": Slope(
         "one more known document",
         "bytes",

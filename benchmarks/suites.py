@@ -5,7 +5,8 @@
 A busy machine slows down for minutes at a time: what is run in turn is slowed down alike, so ratios hold where absolute
 figures do not, and no case always comes first. Each run of a case has an emulator of its own, because Firestore's keeps
 every old version of every document, grows slower by it, and at last answers WriteBatch no more; only cases that work on
-the documents of another one share its emulator. Cases of listening start a scripted server themselves.
+the documents of another one share its emulator, and suites that look at CPU alone have one. Cases of listening start a
+scripted server themselves.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import statistics
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ class Suite:
       rounds: how often each step is run.
       warm_up: run before every chain of steps until the emulator has compiled what the suite asks of it; None for
         cases that bring a server of their own.
+      one_emulator: whether all chains share one, each in a project of its own: where only the client's CPU matters.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Suite:
     baseline: str | None
     rounds: int
     warm_up: Step | None
+    one_emulator: bool = False
 
 
 @dataclass
@@ -212,15 +215,18 @@ def analysis_suite(folder: Path, rounds: int) -> Suite:
 
 
 def migrate_suites(n_items: int, rounds: int) -> Iterator[Suite]:
-    """A container copied and audited, beside the fewest lines that copy it."""
-    size = {"items": n_items}
-    steps = [
-        Step("bare loop", "migrate_bare_loop", size),
-        Step("migrate --mode=copy", "migrate", size | {"mode": "copy"}),
-        Step("migrate --mode=audit", "migrate", size | {"mode": "audit"}),
-    ]
-    title = f"migrate, {n_items:,} items of 1.8 KB"
-    yield Suite("migrate", title, "items", steps, "bare loop", rounds, _DOCUMENTS_WARM_UP)
+    """A container copied and audited, few items and many, beside the fewest lines that copy it."""
+    for n in (n_items // 5, n_items):
+        size, copied = {"items": n}, "migrate --mode=copy"
+        steps = [
+            Step("bare loop", "migrate_bare_loop", size),
+            Step(copied, "migrate", size | {"mode": "copy"}),
+            Step("migrate --mode=audit", "migrate", size | {"mode": "audit"}, same_project_as=copied),
+            Step("copy again", "migrate", size | {"mode": "copy", "again": True}),
+            Step("feed and WriteBatch", "migrate_write_batch", size),
+        ]
+        title = f"migrate, {n:,} items of 3.0 KB"
+        yield Suite(f"migrate_{n}", title, "items", steps, "bare loop", rounds, _DOCUMENTS_WARM_UP, one_emulator=True)
 
 
 def listen_suites(n_documents: int, rounds: int) -> Iterator[Suite]:
@@ -306,34 +312,36 @@ def run_suite(suite: Suite, emulator: BigQueryEmulator | None, say: Say) -> list
     """
     steps = [step for step in suite.steps if emulator or not step.needs_bigquery]
     measured = {step.label: Measured(step.label, step.case, step.arguments) for step in steps}
-    for round_number in range(suite.rounds):
-        for chain in _turned(_chains(steps), round_number):
-            samples = _run_patiently(suite, chain, emulator, f"round {round_number + 1} of {suite.rounds}", say)
-            for step, sample in zip(chain, samples, strict=True):
-                measured[step.label].samples.append(sample)
+    with _warm_emulator(suite) if suite.one_emulator else nullcontext() as host:
+        for round_number in range(suite.rounds):
+            turn = f"round {round_number + 1} of {suite.rounds}"
+            for chain in _turned(_chains(steps), round_number):
+                samples = _run_patiently(suite, chain, emulator, host, turn, say)
+                for step, sample in zip(chain, samples, strict=True):
+                    measured[step.label].samples.append(sample)
     return list(measured.values())
 
 
 def _run_patiently(
-    suite: Suite, chain: list[Step], emulator: BigQueryEmulator | None, turn: str, say: Say
+    suite: Suite, chain: list[Step], emulator: BigQueryEmulator | None, host: str | None, turn: str, say: Say
 ) -> list[Sample]:
     """Runs a chain, once more as a whole if a step fails: the client library gives up on a slow moment."""
     try:
-        return _run_chain(suite, chain, emulator, turn, say)
+        return _run_chain(suite, chain, emulator, host, turn, say)
     except CaseError as failure:
         say(f"{suite.title}: {turn}: failed and is run once more; the end of the output: {str(failure)[-200:]}")
-    return _run_chain(suite, chain, emulator, turn, say)
+    return _run_chain(suite, chain, emulator, host, turn, say)
 
 
-def _run_chain(suite: Suite, chain: list[Step], emulator: BigQueryEmulator | None, turn: str, say: Say) -> list[Sample]:
+def _run_chain(
+    suite: Suite, chain: list[Step], emulator: BigQueryEmulator | None, host: str | None, turn: str, say: Say
+) -> list[Sample]:
     if suite.warm_up is None:
         return [_run_alone(suite, step, turn, say) for step in chain]
     samples = []
     project = _new_project()
-    with firestore_emulator(max_heap_gb=_HEAP_GB) as host:
-        environ = {"FIRESTORE_EMULATOR_HOST": host} | _addresses(emulator)
-        for _ in range(_WARM_UPS):
-            run_case(suite.warm_up.case, dict(suite.warm_up.arguments) | {"project": _new_project()}, environ)
+    with nullcontext(host) if host else _warm_emulator(suite) as its_host:
+        environ = {"FIRESTORE_EMULATOR_HOST": its_host} | _addresses(emulator)
         for step in chain:
             say(f"{suite.title}: {turn}: {step.label}")
             arguments = dict(step.arguments) | {"project": project}
@@ -341,6 +349,16 @@ def _run_chain(suite: Suite, chain: list[Step], emulator: BigQueryEmulator | Non
                 arguments["bigquery_table"] = f"{BIGQUERY_PROJECT}:local.benchmark_{uuid.uuid4().hex[:8]}"
             samples.append(run_case(step.case, arguments, environ))
     return samples
+
+
+@contextmanager
+def _warm_emulator(suite: Suite) -> Iterator[str]:
+    """A Firestore emulator that has compiled what the suite asks of it."""
+    with firestore_emulator(max_heap_gb=_HEAP_GB) as host:
+        for step in [suite.warm_up] * _WARM_UPS if suite.warm_up else []:
+            arguments = dict(step.arguments) | {"project": _new_project()}
+            run_case(step.case, arguments, {"FIRESTORE_EMULATOR_HOST": host})
+        yield host
 
 
 def _run_alone(suite: Suite, step: Step, turn: str, say: Say) -> Sample:
