@@ -139,7 +139,7 @@ def prepare(config: Config, pattern: str, options: PipelineOptions) -> FilePlan:
     columns = found.columns
     if found.format != PARQUET:
         columns = as_the_table_has_them(columns, held_types(existing_columns(table)))
-    _check_key(config, columns, pattern, is_empty=not found.format)
+    _check_key(config, columns, pattern)
     declared = SourceTable(pattern, pattern, columns, config.key, "files")
     description = JobDescription(
         NAME,
@@ -241,8 +241,9 @@ def _check_flags(config: Config) -> None:
         raise UsageError("--deletes is not for files: --write=replace leaves only the rows of the files that are there")
 
 
-def _check_key(config: Config, columns: tuple[SourceColumn, ...], pattern: str, *, is_empty: bool) -> None:
+def _check_key(config: Config, columns: tuple[SourceColumn, ...], pattern: str) -> None:
+    """Raises UsageError for a column of the key that is not there; of files without records nothing is known."""
     names = [column.name for column in columns]
     for name in config.key:
-        if name not in names and not is_empty:
+        if names and name not in names:
             raise UsageError(f"--key: {pattern} has no column {name}{closest(name, names)}")

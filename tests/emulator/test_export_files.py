@@ -218,3 +218,21 @@ def test_a_collection_may_be_named_as_a_source(desk):
     desk.store({"users/ada": {"n": 1}})
     assert desk.export("--source=firestore://users") == 0
     assert [row["n"] for row in desk.rows()] == [1]
+
+
+@pytest.mark.parametrize(
+    ("content", "exit_code", "code"),
+    [
+        (b"id,a\n", 0, None),
+        ("id,a\n1,x\n".encode("utf-16"), 4, "UNREADABLE_FILE"),
+        (b"id,a\n1,\0x\n", 4, "UNREADABLE_FILE"),
+        (b"PAR1 cut", 4, "UNREADABLE_FILE"),
+        (b"id,a,a\n1,2,3\n", 4, "INVALID_CSV_HEADER"),
+    ],
+    ids=["header", "utf-16", "nul", "parquet", "twice"],
+)
+def test_a_file_without_a_record_says_itself_what_is_wrong(desk, tmp_path, content, exit_code, code):
+    (tmp_path / "a.csv").write_bytes(content)
+    assert desk.export(f"--source={tmp_path}/a.csv", "--key=id") == exit_code
+    files = (tmp_path / "dead_letters").glob("*/*.jsonl")
+    assert {json.loads(line)["code"] for file in files for line in file.open()} == ({code} if code else set())

@@ -7,14 +7,18 @@ value of JSON or Parquet ─── is of the column's type? ──▶ cell, or M
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+
+import orjson
 
 from transforms.bigquery.cells import MISFIT, converter
 from transforms.bigquery.schema import Column
 from transforms.export.files.csv_types import BITS, VALUES, fits
 from transforms.sql.cells import text_converter
+from transforms.sql.rows import as_unicode
 
 Converter = Callable[[Any], Any]
 
@@ -54,9 +58,40 @@ def value_converter(column: Column, *, of_csv: bool, typed: bool) -> Converter:
     return of_items
 
 
+def in_overflow(value: Any) -> Any:
+    r"""A misfit as `_overflow` keeps it: JSON that would not be the same in BigQuery is kept as text.
+
+    >>> in_overflow({"a": [1, 2**70]}), in_overflow(["\ud800"]), in_overflow("\ud800"), in_overflow(2**70)
+    ('{"a": [1, 1180591620717411303424]}', '["\\ud800"]', '\\ud800', 1180591620717411303424)
+    """
+    if isinstance(value, str):
+        return as_unicode(value)
+    if not isinstance(value, (dict, list)) or _is_exact(value):
+        return value
+    try:
+        return json.dumps(value, default=str)
+    except RecursionError:
+        return value
+
+
+def _if_exact(convert: Converter) -> Converter:
+    return lambda value: convert(value) if _is_exact(value) else MISFIT
+
+
+def _is_exact(value: Any) -> bool:
+    """Whether JSON of BigQuery has the same value: without lone surrogates, longer integers and deep nesting."""
+    try:
+        # What is not a type of JSON has a form of its own there.
+        orjson.dumps(value, default=lambda other: None, option=orjson.OPT_NON_STR_KEYS)
+    except (TypeError, RecursionError):
+        return False
+    return True
+
+
 def _of_value(column: Column, typed: bool) -> Converter:
     if column.type not in _AS_TEXT:
-        return converter(column, typed=typed)
+        of_any = converter(column, typed=typed)
+        return _if_exact(of_any) if column.type == "JSON" else of_any
     of_text = text_converter(column, typed=typed)
     is_number = column.type.endswith("NUMERIC")
 

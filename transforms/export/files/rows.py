@@ -18,7 +18,7 @@ from transforms.bigquery.row_writer import RowsPlan, RowTable
 from transforms.bigquery.rows import Row
 from transforms.bigquery.schema import OVERFLOW, Column
 from transforms.errors import RecordError
-from transforms.export.files.cells import value_converter
+from transforms.export.files.cells import in_overflow, value_converter
 from transforms.export.rows import ROWS, STEP
 from transforms.export.streams import StreamLedger
 from transforms.export.table_target import TableTarget
@@ -51,6 +51,8 @@ def rows_of_batch(batch: Batch[Record], columns: Sequence[SourceColumn], key: Se
     Args:
       key: names of the columns that identify a row; without any, a row is identified by its place in its file.
     """
+    if not batch.entries:  # a file of nothing that can be read has no columns either
+        return batch.then((), ())
     names = [column.name for column in columns]
     places = {column.name: at for at, column in enumerate(columns)}
     key_of = KeyOf(key, [(at, columns[places[name]].type.endswith("NUMERIC")) for at, name in enumerate(key)])
@@ -129,7 +131,7 @@ class _Rows:
                 continue
             cell = convert(value)
             if cell is MISFIT:
-                overflow[own] = value
+                overflow[own] = in_overflow(value)
             else:
                 cells[name] = cell
         if overflow:
