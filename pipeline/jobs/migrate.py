@@ -208,7 +208,8 @@ def present(plan: Plan, summary: Summary, console: Console) -> int:
     show_summary(summary, console)
     if summary.state != COMPLETED:
         return summary.exit_code(max_dead_letter_ratio=1)
-    say(console, estimate(summary.totals.counts, plan.found.container.max_request_units_per_s))
+    found = plan.found
+    say(console, estimate(summary.totals.counts, found.container.max_request_units_per_s, is_ttl_on=found.is_ttl_on))
     if not summary.totals.unwanted:
         return EXIT_OK
     show(console, refused_table(DeadLetterFolder(plan.letters), plan.job_id))

@@ -8,6 +8,7 @@ from pipeline.jobs.destination import rows_to
 from pipeline.jobs.migrate_flags import Config
 from pipeline.locations import written_collection
 from pipeline.specs import read_spec
+from transforms.cosmos.connection import Properties
 from transforms.cosmos.reads import provisioned_units_per_s
 from transforms.cosmos.target import CosmosTarget
 from transforms.errors import JobError, UsageError
@@ -40,6 +41,7 @@ class Migrated:
       to: where its items go.
       form: of its items.
       layout: of its documents.
+      is_ttl_on: whether items with a `ttl` expire in the container at all.
     """
 
     container: CosmosTarget
@@ -47,6 +49,7 @@ class Migrated:
     to: Destination
     form: ItemForm
     layout: MigratedLayout
+    is_ttl_on: bool
 
 
 def migrated(config: Config, services: Services, *, failed_before: bool = False) -> Migrated:
@@ -67,8 +70,8 @@ def migrated(config: Config, services: Services, *, failed_before: bool = False)
         )
     firestore, collection = written_collection("--to", config.to, config.firestore(services))
     Query(collection)  # refuses what is not the path of a collection
-    container, rid, key_paths = _container(config)
-    order = order_of(spec, key_paths)
+    container, properties = _container(config)
+    order = order_of(spec, properties.key_paths)
     form = ItemForm(order, config.nested_arrays)
     layout = MigratedLayout(firestore, collection, spec.schema_version, order)
     limits = RequestLimits(
@@ -81,7 +84,7 @@ def migrated(config: Config, services: Services, *, failed_before: bool = False)
     rows = replace(rows, may_all_be_bad=failed_before) if rows else None
     asks = AskCosmos(container, spec, form)
     to = Destination(spec, layout, limits, rows, config.retry, config.max_writes_per_s, form, asks, shows_deletes=True)
-    return Migrated(container, rid, to, form, layout)
+    return Migrated(container, properties.rid, to, form, layout, properties.default_ttl is not None)
 
 
 def check_collection(layout: MigratedLayout) -> None:
@@ -112,8 +115,8 @@ def check_phase(config: Config, firestore: FirestoreTarget) -> None:
     )
 
 
-def _container(config: Config) -> tuple[CosmosTarget, str, tuple[str, ...]]:
-    """The container, its own name and the paths of its partition key."""
+def _container(config: Config) -> tuple[CosmosTarget, Properties]:
+    """The container, and what it is."""
     target = replace(CosmosTarget.of(config.from_, "--from"), is_low_priority=True, retry=config.retry)
     try:
         connection = target.connect()
@@ -129,4 +132,4 @@ def _container(config: Config) -> tuple[CosmosTarget, str, tuple[str, ...]]:
             f"--from: the account of {target.label} accepts writes in several regions, whose order nobody knows; "
             "switch multi-region writes off for the time of the migration"
         )
-    return replace(target, max_request_units_per_s=units), properties.rid, properties.key_paths
+    return replace(target, max_request_units_per_s=units), properties

@@ -36,12 +36,13 @@ def refused_table(folder: DeadLetterFolder, job_id: str) -> Table:
     return Table("what a copy would refuse", columns, (tuple(rows),))
 
 
-def estimate(counts: Mapping[str, int], max_request_units_per_s: float | None) -> str:
+def estimate(counts: Mapping[str, int], max_request_units_per_s: float | None, *, is_ttl_on: bool = True) -> str:
     """What a copy would use and cost, as a sentence.
 
     Args:
       counts: of the audit.
       max_request_units_per_s: that the copy may use; None for no bound.
+      is_ttl_on: whether items with a `ttl` expire in the container.
 
     >>> estimate({"request_units": 400_000, "audited": 200_000, "read": 200_000, "items_with_ttl": 0}, 200.0)
     'a copy uses about 4,000 request units, 20 s at 200 per second, 200,000 document writes and reads (about 0.48 USD)'
@@ -52,6 +53,12 @@ def estimate(counts: Mapping[str, int], max_request_units_per_s: float | None) -
     if max_request_units_per_s:
         text += f", {units / max_request_units_per_s:,.0f} s at {max_request_units_per_s:g} per second"
     text += f", {documents:,} document writes and reads (about {usd:,.2f} USD)"
-    if expiring := counts.get("items_with_ttl", 0):
+    expiring = counts.get("items_with_ttl", 0)
+    if expiring and not is_ttl_on:
+        text += (
+            f"; {expiring:,} items have a ttl, which Cosmos DB ignores, as the container's time to live is off, while "
+            "their documents get expire_at and would expire: take ttl out of the items first"
+        )
+    elif expiring:
         text += f"; {expiring:,} items have a ttl, which becomes expire_at: add a time-to-live policy for that field"
     return text

@@ -124,6 +124,21 @@ def test_an_audit_of_good_items_ends_with_0(migration):
     assert counts(audit, "exit_code", "read", "audited", "dead_letters") == (0, 20, 20, 0)
 
 
+@pytest.mark.parametrize(
+    ("default_ttl", "said"),
+    [
+        (-1, "1 items have a ttl, which becomes expire_at"),
+        (None, "1 items have a ttl, which Cosmos DB ignores, as the"),
+    ],
+)
+def test_an_audit_says_what_becomes_of_a_time_to_live(migration, cosmos, capsys, default_ttl, said):
+    migration.container = new_container(cosmos, default_ttl=default_ttl)
+    migration.container.put(attempt(1), attempt(2, ttl=600))
+    assert migration.run()["exit_code"] == 0
+    shown = capsys.readouterr()
+    assert said in shown.out + shown.err
+
+
 def test_nested_arrays_can_be_wrapped_and_ids_are_escaped(migration):
     migration.container.put(attempt(1, matrix=[[1], [2]]), {"id": "..", "student_id": "s"})
     assert migration.run("--mode=copy", "--nested_arrays=wrap")["exit_code"] == 0
