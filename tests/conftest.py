@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from pipeline.emulators.start import (
     BigQueryEmulator,
@@ -40,8 +40,8 @@ os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSeria
 
 T = TypeVar("T")
 
-# A deadline measures the machine, not the code.
-settings.register_profile("firebeam", deadline=None)
+# A deadline measures the machine, not the code; so does how long examples take to be drawn.
+settings.register_profile("firebeam", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("firebeam")
 
 # A shell starts what runs in its background deaf to SIGINT, and every process below it with it. A function that each

@@ -52,7 +52,7 @@ def pid_of(port: int) -> int:
 
 def answers(port: int) -> bool:
     """True while somebody listens on `port`."""
-    with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), 1):
+    with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), 30):
         return True
     return False
 

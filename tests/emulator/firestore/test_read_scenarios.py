@@ -159,7 +159,7 @@ def test_a_stream_that_breaks_after_every_document_gives_the_same(target, name):
     assert paths(found) == expected
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], max_examples=15)
 @given(cuts=st.lists(st.sampled_from(ODD_IDS) | st.text("ab~\x01é😀", min_size=1, max_size=3), max_size=5))
 def test_ranges_cut_anywhere_read_every_document_once_in_order(target, cuts):
     ranges = ranges_between(f"odd/{odd_id}" for odd_id in cuts)

@@ -189,7 +189,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(st.sampled_from(["a", "b c", "1", "\\"]), values, max_size=4))
 def test_what_is_written_is_read_back(target, fields):
     operations = [Set("docs/a", fields), Merge("docs/a", fields), Update("docs/a", fields)]

@@ -56,7 +56,7 @@ def test_every_line_belongs_to_exactly_one_slice(
     assert found == expected
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], max_examples=40)
 @given(
     st.lists(st.dictionaries(st.text(max_size=3), st.integers() | st.text(max_size=5)), max_size=30),
     st.integers(1, 200),

@@ -85,7 +85,7 @@ mutated = st.one_of(
 )
 shapes = st.one_of(any_documents.records, mutated)
 
-without_end = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+without_end = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture

@@ -228,7 +228,9 @@ def test_what_overflows_is_the_servers_own_text_and_named_by_its_column(mariadb)
     }
 
 
-MANY = settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+MANY = settings(
+    max_examples=20, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], deadline=None
+)
 
 
 @MANY

@@ -259,7 +259,7 @@ def test_text_of_a_database_without_an_encoding_goes_to_overflow(postgresql_serv
     assert json.loads(cells["_overflow"]) == {"v": "caf�"}
 
 
-MANY = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 SOME_TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"))
 
 
