@@ -21,6 +21,7 @@ from transforms.dual.cosmos_store import CosmosStore
 from transforms.dual.firestore_store import FirestoreStore
 from transforms.dual.kinds import Kind
 from transforms.dual.stored import COSMOS, FIRESTORE, STORES, Found, Read
+from transforms.firestore.changes.options import ListenOptions
 from transforms.firestore.query import Query
 from transforms.firestore.reader import read
 from transforms.follow.cosmos_feed import Part
@@ -88,7 +89,7 @@ class Places:
     def announce(self, phase):
         self.set_state(self.state.announce(phase, datetime.datetime.now(datetime.timezone.utc)))
 
-    def following(self, scan_every_s=None, begin_deletes=None, **settings):
+    def following(self, scan_every_s=None, begin_deletes=None, listening=ListenOptions(), **settings):
         return Following(
             FollowTarget(
                 "students",
@@ -104,6 +105,7 @@ class Places:
                 retry=Retry(3, initial_s=0.1),
                 scan_every_s=scan_every_s,
                 begin_deletes=begin_deletes,
+                listening=listening,
             )
         )
 

@@ -48,15 +48,25 @@ class FirestoreFeed:
     Args:
       positions: where the streams begin; None for a snapshot of everything.
       saved: keeps them.
+      options: of the streams; where they do not say how long one may be silent, it is as long as a change of the
+        primary may wait.
     """
 
     def __init__(
-        self, target: FirestoreTarget, kind: Kind, collection: str, positions: Mapping[str, Position], saved: Saved
+        self,
+        target: FirestoreTarget,
+        kind: Kind,
+        collection: str,
+        positions: Mapping[str, Position],
+        saved: Saved,
+        options: ListenOptions = ListenOptions(),  # noqa: B008  # frozen
     ):
         self._kind, self._saved = kind, saved
         self._journal = MemoryJournal()
         self._positions: dict[str, Position | None] = {name: positions.get(name) for name in (DOCUMENTS, TOMBSTONES)}
-        options = ListenOptions(silence_s=_EMULATOR_SILENCE_S if target.emulator_host else _SILENCE_S).of(target)
+        if options.silence_s is None:
+            options = replace(options, silence_s=_EMULATOR_SILENCE_S if target.emulator_host else _SILENCE_S)
+        options = options.of(target)
         paths = {DOCUMENTS: collection, TOMBSTONES: tombstones_of(collection)}
         self._streams = {
             name: Stream(

@@ -23,6 +23,7 @@ from transforms.dual.kinds import Kind
 from transforms.dual.migration import LedgerMigration
 from transforms.dual.stored import COSMOS, FIRESTORE
 from transforms.errors import FirebeamError, TransientError, UsageError
+from transforms.firestore.changes.options import ListenOptions
 from transforms.firestore.target import FirestoreTarget
 from transforms.follow.changes import Feed, Page, Unreadable
 from transforms.follow.cosmos_feed import CosmosFeed, PageOf, Part, changes_of, fields_of, parts_of
@@ -66,6 +67,7 @@ class FollowTarget:
       max_items: of a page of Cosmos DB's feed.
       scan_every_s: how often keys are compared for deletes that no feed shows; None for never.
       rows: how rows of BigQuery are made and sent; None for none.
+      listening: how Firestore's changes are listened to.
     """
 
     migration: str
@@ -85,6 +87,7 @@ class FollowTarget:
     scan_every_s: float | None = None
     rows: RowsPlan[Held] | None = None
     begin_deletes: Callable[[], tuple[list[Part], bool]] | None = None
+    listening: ListenOptions = ListenOptions()  # noqa: RUF009  # frozen
 
     @property
     def pair(self) -> str:
@@ -276,7 +279,7 @@ class Following:
         change = course.state.change
         announced_at = change.announced_at if change is not None and course.state.changes_primary else None
         positions = begun_at(positions, announced_at)
-        return FirestoreFeed(target.firestore, target.kind, target.collection, positions, saved)
+        return FirestoreFeed(target.firestore, target.kind, target.collection, positions, saved, target.listening)
 
     def _open_cosmos_feeds(self) -> Feed:
         target = self._target
