@@ -85,7 +85,7 @@ class DatabaseStore:
             self._rows = TableRows(table, self.columns, self.database.items, typed=False)
         rows, key_of, of_cells = self._rows, KeyOf.of(self.selection), self.form.of_cells
         for chunk in self.database.read(replace(self.selection, condition=condition), Part(0), None):
-            keys = list(map(key_of, chunk.rows))
+            keys = key_of.all(chunk.rows)
             for key, row in zip(keys, rows.rows(keys, chunk.rows, {}), strict=True):
                 yield Entry(key, of_cells(row.cells))
 
