@@ -3,7 +3,6 @@
 import datetime
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ import pytest
 
 from tests.support.faulty_firestore import FaultyFirestore
 from tests.support.interrupted import ROOT, Moment
+from tests.support.killed_export import kill_export
 from tests.support.mariadb import new_mariadb, running_mariadb
 from tests.support.verified import verify
 from transforms.firestore.query import Query
@@ -153,29 +153,9 @@ def test_a_run_beside_a_writer_has_one_state_of_the_table(desk, mariadb, export)
 
 def test_after_kill_9_the_same_command_resumes_by_ranges_to_the_same_end(desk, mariadb, export):
     mariadb.execute("INSERT INTO orders SELECT seq, seq, now(6), NULL FROM seq_6_to_60")
-    flags = [
-        "--batch_size=10",
-        f"--source={mariadb.location('orders')}",
-        f"--project={desk.database.project}",
-        f"--bigquery_table={desk.bigquery.project}:local.{desk.table}",
-        f"--dead_letters={desk.folder / 'dead_letters'}",
-    ]
-    killed = []
-
-    def kill() -> None:
-        killed.append(os.killpg(process.pid, signal.SIGKILL))
-
-    with FaultyFirestore(desk.emulator_host, refuse=Moment(6, kill)) as server:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline", "export", *flags],
-            cwd=ROOT,
-            env={**os.environ, "FIRESTORE_EMULATOR_HOST": server.host},
-            start_new_session=True,
-        )
-        assert process.wait(timeout=120) == -signal.SIGKILL
-    assert killed
+    kill_export(desk, mariadb.location("orders"), 6, "--batch_size=10")
     mariadb.execute("DELETE FROM orders WHERE id = 60", "INSERT INTO orders VALUES (61, 61, now(6), NULL)")
-    assert export(*flags[:1], "--take_over") == 0
+    assert export("--batch_size=10", "--take_over") == 0
     assert desk.counts() == (60, 60, 0)
     assert {int(key) for key in amounts(desk, "")} == {*range(1, 60), 61}
     assert desk.summary["results"]["consistency"] == "ranges"

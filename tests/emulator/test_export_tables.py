@@ -177,7 +177,7 @@ def test_a_table_that_is_gone_is_not_filled_from_the_last_run_s_end(desk, databa
 @pytest.mark.parametrize("ordinal", [2, 5, 9])
 def test_after_kill_9_the_same_command_resumes_by_ranges_to_the_same_end(desk, database, export, ordinal):
     database.execute("INSERT INTO orders SELECT n, n FROM generate_series(6, 60) n")
-    kill_export(desk, database, ordinal, "--batch_size=10")
+    kill_export(desk, database.location("orders"), ordinal, "--batch_size=10")
     database.execute("DELETE FROM orders WHERE id = 60", "INSERT INTO orders VALUES (61, 61)")
     assert export("--batch_size=10", "--take_over") == 0
     assert desk.counts() == (60, 60, 0)
@@ -187,7 +187,7 @@ def test_after_kill_9_the_same_command_resumes_by_ranges_to_the_same_end(desk, d
 
 def test_a_run_that_is_to_be_of_one_snapshot_starts_over(desk, database, export):
     database.execute("INSERT INTO orders SELECT n, n FROM generate_series(6, 60) n")
-    kill_export(desk, database, 5, "--batch_size=10", "--consistency=snapshot")
+    kill_export(desk, database.location("orders"), 5, "--batch_size=10", "--consistency=snapshot")
     database.execute("DELETE FROM orders WHERE id = 1")
     assert export("--batch_size=10", "--take_over", "--consistency=snapshot") == 0
     assert {int(key) for key in amounts(desk, "")} == set(range(2, 61))

@@ -33,8 +33,8 @@ def test_rows_that_are_there_all_the_time_are_exported_whenever_the_run_is_kille
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        kill_export(desk, database, ordinal, *flags)
-        kill_export(desk, database, 4, *flags, "--take_over")
+        kill_export(desk, database.location("orders"), ordinal, *flags)
+        kill_export(desk, database.location("orders"), 4, *flags, "--take_over")
         assert desk.export(f"--source={database.location('orders')}", "--take_over", *flags) == 0
     finally:
         stop.set()

@@ -1,4 +1,4 @@
-"""An export of a table in a process of its own, killed at a moment that its requests to the ledger give."""
+"""An export of `--source` in a process of its own, killed at a moment that its requests to the ledger give."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import sys
 from tests.support.export import ExportDesk
 from tests.support.faulty_firestore import FaultyFirestore
 from tests.support.interrupted import ROOT, Moment
-from tests.support.postgresql import Database
 
 
-def kill_export(desk: ExportDesk, database: Database, ordinal: int, *flags: str, table: str = "orders") -> None:
-    """Exports a table until `kill -9`, before the request of this ordinal.
+def kill_export(desk: ExportDesk, source: str, ordinal: int, *flags: str) -> None:
+    """Exports a source until `kill -9`, before the request of this ordinal.
 
     The same flags, passed to `desk.export` with the source, are the same command.
     """
@@ -24,7 +23,7 @@ def kill_export(desk: ExportDesk, database: Database, ordinal: int, *flags: str,
         killed.append(os.killpg(process.pid, signal.SIGKILL))
 
     command = [
-        f"--source={database.location(table)}",
+        f"--source={source}",
         f"--project={desk.database.project}",
         f"--bigquery_table={desk.bigquery.project}:local.{desk.table}",
         f"--dead_letters={desk.folder / 'dead_letters'}",
