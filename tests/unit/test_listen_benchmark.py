@@ -10,7 +10,10 @@ from benchmarks.workload import watched
 from transforms.firestore.values import serialised_fields
 
 
-@pytest.mark.parametrize("listener", ["firebeam", "bare", "on_snapshot"])
+PEERS = [pytest.param(name, marks=pytest.mark.soak) for name in ("bare", "on_snapshot")]
+
+
+@pytest.mark.parametrize("listener", ["firebeam", *PEERS])
 def test_each_listener_sees_the_first_result_and_every_change(listener):
     sample = run_case("listen_known", {"listener": listener, "documents": 20, "changes": 3}, {})
     assert sample.elements == 3
@@ -19,6 +22,7 @@ def test_each_listener_sees_the_first_result_and_every_change(listener):
     assert min(sample.cpu_s, sample.extra["first_cpu_us"], sample.extra["held_mb"]) > 0
 
 
+@pytest.mark.soak
 def test_no_change_of_a_burst_is_lost():
     sample = run_case("listen_burst", {"listener": "firebeam", "changes": 700}, {})
     assert sample.elements == 700
