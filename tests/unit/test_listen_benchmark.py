@@ -9,7 +9,6 @@ from benchmarks.suites import Measured, listen_suites
 from benchmarks.workload import watched
 from transforms.firestore.values import serialised_fields
 
-
 PEERS = [pytest.param(name, marks=pytest.mark.soak) for name in ("bare", "on_snapshot")]
 
 
