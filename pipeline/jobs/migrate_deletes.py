@@ -72,7 +72,8 @@ def last_step(
     if config.mode != COPY or config.deletes == IGNORE:
         return None
     ends = RowsOfDeleted(rows_of_held(found.to.rows, found.to.spec), job_id) if found.to.rows else None
-    scan = DeleteScan(found.container, found.layout.target, found.layout.collection, config.retry, ends)
+    layout = found.layout
+    scan = DeleteScan(found.container, layout.target, layout.collection, found.to.spec, config.retry, ends)
     if config.deletes == SCAN or plan is None or plan.compares:
         return scan
     return DeleteFeed(plan.begins, scan=scan)

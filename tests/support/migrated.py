@@ -23,11 +23,12 @@ def attempt(n: int, **more: Any) -> dict[str, Any]:
 
 @dataclass
 class Migration:
-    """A container, a collection and a folder of one test."""
+    """A container, a collection and a folder of one test; the collection is called as the spec."""
 
     container: OwnContainer
     target: FirestoreTarget
     folder: Path
+    spec: str = COLLECTION
 
     def flags(self, *flags: str) -> list[str]:
         """The command of a run."""
@@ -35,8 +36,8 @@ class Migration:
             "migrate",
             "--migration=students",
             f"--from={self.container.location}",
-            f"--to=firestore://{COLLECTION}",
-            "--spec=student_attempts",
+            f"--to=firestore://{self.spec}",
+            f"--spec={self.spec}",
             f"--project={self.target.project}",
             f"--dead_letters={self.folder / 'dead_letters'}",
             f"--report={self.folder / 'audit'}",
@@ -60,7 +61,7 @@ class Migration:
     @property
     def documents(self) -> dict[str, dict[str, Any]]:
         """The collection."""
-        return read_collection(self.target, COLLECTION)
+        return read_collection(self.target, self.spec)
 
     @property
     def contents(self) -> dict[str, dict[str, Any]]:

@@ -13,7 +13,6 @@ from typing import Any
 from transforms.cosmos.items import check_id
 from transforms.errors import RecordError, UsageError
 from transforms.records.model import RecordSpec
-from transforms.records.paths import Path
 
 
 @dataclass(frozen=True)
@@ -78,14 +77,7 @@ class Kind:
     @property
     def naming_fields(self) -> tuple[str, ...]:
         """The top-level fields of an item that `key_of` reads."""
-        return tuple(dict.fromkeys(("id", *self._names_of_document, *self._names_of_partition, self.spec.owner)))
-
-    @property
-    def _names_of_document(self) -> Iterator[str]:
-        """Fields, or what they are in, of which the document's id is made."""
-        key = self.spec.key
-        of_parts = (path for part in key.parts for source in part.sources for path in source.paths)
-        return (str(path.steps[0]) for path in (*key.paths, *of_parts) if isinstance(path, Path))
+        return tuple(dict.fromkeys(("id", *self.spec.key_fields, *self._names_of_partition, self.spec.owner)))
 
     def key_of(self, item: Mapping[str, Any]) -> Key:
         """The key of an item, or of the fields that name one.

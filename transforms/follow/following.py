@@ -123,7 +123,7 @@ class Following:
         self.repairing = Repairing(self._stores, losers, lambda: self.phases.repair_s)
         connection = target.container.connect()
         ends = RowsOfDeleted(target.rows, target.pair) if target.rows else None
-        scan = DeleteScan(target.container, target.firestore, target.collection, target.retry, ends)
+        scan = DeleteScan(target.container, target.firestore, target.collection, target.kind.spec, target.retry, ends)
         every_s = target.scan_every_s if target.begin_deletes is None else None
         self._scans = Scans(self.pair.document, every_s, scan, self.repairing.counts.add)
         deletes = ItemDeletes(scan.copies(), self.repairing.counts.add)

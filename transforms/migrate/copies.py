@@ -66,9 +66,13 @@ class Copies:
 
     def is_gone(self, document: Document) -> bool:
         """Whether Cosmos DB has no item of which this is a copy; it is asked now."""
+        return self.item_now(document) is None
+
+    def item_now(self, document: Document) -> dict[str, Any] | None:
+        """The item of which this is a copy; None if it is gone. Cosmos DB is asked now."""
         key = partition_key_of(document.fields, self.key_paths)
         item = read_item(self._connection, id_of(document), key)
-        return item is None or is_tombstone(item)
+        return None if item is None or is_tombstone(item) else item
 
     def delete(self, documents: Sequence[Document]) -> list[bool]:
         """Deletes documents; says of each whether it was deleted: not if somebody has written it since it was read."""

@@ -214,6 +214,13 @@ class RecordSpec:
         key = replace(self.key, parts=tuple(map(read_so, self.key.parts)))
         return replace(self, key=key, fields=tuple(map(read_so, self.fields)))
 
+    @property
+    def key_fields(self) -> tuple[str, ...]:
+        """Top-level fields of a record of which its id is made, or that hold what it is made of."""
+        of_parts = (path for part in self.key.parts for source in part.sources for path in source.paths)
+        paths = (*self.key.paths, *of_parts, *(self.unwrap if self.key.template is not None else ()))
+        return tuple(dict.fromkeys(str(path.steps[0]) for path in paths if isinstance(path, Path)))
+
     def key_of(self, value: Mapping[str, Any], fallback_id: str | None) -> str:
         """The document id of a record.
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline.specs import read_spec
 from tests.support.cosmos import new_container
 from tests.support.migrated import COLLECTION, Migration, attempt
 from transforms.cosmos.feed import DELETE, Change
@@ -16,6 +17,7 @@ from transforms.migrate.delete_feed import DeleteFeed, DeletePlan, delete_copies
 from transforms.migrate.deletes import DeleteScan
 from transforms.testing import ScriptedFirestore
 
+SPEC = read_spec("student_attempts")
 FEED = ("--mode=copy", "--deletes=feed")
 
 
@@ -44,7 +46,7 @@ class Deleting(Migration):
     def read_deletes(self, collection=COLLECTION):
         """Reads deletes from the points of the last copy, as the next one does; what it says."""
         points = DeletePlan.of(self.kept()).points
-        return dict(DeleteFeed(points, scan=DeleteScan(self.container.target(), self.target, collection))())
+        return dict(DeleteFeed(points, scan=DeleteScan(self.container.target(), self.target, collection, SPEC))())
 
 
 @pytest.fixture
@@ -211,7 +213,7 @@ def test_a_document_that_is_written_meanwhile_is_looked_at_again(migration):
         again = messages.document(one.name, encoded_fields({**one.fields, "score": -1}))
         Committer(migration.target.connect()).commit([AtomicGroup((messages.update(again),))])
 
-    scan = DeleteScan(migration.container.target(), migration.target, COLLECTION, before=write_one)
+    scan = DeleteScan(migration.container.target(), migration.target, COLLECTION, SPEC, before=write_one)
     assert delete_copies(scan.copies(), deletes) == (1, [deletes[0]])
     assert migration.documents.keys() == {"a-00001"}
     assert delete_copies(replace(scan, before=None).copies(), deletes) == (1, [])
@@ -228,7 +230,7 @@ def test_rows_of_documents_end_before_they_are_deleted(migration):
         ended.extend(each.id for each in documents)
 
     points = DeletePlan.of(migration.kept()).points
-    scan = DeleteScan(migration.container.target(), migration.target, COLLECTION, before=end)
+    scan = DeleteScan(migration.container.target(), migration.target, COLLECTION, SPEC, before=end)
     assert DeleteFeed(points, scan=scan)()["documents_deleted"] == 1
     assert DeleteFeed(points, scan=scan)()["documents_deleted"] == 0
     assert ended == ["a-00001"]

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -56,6 +57,32 @@ def test_a_changed_item_is_the_next_version_and_a_gone_one_is_deleted(migration)
     assert counts(again, "written", "unchanged") == (1, 3)
     assert migration.contents == migration.items()
     assert migration.documents["a-00001"]["_meta"]["version"] == 2
+
+
+def competency(subskill, **more):
+    return {
+        "id": "c-1", "student_id": "7", "subject": "math", "skill_id": "fractions", "subskill_id": subskill,
+        "competency_score": 0.5, "last_updated": "2026-01-01T00:00:00Z", **more,
+    }  # fmt: skip
+
+
+def test_an_item_whose_key_fields_changed_leaves_no_document_of_its_old_name(migration):
+    migration = replace(migration, spec="student_competencies")
+    migration.container.put(competency("add"), competency("other", id="c-2"))
+    migration.run("--mode=copy")
+    assert migration.documents.keys() == {"7_math_fractions_add", "7_math_fractions_other"}
+    migration.container.put(competency("divide"))
+    migration.run("--mode=copy")
+    assert migration.documents.keys() == {"7_math_fractions_divide", "7_math_fractions_other"}
+
+
+def test_a_document_stays_until_the_one_that_its_item_makes_now_is_there(migration):
+    migration = replace(migration, spec="student_competencies")
+    migration.container.put(competency("add"), competency("other", id="c-2"))
+    migration.run("--mode=copy")
+    migration.container.put(competency("divide", notes=[[1]]))  # refused
+    assert migration.run("--mode=copy")["dead_letters"] == 1
+    assert migration.documents.keys() == {"7_math_fractions_add", "7_math_fractions_other"}
 
 
 def test_deletes_can_be_left(migration):
