@@ -27,6 +27,9 @@ U = TypeVar("U")
 # The units of Unix times: field, number of its source counted from 0, unit.
 Units = tuple[tuple[str, int, str], ...]
 
+# Of what a batch was read from, unless a single record has more. It is in memory as a whole, and so is the next one.
+MAX_BATCH_BYTES = 16 * 1024 * 1024
+
 # How many fields a batch names, those that overflowed most: with a field for every id of something, the ledger's
 # document of the batch would be too large for Firestore.
 _MOST_FIELDS = 50

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from pipeline.jobs.ingest_flags import Config
 from pipeline.specs import read_spec
-from transforms.bigquery.methods import TYPED_METHODS
 from transforms.bigquery.row_writer import RowsPlan
 from transforms.bigquery.storage_target import StorageTarget
 from transforms.bigquery.target import BigQueryTarget
@@ -80,7 +79,7 @@ def rows_to(
     if table is None:
         return None
     target = BigQueryTarget.parse(table, services, max_outage_s)
-    storage_host = StorageTarget.of(target, services).grpc_host if method in TYPED_METHODS else None
+    storage_host = StorageTarget.host_for(method, target, services)
     columns = table_columns(spec, shows_deletes=shows_deletes)
     table_options(spec, columns)  # refuses options that BigQuery does not have, while it is still free to do so
     return rows_of_records(target, columns, method, storage_host, form=form)

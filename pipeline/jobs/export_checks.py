@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.jobs.export_flags import ALL, INCREMENTAL, Config
 from transforms.bigquery.schema import check_names
 from transforms.errors import UsageError
-from transforms.export.columns import fixed_columns
+from transforms.export.columns import JSON, fixed_columns
 from transforms.export.options import CHANGELOG, FLAT, IGNORE, MARK, MERGE, REPLACE
 from transforms.firestore.collection_patterns import CollectionPattern, all_parameters
 from transforms.firestore.conditions import parse_condition
@@ -28,28 +28,53 @@ def check_combinations(config: Config) -> None:
         raise UsageError("nothing to export: pass --collection=users, --collection_group=posts or --source=LOCATION")
     if config.infer != ALL and not config.infer.isdecimal():
         raise UsageError(f"--infer must be all or a number of documents, got {config.infer!r}")
-    if config.cursor_field and config.mode != INCREMENTAL:
-        raise UsageError("--cursor_field is for --mode=incremental")
+    check_rows_wanted(config)
     if config.cursor_field == NAME:
         raise UsageError(f"--cursor_field must name a field that grows with every change; {NAME} never changes")
     if config.cursor_field:
         check_field(config.cursor_field)
     if config.layout == CHANGELOG and config.write == REPLACE:
         raise UsageError("a changelog is only ever appended to; leave --write=replace out, or choose --layout=flat")
-    if config.write == REPLACE and config.mode == INCREMENTAL:
-        raise UsageError(
-            "--write=replace leaves nothing but what this run writes, and --mode=incremental writes only what has "
-            "changed; take --mode=full or --write=merge"
-        )
     if config.deletes == IGNORE:
         return
     if config.cursor_field or config.where:
         given = "--cursor_field" if config.cursor_field else "--where"
         raise UsageError(f"--deletes={config.deletes} needs all documents to be read; leave {given} out")
-    if config.layout != CHANGELOG and config.write != MERGE:
-        raise UsageError(f"--deletes={config.deletes} needs --write=merge, got {config.write}")
+    check_deletes(config)
     if config.layout != FLAT and config.deletes != MARK:
         raise UsageError("a changelog never loses a row; --deletes=mark appends a DELETE to it")
+
+
+def check_rows_wanted(config: Config) -> None:
+    """Raises UsageError for an incremental run that replaces all rows, and for a cursor of one that is not."""
+    if config.cursor_field and config.mode != INCREMENTAL:
+        raise UsageError("--cursor_field is for --mode=incremental")
+    if config.write == REPLACE and config.mode == INCREMENTAL:
+        raise UsageError(
+            "--write=replace leaves nothing but what this run writes, and --mode=incremental writes only what has "
+            "changed; take --mode=full or --write=merge"
+        )
+
+
+def check_deletes(config: Config) -> None:
+    """Raises UsageError where nothing is merged, so that rows of what is gone are not looked for."""
+    if config.deletes != IGNORE and config.layout != CHANGELOG and config.write != MERGE:
+        raise UsageError(f"--deletes={config.deletes} needs --write=merge, got {config.write}")
+
+
+def flags_of_documents(config: Config) -> dict[str, object]:
+    """The flags that only documents of Firestore have a use for, each with something true if it is given."""
+    return {
+        "collection": config.collection,
+        "collection_group": config.collection_group,
+        "where": config.where,
+        "fields": config.fields,
+        "read_time": config.read_time,
+        "spec": config.spec,
+        "layout": config.layout != FLAT,
+        "infer": config.infer != ALL,
+        "nested": config.nested != JSON,
+    }
 
 
 def check_column_names(patterns: Sequence[CollectionPattern], spec: RecordSpec | None) -> None:

@@ -11,14 +11,15 @@ from dataclasses import dataclass, replace
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from pipeline.jobs.export_destination import OF_CURSOR, gone, job_id_of, with_project
 from pipeline.jobs.export_files import check_nothing_of_others
 from pipeline.jobs.export_flags import INCREMENTAL, NAME, Config
 from pipeline.locations import BIGQUERY
-from pipeline.run.job import JobPlan, derived_job_id, digest
+from pipeline.run.job import JobPlan, digest
 from transforms.bigquery.schema import Column
 from transforms.bigquery.tables import dataset_location, existing_columns
 from transforms.bigquery.target import BigQueryTarget
-from transforms.errors import JobError, UsageError
+from transforms.errors import UsageError
 from transforms.export.options import APPEND, IGNORE, MARK, MERGE, REPLACE
 from transforms.export.table_copy import CURSOR_TYPES, NO_KEYS, Copy, CopyTable, provide
 from transforms.ledger.results import read_last_results
@@ -70,8 +71,7 @@ def prepare(config: Config, location: str, options: PipelineOptions) -> CopyPlan
     source = BigQueryTarget.parse(location.removeprefix(BIGQUERY), services, config.max_outage_s)
     if source.id == table.id:
         raise UsageError("--source and --bigquery_table are the same table")
-    if not (config.project or services.project):
-        config = replace(config, project=table.project)
+    config = with_project(config, services, table)
     firestore = config.firestore(services)
     columns = existing_columns(source)
     if not columns:
@@ -92,7 +92,7 @@ def prepare(config: Config, location: str, options: PipelineOptions) -> CopyPlan
     about = (source.id, config.mode, config.cursor_field)
     description = JobDescription(
         NAME,
-        config.job_id or derived_job_id(NAME, about, firestore.project, firestore.database, config.bigquery_table),
+        job_id_of(config, firestore, about),
         config.parameters(),
         input_fingerprint=digest(about, config.key, config.bigquery_table, config.write, config.deletes),
         spec_fingerprint="",
@@ -109,10 +109,7 @@ def provision(plan: CopyPlan) -> None:
         cursor is of it.
     """
     if plan.copy.since and not existing_columns(plan.copy.table):
-        raise JobError(
-            f"BigQuery table {plan.copy.table.id} is gone, but the last run's cursor says that it holds all rows up to "
-            "it. Run once with --mode=full, or choose another --job_id"
-        )
+        raise gone(plan.copy.table, OF_CURSOR)
     provide(plan.copy)
 
 

@@ -14,30 +14,26 @@ import datetime
 from dataclasses import dataclass, replace
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline.jobs.export_flags import ALL, INCREMENTAL, NAME, Config
+from pipeline.jobs.export_checks import flags_of_documents
+from pipeline.jobs.export_destination import ExportPlan, destination, gone, job_id_of, with_project
+from pipeline.jobs.export_flags import INCREMENTAL, NAME, Config
 from pipeline.locations import SOURCES_IN_CLOUD
-from pipeline.run.job import JobPlan, derived_job_id, digest
+from pipeline.run.job import digest
 from pipeline.run.runners import on_dataflow
-from transforms.bigquery.methods import FILE_LOADS, INSERT_ROWS, TYPED_METHODS
-from transforms.bigquery.senders import check_temp_location
-from transforms.bigquery.storage_target import StorageTarget
 from transforms.bigquery.tables import existing_columns
-from transforms.bigquery.target import BigQueryTarget
 from transforms.bigquery.write import WriteRows
 from transforms.dead_letters.folder import DeadLetterFolder
 from transforms.dead_letters.steps import StoreDeadLetters
-from transforms.errors import JobError, UsageError
-from transforms.export.columns import JSON
+from transforms.errors import UsageError
 from transforms.export.files.known import ConcludeFileExport, check_can_be_remembered, known
 from transforms.export.files.rows import rows_of_files
 from transforms.export.files.steps import MakeFileRows
 from transforms.export.files.survey import CSV, PARQUET, Survey, as_the_table_has_them, survey
-from transforms.export.options import APPEND, FLAT, IGNORE, MERGE, REPLACE
+from transforms.export.options import APPEND, IGNORE, MERGE, REPLACE
 from transforms.export.table_tables import ConcludeTableExport, columns_of, provide
 from transforms.export.table_target import TableTarget, held_types
-from transforms.files import GCS
 from transforms.inputs.files import InputFile, match_inputs
 from transforms.inputs.options import ReadOptions
 from transforms.inputs.read import ReadBatches
@@ -55,7 +51,7 @@ _ANY_ATTEMPT = 2**31
 
 
 @dataclass(frozen=True)
-class FilePlan(JobPlan[Config]):
+class FilePlan(ExportPlan):
     """A config with everything read and looked up that the graph needs.
 
     Attributes:
@@ -63,9 +59,6 @@ class FilePlan(JobPlan[Config]):
       known: fingerprints of those that earlier runs have read.
       found: what they hold.
       declared: the same as a table.
-      table: that is written.
-      method: of `methods.METHODS`.
-      storage_host: of an emulator's Storage Write API, where that is used.
       read_time: of all rows, once the ledger has opened the run.
     """
 
@@ -73,9 +66,6 @@ class FilePlan(JobPlan[Config]):
     known: frozenset[str]
     found: Survey
     declared: SourceTable
-    table: BigQueryTarget
-    method: str
-    storage_host: str | None
     read_time: datetime.datetime | None = None
 
     @property
@@ -83,9 +73,9 @@ class FilePlan(JobPlan[Config]):
         """What is written, and where. Raises ValueError as `run`."""
         if self.read_time is None:
             raise ValueError("the ledger must open the plan before it has a read time")
-        config = self.config
-        run_id = f"{self.firestore.name} {self.job_id} {self.run.attempt} {self.read_time.isoformat()}"
-        return TableTarget(self.declared, config.key, self.table, config.write, config.deletes, run_id, self.read_time)
+        config, read_time = self.config, self.read_time
+        how = (config.write, config.deletes, self.run_id(read_time), read_time)
+        return TableTarget(self.declared, config.key, self.to.table, *how)
 
     @property
     def reading(self) -> ReadOptions:
@@ -95,9 +85,7 @@ class FilePlan(JobPlan[Config]):
     def opened(self, opening: Opening) -> "FilePlan":
         """The plan of the run that the ledger has opened."""
         read_time = read_time_of_run(self.document(), opening.attempt, opening.started_at)
-        if self.method == FILE_LOADS:  # a completed batch says nothing about its rows
-            opening = replace(opening, completed=frozenset())
-        return replace(self, opening=opening, read_time=read_time)
+        return replace(self, opening=self.worth(opening), read_time=read_time)
 
 
 def prepare(config: Config, pattern: str, options: PipelineOptions) -> FilePlan:
@@ -116,19 +104,13 @@ def prepare(config: Config, pattern: str, options: PipelineOptions) -> FilePlan:
             f"--source={pattern} is on this computer, where workers cannot reach it: copy it under gs:// and pass that"
         )
     services = services_of(options)
-    table = BigQueryTarget.parse(config.bigquery_table, services, config.max_outage_s)
-    temp_location = options.view_as(GoogleCloudOptions).temp_location
-    method = config.bigquery_method or (FILE_LOADS if (temp_location or "").startswith(GCS) else INSERT_ROWS)
-    if method == FILE_LOADS:
-        check_temp_location(temp_location)
-    storage_host = StorageTarget.of(table, services).grpc_host if method in TYPED_METHODS else None
-    if not (config.project or services.project):
-        config = replace(config, project=table.project)
+    to = destination(config, services, options)
+    config = with_project(config, services, to.table)
     firestore = config.firestore(services)
     DeadLetterFolder(config.dead_letters).check_writable()
     files = match_inputs([pattern], "--source")
     about = (pattern, config.mode, config.csv_types)
-    job_id = config.job_id or derived_job_id(NAME, about, firestore.project, firestore.database, config.bigquery_table)
+    job_id = job_id_of(config, firestore, about)
     before: frozenset[str] = frozenset()
     if config.mode == INCREMENTAL:
         document = job_document(firestore.connect(), job_id, config.retry)
@@ -138,7 +120,7 @@ def prepare(config: Config, pattern: str, options: PipelineOptions) -> FilePlan:
     found = survey(files, ReadOptions(for_table=True), config.csv_types)
     columns = found.columns
     if found.format != PARQUET:
-        columns = as_the_table_has_them(columns, held_types(existing_columns(table)))
+        columns = as_the_table_has_them(columns, held_types(existing_columns(to.table)))
     _check_key(config, columns, pattern)
     declared = SourceTable(pattern, pattern, columns, config.key, "files")
     description = JobDescription(
@@ -148,11 +130,11 @@ def prepare(config: Config, pattern: str, options: PipelineOptions) -> FilePlan:
         input_fingerprint=digest(
             about,
             sorted((file.path, file.fingerprint) for file in files),
-            (config.key, config.batch_size, config.bigquery_table, method, config.write),
+            (config.key, config.batch_size, config.bigquery_table, to.method, config.write),
         ),
         spec_fingerprint="",
     )
-    return FilePlan(config, description, firestore, tuple(files), before, found, declared, table, method, storage_host)
+    return FilePlan(config, description, firestore, to, tuple(files), before, found, declared)
 
 
 def provision(plan: FilePlan) -> None:
@@ -162,21 +144,17 @@ def provision(plan: FilePlan) -> None:
       JobError: the dataset is missing, access is refused, the table does not fit, or it is gone although earlier runs
         have read files into it.
     """
-    if plan.known and not existing_columns(plan.table):
-        raise JobError(
-            f"BigQuery table {plan.table.id} is gone, but the last run says that it holds the rows of "
-            f"{len(plan.known):,} files. Run once with --mode=full, or choose another --job_id"
-        )
+    if plan.known and not existing_columns(plan.to.table):
+        raise gone(plan.to.table, f"the last run says that it holds the rows of {len(plan.known):,} files")
     provide(plan.target)
-    if not plan.run.resumed:
-        DeadLetterFolder(plan.config.dead_letters).remove(plan.job_id)
+    plan.forget_dead_letters()
 
 
 def build(pipeline: beam.Pipeline, plan: FilePlan) -> None:
     """Draws the graph of a run."""
     config, target, ledger, declared = plan.config, plan.target, plan.ledger, plan.declared
     of_csv = plan.found.format == CSV
-    of_run = (plan.run.started_at, plan.method, ledger, plan.storage_host)
+    of_run = (plan.run.started_at, plan.to.method, ledger, plan.to.storage_host)
     rows = rows_of_files(target, columns_of(target), of_csv, *of_run)
     batches = (
         pipeline
@@ -206,20 +184,8 @@ def _files_of(config: Config) -> str:
 
 def check_nothing_of_others(config: Config, source: str) -> None:
     """Raises UsageError for a flag about documents, or about tables of databases."""
-    of_others = {
-        "collection": config.collection,
-        "collection_group": config.collection_group,
-        "where": config.where,
-        "fields": config.fields,
-        "read_time": config.read_time,
-        "spec": config.spec,
-        "layout": config.layout != FLAT,
-        "infer": config.infer != ALL,
-        "nested": config.nested != JSON,
-        "source_password": config.source_password,
-        "consistency": config.consistency,
-    }
-    if given := next((name for name, value in of_others.items() if value), None):
+    of_databases = {"source_password": config.source_password, "consistency": config.consistency}
+    if given := next((name for name, value in {**flags_of_documents(config), **of_databases}.items() if value), None):
         raise UsageError(f"--{given} is not for {source}; leave it out")
 
 

@@ -18,32 +18,30 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline.jobs.export_flags import ALL, INCREMENTAL, NAME, Config
+from pipeline.jobs.export_checks import check_deletes, check_rows_wanted, flags_of_documents
+from pipeline.jobs.export_destination import OF_CURSOR, ExportPlan, destination, gone, job_id_of, with_project
+from pipeline.jobs.export_flags import INCREMENTAL, NAME, Config
 from pipeline.jobs.outcome import present_records
 from pipeline.jobs.table_runs import TableRun
 from pipeline.locations import table_source
 from pipeline.present.summary import Summary
 from pipeline.present.terminal import Console, say
-from pipeline.run.job import JobPlan, derived_job_id, digest
+from pipeline.run.job import digest
 from pipeline.run.resume import command_of
 from pipeline.run.runners import on_dataflow
-from transforms.bigquery.methods import FILE_LOADS, INSERT_ROWS, TYPED_METHODS
-from transforms.bigquery.senders import check_temp_location
-from transforms.bigquery.storage_target import StorageTarget
+from transforms.batch import MAX_BATCH_BYTES
+from transforms.bigquery.methods import FILE_LOADS
 from transforms.bigquery.tables import existing_columns
-from transforms.bigquery.target import BigQueryTarget
 from transforms.bigquery.write import WriteRows
 from transforms.dead_letters.folder import DeadLetterFolder
 from transforms.dead_letters.steps import StoreDeadLetters
-from transforms.errors import JobError, UsageError
-from transforms.export.columns import JSON
-from transforms.export.options import FLAT, IGNORE, MERGE, RANGES, REPLACE, SNAPSHOT
+from transforms.errors import UsageError
+from transforms.export.options import IGNORE, RANGES, SNAPSHOT
 from transforms.export.table_rows import rows_of_table
 from transforms.export.table_tables import ConcludeTableExport, columns_of, provide
 from transforms.export.table_target import TableTarget
-from transforms.files import GCS
 from transforms.inputs.read import ReadTableBatches
 from transforms.inputs.tables import Lane, TableSource, lanes
 from transforms.ledger.jobs import COMPLETED
@@ -59,20 +57,15 @@ from transforms.sql.columns import SourceTable
 from transforms.sql.database import Cursor, Database, Holder, Part, Position, Selection, Snapshot
 from transforms.sql.given_key import check_key
 
-_MAX_BATCH_BYTES = 16 * 1024 * 1024
-
 
 @dataclass(frozen=True)
-class TablePlan(JobPlan[Config]):
+class TablePlan(ExportPlan):
     """A config with everything read and looked up that the graph needs.
 
     Attributes:
       source: how the table is reached.
       declared: what it declares.
       key: names of the columns that identify a row.
-      table: that is written.
-      method: of `methods.METHODS`.
-      storage_host: of an emulator's Storage Write API, where that is used.
       cursor: by which an incremental run goes.
       is_ordered: whether the table can be read in ranges of its key.
       holder: of the run's snapshot; None where no process lives as long as the run.
@@ -83,9 +76,6 @@ class TablePlan(JobPlan[Config]):
     source: Database
     declared: SourceTable
     key: tuple[str, ...]
-    table: BigQueryTarget
-    method: str
-    storage_host: str | None
     cursor: Cursor | None
     is_ordered: bool
     holder: Holder | None
@@ -103,8 +93,8 @@ class TablePlan(JobPlan[Config]):
     def target(self) -> TableTarget:
         """What is written, and where."""
         config, read_time = self.config, self.reading.read_time
-        run_id = f"{self.firestore.name} {self.job_id} {self.run.attempt} {read_time.isoformat()}"
-        return TableTarget(self.declared, self.key, self.table, config.write, config.deletes, run_id, read_time)
+        how = (config.write, config.deletes, self.run_id(read_time), read_time)
+        return TableTarget(self.declared, self.key, self.to.table, *how)
 
     @property
     def cursor_of(self) -> str:
@@ -171,14 +161,8 @@ def prepare(config: Config, location: str, options: PipelineOptions) -> TablePla
         )
     _check_flags(config)
     services = services_of(options)
-    table = BigQueryTarget.parse(config.bigquery_table, services, config.max_outage_s)
-    temp_location = options.view_as(GoogleCloudOptions).temp_location
-    method = config.bigquery_method or (FILE_LOADS if (temp_location or "").startswith(GCS) else INSERT_ROWS)
-    if method == FILE_LOADS:
-        check_temp_location(temp_location)
-    storage_host = StorageTarget.of(table, services).grpc_host if method in TYPED_METHODS else None
-    if not (config.project or services.project):
-        config = replace(config, project=table.project)
+    to = destination(config, services, options)
+    config = with_project(config, services, to.table)
     firestore = config.firestore(services)
     password = parse_secret(config.source_password, "--source_password") if config.source_password else None
     source = table_source("--source", location, password, config.max_outage_s)
@@ -195,25 +179,23 @@ def prepare(config: Config, location: str, options: PipelineOptions) -> TablePla
     about = (declared.label, config.mode, config.cursor_field)
     description = JobDescription(
         NAME,
-        config.job_id or derived_job_id(NAME, about, firestore.project, firestore.database, config.bigquery_table),
+        job_id_of(config, firestore, about),
         config.parameters(),
         input_fingerprint=digest(
             about,
             key,
             [(column.name, column.declared) for column in declared.columns],
-            (config.bigquery_table, method, config.write, config.deletes),
+            (config.bigquery_table, to.method, config.write, config.deletes),
         ),
         spec_fingerprint="",
     )
     is_ordered = declared.is_ordered and key == declared.key and config.consistency != SNAPSHOT
-    if not is_ordered or method == FILE_LOADS:  # what a batch has read cannot be found again, or waits to be loaded
+    if not is_ordered or to.method == FILE_LOADS:  # what a batch has read cannot be found again, or waits to be loaded
         config = replace(config, restart=True)
     holder = None
     if not in_cloud and config.consistency != RANGES:
         holder = source.hold(declared, config.cursor_field, config.max_connections - 1)
-    return TablePlan(
-        config, description, firestore, source, declared, key, table, method, storage_host, cursor, is_ordered, holder
-    )
+    return TablePlan(config, description, firestore, to, source, declared, key, cursor, is_ordered, holder)
 
 
 def provision(plan: TablePlan) -> None:
@@ -223,32 +205,28 @@ def provision(plan: TablePlan) -> None:
       JobError: the dataset is missing, access is refused, the table does not fit, or it is gone although the last run's
         cursor is of it.
     """
-    if plan.reading.condition and not existing_columns(plan.table):
-        raise JobError(
-            f"BigQuery table {plan.table.id} is gone, but the last run's cursor says that it holds all rows up to it. "
-            "Run once with --mode=full, or choose another --job_id"
-        )
+    if plan.reading.condition and not existing_columns(plan.to.table):
+        raise gone(plan.to.table, OF_CURSOR)
     provide(plan.target)
-    if not plan.run.resumed:
-        DeadLetterFolder(plan.config.dead_letters).remove(plan.job_id)
+    plan.forget_dead_letters()
 
 
 def build(pipeline: beam.Pipeline, plan: TablePlan) -> None:
     """Draws the graph of a run."""
     config, target, ledger, reading = plan.config, plan.target, plan.ledger, plan.reading
     selection = Selection(plan.declared, plan.key, reading.condition, target.names_all, plan.is_ordered)
-    before = PartsInLedger(ledger, keeps_completed=plan.method != FILE_LOADS)
+    before = PartsInLedger(ledger, keeps_completed=plan.to.method != FILE_LOADS)
     source = TableSource(
         plan.source,
         selection,
         plan.snapshot,
         config.batch_size,
-        _MAX_BATCH_BYTES,
+        MAX_BATCH_BYTES,
         before,
         is_asked_to_stop,
         plan.retry,
     )
-    of_run = (plan.run.started_at, plan.method, ledger, plan.storage_host)
+    of_run = (plan.run.started_at, plan.to.method, ledger, plan.to.storage_host)
     rows = rows_of_table(target, columns_of(target), plan.source.items, *of_run)
     batches = pipeline | "ReadTable" >> ReadTableBatches(source, _lanes(plan)) | "BeginBatch" >> BeginBatch(ledger)
     written = batches | "WriteRows" >> WriteRows(rows)
@@ -298,28 +276,10 @@ def _lanes(plan: TablePlan) -> list[Lane]:
 
 
 def _check_flags(config: Config) -> None:
-    of_documents = {
-        "collection": config.collection,
-        "collection_group": config.collection_group,
-        "where": config.where,
-        "fields": config.fields,
-        "read_time": config.read_time,
-        "spec": config.spec,
-        "layout": config.layout != FLAT,
-        "infer": config.infer != ALL,
-        "nested": config.nested != JSON,
-    }
-    if given := next((name for name, value in of_documents.items() if value), None):
+    if given := next((name for name, value in flags_of_documents(config).items() if value), None):
         raise UsageError(f"--{given} is for documents of Firestore; leave it out, or leave --source out")
-    if config.cursor_field and config.mode != INCREMENTAL:
-        raise UsageError("--cursor_field is for --mode=incremental")
-    if config.write == REPLACE and config.mode == INCREMENTAL:
-        raise UsageError(
-            "--write=replace leaves nothing but what this run writes, and --mode=incremental writes only what has "
-            "changed; take --mode=full or --write=merge"
-        )
-    if config.deletes != IGNORE and config.write != MERGE:
-        raise UsageError(f"--deletes={config.deletes} needs --write=merge, got {config.write}")
+    check_rows_wanted(config)
+    check_deletes(config)
 
 
 def _check_names(declared: SourceTable) -> None:

@@ -33,7 +33,6 @@ from pipeline.run.runners import on_dataflow
 from pipeline.run.status_server import StatusPages, status_server, url_of
 from pipeline.specs import read_spec
 from transforms.batch import Batch
-from transforms.bigquery.methods import TYPED_METHODS
 from transforms.bigquery.schema import check_names
 from transforms.bigquery.storage_target import StorageTarget
 from transforms.bigquery.target import BigQueryTarget
@@ -209,9 +208,8 @@ def planned(config: Config, services: Services) -> Plan:
     )
     limit = config.max_changes_per_min or (file.max_changes_per_min if file else None)
     plan = Plan(config, description, firestore, streams, None, spec, limit, datetime.datetime.min, None, ())
-    tables, storage_host = _tables(plan, services), None
-    if tables and config.bigquery_method in TYPED_METHODS:
-        storage_host = StorageTarget.of(tables.table, services).grpc_host
+    tables = _tables(plan, services)
+    storage_host = StorageTarget.host_for(config.bigquery_method, tables.table, services) if tables else None
     sinks = sinks_of(Source(firestore, streams, spec, plan.job_id), config, services)
     return replace(plan, tables=tables, storage_host=storage_host, sinks=sinks)
 

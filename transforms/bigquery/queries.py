@@ -58,6 +58,12 @@ def query(
     return ask(read, "BigQuery query", client.breaker, retry)
 
 
+def number(client: BigQueryClient, sql: str, parameters: Mapping[str, Any] | None = None) -> int:
+    """The one number that a query's result is. Raises as `query`."""
+    ((found,),) = query(client, sql, parameters)
+    return int(found)
+
+
 def execute(
     client: BigQueryClient,
     sql: str,

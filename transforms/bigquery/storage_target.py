@@ -20,6 +20,7 @@ import grpc
 from google.api_core.gapic_v1 import routing_header
 
 from transforms.bigquery.failures import Failure
+from transforms.bigquery.methods import TYPED_METHODS
 from transforms.bigquery.storage_failures import Meaning, Refusal, refusal_of_call
 from transforms.bigquery.storage_messages import (
     AppendRowsRequest,
@@ -74,6 +75,11 @@ class StorageTarget:
                 f"{present} is set, {missing} is not: set both or neither, or use another method than STORAGE_WRITE"
             )
         return cls(table, host)
+
+    @classmethod
+    def host_for(cls, method: str, table: BigQueryTarget, services: Services) -> str | None:
+        """The `grpc_host` of rows that get into a table by a method; None where that is another API. Raises as `of`."""
+        return cls.of(table, services).grpc_host if method in TYPED_METHODS else None
 
     @property
     def name(self) -> str:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from transforms.batch import DeadLetter
-from transforms.bigquery.methods import STORAGE_WRITE_EXACTLY_ONCE
 from transforms.bigquery.row_writer import RowsPlan, RowTable
 from transforms.bigquery.rows import Row
 from transforms.bigquery.schema import Column
@@ -20,7 +19,7 @@ from transforms.export.changelog import CHANGELOG_COLUMNS, ChangelogRows
 from transforms.export.columns import DOCUMENT_NAME
 from transforms.export.document_rows import DocumentRows
 from transforms.export.entries import Exported
-from transforms.export.streams import StreamLedger
+from transforms.export.streams import streams_of
 from transforms.export.target import ExportTarget
 from transforms.firestore.documents import Document
 from transforms.ledger.entry import LedgerEntry
@@ -58,7 +57,7 @@ def rows_of_documents(
         method,
         _dead_letter,
         storage_host=storage_host,
-        streams=partial(StreamLedger, ledger) if method == STORAGE_WRITE_EXACTLY_ONCE else None,
+        streams=streams_of(ledger, method),
     )
 
 

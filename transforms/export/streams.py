@@ -12,9 +12,11 @@ both continue.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from transforms.bigquery.methods import STORAGE_WRITE_EXACTLY_ONCE
 from transforms.bigquery.rows import insert_id
 from transforms.errors import JobError
 from transforms.firestore import messages
@@ -38,6 +40,11 @@ class StreamLedger:
         """The stream of the rows of a batch, as the ledger has it."""
         name = f"{self.entry.attempt}-{batch_id}-{self.purpose}-{insert_id(*row_ids)}"
         return KeptStream(self.entry.connect().below("streams", name))
+
+
+def streams_of(ledger: LedgerEntry, method: str) -> Callable[[str], StreamLedger] | None:
+    """The streams of a table of a run, by its purpose; None for a method whose rows go to no stream of their own."""
+    return partial(StreamLedger, ledger) if method == STORAGE_WRITE_EXACTLY_ONCE else None
 
 
 class KeptStream:

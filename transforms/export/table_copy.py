@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from transforms.bigquery.queries import execute, query
+from transforms.bigquery.queries import execute, number, query
 from transforms.bigquery.schema import Column, TableOptions, schema_difference
 from transforms.bigquery.tables import ensure_table, existing_columns
 from transforms.bigquery.target import BigQueryTarget
@@ -132,12 +132,12 @@ class CopyTable:
         rows, bounds = copy.rows(None)
         until = self._greatest(client, rows, bounds)
         rows, bounds = copy.rows(until)
-        read = _number(client, f"SELECT COUNT(*) FROM ({rows})", bounds)
+        read = number(client, f"SELECT COUNT(*) FROM ({rows})", bounds)
         if copy.key:
             self._check_key(client, rows, bounds, read)
         changed = execute(client, copy.statement(rows), bounds).affected
         self._check_there(client, rows, bounds, read)
-        latest = _number(client, f"SELECT COUNT(*) FROM `{copy.table.id}`", {})
+        latest = number(client, f"SELECT COUNT(*) FROM `{copy.table.id}`", {})
         results: dict[str, Any] = {"rows_read": read, "rows_changed": changed, "rows_latest": latest}
         if cursor := until or copy.since:
             results |= {"cursor": cursor, "_cursor_of": self.cursor_of}
@@ -153,7 +153,7 @@ class CopyTable:
         listed = ", ".join(f"`{name}`" for name in self.copy.key)
         never_null = " AND ".join(f"`{name}` IS NOT NULL" for name in self.copy.key)
         distinct = f"SELECT COUNT(*) FROM (SELECT DISTINCT {listed} FROM ({rows}) WHERE {never_null})"
-        if (there := _number(client, distinct, bounds)) != read:
+        if (there := number(client, distinct, bounds)) != read:
             raise JobError(
                 f"{self.copy.source.id} has {read:,} rows, but {', '.join(self.copy.key)} only {there:,} values: it "
                 "does not identify rows; pass --key=COLUMN,… with columns that are never NULL and unique together"
@@ -164,15 +164,10 @@ class CopyTable:
         count = f"SELECT COUNT(*) FROM `{copy.table.id}`"
         if copy.write != REPLACE:
             count = f"SELECT COUNT(*) FROM ({rows}) AS s JOIN `{copy.table.id}` AS t ON {copy.same_key}"
-        there = _number(client, count, bounds if copy.write != REPLACE else {})
+        there = number(client, count, bounds if copy.write != REPLACE else {})
         # The source may have changed since it was counted; what was copied is one state of it.
-        if there != read and there != (now := _number(client, f"SELECT COUNT(*) FROM ({rows})", bounds)):
+        if there != read and there != (now := number(client, f"SELECT COUNT(*) FROM ({rows})", bounds)):
             raise JobError(
                 f"BigQuery table {copy.table.id} has {there:,} rows of {now:,} in {copy.source.id}; something writes "
                 "to one of them: run the command again"
             )
-
-
-def _number(client: BigQueryClient, sql: str, parameters: Mapping[str, Any]) -> int:
-    ((number,),) = query(client, sql, parameters)
-    return int(number)

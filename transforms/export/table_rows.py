@@ -13,12 +13,11 @@ from typing import Any
 
 from transforms.batch import DeadLetter
 from transforms.bigquery.cells import converter
-from transforms.bigquery.methods import STORAGE_WRITE_EXACTLY_ONCE
 from transforms.bigquery.row_writer import RowsPlan, RowTable
 from transforms.bigquery.rows import Row
 from transforms.bigquery.schema import Column
 from transforms.export.rows import NAMES, ROWS, STEP
-from transforms.export.streams import StreamLedger
+from transforms.export.streams import streams_of
 from transforms.export.table_target import TableTarget
 from transforms.inputs.tables import Page, TableRow
 from transforms.ledger.entry import LedgerEntry
@@ -55,7 +54,7 @@ def rows_of_table(
         method,
         partial(_dead_letter, tuple(column.name for column in target.source.columns)),
         storage_host=storage_host,
-        streams=partial(StreamLedger, ledger) if method == STORAGE_WRITE_EXACTLY_ONCE else None,
+        streams=streams_of(ledger, method),
     )
 
 

@@ -5,11 +5,10 @@ source ──provide──▶ table, view, staging table ─ … rows … ─▶
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from transforms.bigquery.queries import drop, execute, query
+from transforms.bigquery.queries import drop, execute, number
 from transforms.bigquery.schema import Column
 from transforms.bigquery.tables import ensure_latest_view, ensure_table, existing_columns
 from transforms.errors import JobError
@@ -103,7 +102,7 @@ class ConcludeTableExport:
             "types": {own.name: f"{own.declared} → {own.column('').form}" for own in target.source.columns},
             **self._merge(client, staged),
         }
-        results["rows_latest"] = _number(client, statements.count_living(target.table, OF_ROWS), {"scope": _ALL_KEYS})
+        results["rows_latest"] = number(client, statements.count_living(target.table, OF_ROWS), {"scope": _ALL_KEYS})
         if renamed := renames(target.source.columns, columns_of(target)):
             results["renamed_fields"] = {each.field: each.column for each in renamed}
         if self.cursor is not None:
@@ -125,7 +124,7 @@ class ConcludeTableExport:
         if replaced:
             names, of_replaced = OF_ROWS._replace(replaced=_REPLACED), {_REPLACED: list(replaced)}
         count = statements.count_staged(staging, names)
-        there = counted(lambda: _number(client, count, of_replaced), staged, self.retry)
+        there = counted(lambda: number(client, count, of_replaced), staged, self.retry)
         if there < staged:
             raise JobError(
                 f"BigQuery table {staging.id} names {there:,} rows instead of {staged:,}; nothing was merged. Either "
@@ -146,8 +145,3 @@ class ConcludeTableExport:
             if target.deletes != IGNORE:
                 parameters |= {"scope": _ALL_KEYS, "read_time": target.read_time}
         return {"rows_changed": execute(client, statement, parameters).affected}
-
-
-def _number(client: BigQueryClient, sql: str, parameters: Mapping[str, Any] | None = None) -> int:
-    ((number,),) = query(client, sql, parameters)
-    return int(number)

@@ -1,21 +1,18 @@
-"""What an export of a table of a database writes, where, and which columns it has. Plain data.
-
-A staging table has the name of its run, so that no run finds the rows of another one.
-"""
+"""What an export of rows of a table, or of files, writes, where, and which columns it has. Plain data."""
 
 from __future__ import annotations
 
 import datetime
-import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from transforms.bigquery.schema import OVERFLOW, Column, TableOptions
+from transforms.bigquery.schema import Column, TableOptions
 from transforms.bigquery.target import BigQueryTarget
 from transforms.export.columns import Rename, legal_name
 from transforms.export.options import APPEND, IGNORE
 from transforms.export.statements import RowNames
+from transforms.export.target import staging_table
 from transforms.sql.columns import SourceColumn, SourceTable
 from transforms.sql.rows import DELETED_AT, EXTRACTED_AT, FIXED_COLUMNS, KEY, READ_TIME
 
@@ -23,7 +20,6 @@ OF_ROWS = RowNames(KEY, READ_TIME, READ_TIME, EXTRACTED_AT, DELETED_AT)
 TABLE_OPTIONS = TableOptions(partition_by=None, cluster_by=(KEY,))
 
 _SOURCE_COLUMN = re.compile(r"source column `(.+)`, ", re.DOTALL)
-_NOT_IN_EVERY_ROW = frozenset({DELETED_AT, OVERFLOW})
 
 
 @dataclass(frozen=True)
@@ -60,8 +56,7 @@ class TableTarget:
     @property
     def staging(self) -> BigQueryTarget:
         """The run's own table."""
-        digest = hashlib.sha256(self.run_id.encode()).hexdigest()[:12]
-        return replace(self.table, table=f"{self.table.table}_staging_{digest}")
+        return staging_table(self.table, self.run_id)
 
 
 def table_columns(source: Sequence[SourceColumn], existing: Iterable[Column] = ()) -> tuple[Column, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from transforms.bigquery.queries import drop, execute, query
+from transforms.bigquery.queries import drop, execute, number, query
 from transforms.bigquery.schema import Column
 from transforms.bigquery.tables import ensure_latest_view, ensure_table, existing_columns
 from transforms.bigquery.target import BigQueryTarget
@@ -157,7 +157,7 @@ class ConcludeExport:
         results |= self._merge(client, staged)
         for name, table in (("rows_latest", target.flat), ("changelog_latest", target.changelog)):
             if table:
-                results[name] = _number(client, statements.count_living(table), self._scope())
+                results[name] = number(client, statements.count_living(table), self._scope())
         if target.flat and (renamed := renames(existing_columns(target.flat, client=client))):
             results["renamed_fields"] = {each.field: each.column for each in renamed}
         if self.cursor_field:
@@ -173,7 +173,7 @@ class ConcludeExport:
         target, staging = self.target, self.target.staging
         if staging is None:
             return {}
-        there = counted(lambda: _number(client, statements.count_staged(staging)), staged, self.retry)
+        there = counted(lambda: number(client, statements.count_staged(staging)), staged, self.retry)
         if there != staged:
             raise JobError(
                 f"BigQuery table {staging.id} names {there:,} documents instead of {staged:,}; nothing was merged. "
@@ -260,8 +260,3 @@ def counted(
     while (there := count_rows()) < expected and attempts.again():
         pass
     return there
-
-
-def _number(client: BigQueryClient, sql: str, parameters: Mapping[str, Any] | None = None) -> int:
-    ((number,),) = query(client, sql, parameters)
-    return int(number)

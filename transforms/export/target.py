@@ -85,8 +85,7 @@ class ExportTarget:
         """The run's own table, if it needs one."""
         if not (self.is_staged or self.names_all):
             return None
-        digest = hashlib.sha256(self.run_id.encode()).hexdigest()[:12]
-        return replace(self.table, table=f"{self.table.table}_staging_{digest}")
+        return staging_table(self.table, self.run_id)
 
     @property
     def fixed(self) -> tuple[Column, ...]:
@@ -98,3 +97,9 @@ class ExportTarget:
         paths = "|".join(pattern.regex() for pattern in self.patterns)
         prefix = self.database.document_name("").replace("(", r"\(").replace(")", r"\)").replace(".", r"\.")
         return f"^{prefix}(?:{paths})$"
+
+
+def staging_table(table: BigQueryTarget, run_id: str) -> BigQueryTarget:
+    """Where the rows of a run wait to be merged into a table."""
+    digest = hashlib.sha256(run_id.encode()).hexdigest()[:12]
+    return replace(table, table=f"{table.table}_staging_{digest}")

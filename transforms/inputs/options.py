@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from transforms.batch import MAX_BATCH_BYTES
 from transforms.errors import UsageError
 from transforms.inputs.encodings import ENCODINGS, UTF_8
 from transforms.inputs.formats.columns import ColumnOptions
@@ -18,7 +19,7 @@ TYPES = (PLAIN, TAGGED)
 REFUSE, WRAP, JSON = "refuse", "wrap", "json"
 NESTED_ARRAYS = (REFUSE, WRAP, JSON)
 
-MIB = 1024 * 1024
+_MIB = 1024 * 1024
 _ALLOWED = {
     "input_format": INPUT_FORMATS,
     "encoding": ENCODINGS,
@@ -54,11 +55,11 @@ class ReadOptions:
     """
 
     batch_size: int = 500
-    max_batch_bytes: int = 16 * MIB
+    max_batch_bytes: int = MAX_BATCH_BYTES
     input_format: str = AUTO
     records_path: str | None = None
-    slice_bytes: int = 16 * MIB
-    max_record_bytes: int = 16 * MIB
+    slice_bytes: int = 16 * _MIB
+    max_record_bytes: int = 16 * _MIB
     drop_columns: tuple[str, ...] = ()
     rename_columns: tuple[str, ...] = ()
     binary_as_text: bool = False

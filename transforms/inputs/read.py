@@ -24,7 +24,7 @@ import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
 from apache_beam.typehints.decorators import no_annotations
 
-from transforms.batch import Batch, Record
+from transforms.batch import MAX_BATCH_BYTES, Batch, Record
 from transforms.errors import UsageError
 from transforms.firestore.pieces import Piece, QueryPiece
 from transforms.firestore.query import Query
@@ -33,7 +33,7 @@ from transforms.firestore.steps import PlanReads
 from transforms.firestore.target import FirestoreTarget
 from transforms.inputs.documents import EntryOf, read_batches, record_of
 from transforms.inputs.files import InputFile
-from transforms.inputs.options import DEFAULT, MIB, ReadOptions
+from transforms.inputs.options import DEFAULT, ReadOptions
 from transforms.inputs.packs import Pack, packed, read_pack
 from transforms.inputs.slices import Slice, plan_slices, read_slice
 from transforms.inputs.sources import Source
@@ -100,7 +100,7 @@ class ReadPieceBatches(beam.PTransform[PCollection[Piece], PCollection[Batch[Any
 
     target: FirestoreTarget
     batch_size: int = 500
-    max_batch_bytes: int = 16 * MIB
+    max_batch_bytes: int = MAX_BATCH_BYTES
     is_complete: Callable[[str], bool] = _none_is_complete
     batch_type: Any = Batch[Record]
     entry_of: EntryOf[Any] = record_of
@@ -137,7 +137,7 @@ class ReadDocumentBatches(beam.PTransform[PBegin, PCollection[Batch[Record]]]):
     query: Query
     read_time: datetime.datetime
     batch_size: int = 500
-    max_batch_bytes: int = 16 * MIB
+    max_batch_bytes: int = MAX_BATCH_BYTES
     max_ranges: int = 256
     is_complete: Callable[[str], bool] = _none_is_complete
 

@@ -13,14 +13,13 @@ from typing import Any, NamedTuple
 
 from transforms.batch import Batch, DeadLetter, Home, Record, input_id_of
 from transforms.bigquery.cells import MISFIT, converter, json_text
-from transforms.bigquery.methods import STORAGE_WRITE_EXACTLY_ONCE
 from transforms.bigquery.row_writer import RowsPlan, RowTable
 from transforms.bigquery.rows import Row
 from transforms.bigquery.schema import OVERFLOW, Column
 from transforms.errors import RecordError
 from transforms.export.files.cells import in_overflow, value_converter
 from transforms.export.rows import ROWS, STEP
-from transforms.export.streams import StreamLedger
+from transforms.export.streams import streams_of
 from transforms.export.table_target import TableTarget
 from transforms.ledger.entry import LedgerEntry
 from transforms.sql.columns import SourceColumn
@@ -98,7 +97,7 @@ def rows_of_files(
         method,
         partial(_dead_letter, tuple(column.name for column in target.source.columns)),
         storage_host=storage_host,
-        streams=partial(StreamLedger, ledger) if method == STORAGE_WRITE_EXACTLY_ONCE else None,
+        streams=streams_of(ledger, method),
     )
 
 
