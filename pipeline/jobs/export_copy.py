@@ -26,7 +26,7 @@ from transforms.ledger.results import read_last_results
 from transforms.ledger.runs import JobDescription, Opening
 from transforms.ledger.steps import CompleteJob
 from transforms.runtime.services import services_of
-from transforms.sql.names import closest
+from transforms.sql.names import check_columns
 
 
 @dataclass(frozen=True)
@@ -145,8 +145,5 @@ def _check_flags(config: Config) -> None:
 
 
 def _column(flag: str, name: str, source: BigQueryTarget, columns: tuple[Column, ...]) -> Column:
-    found = next((column for column in columns if column.name == name), None)
-    if found is None:
-        names = [column.name for column in columns]
-        raise UsageError(f"{flag}: {source.id} has no column {name}{closest(name, names)}")
-    return found
+    check_columns(flag, source.id, [name], [column.name for column in columns])
+    return next(column for column in columns if column.name == name)

@@ -45,7 +45,7 @@ from transforms.ledger.runs import JobDescription, Opening
 from transforms.ledger.steps import BeginBatch, CompleteBatch, CompleteJob
 from transforms.runtime.services import services_of
 from transforms.sql.columns import SourceColumn, SourceTable
-from transforms.sql.names import closest
+from transforms.sql.names import check_columns
 
 _ANY_ATTEMPT = 2**31
 
@@ -209,7 +209,5 @@ def _check_flags(config: Config) -> None:
 
 def _check_key(config: Config, columns: tuple[SourceColumn, ...], pattern: str) -> None:
     """Raises UsageError for a column of the key that is not there; of files without records nothing is known."""
-    names = [column.name for column in columns]
-    for name in config.key:
-        if names and name not in names:
-            raise UsageError(f"--key: {pattern} has no column {name}{closest(name, names)}")
+    if names := [column.name for column in columns]:
+        check_columns("--key", pattern, config.key, names)

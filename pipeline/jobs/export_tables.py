@@ -55,7 +55,7 @@ from transforms.runtime.stopping import is_asked_to_stop
 from transforms.secrets import parse_secret
 from transforms.sql.columns import SourceTable
 from transforms.sql.database import Cursor, Database, Holder, Part, Position, Selection, Snapshot
-from transforms.sql.given_key import check_key
+from transforms.sql.given_key import key_of
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def prepare(config: Config, location: str, options: PipelineOptions) -> TablePla
     password = parse_secret(config.source_password, "--source_password") if config.source_password else None
     source = table_source("--source", location, password, config.max_outage_s)
     declared = source.describe("--source")
-    key = _key(config, source, declared)
+    key = key_of(source, declared, config.key, "--key")
     _check_names(declared)
     if config.mode == INCREMENTAL and not config.cursor_field:
         raise UsageError(
@@ -292,16 +292,3 @@ def _check_names(declared: SourceTable) -> None:
                 f"{declared.relation} has the columns {other} and {column.name}, which BigQuery does not tell apart; "
                 "rename one, or read a view in which one has another name"
             )
-
-
-def _key(config: Config, source: Database, declared: SourceTable) -> tuple[str, ...]:
-    """The key of a row. Raises UsageError; JobError and TransientError if the server cannot be asked."""
-    if config.key:
-        check_key(source, declared, config.key, "--key")
-    key = config.key or declared.key
-    if not key:
-        raise UsageError(
-            f"{declared.relation} has no primary key; pass --key=COLUMN,… with columns that are never NULL and unique "
-            "together"
-        )
-    return key

@@ -5,9 +5,12 @@ declared type ──▶ Declared(column, expression, …) ──▶ text of the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from transforms.bigquery.schema import Column
+from transforms.errors import UsageError
+from transforms.sql.names import check_columns
 
 # https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types#decimal_types
 _NUMERIC_DIGITS, _NUMERIC_SCALE, _BIGNUMERIC_DIGITS, _BIGNUMERIC_SCALE = 29, 9, 38, 38
@@ -75,6 +78,16 @@ class SourceTable:
         """A column by its name."""
         return next((column for column in self.columns if column.name == name), None)
 
+    def columns_of(self, key: Iterable[str]) -> tuple[SourceColumn, ...]:
+        """The columns of a key, in its order."""
+        by_name = {column.name: column for column in self.columns}
+        return tuple(by_name[name] for name in key)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the columns, in their order."""
+        return [column.name for column in self.columns]
+
 
 def likely_cursors(table: SourceTable, *, may_be_null: bool) -> list[str]:
     """The columns of times that look as if every change set them, the likeliest first.
@@ -89,6 +102,25 @@ def likely_cursors(table: SourceTable, *, may_be_null: bool) -> list[str]:
     """
     times = [each.name for each in table.columns if each.can_order and (may_be_null or each.is_never_null)]
     return [name for word in _WORDS_OF_CHANGE for name in times if word in name.lower()]
+
+
+def cursor_column(table: SourceTable, name: str, wanted: str) -> SourceColumn:
+    """The column that `--cursor_field` names.
+
+    Args:
+      wanted: what it must be, where it is not a column of times.
+
+    Raises:
+      UsageError: there is none, or no incremental run can go by it.
+    """
+    check_columns("--cursor_field", table.relation, [name], table.names)
+    (column,) = table.columns_of([name])
+    if not column.can_order:
+        raise UsageError(
+            f"--cursor_field={name} is {column.declared}; it must be {wanted}: a transaction that commits late may "
+            "have a smaller number than rows that were read, and would be missed"
+        )
+    return column
 
 
 def decimal_type(precision: int | None, scale: int) -> str:

@@ -133,8 +133,7 @@ class Selection:
     @property
     def key_columns(self) -> tuple[SourceColumn, ...]:
         """The columns of the key, in its order."""
-        by_name = {column.name: column for column in self.table.columns}
-        return tuple(by_name[name] for name in self.key)
+        return self.table.columns_of(self.key)
 
     @property
     def key_places(self) -> tuple[int, ...]:

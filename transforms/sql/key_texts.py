@@ -10,12 +10,18 @@ which an index finds.
 from __future__ import annotations
 
 import json
+import re
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
+from transforms.sql.columns import SourceColumn, SourceTable
 from transforms.sql.database import Position
 
+NEVER = "FALSE"
+UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
 _MOST_DIGITS = 19  # of 64 bits
+_LEAST, _GREATEST = -(2**63), 2**63 - 1
 _BEHIND_ALL = "\U0010ffff"
 
 
@@ -43,6 +49,37 @@ def integers_spanning(low: str | None, high: str | None, n_columns: int = 1) -> 
                 ends = numbers[start], numbers[stop - 1]
                 found.append((-ends[1], -ends[0]) if sign else ends)
     return found
+
+
+def integers_condition(column: str, low: str | None, high: str | None, n_columns: int) -> str:
+    """The condition on rows whose keys' texts lie from `low` to below `high`, for a key that begins with a number.
+
+    >>> integers_condition("id", '["15"', '["15","3"]', 2)
+    'id BETWEEN 15 AND 15'
+
+    Args:
+      column: its name, quoted; its type has 64 bits or fewer.
+      low, high, n_columns: as in `integers_spanning`.
+    """
+    ranges = integers_spanning(low, high, n_columns)
+    said = (f"{column} BETWEEN {max(first, _LEAST)} AND {min(last, _GREATEST)}" for first, last in ranges)
+    return " OR ".join(said) or NEVER
+
+
+def among(
+    table: SourceTable,
+    key: Sequence[str],
+    keys: Sequence[Position],
+    of_column: Callable[[SourceColumn, list[str]], str],
+) -> str:
+    """The condition on rows with these keys, or a few more.
+
+    Args:
+      of_column: the condition on rows with one of these texts in a column; empty where there is none.
+    """
+    texts = by_column(keys, len(key))
+    said = [of_column(column, some) for column, some in zip(table.columns_of(key), texts, strict=True)]
+    return " AND ".join(filter(None, said))
 
 
 def _text(sign: str, n_columns: int, behind: str) -> Callable[[int], str]:
@@ -78,7 +115,7 @@ def is_int64(text: str) -> bool:
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdecimal() and len(digits) <= _MOST_DIGITS):
         return False
-    return str(int(text)) == text and -(2**63) <= int(text) < 2**63
+    return str(int(text)) == text and _LEAST <= int(text) <= _GREATEST
 
 
 def by_column(keys: Sequence[Position], n_columns: int) -> list[list[str]]:

@@ -14,7 +14,7 @@ from transforms.errors import UsageError
 from transforms.export.table_target import table_columns
 from transforms.sql.columns import SourceTable
 from transforms.sql.database import Database, Selection
-from transforms.sql.given_key import check_key
+from transforms.sql.given_key import key_of
 from transforms.sql.rows import FIXED_COLUMNS
 from transforms.verify.bigquery_store import BigQueryStore
 from transforms.verify.database_store import DatabaseStore
@@ -25,24 +25,17 @@ from transforms.verify.table_kinds import KnownTable, TableKind
 _EXACT = frozenset({"NUMERIC", "BIGNUMERIC"})  # their values have one form
 
 
-def row_store(database: Database, table: SourceTable, key_columns: str | None, ignored: Ignored) -> DatabaseStore:
+def row_store(database: Database, table: SourceTable, asked: str | None, ignored: Ignored) -> DatabaseStore:
     """The store of a table, with the columns that export would make.
 
     Args:
-      key_columns: names with commas; None for the key that the table declares.
+      asked: names of the columns of the key, with commas; None for the key that the table declares.
 
     Raises:
       UsageError: the table has no key, or no such columns, or a row has no value in one of them.
       JobError, TransientError: the server cannot be asked.
     """
-    key = tuple(key_columns.split(",")) if key_columns else table.key
-    if key_columns:
-        check_key(database, table, key, "--key_column")
-    if not key:
-        raise UsageError(
-            f"{table.relation} has no primary key; pass --key_column=COLUMN,… with columns that are never NULL and "
-            "unique together"
-        )
+    key = key_of(database, table, tuple(asked.split(",")) if asked else (), "--key_column")
     if key != table.key:
         table = replace(table, is_ordered=False)
     columns = table_columns(table.columns)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from transforms.errors import UsageError
 from transforms.secrets import SecretSource
-from transforms.sql.columns import SourceTable, likely_cursors
+from transforms.sql.columns import SourceTable, cursor_column, likely_cursors
 from transforms.sql.database import Chunk, Cursor, Part, Position, Selection, Snapshot
 from transforms.sql.mysql import catalogue, cursors, ranges
 from transforms.sql.mysql import keys as keys_of_rows
@@ -17,7 +17,6 @@ from transforms.sql.mysql.failures import explained
 from transforms.sql.mysql.reader import read_part
 from transforms.sql.mysql.snapshot import SnapshotHolder
 from transforms.sql.mysql.target import MysqlTarget
-from transforms.sql.names import closest
 
 if TYPE_CHECKING:
     from pymysql.connections import Connection
@@ -61,16 +60,7 @@ class MysqlTable:
 
     def cursor(self, table: SourceTable, field: str) -> Cursor:
         """As `Database.cursor`."""
-        column = table.column(field)
-        if column is None:
-            names = [each.name for each in table.columns]
-            raise UsageError(f"--cursor_field: {table.relation} has no column {field}{closest(field, names)}")
-        if not column.can_order:
-            raise UsageError(
-                f"--cursor_field={field} is {column.declared}; it must be a timestamp or datetime that every "
-                "change sets: a transaction that commits late may have a smaller number than rows that were read, and "
-                "would be missed"
-            )
+        column = cursor_column(table, field, "a timestamp or datetime that every change sets")
         if table.kind != catalogue.VIEW and not column.is_never_null:
             others = " or ".join(f"--cursor_field={each}" for each in self.cursors(table)[:2])
             raise UsageError(

@@ -11,15 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from transforms.sql import key_texts
 from transforms.sql.columns import SourceColumn, SourceTable
 from transforms.sql.database import Position
-from transforms.sql.key_texts import by_column, integers_spanning, is_int64
+from transforms.sql.key_texts import NEVER, UUID, integers_condition, is_int64
 from transforms.sql.mysql.types import is_text, literal, quoted
 
 _HEXADECIMAL = re.compile(r"(?:[0-9a-f]{2})*")
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DECIMAL = re.compile(r"-?[0-9]{1,65}(?:\.[0-9]{1,38})?")
-_NEVER = "FALSE"
 
 
 def among(table: SourceTable, key: Sequence[str], keys: Sequence[Position]) -> str:
@@ -29,9 +28,7 @@ def among(table: SourceTable, key: Sequence[str], keys: Sequence[Position]) -> s
     >>> among(SourceTable("", "t", columns, ("a", "b"), "innodb"), ["a", "b"], [("1", "it's"), ("2", "x")])
     "`a` IN (1, 2) AND `b` IN (_utf8mb4 X'69742773', _utf8mb4 X'78')"
     """
-    texts = by_column(keys, len(key))
-    said = [_among(column, some) for column, some in zip(_columns(table, key), texts, strict=True)]
-    return " AND ".join(filter(None, said))
+    return key_texts.among(table, key, keys, _among)
 
 
 def spanning(table: SourceTable, key: Sequence[str], low: str | None, high: str | None) -> str:
@@ -41,13 +38,11 @@ def spanning(table: SourceTable, key: Sequence[str], low: str | None, high: str 
     >>> spanning(table, ["a"], "x", None)
     "CAST(CONVERT(`a` USING utf8mb4) AS BINARY) >= X'78'"
     """
-    first = next(iter(_columns(table, key)))
+    first = table.columns_of(key)[0]
     if low is high is None:
         return ""
     if _is_int64(first):
-        ranges = integers_spanning(low, high, len(key))
-        said = (f"{quoted(first.name)} BETWEEN {max(low, -(2**63))} AND {min(high, 2**63 - 1)}" for low, high in ranges)
-        return " OR ".join(said) or _NEVER
+        return integers_condition(quoted(first.name), low, high, len(key))
     text = _octets(first)
     if len(key) > 1 or not text:
         return ""
@@ -61,14 +56,14 @@ def _among(column: SourceColumn, texts: Iterable[str]) -> str:
     elif column.type.endswith("NUMERIC"):
         values = [text for text in texts if _DECIMAL.fullmatch(text)]
     elif column.declared == "uuid":
-        values = [f"'{text}'" for text in texts if _UUID.fullmatch(text)]
+        values = [f"'{text}'" for text in texts if UUID.fullmatch(text)]
     elif column.type == "BYTES":
         values = [f"X'{text}'" for text in texts if _HEXADECIMAL.fullmatch(text)]
     elif is_text(column.declared):
         values = [literal(column.declared, text) for text in texts if _is_unicode(text)]
     else:
         return ""
-    return f"{quoted(column.name)} IN ({', '.join(values)})" if values else _NEVER
+    return f"{quoted(column.name)} IN ({', '.join(values)})" if values else NEVER
 
 
 def _is_int64(column: SourceColumn) -> bool:
@@ -91,8 +86,3 @@ def _is_unicode(text: str) -> bool:
 
 def _hexadecimal(text: str) -> str:
     return text.encode("utf-8", "surrogatepass").hex()
-
-
-def _columns(table: SourceTable, key: Sequence[str]) -> list[SourceColumn]:
-    by_name = {column.name: column for column in table.columns}
-    return [by_name[name] for name in key]

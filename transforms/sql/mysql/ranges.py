@@ -15,6 +15,7 @@ from transforms.sql.columns import SourceColumn, SourceTable
 from transforms.sql.database import Part, Position
 from transforms.sql.mysql.catalogue import rows
 from transforms.sql.mysql.types import literal, quoted
+from transforms.sql.statements import parts_between
 
 if TYPE_CHECKING:
     from pymysql.connections import Connection
@@ -30,7 +31,7 @@ def boundaries(connection: Connection, table: SourceTable, key: Sequence[str], m
       pymysql.Error: the server refuses, or does not answer.
     """
     n_parts = max(1, min(max_parts, table.n_rows // _FEWEST_ROWS))
-    columns = [_column(table, name) for name in key]
+    columns = table.columns_of(key)
     if n_parts == 1:
         return []
     if len(columns) == 1 and columns[0].type in _INTEGERS and not columns[0].declared.startswith("decimal"):
@@ -66,9 +67,8 @@ def key_parts(table: SourceTable, key: Sequence[str], cuts: Sequence[Position]) 
     >>> [part.condition for part in key_parts(table, ["id"], [("5",), ("9",)])]
     ['`id` <= 5', '`id` > 5 AND `id` <= 9', '`id` > 9']
     """
-    above = ["", *(compared(table, key, ">", cut) for cut in cuts)]
-    up_to = [*(compared(table, key, "<=", cut) for cut in cuts), ""]
-    return [Part(n, " AND ".join(filter(None, bounds))) for n, bounds in enumerate(zip(above, up_to, strict=True))]
+    above = [compared(table, key, ">", cut) for cut in cuts]
+    return parts_between(above, [compared(table, key, "<=", cut) for cut in cuts])
 
 
 def compared(table: SourceTable, key: Sequence[str], sign: str, position: Position) -> str:
@@ -82,17 +82,11 @@ def compared(table: SourceTable, key: Sequence[str], sign: str, position: Positi
     "(`a` < 1 OR (`a` = 1 AND `b` <= _utf8mb4 X'78'))"
     """
     (name, text), *more = zip(key, position, strict=True)
-    column, value = quoted(name), literal(_column(table, name).declared, text)
+    column, value = quoted(name), literal(table.columns_of([name])[0].declared, text)
     if not more:
         return f"{column} {sign} {value}"
     behind = compared(table, [name for name, _ in more], sign, tuple(text for _, text in more))
     return f"({column} {sign[0]} {value} OR ({column} = {value} AND {behind}))"
-
-
-def _column(table: SourceTable, name: str) -> SourceColumn:
-    column = table.column(name)
-    assert column is not None, "a key is made of columns"
-    return column
 
 
 def _selected(column: SourceColumn) -> str:

@@ -24,6 +24,7 @@ from transforms.sql.mysql.row_text import row_reader
 from transforms.sql.mysql.snapshot import reader_of
 from transforms.sql.mysql.target import MysqlTarget
 from transforms.sql.mysql.types import quoted
+from transforms.sql.statements import clauses
 
 if TYPE_CHECKING:
     from pymysql.connections import Connection
@@ -44,26 +45,14 @@ def statements(selection: Selection, part: Part, behind: Position | None = None)
     SELECT `id`, `name` FROM `t` WHERE (`id` <= 9) AND (n > 7)
     SELECT COUNT(*) FROM `t` WHERE (`id` <= 9) AND (n > 7)
     >>> statements(Selection(table, ("id",), "n > 7", names_all=True), Part(0))[0]
-    'SELECT (n > 7) IS TRUE, `id`, IF(n > 7, `name`, NULL) FROM `t`'
+    'SELECT (n > 7) IS TRUE, `id`, CASE WHEN n > 7 THEN `name` END FROM `t`'
     >>> statements(Selection(table, ("id",), in_order=True), Part(0), ("7",))[0]
     'SELECT `id`, `name` FROM `t` WHERE (`id` > 7) ORDER BY `id`'
     """
-    table, conditions = selection.table, [part.condition]
-    if behind is not None:
-        conditions.append(compared(table, selection.key, ">", behind))
-    expressions = [column.expression for column in table.columns]
-    if selection.is_marked:
-        expressions = [
-            text if at in selection.key_places else f"IF({selection.condition}, {text}, NULL)"
-            for at, text in enumerate(expressions)
-        ]
-        expressions.insert(0, f"({selection.condition}) IS TRUE")
-    else:
-        conditions.append(selection.condition)
-    given = " AND ".join(f"({condition})" for condition in conditions if condition)
-    of_part = f"FROM {table.relation}{f' WHERE {given}' if given else ''}"
-    order = f" ORDER BY {', '.join(map(quoted, selection.key))}" if selection.in_order else ""
-    return f"SELECT {', '.join(expressions)} {of_part}{order}", f"SELECT COUNT(*) {of_part}"
+    table = selection.table
+    of = clauses(selection, part, compared(table, selection.key, ">", behind) if behind is not None else "", quoted)
+    of_part = f"FROM {table.relation}{of.where}"
+    return f"SELECT {of.expressions} {of_part}{of.order}", f"SELECT COUNT(*) {of_part}"
 
 
 def read_part(

@@ -11,12 +11,14 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from transforms.errors import JobError, UsageError
 from transforms.retry import Retry
 from transforms.secrets import SecretSource
+from transforms.sql.connecting import connected
 from transforms.sql.location import Location, written
 
 if TYPE_CHECKING:
@@ -112,13 +114,12 @@ class MysqlTarget:
             raise JobError(f"MySQL needs a client that is not installed: {INSTALL}") from None
         from transforms.sql.mysql.failures import meaning
 
-        now = self.retry.clock.monotonic
-        given_up_at = now() + self.max_outage_s * is_known
-        return self.retry.call(
+        return connected(
             self._connect,
+            self.retry,
+            self.max_outage_s if is_known else 0,
             catch=pymysql.Error,
-            meaning=lambda error, made: meaning(self.label, error, may_be_away=is_known),
-            is_outage=lambda: now() < given_up_at,
+            meaning=partial(meaning, self.label, may_be_away=is_known),
         )
 
     def _connect(self) -> Connection:

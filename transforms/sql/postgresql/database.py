@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from transforms.errors import UsageError
 from transforms.secrets import SecretSource
-from transforms.sql.columns import SourceTable, likely_cursors
+from transforms.sql.columns import SourceTable, cursor_column, likely_cursors
 from transforms.sql.database import Chunk, Cursor, Part, Position, Selection, Snapshot
-from transforms.sql.names import closest
 from transforms.sql.postgresql import catalogue, ranges, snapshot
 from transforms.sql.postgresql.arrays import items_of_arrays
 from transforms.sql.postgresql.failures import explained
@@ -70,15 +69,7 @@ class PostgresqlTable:
             if table.kind in _WITHOUT_XMIN:
                 raise UsageError("--cursor_field=xmin is for tables: a view has no xmin; name a column of times")
             return Cursor(field, is_indexed=False)
-        column = table.column(field)
-        if column is None:
-            names = [each.name for each in table.columns]
-            raise UsageError(f"--cursor_field: {table.relation} has no column {field}{closest(field, names)}")
-        if not column.can_order:
-            raise UsageError(
-                f"--cursor_field={field} is {column.declared}; it must be a timestamp that every change sets, or xmin: "
-                "a transaction that commits late may have a smaller number than rows that were read, and be missed"
-            )
+        column = cursor_column(table, field, "a timestamp that every change sets, or xmin")
         if table.kind in _DECLARES_NULL and not column.is_never_null:
             raise UsageError(
                 f"--cursor_field={field} may be NULL, and when such a row changed is not known; take "

@@ -12,16 +12,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from transforms.sql import key_texts
 from transforms.sql.columns import SourceColumn, SourceTable
 from transforms.sql.database import Position
-from transforms.sql.key_texts import by_column, integers_spanning, is_int64
+from transforms.sql.key_texts import NEVER, UUID, integers_condition, is_int64
 from transforms.sql.postgresql.ranges import literal, quoted
 
 _TEXTS = ("text", "character varying")
 _PADDED = "character("
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DECIMAL = re.compile(r"-?[0-9]{1,1000}(?:\.[0-9]{1,1000})?")
-_NEVER = "FALSE"
 _ZERO = "\0"
 
 
@@ -32,9 +31,7 @@ def among(table: SourceTable, key: Sequence[str], keys: Sequence[Position]) -> s
     >>> print(among(SourceTable("", "t", columns, ("a", "b"), "r"), ["a", "b"], [("1", "it's"), ("2", "x")]))
     "a" IN (1, 2) AND "b" IN ('it''s', 'x')
     """
-    texts = by_column(keys, len(key))
-    said = [_among(column, some) for column, some in zip(_columns(table, key), texts, strict=True)]
-    return " AND ".join(filter(None, said))
+    return key_texts.among(table, key, keys, _among)
 
 
 def spanning(table: SourceTable, key: Sequence[str], low: str | None, high: str | None) -> str:
@@ -44,12 +41,11 @@ def spanning(table: SourceTable, key: Sequence[str], low: str | None, high: str 
     >>> print(spanning(table, ["a"], "x", None))
     (current_setting('server_encoding') <> 'UTF8' OR (a)::text COLLATE "C" >= 'x')
     """
-    first = next(iter(_columns(table, key)))
+    first = table.columns_of(key)[0]
     if first.is_array or low is high is None:
         return ""
     if first.type == "INT64":
-        ranges = integers_spanning(low, high, len(key))
-        return _any(f"{quoted(first.name)} BETWEEN {low} AND {high}" for low, high in map(_within_int64, ranges))
+        return integers_condition(quoted(first.name), low, high, len(key))
     if len(key) > 1 or first.type != "STRING" or first.declared.startswith(_PADDED):
         return ""
     text, bounds = f'({first.expression})::text COLLATE "C"', []
@@ -72,24 +68,11 @@ def _among(column: SourceColumn, texts: Iterable[str]) -> str:
     elif column.type.endswith("NUMERIC"):
         values = [text for text in values if _DECIMAL.fullmatch(text)]
     elif column.declared == "uuid":
-        values = [f"{literal(text)}::uuid" for text in values if _UUID.fullmatch(text)]
+        values = [f"{literal(text)}::uuid" for text in values if UUID.fullmatch(text)]
     elif column.declared.startswith(_PADDED):
         values = [f"{literal(text)}::bpchar" for text in values]
     elif column.declared.startswith(_TEXTS):
         values = list(map(literal, values))
     else:
         return ""
-    return f"{quoted(column.name)} IN ({', '.join(values)})" if values else _NEVER
-
-
-def _any(conditions: Iterable[str]) -> str:
-    return " OR ".join(conditions) or _NEVER
-
-
-def _within_int64(ends: tuple[int, int]) -> tuple[int, int]:
-    return max(ends[0], -(2**63)), min(ends[1], 2**63 - 1)
-
-
-def _columns(table: SourceTable, key: Sequence[str]) -> list[SourceColumn]:
-    by_name = {column.name: column for column in table.columns}
-    return [by_name[name] for name in key]
+    return f"{quoted(column.name)} IN ({', '.join(values)})" if values else NEVER

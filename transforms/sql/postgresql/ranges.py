@@ -10,11 +10,12 @@ saves.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, LiteralString
 
-from transforms.sql.columns import SourceColumn, SourceTable
+from transforms.sql.columns import SourceTable
 from transforms.sql.database import Part, Position
+from transforms.sql.statements import parts_between
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -50,7 +51,7 @@ def cut_blocks(n_blocks: int, max_parts: int) -> list[Part]:
     """
     n_parts = _n_parts(n_blocks, max_parts)
     cuts = [f"'({n_blocks * n // n_parts},0)'" for n in range(1, n_parts)]
-    return _between([f"ctid >= {cut}" for cut in cuts], [f"ctid < {cut}" for cut in cuts])
+    return parts_between([f"ctid >= {cut}" for cut in cuts], [f"ctid < {cut}" for cut in cuts])
 
 
 def boundaries(connection: Connection, table: SourceTable, key: Sequence[str], max_parts: int) -> list[Position]:
@@ -60,7 +61,7 @@ def boundaries(connection: Connection, table: SourceTable, key: Sequence[str], m
     if n_parts == 1:
         return []
     names = ", ".join(map(quoted, key))
-    texts = ", ".join(f"({column.expression})::text" for column in _columns(table, key))
+    texts = ", ".join(f"({column.expression})::text" for column in table.columns_of(key))
     percent = min(100.0, 100.0 * n_parts * _SAMPLED_PER_PART / max(n_blocks, table.n_rows))
     # A block is read as a whole, so as many blocks as rows are wanted are enough.
     statement = f"""
@@ -78,24 +79,26 @@ def boundaries(connection: Connection, table: SourceTable, key: Sequence[str], m
 def key_parts(table: SourceTable, key: Sequence[str], cuts: Sequence[Position]) -> list[Part]:
     """The ranges between boundaries.
 
+    >>> from transforms.sql.columns import SourceColumn
     >>> table = SourceTable("", "t", (SourceColumn("id", "integer", "INT64", "id"),), ("id",), "r")
     >>> print(*(part.condition for part in key_parts(table, ["id"], [("5",), ("9",)])), sep="; ")
     "id" <= '5'::integer; "id" > '5'::integer AND "id" <= '9'::integer; "id" > '9'::integer
     """
     above = [compared(table, key, ">", cut) for cut in cuts]
-    return _between(above, [compared(table, key, "<=", cut) for cut in cuts])
+    return parts_between(above, [compared(table, key, "<=", cut) for cut in cuts])
 
 
 def compared(table: SourceTable, key: Sequence[str], sign: str, position: Position) -> str:
     """The condition that a row's key is greater than, or at most, another one.
 
+    >>> from transforms.sql.columns import SourceColumn
     >>> columns = SourceColumn("a", "integer", "INT64", "a"), SourceColumn("b", "text", "STRING", "b")
     >>> print(compared(SourceTable("", "t", columns, ("a", "b"), "r"), ["a", "b"], ">", ("1", "it's")))
     ("a", "b") > ('1'::integer, 'it''s'::text)
     """
     names = [quoted(name) for name in key]
     values = [
-        f"{literal(text)}::{column.declared}" for column, text in zip(_columns(table, key), position, strict=True)
+        f"{literal(text)}::{column.declared}" for column, text in zip(table.columns_of(key), position, strict=True)
     ]
     if len(names) == 1:
         return f"{names[0]} {sign} {values[0]}"
@@ -118,18 +121,8 @@ def literal(text: str) -> str:
     return f"'{doubled}'"
 
 
-def _columns(table: SourceTable, key: Iterable[str]) -> list[SourceColumn]:
-    by_name = {column.name: column for column in table.columns}
-    return [by_name[name] for name in key]
-
-
 def _n_parts(n_blocks: int, max_parts: int) -> int:
     return max(1, min(max_parts, n_blocks // _FEWEST_BLOCKS))
-
-
-def _between(lower: Sequence[str], upper: Sequence[str]) -> list[Part]:
-    firsts, lasts = ["", *lower], [*upper, ""]
-    return [Part(n, " AND ".join(filter(None, bounds))) for n, bounds in enumerate(zip(firsts, lasts, strict=True))]
 
 
 def _number(connection: Connection, statement: LiteralString, *relations: str) -> int:

@@ -22,6 +22,7 @@ from transforms.sql.postgresql.failures import explained
 from transforms.sql.postgresql.ranges import compared, quoted
 from transforms.sql.postgresql.snapshot import begin
 from transforms.sql.postgresql.target import PostgresqlTarget
+from transforms.sql.statements import clauses
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -42,23 +43,10 @@ def statement(selection: Selection, part: Part, behind: Position | None = None) 
     >>> print(statement(Selection(table, ("id",), in_order=True), Part(0), ("7",)))
     COPY (SELECT id, name FROM t WHERE ("id" > '7'::integer) ORDER BY "id") TO STDOUT
     """
-    table, conditions = selection.table, [part.condition]
-    if behind is not None:
-        conditions.append(compared(table, selection.key, ">", behind))
-    expressions = [column.expression for column in table.columns]
-    if selection.is_marked:
-        expressions = [
-            text if at in selection.key_places else f"CASE WHEN {selection.condition} THEN {text} END"
-            for at, text in enumerate(expressions)
-        ]
-        expressions.insert(0, f"({selection.condition}) IS TRUE")
-    else:
-        conditions.append(selection.condition)
-    given = " AND ".join(f"({condition})" for condition in conditions if condition)
-    where = f" WHERE {given}" if given else ""
-    order = f" ORDER BY {', '.join(map(quoted, selection.key))}" if selection.in_order else ""
+    table = selection.table
+    of = clauses(selection, part, compared(table, selection.key, ">", behind) if behind is not None else "", quoted)
     # Names and expressions are quoted by the server, and so are the values in conditions.
-    return f"COPY (SELECT {', '.join(expressions)} FROM {table.relation}{where}{order}) TO STDOUT"  # noqa: S608
+    return f"COPY (SELECT {of.expressions} FROM {table.relation}{of.where}{of.order}) TO STDOUT"  # noqa: S608
 
 
 def read_part(

@@ -9,12 +9,14 @@ is a folder with a socket is written with %2F: postgresql://app@%2Frun%2Fpostgre
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from transforms.errors import JobError
 from transforms.retry import Retry
 from transforms.secrets import SecretSource
+from transforms.sql.connecting import connected
 from transforms.sql.location import Location, written
 
 if TYPE_CHECKING:
@@ -105,13 +107,12 @@ class PostgresqlTarget:
             raise JobError(f"PostgreSQL needs a client that is not installed: {INSTALL}") from None
         from transforms.sql.postgresql.failures import meaning
 
-        now = self.retry.clock.monotonic
-        given_up_at = now() + self.max_outage_s * is_known
-        connection = self.retry.call(
+        connection = connected(
             self._connect,
+            self.retry,
+            self.max_outage_s if is_known else 0,
             catch=psycopg.Error,
-            meaning=lambda error, made: meaning(self.label, error, may_be_away=is_known),
-            is_outage=lambda: now() < given_up_at,
+            meaning=partial(meaning, self.label, may_be_away=is_known),
         )
         if connection.info.server_version < _OLDEST:
             version = connection.info.parameter_status("server_version")
