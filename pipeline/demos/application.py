@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
+from pipeline.demos.repeated import Repeated
 from transforms.dual.core import WriteFailedError
 from transforms.dual.store import DualStore
 
@@ -24,18 +24,16 @@ class Application:
     """
 
     def __init__(self, store: DualStore, items: Mapping[str, Mapping[str, Any]], pause_s: float):
-        self._store, self._pause_s = store, pause_s
+        self._store = store
         self._random = random.Random(1)  # the same demo every time
         self._ids = [*items, *(f"a-new-{n}" for n in range(50))]
         # What the stores must hold: the last write of each id that was acknowledged.
         self.expected = {item_id: dict(item) for item_id, item in items.items()}
         self.n_puts = self.n_deletes = self.n_failed = 0
-        self._closed = threading.Event()
-        self._failure: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="application", daemon=True)
+        self._writes = Repeated(self._write, pause_s, "application")
 
     def __enter__(self) -> Application:
-        self._thread.start()
+        self._writes.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -48,21 +46,12 @@ class Application:
 
     def close(self) -> None:
         """Ends the writes."""
-        self._closed.set()
-        self._thread.join()
+        self._writes.end()
         self._store.close()
 
     def check(self) -> None:
         """Raises what ended the writes, if something did."""
-        if self._failure:
-            raise self._failure
-
-    def _run(self) -> None:
-        try:
-            while not self._closed.wait(self._pause_s):
-                self._write()
-        except Exception as failure:  # raised where the demo waits
-            self._failure = failure
+        self._writes.check()
 
     def _write(self) -> None:
         item_id = self._random.choice(self._ids)

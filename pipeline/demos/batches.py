@@ -11,17 +11,15 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from pipeline import JOBS
+from pipeline.demos.commands import run_command
 from pipeline.demos.emulators import PROJECT
 from pipeline.exit_codes import EXIT_INTERRUPTED
 from pipeline.present.batches import batches_table
 from pipeline.present.terminal import Console, say, show
-from pipeline.run.launch import launch
 from pipeline.specs import SPECS
 from transforms.firestore.target import FirestoreTarget
 from transforms.ledger.jobs import job_document
@@ -109,8 +107,7 @@ def _requests(batch: int, profiles: Iterator[str]) -> Iterator[str]:
 
 
 def _ingest(flags: list[str], console: Console) -> int:
-    say(console, shlex.join(["firebeam", "ingest", *flags]), "bold")
-    exit_code = launch(JOBS["ingest"], flags, console)
+    exit_code = run_command("ingest", flags, console)
     database = FirestoreTarget(PROJECT, emulator_host=os.environ["FIRESTORE_EMULATOR_HOST"])
     document = job_document(database.connect(), _JOB_ID)
     show(console, batches_table(_JOB_ID, list(ProviderBatches(document).all().values()), document.now()))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import shlex
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import JOBS
+from pipeline.demos.commands import run_command
 from pipeline.demos.emulators import PROJECT, emulators
 from pipeline.demos.status_page import show_page
 from pipeline.exit_codes import EXIT_INTERRUPTED
 from pipeline.present.tables import Column, Table
 from pipeline.present.terminal import Console, say, show
 from pipeline.run.flags import Usage, option, parse_only
-from pipeline.run.launch import launch
 from transforms.bigquery.target import BigQueryTarget
 from transforms.firestore.target import FirestoreTarget
 
@@ -79,11 +78,9 @@ def main(arguments: Sequence[str], console: Console) -> int:
             f"--spec={config.spec}",
             f"--project={PROJECT}",
             f"--dead_letters={dead_letters}",
-            *([f"--bigquery_table={table.project}:{table.dataset}.{table.table}"] if table else []),
+            *([f"--bigquery_table={table.name}"] if table else []),
         ]
-        say(console)
-        say(console, shlex.join(["firebeam", "ingest", *flags]), "bold")
-        exit_code = launch(JOBS["ingest"], flags, console)
+        exit_code = run_command("ingest", flags, console)
         if exit_code == EXIT_INTERRUPTED:
             return exit_code
         database = FirestoreTarget(PROJECT, emulator_host=os.environ["FIRESTORE_EMULATOR_HOST"])

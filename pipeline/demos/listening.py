@@ -7,7 +7,6 @@ history ─▶ listen ── live ──▶ kill -9 ── trading goes on ─�
 from __future__ import annotations
 
 import os
-import shlex
 import statistics
 import tempfile
 import time
@@ -15,9 +14,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline import JOBS
+from pipeline.demos.commands import announce, run_command
 from pipeline.demos.emulators import PROJECT
-from pipeline.demos.listener import Listener
+from pipeline.demos.job_process import JobProcess
 from pipeline.demos.market import Market
 from pipeline.demos.trading import Trading
 from pipeline.emulators.start import BigQueryEmulator
@@ -25,7 +24,6 @@ from pipeline.exit_codes import EXIT_OK
 from pipeline.present.streams import ShownStream, streams_table
 from pipeline.present.tables import Column, Table
 from pipeline.present.terminal import Console, live_table, say, show
-from pipeline.run.launch import launch
 from transforms.bigquery.tables import ensure_latest_view
 from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import JobError
@@ -66,7 +64,7 @@ def run(
     flags = [
         *flags,
         f"--project={PROJECT}",
-        f"--bigquery_table={table.project}:{table.dataset}.{table.table}",
+        f"--bigquery_table={table.name}",
         "--layout=changelog",
         f"--job_id={JOB_ID}",
         f"--dead_letters={folder / 'dead_letters'}",
@@ -78,13 +76,13 @@ def run(
     say(console, f"{len(collections)} collections of candles; writing {_HISTORY} closed candles into each")
     trading.write(market.history(_HISTORY))
     log = folder / "listener.log"
-    with Listener(flags, log) as listener, trading:
+    with JobProcess("listen", flags, log) as listener, trading:
 
         def check() -> None:
             listener.check()
             trading.check()
 
-        say(console, shlex.join(["firebeam", "listen", *flags]), "bold")
+        announce("listen", flags, console)
         pid = listener.start()
         say(console, f"process {pid}; what it says: {log}")
         watch.until_live(check)
@@ -192,10 +190,8 @@ def _verify(granularity: str, table: BigQueryTarget, folder: Path, console: Cons
     ensure_latest_view(view, sql)
     flags = [
         f"--left=firestore://**/{granularity}",
-        f"--right=bigquery:{view.project}:{view.dataset}.{view.latest.table}",
+        f"--right=bigquery:{view.latest.name}",
         f"--project={PROJECT}",
         f"--dead_letters={folder}",
     ]
-    say(console)
-    say(console, shlex.join(["firebeam", "verify", *flags]), "bold")
-    return launch(JOBS["verify"], flags, console)
+    return run_command("verify", flags, console)

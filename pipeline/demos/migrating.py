@@ -8,7 +8,6 @@ items ─▶ audit ─▶ copy ─▶ follow ─▶ verify ─▶ dual_write ─
 from __future__ import annotations
 
 import logging
-import shlex
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -16,14 +15,13 @@ from pathlib import Path
 
 from azure.cosmos import CosmosClient, PartitionKey
 
-from pipeline import COMMANDS, JOBS
 from pipeline.demos.application import Application
+from pipeline.demos.commands import announce, run_command
 from pipeline.demos.emulators import PROJECT
-from pipeline.demos.listener import Listener
+from pipeline.demos.job_process import JobProcess
 from pipeline.exit_codes import EXIT_FAILED, EXIT_OK
 from pipeline.present.tables import Column, Table
 from pipeline.present.terminal import Console, say, show
-from pipeline.run.launch import launch
 from pipeline.specs import read_spec
 from transforms.dual.connect import open_dual_store
 from transforms.dual.core import Settings
@@ -71,9 +69,8 @@ def run(account: ScriptedCosmos, n_items: int, console: Console) -> int:
     )
     log = demo.folder / "follow.log"
     flags = [*demo.flags, "--mode=follow"]
-    with Listener(flags, log, "migrate") as follow:
-        say(console)
-        say(console, shlex.join(["firebeam", "migrate", *flags]), "bold")
+    with JobProcess("migrate", flags, log) as follow:
+        announce("migrate", flags, console)
         say(console, f"process {follow.start()}; what it says: {log}")
         demo.checks.append(follow.check)
         demo.until("the feed is followed", demo.is_followed)
@@ -119,10 +116,7 @@ class _Demo:
 
     def command(self, name: str, *arguments: str, may_fail: bool = False) -> int:
         """Runs a command as a user would. Raises JobError if it fails and may not."""
-        say(self._console)
-        say(self._console, shlex.join(["firebeam", name, *arguments]), "bold")
-        is_job = name in JOBS
-        code = launch(JOBS[name], arguments, self._console) if is_job else COMMANDS[name].main(arguments, self._console)
+        code = run_command(name, arguments, self._console)
         if code != EXIT_OK and not may_fail:
             raise JobError(f"firebeam {name} ended with exit code {code}")
         return code

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -18,15 +17,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from pipeline import JOBS
+from pipeline.demos.commands import run_command
 from pipeline.demos.emulators import PROJECT, emulators
 from pipeline.emulators.postgresql import postgresql_server
-from pipeline.exit_codes import EXIT_OK
 from pipeline.locations import table_source
 from pipeline.present.tables import Column, Table
 from pipeline.present.terminal import Console, say, show
 from pipeline.run.flags import Usage, option, parse_only
-from pipeline.run.launch import launch
 from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import UsageError
 
@@ -79,9 +76,8 @@ def main(arguments: Sequence[str], console: Console) -> int:
         assert bigquery is not None, "the demo does not go on without it"
         location = f"postgresql://postgres@{quote(str(folder), safe='')}/postgres/public.orders"
         target = BigQueryTarget(bigquery.project, "local", "orders", bigquery.rest)
-        table = f"{target.project}:{target.dataset}.{target.table}"
         places = [f"--project={PROJECT}", f"--dead_letters={tempfile.mkdtemp(prefix='firebeam-dead-letters-')}"]
-        export = [f"--source={location}", f"--bigquery_table={table}", "--mode=incremental"]
+        export = [f"--source={location}", f"--bigquery_table={target.name}", "--mode=incremental"]
         export += ["--cursor_field=updated_at", "--lookback_s=0", "--deletes=mark", *places]
         with closing(_connected(folder)) as connection, closing(_connected(folder)) as late:
             connection.execute(_CREATE)
@@ -89,16 +85,16 @@ def main(arguments: Sequence[str], console: Console) -> int:
             late.execute("BEGIN")
             late.execute("INSERT INTO orders (id, customer) VALUES (0, 'began before the export, committed after it')")
             show(console, _columns(location))
-            if exit_code := _run("export", export, console):
+            if exit_code := run_command("export", export, console):
                 return exit_code
             show(console, _overflow(target))
             for statement in _CHANGES:
                 connection.execute(statement)
             late.execute("COMMIT")
         say(console, "Some orders are changed, some deleted, and the transaction that was open commits:", "bold")
-        if exit_code := _run("export", export, console):
+        if exit_code := run_command("export", export, console):
             return exit_code
-        return _run("verify", [f"--left={location}", f"--right=bigquery:{table}", *places], console)
+        return run_command("verify", [f"--left={location}", f"--right=bigquery:{target.name}", *places], console)
 
 
 @contextlib.contextmanager
@@ -117,13 +113,6 @@ def _connected(folder: Path) -> Any:
     import psycopg
 
     return psycopg.connect(host=str(folder), dbname="postgres", user="postgres", autocommit=True)
-
-
-def _run(job: str, flags: Sequence[str], console: Console) -> int:
-    say(console)
-    say(console, shlex.join(["firebeam", job, *flags]), "bold")
-    exit_code = launch(JOBS[job], list(flags), console)
-    return 0 if exit_code == EXIT_OK else exit_code
 
 
 def _columns(location: str) -> Table:

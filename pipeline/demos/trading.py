@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import collections
-import threading
 from collections.abc import Iterable
 from types import TracebackType
 
 from pipeline.demos.market import KINDS, CandleWrite, Market
+from pipeline.demos.repeated import Repeated
 from transforms.firestore import messages
 from transforms.firestore.committer import AtomicGroup, Committer
 from transforms.firestore.target import FirestoreTarget
@@ -24,20 +24,17 @@ class Trading:
     """
 
     def __init__(self, market: Market, target: FirestoreTarget, pause_s: float):
-        self._market, self._target, self._pause_s = market, target, pause_s
+        self._market, self._target = market, target
         self._committer = Committer(target.connect())
         self._counts: collections.Counter[str] = collections.Counter()
-        self._closed = threading.Event()
-        self._failure: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="trading", daemon=True)
+        self._trade = Repeated(lambda: self.write([market.next_write()]), pause_s, "trading")
 
     def __enter__(self) -> Trading:
-        self._thread.start()
+        self._trade.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._closed.set()
-        self._thread.join()
+        self._trade.end()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -52,22 +49,13 @@ class Trading:
 
     def close(self) -> None:
         """Ends the trading: no candle stays open. Raises what ended it before."""
-        self._closed.set()
-        self._thread.join()
+        self._trade.end()
         self.check()
         self.write(self._market.close())
 
     def check(self) -> None:
         """Raises what ended the trading, if something did."""
-        if self._failure:
-            raise self._failure
-
-    def _run(self) -> None:
-        try:
-            while not self._closed.wait(self._pause_s):
-                self.write([self._market.next_write()])
-        except Exception as failure:  # raised where the demo waits
-            self._failure = failure
+        self._trade.check()
 
     def _message(self, write: CandleWrite) -> bytes:
         name = self._target.document_name(write.path)

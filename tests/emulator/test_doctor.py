@@ -24,7 +24,7 @@ def examine(firestore_host, firestore_project, bigquery, tmp_path):
 
 
 def named(table):
-    return f"{table.project}:{table.dataset}.{table.table}"
+    return table.name
 
 
 def tables_beside(table):

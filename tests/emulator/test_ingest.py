@@ -18,7 +18,7 @@ def lines(*records):
 
 
 def name_of(table):
-    return f"{table.project}:{table.dataset}.{table.table}"
+    return table.name
 
 
 def rows_of(table):

@@ -12,7 +12,7 @@ def attempt(n, **more):
 
 
 def test_attempts_land_in_one_collection_with_rows_once_and_a_dead_letter_is_replayed(tmp_path, target, table, capsys):
-    source, collection = tmp_path / "attempts.jsonl", f"{table.project}:{table.dataset}.{table.table}"
+    source, collection = tmp_path / "attempts.jsonl", table.name
     values = [attempt(n) for n in range(30)]
     values[3]["matrix"] = [[1]]
     source.write_text("".join(json.dumps(value) + "\n" for value in values))

@@ -132,7 +132,7 @@ def test_a_view_and_a_collection_and_a_file_are_read_in_one_run(target, database
 def test_after_kill_9_the_same_command_reads_on_behind_the_batches_that_are_done(
     target, table, database, tmp_path, flags, ordinal
 ):
-    rows = f"--bigquery_table={table.project}:{table.dataset}.{table.table}"
+    rows = f"--bigquery_table={table.name}"
     database.execute("INSERT INTO orders SELECT n, n FROM generate_series(26, 60) n")
     killed = []
 

@@ -23,7 +23,7 @@ def test_items_have_rows_that_equal_their_documents_and_only_changed_ones_get_an
         "--mode=copy",
         "--page_items=10",
         "--nested_arrays=wrap",
-        f"--bigquery_table={table.project}:{table.dataset}.{table.table}",
+        f"--bigquery_table={table.name}",
     )
     first = migration.run(*flags)
     assert (first["exit_code"], first["written"], first["dead_letters"]) == (0, 32, 1)
@@ -37,7 +37,7 @@ def test_items_have_rows_that_equal_their_documents_and_only_changed_ones_get_an
         row["attempt_id"]: row["score"] for row in table.client().query_and_wait(f"SELECT * FROM `{table.latest.id}`")
     }
     assert latest == {id_: item["score"] for id_, item in migration.items().items() if id_ != "a-00032"}
-    right = f"bigquery:{table.project}:{table.dataset}.{table.table}_latest"
+    right = f"bigquery:{table.name}_latest"
     stores = [f"--left=firestore://{COLLECTION}", f"--right={right}"]
     assert main(["verify", f"--project={target.project}", f"--dead_letters={tmp_path}", *stores]) == 0
 

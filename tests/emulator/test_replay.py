@@ -363,7 +363,7 @@ def test_a_row_that_was_refused_is_sent_again_although_its_documents_are_unchang
         code="INVALID",
     )
 
-    assert desk.replay(f"--bigquery_table={table.project}:{table.dataset}.{table.table}") == (0, (1, 1, 0, 0, 0))
+    assert desk.replay(f"--bigquery_table={table.name}") == (0, (1, 1, 0, 0, 0))
     assert desk.places() == {"replayed": 1}
     assert ids_in(table) == ["cand-00001"]
     assert desk.full == documents
@@ -388,7 +388,7 @@ def test_a_row_that_was_refused_is_sent_again_although_another_job_wrote_its_doc
         code="STOPPED",
     )
 
-    assert desk.replay(f"--bigquery_table={table.project}:{table.dataset}.{table.table}") == (0, (1, 0, 1, 0, 0))
+    assert desk.replay(f"--bigquery_table={table.name}") == (0, (1, 0, 1, 0, 0))
     assert desk.places() == {"replayed": 1}
     assert ids_in(table) == ["cand-00001"]
     assert desk.full == documents

@@ -112,7 +112,7 @@ def test_every_row_is_in_bigquery_after_a_killed_run_went_on(
     reference = FirestoreTarget(f"{firestore_project}-reference", emulator_host=firestore_host)
     flags = (f"--input={source}", "--batch_size=10")
     _, n_requests = requests_of(firestore_host, monkeypatch, tmp_path / "reference", reference, *flags)
-    flags = (*flags, f"--bigquery_table={table.project}:{table.dataset}.{table.table}")
+    flags = (*flags, f"--bigquery_table={table.name}")
     completed = kill_at(0.5, n_requests, firestore_host, tmp_path, target, *flags)
     run = ingest(tmp_path, target, *flags)
     assert run.exit_code == 0, run.summary
@@ -215,7 +215,7 @@ def test_rows_are_not_left_out_when_an_unfinished_run_goes_on_with_another_metho
     flags = (
         f"--input={source}",
         "--batch_size=10",
-        f"--bigquery_table={table.project}:{table.dataset}.{table.table}",
+        f"--bigquery_table={table.name}",
         f"--temp_location=gs://{bigquery.bucket}/temp",
     )
     fail(firestore_host, monkeypatch, tmp_path, target, *flags, "--bigquery_method=FILE_LOADS")

@@ -54,4 +54,4 @@ def insert(table: BigQueryTarget, rows: Iterable[Mapping[str, Any]]) -> None:
 
 def name_of(table: BigQueryTarget) -> str:
     """As a flag names it."""
-    return f"bigquery:{table.project}:{table.dataset}.{table.table}"
+    return f"bigquery:{table.name}"

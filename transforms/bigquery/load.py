@@ -62,7 +62,7 @@ class LoadRows(beam.PTransform[PCollection[dict[str, Any]], PCollection[str]]):
         temp_location = self.temp_location or rows.pipeline.options.view_as(GoogleCloudOptions).temp_location
         check_temp_location(temp_location)
         loaded = rows | "LoadFiles" >> WriteToBigQuery(
-            table=f"{self.target.project}:{self.target.dataset}.{self.target.table}",
+            table=self.target.name,
             **self._schema(),
             method=WriteToBigQuery.Method.FILE_LOADS,
             create_disposition=BigQueryDisposition.CREATE_NEVER,

@@ -69,6 +69,11 @@ class BigQueryTarget:
         return self.emulator or "https://bigquery.googleapis.com"
 
     @property
+    def name(self) -> str:
+        """As flags name it."""
+        return f"{self.project}:{self.dataset}.{self.table}"
+
+    @property
     def id(self) -> str:
         """As the client library names it."""
         return f"{self.project}.{self.dataset}.{self.table}"

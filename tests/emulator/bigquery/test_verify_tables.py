@@ -206,7 +206,7 @@ def test_a_table_of_ingest_is_compared_by_its_profiles(target, table, tmp_path):
     source = tmp_path / "profiles.jsonl"
     table.client().create_dataset(table.dataset)
     source.write_text("".join(json.dumps(profile(n, rating=1.0)) + "\n" for n in range(30)))
-    ingest(tmp_path, target, f"--input={source}", f"--bigquery_table={table.project}:{table.dataset}.{table.table}")
+    ingest(tmp_path, target, f"--input={source}", f"--bigquery_table={table.name}")
     found = verify(tmp_path, target, "firestore://enriched_profiles", name_of(table))
     assert (found.exit_code, found.counts) == (0, (30, 30, 0, 0))
     files = verify(tmp_path, target, f"jsonl:{source}", name_of(table), "--id_field=candidate_id")
@@ -220,7 +220,7 @@ def test_the_report_goes_into_a_table_once(target, table, tmp_path):
     put(target, {"users/ada": {"n": 1}, "users/edi": {"n": 1}, "copies/ada": {"n": 2}})
     table.client().create_dataset(table.dataset, exists_ok=True)
     report = replace(table, table="report")
-    flag = f"--report_table={report.project}:{report.dataset}.{report.table}"
+    flag = f"--report_table={report.name}"
     found = verify(tmp_path, target, "firestore://users", "firestore://copies", flag, "--show_values")
     parts = Parts(str(tmp_path / "dead_letters"), found.summary["job_id"], 1)
     again = Report(parts, datetime.datetime.now(datetime.timezone.utc), table=report)

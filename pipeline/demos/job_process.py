@@ -15,20 +15,20 @@ _END_TIMEOUT_S = 60.0
 _TAIL_LINES = 5
 
 
-class Listener:
+class JobProcess:
     """Runs until the block ends, at most one process at a time.
 
     Args:
+      job: its name.
       flags: of the job.
       log: what the processes say is added to this file.
-      job: its name.
     """
 
-    def __init__(self, flags: Sequence[str], log: Path, job: str = "listen"):
-        self._flags, self._log, self._job = flags, log, job
+    def __init__(self, job: str, flags: Sequence[str], log: Path):
+        self._job, self._flags, self._log = job, flags, log
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Listener:
+    def __enter__(self) -> JobProcess:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
