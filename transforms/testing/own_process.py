@@ -1,22 +1,50 @@
 """A server of `transforms.testing` in a process of its own, which ends with the block that wanted it.
 
 running_module("transforms.testing.cosmos") ──starts──▶ python -m …  ──prints──▶ its address, on its first line
-    │ pipe: when it closes, the server ends
+    │ pipe: when it closes, the server ends                ▲
+Control(address).ask ──────────────────────────────────────┘  CONTROL/…: what only a test asks
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 UNTIL_STDIN_ENDS = "--until_stdin_ends"
+CONTROL = "/_scripted"
 
 _ROOT = Path(__file__).parents[2]
-_STOP_TIMEOUT_S = 10.0
+_STOP_TIMEOUT_S, _CONTROL_TIMEOUT_S = 10.0, 60.0
+
+
+class Control:
+    """Asks a running server what clients of the service it stands for cannot ask.
+
+    Args:
+      address: of the server; its path does not matter.
+    """
+
+    def __init__(self, address: str):
+        parts = urlsplit(address)
+        self._address = f"{parts.scheme}://{parts.netloc}{CONTROL}"
+        # Proxies that the environment names are not for the loopback interface.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def ask(self, method: str, what: str, body: Any = None) -> Any:
+        """Sends a value as JSON, and returns the one that is answered. Raises URLError."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self._address}/{what}", data, method=method)  # noqa: S310  # loopback
+        request.add_header("Content-Type", "application/json")
+        with self._opener.open(request, timeout=_CONTROL_TIMEOUT_S) as answered:
+            return json.load(answered)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-CONTROL = "/_scripted"
 LOST_STATUS = -1  # of a request whose connection was ended
 
 

@@ -10,19 +10,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from transforms.testing.cosmos.control import CONTROL, CosmosRequest
+from transforms.testing.cosmos.control import CosmosRequest
 from transforms.testing.cosmos.script import Script, parse_script
-from transforms.testing.own_process import running_module
+from transforms.testing.own_process import Control, running_module
 
 # Any key is accepted unless the script has one; the client wants base64.
 KEY = "c2NyaXB0ZWQ="
 
-_CONTROL_TIMEOUT_S = 60.0
 _DEFAULTS = dataclasses.asdict(Script())
 
 
@@ -37,8 +34,7 @@ class ScriptedCosmos:
     def __init__(self, endpoint: str, key: str = KEY):
         self.endpoint, self.key = endpoint, key
         self._script: dict[str, Any] = {}
-        # Proxies that the environment names are not for the loopback interface.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self._ask = Control(endpoint).ask
 
     @property
     def environ(self) -> dict[str, str]:
@@ -81,13 +77,6 @@ class ScriptedCosmos:
     def garble(self, database: str, container: str, key: Sequence[Any], item: str) -> None:
         """Makes the text of the item's field `garbled` malformed UTF-8."""
         self._ask("POST", "garble", {"database": database, "container": container, "key": key, "id": item})
-
-    def _ask(self, method: str, what: str, body: Any = None) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.endpoint.rstrip('/')}{CONTROL}/{what}", data, method=method)  # noqa: S310
-        request.add_header("Content-Type", "application/json")
-        with self._opener.open(request, timeout=_CONTROL_TIMEOUT_S) as answered:
-            return json.load(answered)
 
 
 @contextlib.contextmanager

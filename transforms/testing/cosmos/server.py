@@ -20,10 +20,11 @@ from aiohttp import web
 from transforms.testing.cosmos.account import Account, Request
 from transforms.testing.cosmos.answers import CHARGE, Answer, RefusedError
 from transforms.testing.cosmos.authorization import check_authorized
-from transforms.testing.cosmos.control import CONTROL, LOST_STATUS, CosmosRequest
+from transforms.testing.cosmos.control import LOST_STATUS, CosmosRequest
 from transforms.testing.cosmos.effects import Effects
 from transforms.testing.cosmos.items import check_item
 from transforms.testing.cosmos.script import Script, parse_script
+from transforms.testing.own_process import CONTROL
 
 LOOPBACK = "127.0.0.1"
 

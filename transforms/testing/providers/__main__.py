@@ -5,55 +5,11 @@ It prints the address that the provider's own base URL is replaced by, on a line
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import contextlib
-import json
-import signal
-import sys
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
-from transforms.testing.own_process import UNTIL_STDIN_ENDS
+from transforms.testing.command_line import parser_of, serve
 from transforms.testing.providers.script import PROVIDERS, parse_script
 from transforms.testing.providers.server import ProviderServer
 
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m transforms.testing.providers", description=(__doc__ or "").partition(":")[0], allow_abbrev=False
-    )
-    parser.add_argument("--provider", required=True, choices=PROVIDERS)
-    parser.add_argument("--port", type=int, default=0, help="of the loopback interface; default: a free one")
-    parser.add_argument("--script", type=Path, metavar="FILE", help="JSON, as docs/testing.md says")
-    parser.add_argument(UNTIL_STDIN_ENDS, action="store_true", help="end when standard input has something, or ends")
-    flags = parser.parse_args()
-    script: Mapping[str, Any] = {}
-    try:
-        if flags.script:
-            script = json.loads(flags.script.read_text(encoding="utf-8"))
-        parse_script(script)
-    except (OSError, ValueError) as error:
-        parser.error(f"--script: {error}")
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(flags.provider, flags.port, script, flags.until_stdin_ends))
-
-
-async def _serve(provider: str, port: int, script: Mapping[str, Any], is_until_stdin_ends: bool) -> None:
-    server, ended, loop = ProviderServer(provider), asyncio.Event(), asyncio.get_running_loop()
-    server.script(script)
-    loop.add_signal_handler(signal.SIGTERM, ended.set)
-    if is_until_stdin_ends:
-        loop.add_reader(sys.stdin, ended.set)
-    base_url = await server.start(port)
-    sys.stdout.write(f"{base_url}\n")
-    sys.stdout.flush()
-    try:
-        await ended.wait()
-    finally:
-        await server.stop()
-
-
 if __name__ == "__main__":
-    main()
+    parser = parser_of("transforms.testing.providers", __doc__ or "")
+    parser.add_argument("--provider", required=True, choices=PROVIDERS)
+    serve(parser, lambda flags: ProviderServer(flags.provider), parse_script)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-CONTROL = "/_scripted"
 CUT = 0  # the status of a request whose connection was cut
 
 

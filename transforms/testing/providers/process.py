@@ -9,17 +9,12 @@ Plain Python: aiohttp is imported by the other process only.
 from __future__ import annotations
 
 import contextlib
-import json
-import urllib.request
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
-from transforms.testing.own_process import running_module
-from transforms.testing.providers.control import CONTROL, ProviderBatch, ProviderCall, ProviderRequest
+from transforms.testing.own_process import Control, running_module
+from transforms.testing.providers.control import ProviderBatch, ProviderCall, ProviderRequest
 from transforms.testing.providers.script import check_provider, parse_script
-
-_CONTROL_TIMEOUT_S = 60.0
 
 
 class ScriptedProvider:
@@ -31,10 +26,7 @@ class ScriptedProvider:
 
     def __init__(self, base_url: str):
         self.base_url = base_url
-        address = urlsplit(base_url)
-        self._control = f"{address.scheme}://{address.netloc}{CONTROL}"
-        # Proxies that the environment names are not for the loopback interface.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self._ask = Control(base_url).ask
 
     def batches(self) -> list[ProviderBatch]:
         """All batches in the order of their creation, those that existed before first."""
@@ -58,12 +50,7 @@ class ScriptedProvider:
           ValueError: with the place of what is wrong.
         """
         parse_script(script)
-        self._ask("PUT", "script", json.dumps(script).encode())
-
-    def _ask(self, method: str, what: str, body: bytes | None = None) -> Any:
-        request = urllib.request.Request(f"{self._control}/{what}", body, method=method)  # noqa: S310  # loopback
-        with self._opener.open(request, timeout=_CONTROL_TIMEOUT_S) as answered:
-            return json.load(answered)
+        self._ask("PUT", "script", script)
 
 
 @contextlib.contextmanager

@@ -15,9 +15,10 @@ from typing import Any
 
 from aiohttp import web
 
+from transforms.testing.own_process import CONTROL
 from transforms.testing.providers.batches import Batch, Batches
 from transforms.testing.providers.chats import Chats
-from transforms.testing.providers.control import CONTROL, CUT, ProviderBatch, ProviderRequest
+from transforms.testing.providers.control import CUT, ProviderBatch, ProviderRequest
 from transforms.testing.providers.dialect import Dialect, RefusedRequestError, Route, json_body
 from transforms.testing.providers.dialects import dialect_of
 from transforms.testing.providers.effects import SIGNED_PATH, Effects
