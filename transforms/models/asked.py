@@ -9,7 +9,7 @@ import orjson
 
 from transforms.models.bodies import either, mapping
 from transforms.models.provider_error import ProviderError
-from transforms.models.results import recognised
+from transforms.models.provider_lines import recognised
 
 # What providers call the tokens that came and went: one of the first, and what is not in it. Anthropic counts those of
 # its cache apart, the others do not; Gemini counts what the model thought apart. Sources: the references of these
