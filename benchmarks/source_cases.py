@@ -20,7 +20,7 @@ from pipeline.jobs.export import JOB
 from transforms.bigquery.schema import Column, TableOptions
 from transforms.bigquery.tables import ensure_table
 from transforms.bigquery.target import BigQueryTarget
-from transforms.export.table_target import table_columns
+from transforms.export.source_target import table_columns
 from transforms.inputs.tables import TableSource
 from transforms.retry import Retry
 from transforms.runtime.garbage import tune_garbage_collector

@@ -20,8 +20,8 @@ from transforms.bigquery.schema import Column
 from transforms.bigquery.tables import dataset_location, existing_columns
 from transforms.bigquery.target import BigQueryTarget
 from transforms.errors import UsageError
+from transforms.export.bigquery_copy import CURSOR_TYPES, NO_KEYS, Copy, CopyTable, provide
 from transforms.export.options import APPEND, IGNORE, MARK, MERGE, REPLACE
-from transforms.export.table_copy import CURSOR_TYPES, NO_KEYS, Copy, CopyTable, provide
 from transforms.ledger.results import read_last_results
 from transforms.ledger.runs import JobDescription, Opening
 from transforms.ledger.steps import CompleteJob

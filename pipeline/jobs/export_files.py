@@ -32,8 +32,8 @@ from transforms.export.files.rows import rows_of_files
 from transforms.export.files.steps import MakeFileRows
 from transforms.export.files.survey import CSV, PARQUET, Survey, as_the_table_has_them, survey
 from transforms.export.options import APPEND, IGNORE, MERGE, REPLACE
-from transforms.export.table_tables import ConcludeTableExport, columns_of, provide
-from transforms.export.table_target import TableTarget, held_types
+from transforms.export.source_tables import ConcludeSourceExport, columns_of, provide
+from transforms.export.source_target import SourceTarget, held_types
 from transforms.inputs.files import InputFile, match_inputs
 from transforms.inputs.options import ReadOptions
 from transforms.inputs.read import ReadBatches
@@ -69,13 +69,13 @@ class FilePlan(ExportPlan):
     read_time: datetime.datetime | None = None
 
     @property
-    def target(self) -> TableTarget:
+    def target(self) -> SourceTarget:
         """What is written, and where. Raises ValueError as `run`."""
         if self.read_time is None:
             raise ValueError("the ledger must open the plan before it has a read time")
         config, read_time = self.config, self.read_time
         how = (config.write, config.deletes, self.run_id(read_time), read_time)
-        return TableTarget(self.declared, config.key, self.to.table, *how)
+        return SourceTarget(self.declared, config.key, self.to.table, *how)
 
     @property
     def reading(self) -> ReadOptions:
@@ -172,7 +172,7 @@ def build(pipeline: beam.Pipeline, plan: FilePlan) -> None:
     if config.mode == INCREMENTAL:
         remembered = tuple(plan.known | {file.fingerprint for file in plan.files})
     nothing_replaced = PartsInLedger(ledger, keeps_completed=True)
-    of_table = ConcludeTableExport(target, ledger, nothing_replaced, "", None, "", False, plan.retry)
+    of_table = ConcludeSourceExport(target, ledger, nothing_replaced, "", None, "", False, plan.retry)
     conclude = ConcludeFileExport(of_table, len(plan.files), remembered, _files_of(config))
     _ = outcomes | "CompleteJob" >> CompleteJob(ledger, conclude, conclude.clean_up, after=written.loaded)
 

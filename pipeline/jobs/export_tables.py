@@ -39,9 +39,9 @@ from transforms.dead_letters.folder import DeadLetterFolder
 from transforms.dead_letters.steps import StoreDeadLetters
 from transforms.errors import UsageError
 from transforms.export.options import IGNORE, RANGES, SNAPSHOT
+from transforms.export.source_tables import ConcludeSourceExport, columns_of, provide
+from transforms.export.source_target import SourceTarget
 from transforms.export.table_rows import rows_of_table
-from transforms.export.table_tables import ConcludeTableExport, columns_of, provide
-from transforms.export.table_target import TableTarget
 from transforms.inputs.read import ReadTableBatches
 from transforms.inputs.tables import Lane, TableSource, lanes
 from transforms.ledger.jobs import COMPLETED
@@ -90,11 +90,11 @@ class TablePlan(ExportPlan):
         return self.table_run
 
     @property
-    def target(self) -> TableTarget:
+    def target(self) -> SourceTarget:
         """What is written, and where."""
         config, read_time = self.config, self.reading.read_time
         how = (config.write, config.deletes, self.run_id(read_time), read_time)
-        return TableTarget(self.declared, self.key, self.to.table, *how)
+        return SourceTarget(self.declared, self.key, self.to.table, *how)
 
     @property
     def cursor_of(self) -> str:
@@ -235,7 +235,7 @@ def build(pipeline: beam.Pipeline, plan: TablePlan) -> None:
         | "StoreDeadLetters" >> StoreDeadLetters(config.dead_letters, NAME, plan.job_id)
         | "CompleteBatch" >> CompleteBatch(ledger)
     )
-    conclude = ConcludeTableExport(
+    conclude = ConcludeSourceExport(
         target,
         ledger,
         before,

@@ -1,1 +1,1 @@
-"""Documents on their way into BigQuery: tables made for them, rows, and what is merged at the end."""
+"""Documents, and rows of tables and files, on their way into BigQuery: their tables, and what is merged at the end."""

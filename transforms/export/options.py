@@ -1,12 +1,12 @@
-"""What an export can be asked to make of documents.
+"""What an export can be asked to make of documents, and of rows.
 
 layout      tables
-flat        TABLE, one typed row a document
-changelog   TABLE, one row a change, as Firebase's extension has it
+flat        TABLE, one typed row per document
+changelog   TABLE, one row per change, as Firebase's extension has it
 both        TABLE, flat, and TABLE_changelog
 
 write       what becomes of the flat rows
-append      they are added; TABLE_latest shows one a document
+append      they are added; TABLE_latest shows one per document
 merge       they are staged, and merged at the end: the newer update_time wins
 replace     they are staged, and take the place of all rows at the end
 

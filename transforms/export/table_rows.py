@@ -17,8 +17,8 @@ from transforms.bigquery.row_writer import RowsPlan, RowTable
 from transforms.bigquery.rows import Row
 from transforms.bigquery.schema import Column
 from transforms.export.rows import NAMES, ROWS, STEP
+from transforms.export.source_target import SourceTarget
 from transforms.export.streams import streams_of
-from transforms.export.table_target import TableTarget
 from transforms.inputs.tables import Page, TableRow
 from transforms.ledger.entry import LedgerEntry
 from transforms.sql.database import ItemsOf
@@ -28,7 +28,7 @@ _NAME_COLUMNS = (FIXED_COLUMNS[0], BATCH_COLUMN)
 
 
 def rows_of_table(
-    target: TableTarget,
+    target: SourceTarget,
     columns: tuple[Column, ...],
     items_of: ItemsOf,
     extracted_at: datetime.datetime,
@@ -99,7 +99,7 @@ class _Named:
 
 
 def _rows(
-    target: TableTarget,
+    target: SourceTarget,
     own: Sequence[Column],
     items_of: ItemsOf,
     extracted_at: datetime.datetime,

@@ -1,4 +1,4 @@
-"""The tables of an export: made and widened before its rows, merged and counted behind the last of them. Plain Python.
+"""The tables of an export of documents: made and widened before its rows, merged and counted after.
 
 shapes ──provide──▶ columns, tables, views ─ … rows … ─▶ conclude ──▶ merged, compared, results
 """

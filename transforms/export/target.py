@@ -1,4 +1,4 @@
-"""What an export writes, and where. Plain data.
+"""What an export of documents writes, and where. Plain data.
 
 A staging table has the name of its run, so that an interrupted run finds its own again and no other one's; BigQuery
 removes it after some days if nobody does.

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from transforms.bigquery.schema import Column
 from transforms.errors import UsageError
-from transforms.export.table_target import table_columns
+from transforms.export.source_target import table_columns
 from transforms.sql.columns import SourceTable
 from transforms.sql.database import Database, Selection
 from transforms.sql.given_key import key_of

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.mariadb import MariaDatabase
 from transforms.bigquery.storage_rows import RowMessage
-from transforms.export.table_target import table_columns
+from transforms.export.source_target import table_columns
 from transforms.sql.database import Part, Selection
 from transforms.sql.mysql.types import MysqlType, source_column
 from transforms.sql.rows import FIXED_COLUMNS, KEY, KeyOf, TableRows

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from transforms.errors import UsageError
-from transforms.export.table_tables import ConcludeTableExport
+from transforms.export.source_tables import ConcludeSourceExport
 from transforms.inputs.files import FINGERPRINT_DIGITS
 
 MOST_FILES = 100_000  # a document of Firestore has 1 MiB, https://firebase.google.com/docs/firestore/quotas
@@ -30,20 +30,20 @@ class ConcludeFileExport:
       files_of: what they are good for; kept beside them.
     """
 
-    of_table: ConcludeTableExport
+    of_table: ConcludeSourceExport
     files: int
     remembered: tuple[str, ...] | None
     files_of: str
 
     def __call__(self) -> dict[str, Any]:
-        """As `ConcludeTableExport`."""
+        """As `ConcludeSourceExport`."""
         results = {"files_read": self.files, **self.of_table()}
         if self.remembered is not None:
             results |= {_FILES: packed(self.remembered), _FILES_OF: self.files_of}
         return results
 
     def clean_up(self) -> None:
-        """As `ConcludeTableExport.clean_up`."""
+        """As `ConcludeSourceExport.clean_up`."""
         self.of_table.clean_up()
 
 

@@ -19,8 +19,8 @@ from transforms.bigquery.schema import OVERFLOW, Column
 from transforms.errors import RecordError
 from transforms.export.files.cells import in_overflow, value_converter
 from transforms.export.rows import ROWS, STEP
+from transforms.export.source_target import SourceTarget
 from transforms.export.streams import streams_of
-from transforms.export.table_target import TableTarget
 from transforms.ledger.entry import LedgerEntry
 from transforms.sql.columns import SourceColumn
 from transforms.sql.rows import EXTRACTED_AT, FIXED_COLUMNS, KEY, READ_TIME, KeyOf
@@ -74,7 +74,7 @@ def rows_of_batch(batch: Batch[Record], columns: Sequence[SourceColumn], key: Se
 
 
 def rows_of_files(
-    target: TableTarget,
+    target: SourceTarget,
     columns: tuple[Column, ...],
     of_csv: bool,
     extracted_at: datetime.datetime,
@@ -104,7 +104,7 @@ def rows_of_files(
 class _Rows:
     def __init__(
         self,
-        target: TableTarget,
+        target: SourceTarget,
         own: Sequence[Column],
         of_csv: bool,
         extracted_at: datetime.datetime,

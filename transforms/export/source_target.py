@@ -23,7 +23,7 @@ _SOURCE_COLUMN = re.compile(r"source column `(.+)`, ", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class TableTarget:
+class SourceTarget:
     """What one run writes, and where.
 
     Attributes:

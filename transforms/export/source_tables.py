@@ -1,4 +1,4 @@
-"""The tables of an export of a database's table: made before its rows, merged and counted behind the last of them.
+"""The tables of an export of rows of a table, or of files: made before them, merged and counted behind the last.
 
 source ──provide──▶ table, view, staging table ─ … rows … ─▶ conclude ──▶ merged, compared, results
 """
@@ -14,7 +14,7 @@ from transforms.bigquery.tables import ensure_latest_view, ensure_table, existin
 from transforms.errors import JobError
 from transforms.export import statements
 from transforms.export.options import APPEND, IGNORE, REPLACE
-from transforms.export.table_target import OF_ROWS, TABLE_OPTIONS, TableTarget, misfits, renames, table_columns
+from transforms.export.source_target import OF_ROWS, TABLE_OPTIONS, SourceTarget, misfits, renames, table_columns
 from transforms.export.tables import counted
 from transforms.export.target import STAGING_KEPT, STAGING_OPTIONS
 from transforms.ledger.entry import LedgerEntry
@@ -34,7 +34,7 @@ _REPLACED = "replaced"  # parameter of statements
 _ALL_KEYS = ""  # a table has the rows of one source
 
 
-def provide(target: TableTarget) -> None:
+def provide(target: SourceTarget) -> None:
     """Makes the tables and their view, or adds the columns they lack.
 
     Raises:
@@ -58,14 +58,14 @@ def provide(target: TableTarget) -> None:
         ensure_table(target.staging, (*staged, BATCH_COLUMN), STAGING_OPTIONS, client=client, kept=STAGING_KEPT)
 
 
-def columns_of(target: TableTarget) -> tuple[Column, ...]:
+def columns_of(target: SourceTarget) -> tuple[Column, ...]:
     """The column of each column of the source, as `provide` has left the table. Raises as `provide`."""
     return table_columns(target.source.columns, existing_columns(target.table))
 
 
 @dataclass(frozen=True)
-class ConcludeTableExport:
-    """The last act of an export of a table; picklable. May be done again: it changes nothing then.
+class ConcludeSourceExport:
+    """The last act of an export of rows; picklable. May be done again: it changes nothing then.
 
     Attributes:
       target: what was written.
@@ -78,7 +78,7 @@ class ConcludeTableExport:
       retry: of counting rows that were just streamed.
     """
 
-    target: TableTarget
+    target: SourceTarget
     ledger: LedgerEntry
     parts: PartsInLedger
     consistency: str
