@@ -41,7 +41,7 @@ from transforms.firestore.names import DEFAULT_DATABASE
 from transforms.secrets import FORMS
 from transforms.services import BIGQUERY_EMULATOR, EMULATOR_VARIABLES, FIRESTORE_EMULATOR, STORAGE_EMULATOR
 
-_PATIENCE_S = 10.0
+_CHECK_TIMEOUT_S = 10.0
 # A check sends up to three requests, one after the other; the fourth share is for connecting.
 _SHARES = 4
 
@@ -144,27 +144,27 @@ def diagnose(
     environ: Mapping[str, str] = os.environ,
     *,
     announce: Callable[[str], None] = lambda _: None,
-    patience_s: float = _PATIENCE_S,
+    check_timeout_s: float = _CHECK_TIMEOUT_S,
 ) -> list[Check]:
     """Looks at everything that a job with these flags needs.
 
     Args:
       environ: names the project and the emulators, and leads to Java and Python.
       announce: gets the name of every check before it begins.
-      patience_s: how long one check may take.
+      check_timeout_s: how long one check may take.
     """
     # Imported here, because it imports the client, for which nobody waits who asks for help.
     from pipeline.commands.firestore_probes import open_database, use_database
 
     checks: list[Check] = []
-    timeout_s = patience_s / _SHARES
+    timeout_s = check_timeout_s / _SHARES
     services = config.services(environ)
 
     def look(
         name: str, probe: Callable[[], str], after: Sequence[Check] = (), otherwise: Verdict = Verdict.FIX
     ) -> Check:
         announce(name)
-        checks.append(checked(name, probe, after, otherwise, patience_s))
+        checks.append(checked(name, probe, after, otherwise, check_timeout_s))
         return checks[-1]
 
     in_cloud = (config.dead_letters or "").startswith(GCS)
@@ -226,7 +226,7 @@ def checked(
     probe: Callable[[], str],
     after: Sequence[Check] = (),
     otherwise: Verdict = Verdict.FIX,
-    patience_s: float = _PATIENCE_S,
+    check_timeout_s: float = _CHECK_TIMEOUT_S,
 ) -> Check:
     """The line of one check. A probe that neither returns nor fails in time is left behind.
 
@@ -251,8 +251,10 @@ def checked(
 
     # A daemon: libraries that retry for longer than anybody waits must not keep the command from ending.
     threading.Thread(target=run, name=name, daemon=True).start()
-    if not wait([answer], patience_s).done:
-        return Check(name, otherwise, f"no answer within {patience_s:g} s. {_ADVICE_ON_SILENCE.get(name, _NETWORK)}")
+    if not wait([answer], check_timeout_s).done:
+        return Check(
+            name, otherwise, f"no answer within {check_timeout_s:g} s. {_ADVICE_ON_SILENCE.get(name, _NETWORK)}"
+        )
     try:
         return Check(name, Verdict.OK, answer.result())
     except TransientError as failure:

@@ -20,6 +20,7 @@ from pipeline.present.prometheus import metrics
 from pipeline.present.streams import ShownStream, streams_table
 from pipeline.present.terminal import Console, say, show, standard_output
 from pipeline.run.flags import Usage, from_environment, option, parse, refuse_unknown
+from pipeline.run.health_flags import HealthFlags
 from pipeline.run.service_flags import AccountFlags
 from transforms.errors import UsageError
 from transforms.firestore.client import FirestoreClient
@@ -34,7 +35,7 @@ _POLL_INTERVAL_S = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(AccountFlags):
+class Config(AccountFlags, HealthFlags):
     """The flags of streams."""
 
     stream: str | None = option(
@@ -48,13 +49,6 @@ class Config(AccountFlags):
     )
     silence_s: float = option(
         600, group="Health", minimum=1, maximum=86_400, help="a stream without a heartbeat for so long is unhealthy"
-    )
-    max_error_rate: float = option(
-        0.1,
-        group="Health",
-        minimum=0,
-        maximum=1,
-        help="a stream of whose changes a larger share became dead letters in the last five minutes is unhealthy",
     )
 
 

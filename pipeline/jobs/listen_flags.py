@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pipeline.run.flags import Usage, option
+from pipeline.run.health_flags import HealthFlags
 from pipeline.run.job_config import JobConfig
 from transforms.bigquery.methods import INSERT_ROWS, STORAGE_WRITE
 from transforms.counters import Counters
@@ -23,7 +24,7 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(JobConfig):
+class Config(JobConfig, HealthFlags):
     """The flags of listen."""
 
     counters: ClassVar[Counters] = CHANGES
@@ -190,13 +191,6 @@ class Config(JobConfig):
         help="a stream that could not be connected for so many seconds is unhealthy, and opened anew; 0 for never",
     )
     auto_recovery: bool = option(True, group="Health", help="whether such a stream is opened anew")
-    max_error_rate: float = option(
-        0.1,
-        group="Health",
-        minimum=0,
-        maximum=1,
-        help="a stream of whose changes a larger share became dead letters in the last five minutes is unhealthy",
-    )
     port: int | None = option(
         None,
         group="Health",

@@ -29,15 +29,6 @@ def read_spec(name_or_path: str) -> RecordSpec:
     return load_spec(found.text, found.file, lambda file: SPECS.read_text(_beside(name_or_path, file)))
 
 
-def shipped_specs() -> list[str]:
-    """Names of the shipped specs.
-
-    >>> shipped_specs()
-    ['candles', 'profiles', 'student_attempts', 'student_competencies', 'student_records', 'student_reviews']
-    """
-    return SPECS.names()
-
-
 def _beside(spec_path: str, file: str) -> str:
     """The path of a file that a spec names.
 

@@ -18,7 +18,7 @@ def examine(firestore_host, firestore_project, bigquery, tmp_path):
         environ = {"FIRESTORE_EMULATOR_HOST": firestore_host, "BIGQUERY_EMULATOR_HOST": bigquery.rest}
         config = Config(**{"project": firestore_project, "dead_letters": str(tmp_path / "dead_letters"), **flags})
         # An emulator that has just been started may take a while to answer for the first time.
-        return {check.name: check for check in diagnose(config, environ, patience_s=60)}
+        return {check.name: check for check in diagnose(config, environ, check_timeout_s=60)}
 
     return examine
 

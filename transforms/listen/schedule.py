@@ -266,11 +266,6 @@ class Schedule:
                 tuple(self._tuned(stream_id, stream, now_s)),
             )
 
-    def longest_wait_s(self) -> float:
-        """How long a stream waits for its turn at most."""
-        with self._lock:
-            return self._turns.wait_s()
-
     # Inside.
 
     def _now(self) -> float:

@@ -9,7 +9,6 @@ turn, and never come on at all.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -67,16 +66,6 @@ class Turns:
         self._open.pop(stream_id, None)
         self._waiting.pop(stream_id, None)
         self._asked_at.pop(stream_id, None)
-
-    def wait_s(self) -> float:
-        """How long a stream waits for its turn at most, the exception apart.
-
-        >>> turns = Turns(2, 60)
-        >>> turns.open_of(["a", "b", "c"], 0), turns.wait_s()
-        (['a', 'b'], 60)
-        """
-        n_streams = len(self._open) + len(self._waiting)
-        return self._turn_s * (math.ceil(n_streams / self._max_open) - 1) if n_streams else 0.0
 
     def _end_turns(self, now_s: float) -> None:
         """Ends turns that are over, of those open for longest, as many as others wait for."""

@@ -18,8 +18,8 @@ from typing import Any
 from pipeline.present.page.render import Rendered
 
 MAX_UPDATE_BYTES = 100_000
-# What is left of that for rows, behind the numbers of the plots and the order of the rows.
-_MAX_ROW_BYTES = 50_000
+# Half of that is for rows, behind the numbers of the plots and the order of the rows.
+_MAX_ROW_BYTES = MAX_UPDATE_BYTES // 2
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from pipeline.specs import read_spec, shipped_specs
+from pipeline.specs import SPECS, read_spec
 from tests.support.identities import NOON, columns_as_json, pinned
 from transforms.batch import Batch, Record
 from transforms.bigquery.methods import INSERT_ROWS
@@ -52,7 +52,7 @@ TARGET = ExportTarget(
 )
 
 
-@pytest.mark.parametrize("name", shipped_specs())
+@pytest.mark.parametrize("name", SPECS.names())
 def test_the_table_of_a_shipped_spec_keeps_its_columns_and_its_layout(name):
     spec = read_spec(name)
     columns = table_columns(spec)

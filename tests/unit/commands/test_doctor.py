@@ -163,7 +163,7 @@ def test_a_host_that_takes_connections_and_says_nothing_is_given_up(bare):
             diagnose(
                 Config(project="demo-mute"),
                 {**bare, "FIRESTORE_EMULATOR_HOST": address, "BIGQUERY_EMULATOR_HOST": address},
-                patience_s=1,
+                check_timeout_s=1,
             )
         )
         took_s = time.monotonic() - began
@@ -174,7 +174,7 @@ def test_a_host_that_takes_connections_and_says_nothing_is_given_up(bare):
 
 
 def test_what_only_demo_and_tests_need_is_a_hint_that_names_the_command(bare):
-    checks = diagnose(Config(project=PROJECT), bare, patience_s=2)
+    checks = diagnose(Config(project=PROJECT), bare, check_timeout_s=2)
     installed = by_name(checks)
     assert "Java" in installed
     for name in ("Firestore emulator", "Java", "BigQuery emulator"):
@@ -255,7 +255,7 @@ def test_a_bigquery_that_does_not_answer_says_so_after_one_attempt(bare):
             "BIGQUERY_EMULATOR_HOST": f"127.0.0.1:{mute.getsockname()[1]}",
         }
         config = Config(project=PROJECT, bigquery_table="demo-x:people.candidates")
-        check = by_name(diagnose(config, environ, patience_s=1))["BigQuery dataset"]
+        check = by_name(diagnose(config, environ, check_timeout_s=1))["BigQuery dataset"]
     assert check.verdict is Verdict.FIX
     assert "BigQuery dataset demo-x:people: no answer from BigQuery" in check.detail
     assert "Check network, proxy and firewall" in check.detail
@@ -264,7 +264,7 @@ def test_a_bigquery_that_does_not_answer_says_so_after_one_attempt(bare):
 def test_a_probe_that_hangs_costs_no_more_than_the_patience_allowed():
     over = threading.Event()
     began = time.monotonic()
-    check = checked("database", lambda: str(over.wait(30)), patience_s=0.2)
+    check = checked("database", lambda: str(over.wait(30)), check_timeout_s=0.2)
     took_s = time.monotonic() - began
     over.set()
     assert check == Check(
@@ -275,7 +275,7 @@ def test_a_probe_that_hangs_costs_no_more_than_the_patience_allowed():
 
 def test_credentials_that_take_too_long_are_taken_for_missing():
     over = threading.Event()
-    detail = checked("credentials", lambda: str(over.wait(30)), patience_s=0.1).detail
+    detail = checked("credentials", lambda: str(over.wait(30)), check_timeout_s=0.1).detail
     over.set()
     assert detail.startswith("no answer within 0.1 s. Sign in: gcloud auth application-default login")
 
@@ -319,7 +319,7 @@ def test_a_line_is_whole_whatever_the_width_so_that_its_command_can_be_copied(wi
 
 def test_every_check_is_announced_before_it_begins(bare):
     announced = []
-    checks = diagnose(Config(project=PROJECT), bare, announce=announced.append, patience_s=0.5)
+    checks = diagnose(Config(project=PROJECT), bare, announce=announced.append, check_timeout_s=0.5)
     assert announced == [check.name for check in checks]
 
 

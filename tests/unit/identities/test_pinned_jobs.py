@@ -20,7 +20,7 @@ from pipeline.exit_codes import (
 )
 from pipeline.run.flags import flags_of
 from pipeline.run.job import derived_job_id
-from pipeline.specs import read_spec, shipped_specs
+from pipeline.specs import SPECS, read_spec
 from tests.support.identities import identities_of, pinned, plan_of
 from transforms.testing import PROJECT, ScriptedFirestore
 
@@ -137,7 +137,7 @@ def test_a_replay_is_always_the_same_job_for_the_same_folder(folder, monkeypatch
     assert (of_input, of_spec) == ("e78fd57436faa28ad4e25d4c597567ca", "")
 
 
-@pytest.mark.parametrize("name", shipped_specs())
+@pytest.mark.parametrize("name", SPECS.names())
 def test_a_shipped_spec_keeps_its_fingerprint(name):
     assert read_spec(name).fingerprint == pinned("specs")[name]
 

@@ -2,7 +2,7 @@
 
 import json
 
-from pipeline.specs import read_spec, shipped_specs
+from pipeline.specs import SPECS, read_spec
 from transforms.records.indexes import firestore_indexes
 from transforms.records.spec import load_spec
 
@@ -53,7 +53,7 @@ def test_indexes_have_the_format_of_the_firebase_cli():
 
 
 def test_every_shipped_spec_declares_indexes_of_its_queried_collection_only():
-    for name in shipped_specs():
+    for name in SPECS.names():
         spec = read_spec(name)
         made = firestore_indexes(spec)["indexes"]
         assert made

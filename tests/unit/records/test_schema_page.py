@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.specs import read_spec, shipped_specs
+from pipeline.specs import SPECS, read_spec
 from transforms.records.describe import META_FIELDS, schema_markdown
 from transforms.records.table import META_PREFIX, meta_columns
 
@@ -16,7 +16,7 @@ def test_the_page_in_docs_is_up_to_date():
     assert page == schema_markdown(read_spec("profiles")), "run: firebeam schema --spec=profiles > docs/schema.md"
 
 
-@pytest.mark.parametrize("name", shipped_specs())
+@pytest.mark.parametrize("name", SPECS.names())
 def test_a_page_names_every_field_cleaner_and_collection(name):
     spec = read_spec(name)
     page = schema_markdown(spec)
@@ -29,7 +29,7 @@ def test_a_page_names_every_field_cleaner_and_collection(name):
 
 
 def test_every_shipped_field_is_described():
-    for name in shipped_specs():
+    for name in SPECS.names():
         assert [field.name for field in read_spec(name).fields if not field.description] == []
 
 

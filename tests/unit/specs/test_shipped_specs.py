@@ -7,7 +7,7 @@ import pickle
 import pytest
 from apache_beam.io.localfilesystem import LocalFileSystem
 
-from pipeline.specs import read_spec, shipped_specs
+from pipeline.specs import SPECS, read_spec
 from transforms.errors import RecordError, SpecError, UsageError
 from transforms.records.levels import LEVELS
 from transforms.records.spec import Origin
@@ -38,8 +38,8 @@ PLAIN = {
 
 
 def test_each_shipped_spec_can_be_pickled_and_laid_out():
-    assert shipped_specs() == SHIPPED
-    for name in shipped_specs():
+    assert SPECS.names() == SHIPPED
+    for name in SPECS.names():
         spec = read_spec(name)
         assert spec.name == name
         assert pickle.loads(pickle.dumps(spec)) == spec

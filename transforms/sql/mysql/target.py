@@ -37,7 +37,7 @@ _VERSION = re.compile(r"(?:5\.5\.5-)?(\d+)\.(\d+)\.(\d+)")
 _MARIADB = "mariadb"
 _OLDEST = {True: (10, 6), False: (8, 0)}
 _CONNECT_TIMEOUT_S = 10
-_PATIENCE_S = 86_400  # how long the server waits for a reader whose rows BigQuery has not yet taken
+_PAUSE_OF_READER_S = 86_400  # how long the server waits for a reader whose rows BigQuery has not yet taken
 
 # One form of text for every value, whatever the server is set to; and nothing is ever written.
 _SETTINGS = (
@@ -45,7 +45,7 @@ _SETTINGS = (
     "SET SESSION time_zone = '+00:00'",
     "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
     "SET SESSION TRANSACTION READ ONLY",
-    f"SET SESSION net_write_timeout = {_PATIENCE_S}, SESSION wait_timeout = {_PATIENCE_S}",
+    f"SET SESSION net_write_timeout = {_PAUSE_OF_READER_S}, SESSION wait_timeout = {_PAUSE_OF_READER_S}",
 )
 _SETTINGS_OF_MARIADB = ("SET SESSION max_statement_time = 0, SESSION idle_transaction_timeout = 0",)
 _SETTINGS_OF_MYSQL = ("SET SESSION max_execution_time = 0",)
