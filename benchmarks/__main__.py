@@ -19,7 +19,7 @@ from rich.console import Console
 
 from benchmarks import report, suites
 from benchmarks.measure import CaseError
-from benchmarks.suites import Measured, Suite
+from benchmarks.turns import Measured, Suite, bigquery_of_suites, run_suite
 from pipeline.emulators.start import BigQueryEmulator, EmulatorMissingError
 
 _DEFAULT_SUITES = ("ingest", "tuning", "write", "read", "export", "listen", "batches", "analysis")
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
         for suite in _chosen(names, folder, flags):
             with console.status(suite.title) as status:
                 say = status.update if console.is_terminal else _print_line
-                measured = suites.run_suite(suite, bigquery, say)
+                measured = run_suite(suite, bigquery, say)
             results.append((suite, measured))
             console.print(report.as_table(suite, measured))
             where = report.save(results, command, started)  # after every suite, so that an early end keeps the rest
@@ -80,7 +80,7 @@ def _chosen(names: Sequence[str], folder: Path, flags: argparse.Namespace) -> It
 
 def _bigquery(stack: contextlib.ExitStack, console: Console) -> BigQueryEmulator | None:
     try:
-        return stack.enter_context(suites.bigquery(console.print))
+        return stack.enter_context(bigquery_of_suites(console.print))
     except EmulatorMissingError as missing:
         console.print(f"[yellow]without BigQuery:[/] {missing}", highlight=False, soft_wrap=True)
         return None

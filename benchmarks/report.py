@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from rich.table import Table
 
 from benchmarks.measure import Sample
-from benchmarks.suites import Measured, Suite
+from benchmarks.turns import Measured, Suite
 
 Result: TypeAlias = tuple[Suite, Sequence[Measured]]
 RESULTS = Path(__file__).parent / "results"

@@ -5,7 +5,8 @@ import pytest
 from benchmarks import report
 from benchmarks.cases import CASES
 from benchmarks.measure import Sample, run_case
-from benchmarks.suites import Measured, listen_suites
+from benchmarks.suites import listen_suites
+from benchmarks.turns import Measured
 from benchmarks.workload import watched
 from transforms.firestore.values import serialised_fields
 
