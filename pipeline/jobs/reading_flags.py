@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.run.flags import option
+from transforms.inputs.modes import AUTO, ESCAPE, IDS, INPUT_FORMATS, NESTED_ARRAYS, PLAIN, REFUSE, TAGGED, TYPES
 from transforms.models.options import CUSTOM_ID, KEYS, REPAIRS, SAFE
 
 if TYPE_CHECKING:
@@ -17,9 +18,9 @@ class ReadingFlags:
     """The flags of reading."""
 
     input_format: str = option(
-        "auto",
+        AUTO,
         group="Input",
-        choices=("auto", "jsonl", "json", "csv", "parquet"),
+        choices=INPUT_FORMATS,
         help="format of the files; auto looks at their content",
     )
     records_path: str | None = option(
@@ -68,29 +69,29 @@ class ReadingFlags:
         False, group="Input", help='records of JSON stand under their ids, as in {"p1": {…}, "p2": {…}}'
     )
     types: str = option(
-        "plain",
+        PLAIN,
         group="Input",
-        choices=("plain", "tagged"),
+        choices=TYPES,
         help="tagged: JSON names timestamps, geopoints, references and bytes as Firebeam or other export tools do",
     )
     nested_arrays: str = option(
-        "refuse",
+        REFUSE,
         group="Input",
-        choices=("refuse", "wrap", "json"),
+        choices=NESTED_ARRAYS,
         help="an array directly in an array, which Firestore does not take: refuse the record, wrap the inner one in a "
         "map, or store the outer one as JSON text",
     )
     ids: str = option(
-        "refuse",
+        REFUSE,
         group="Records",
-        choices=("refuse", "escape"),
+        choices=IDS,
         help="ids that Firestore does not take, such as a/b: refuse the record, or escape them, as in a%2Fb",
     )
 
     @property
     def escapes_ids(self) -> bool:
         """Whether ids that Firestore does not take are escaped."""
-        return self.ids == "escape"
+        return self.ids == ESCAPE
 
     def reading(self, batch_size: int, documents: str = "") -> ReadOptions:
         """How files are read. Raises UsageError about a flag.
@@ -114,5 +115,5 @@ class ReadingFlags:
             keyed_by_id=self.keyed_by_id,
             types=self.types,
             nested_arrays=self.nested_arrays,
-            documents=documents if self.types == "tagged" else "",
+            documents=documents if self.types == TAGGED else "",
         )

@@ -25,7 +25,7 @@ from transforms.errors import RecordError
 from transforms.inputs.formats.csv_dialect import SEPARATOR_LINE, sniff_delimiter
 from transforms.inputs.formats.json_document import first_line_ends_inside
 from transforms.inputs.lines import without_marks
-from transforms.inputs.options import AUTO
+from transforms.inputs.modes import AUTO
 from transforms.json_values import parse_json
 
 Format = Literal["jsonl", "json", "csv", "parquet", "unreadable"]

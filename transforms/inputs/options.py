@@ -9,15 +9,8 @@ from transforms.errors import UsageError
 from transforms.inputs.encodings import ENCODINGS, UTF_8
 from transforms.inputs.formats.columns import ColumnOptions
 from transforms.inputs.identity import Named
+from transforms.inputs.modes import AUTO, INPUT_FORMATS, NESTED_ARRAYS, PLAIN, REFUSE, TYPES
 from transforms.models.options import CUSTOM_ID, SAFE, AnswerOptions
-
-AUTO = "auto"
-INPUT_FORMATS = (AUTO, "jsonl", "json", "csv", "parquet")
-
-PLAIN, TAGGED = "plain", "tagged"
-TYPES = (PLAIN, TAGGED)
-REFUSE, WRAP, JSON = "refuse", "wrap", "json"
-NESTED_ARRAYS = (REFUSE, WRAP, JSON)
 
 _MIB = 1024 * 1024
 _ALLOWED = {

@@ -23,7 +23,8 @@ from transforms.batch import Batch, DeadLetter, Record
 from transforms.errors import RecordError
 from transforms.firestore.tagged_json import from_tagged_json, to_tagged_json
 from transforms.inputs.items import STEP
-from transforms.inputs.options import JSON, PLAIN, REFUSE, WRAP, ReadOptions
+from transforms.inputs.modes import JSON, PLAIN, REFUSE, WRAP
+from transforms.inputs.options import ReadOptions
 from transforms.inputs.tagged_types import typed
 from transforms.unexpected import FAILURES, Unexpected
 
