@@ -41,13 +41,9 @@ def destination(config: Config, services: Services, *, failed_before: bool = Fal
         raise UsageError(f"--keep_versions needs --upsert={VERSIONED}, got {config.upsert}")
     spec, firestore = replace(read_spec(config.spec), escapes_ids=config.escapes_ids), config.firestore(services)
     layout = _layout(firestore, spec, config)
-    limits = RequestLimits(
-        max_request_bytes=config.max_request_bytes or int(firestore.max_request_bytes * _SHARE_OF_REQUEST),
-        max_in_flight=config.max_in_flight,
-        stop_at_refused_alike=None if failed_before else RequestLimits.stop_at_refused_alike,
-    )
-    rows = rows_to(config.bigquery_table, config.bigquery_method, spec, services, config.max_outage_s)
-    rows = replace(rows, may_all_be_bad=failed_before) if rows else None
+    limits = request_limits(firestore, config.max_in_flight, config.max_request_bytes, failed_before=failed_before)
+    to_table = config.bigquery_table, config.bigquery_method
+    rows = rows_to(*to_table, spec, services, config.max_outage_s, failed_before=failed_before)
     return Destination(spec, layout, limits, rows, config.retry, config.max_writes_per_s)
 
 
@@ -56,6 +52,22 @@ def _layout(firestore: FirestoreTarget, spec: RecordSpec, config: Config) -> Lay
     if spec.flat_collection is None:
         return SingleLayout(firestore, spec.full_collection, *how)
     return PairLayout(firestore, spec.full_collection, spec.flat_collection, *how)
+
+
+def request_limits(
+    firestore: FirestoreTarget, max_in_flight: int, max_request_bytes: int | None = None, *, failed_before: bool
+) -> RequestLimits:
+    """How records are packed into Commits.
+
+    Args:
+      max_request_bytes: None for what the service takes.
+      failed_before: as in `destination`.
+    """
+    return RequestLimits(
+        max_request_bytes=max_request_bytes or int(firestore.max_request_bytes * _SHARE_OF_REQUEST),
+        max_in_flight=max_in_flight,
+        stop_at_refused_alike=None if failed_before else RequestLimits.stop_at_refused_alike,
+    )
 
 
 def rows_to(
@@ -67,11 +79,13 @@ def rows_to(
     *,
     form: RecordForm = AS_IT_CAME,
     shows_deletes: bool = False,
+    failed_before: bool = False,
 ) -> RowsPlan[Written] | None:
     """How the rows of a spec's records are made and sent; None without a table.
 
     Args:
       form, shows_deletes: as in `Destination`.
+      failed_before: as in `destination`.
 
     Raises:
       UsageError: the table is not named well, or BigQuery does not have what the spec asks for.
@@ -82,4 +96,5 @@ def rows_to(
     storage_host = StorageTarget.host_for(method, target, services)
     columns = table_columns(spec, shows_deletes=shows_deletes)
     table_options(spec, columns)  # refuses options that BigQuery does not have, while it is still free to do so
-    return rows_of_records(target, columns, method, storage_host, form=form)
+    rows = rows_of_records(target, columns, method, storage_host, form=form)
+    return replace(rows, may_all_be_bad=failed_before)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from pipeline.jobs.destination import rows_to
+from pipeline.jobs.destination import request_limits, rows_to
 from pipeline.jobs.migrate_flags import Config
 from pipeline.locations import written_collection
 from pipeline.specs import read_spec
@@ -12,7 +12,6 @@ from transforms.cosmos.connection import Properties
 from transforms.cosmos.reads import provisioned_units_per_s
 from transforms.cosmos.target import CosmosTarget
 from transforms.errors import JobError, UsageError
-from transforms.firestore.packing import RequestLimits
 from transforms.firestore.query import Query
 from transforms.firestore.reader import read
 from transforms.firestore.target import FirestoreTarget
@@ -26,7 +25,6 @@ from transforms.migrate.states import state_of
 from transforms.services import Services
 from transforms.upsert.destination import Destination
 
-_SHARE_OF_REQUEST = 0.9
 _SHARE_OF_UNITS = 0.5
 _SAMPLED_DOCUMENTS = 100
 
@@ -74,14 +72,9 @@ def migrated(config: Config, services: Services, *, failed_before: bool = False)
     order = order_of(spec, properties.key_paths)
     form = ItemForm(order, config.nested_arrays)
     layout = MigratedLayout(firestore, collection, spec.schema_version, order)
-    limits = RequestLimits(
-        max_request_bytes=int(firestore.max_request_bytes * _SHARE_OF_REQUEST),
-        max_in_flight=config.max_in_flight,
-        stop_at_refused_alike=None if failed_before else RequestLimits.stop_at_refused_alike,
-    )
-    to_table = config.bigquery_table, config.bigquery_method
-    rows = rows_to(*to_table, spec, services, config.max_outage_s, form=form, shows_deletes=True)
-    rows = replace(rows, may_all_be_bad=failed_before) if rows else None
+    limits = request_limits(firestore, config.max_in_flight, failed_before=failed_before)
+    to_table = config.bigquery_table, config.bigquery_method, spec, services, config.max_outage_s
+    rows = rows_to(*to_table, form=form, shows_deletes=True, failed_before=failed_before)
     asks = AskCosmos(container, spec, form)
     to = Destination(spec, layout, limits, rows, config.retry, config.max_writes_per_s, form, asks, shows_deletes=True)
     return Migrated(container, properties.rid, to, form, layout, properties.default_ttl is not None)
