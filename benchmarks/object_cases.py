@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import boto3
 
 from benchmarks.measure import CaseError, Meter, Sample
-from pipeline.emulators.processes import LOOPBACK, Server, serve
+from pipeline.emulators.s3 import s3_server
 from transforms.inputs.files import match_inputs
 from transforms.inputs.options import ReadOptions
 from transforms.inputs.packs import packed, read_pack
@@ -23,16 +22,9 @@ _CONTENT = b'{"id": "%d", "text": "' + b"x" * 1_000 + b'"}\n'
 @contextlib.contextmanager
 def _bucket(files: int) -> Iterator[Any]:
     """A bucket with so many files of one line each; gives a client."""
-    server = Server(
-        "moto",
-        1,
-        lambda ports, folder: [sys.executable, "-m", "moto.server", "--host", LOOPBACK, "--port", str(ports[0])],
-        lambda ports: f"http://{LOOPBACK}:{ports[0]}/moto-api/",
-        {"PATH": os.environ["PATH"]},
-    )
-    with serve(server) as (port,):
+    with s3_server() as url:
         os.environ |= {
-            "AWS_ENDPOINT_URL_S3": f"http://{LOOPBACK}:{port}",
+            "AWS_ENDPOINT_URL_S3": url,
             "AWS_ACCESS_KEY_ID": "benchmark",
             "AWS_SECRET_ACCESS_KEY": "benchmark",
             "AWS_DEFAULT_REGION": "us-east-1",
