@@ -3,6 +3,8 @@
     machine      what this computer has: Java, the Firestore emulator, a Python for the BigQuery emulator
     environment  the BigQuery emulator's own virtual environment, built once and cached
     processes    start a server on free ports, wait until it answers, end it
+    postgresql   a PostgreSQL server, which ends with whoever started it
+    s3           moto's S3 server
     guard        a script, never imported: the parent process of every server
 
 The errors are for `pipeline.emulators.start`'s callers.

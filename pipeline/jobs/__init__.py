@@ -1,1 +1,1 @@
-"""The jobs: one file each, with a frozen Config, prepare and build."""
+"""The jobs: one file each, with prepare and build; beside it its flags, a frozen Config, which import no Beam."""

@@ -6,6 +6,6 @@ comparison.py    two stores, one range: which keys differ
 differences.py   what a difference says
 forms.py         what of a document or row is compared
 key_intervals.py Firestore's order of names, asked of a store that only knows the order of bytes
-*_store.py       Firestore, BigQuery, JSON Lines
+*_store.py       Firestore, BigQuery, JSON Lines, Cosmos DB, tables of databases
 steps.py         the steps of a pipeline
 """
