@@ -46,6 +46,13 @@ def test_writing_and_reading_ten_times_the_documents_takes_no_more_memory(enviro
         assert peaks[case, LARGE] <= MAX_GROWTH * peaks[case, SMALL], case
 
 
+def test_auditing_ten_times_the_items_of_a_container_takes_no_more_memory(environ):
+    size = {n: {"items": n, "mode": "audit", "project": new_project()} for n in (SMALL, LARGE)}
+    peaks = {n: run_case("migrate_generated", arguments, environ).peak_mb for n, arguments in size.items()}
+
+    assert peaks[LARGE] <= MAX_GROWTH * peaks[SMALL]
+
+
 def test_exporting_ten_times_the_documents_takes_no_more_memory(environ, bigquery):
     addresses = {"BIGQUERY_EMULATOR_HOST": bigquery.rest, "BIGQUERY_EMULATOR_GRPC_HOST": bigquery.grpc}
     peaks = {}
