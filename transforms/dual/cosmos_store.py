@@ -109,7 +109,9 @@ def call_of(key: Key, request: Request) -> tuple[str, tuple[Any, ...], dict[str,
 def meant(request: Request, answer: Mapping[str, Any] | Refused | None) -> Answer:
     """What the service's answer says to the protocol. Raises RecordError."""
     if isinstance(request, Read):
-        return Found(None if isinstance(answer, Refused) or answer is None else stored_of(answer))
+        if isinstance(answer, Refused) or answer is None:
+            return Found(None)
+        return Found(stored_of(answer, needs_content=request.needs_content))
     if isinstance(answer, Refused):
         return Conflict()
     return Written(None if isinstance(request, Remove) or not answer else version_of(answer))

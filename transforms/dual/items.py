@@ -32,8 +32,11 @@ def version_of(item: Mapping[str, Any]) -> Version:
     return Version(item["_ts"] * 1_000_000, item["_etag"])
 
 
-def stored_of(item: Mapping[str, Any]) -> Stored:
+def stored_of(item: Mapping[str, Any], *, needs_content: bool = True) -> Stored:
     """An item as the service gives it. Raises RecordError for values that Cosmos DB should not hold.
+
+    Args:
+      needs_content: as in `Read`; without, nothing is converted.
 
     >>> stored_of({"id": "a", "_ts": 7, "_etag": "e"})
     Stored(content={'id': 'a'}, version=Version(time=7000000, tag='e'), stamp=Stamp(time=7000000, instance='', n=0), \
@@ -41,7 +44,7 @@ copied=None, is_pending=False)
     """
     version = version_of(item)
     return Stored(
-        None if is_tombstone(item) else content_of(item),
+        None if is_tombstone(item) else content_of(item) if needs_content else {},
         version,
         stamp_of(item) or Stamp(version.time),
         _copied(item),

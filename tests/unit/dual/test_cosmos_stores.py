@@ -154,3 +154,11 @@ def test_a_query_waits_as_told_within_its_time(store):
         with pytest.raises(TransientError, match="status 429"):
             store.query(timeout_s=1.0)
     assert n_asked == [3]
+
+
+def test_a_read_for_versions_alone_has_no_content_but_of_a_tombstone(store):
+    assert isinstance(store.answer(CREATE), Written)
+    assert store.answer(Read(COSMOS)).stored.content == {}
+    found = store.answer(READ).stored
+    assert isinstance(store.answer(Write(COSMOS, Draft(None, Stamp(8)), found)), Written)
+    assert store.answer(Read(COSMOS)).stored.is_tombstone
