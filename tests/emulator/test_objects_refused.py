@@ -106,6 +106,15 @@ def test_half_a_location_is_said_in_full(container: Container, bucket: Bucket, p
     assert message in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "path", ["s3://AKIA:hush@bucket/a.jsonl", f"azfs://{ACCOUNT}/c/a?sv=1&sig=hush", "azfs://a:hush@b/c/a"]
+)
+def test_a_location_with_a_secret_is_refused_and_not_shown(path: str) -> None:
+    with pytest.raises(JobError, match="must not hold a key or a signature") as refused:
+        store_of(path)
+    assert "hush" not in str(refused.value)
+
+
 def test_a_name_that_no_bucket_has_is_refused_before_it_is_asked_for(bucket: Bucket) -> None:
     with pytest.raises(JobError, match=r"s3://B@D/a.jsonl is not a name that S3 knows"):
         S3Store.connected(ONCE).stat("s3://B@D/a.jsonl")

@@ -9,12 +9,18 @@ One client per process and store. Clients never retry by themselves: every reque
 from __future__ import annotations
 
 import functools
+import re
 import threading
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
+from transforms.errors import JobError
+
 S3, AZURE = "s3://", "azfs://"
 OBJECT_STORES = (S3, AZURE)
+
+# Of a shared access signature of Azure.
+_SIGNATURE = re.compile(r"[?&]sig=", re.IGNORECASE)
 
 _ONE_AT_A_TIME = threading.Lock()  # threads that need the first client wait for it, rather than each making its own
 
@@ -64,8 +70,14 @@ def store_of(path: str) -> ObjectStore:
     """The store that a path is of, with the process's one client.
 
     Raises:
-      JobError: its client is not installed, or has no credentials; says what to do.
+      JobError: its client is not installed, or has no credentials; says what to do. Or the path holds some.
     """
+    place = path.partition("://")[2].partition("/")[0]
+    if "@" in place or _SIGNATURE.search(path):
+        raise JobError(
+            "a location of S3 or Azure must not hold a key or a signature, which would end up in logs and the ledger; "
+            "the clients find theirs in the environment, as docs/sources.md says"
+        )
     with _ONE_AT_A_TIME:
         if path.startswith(S3):
             return _s3()
