@@ -120,7 +120,7 @@ def _config(arguments: Sequence[str]) -> Config:
         raise UsageError("--html writes a page and --json prints one; give one of them")
     if not named:
         return config
-    if "/" not in named[0]:
+    if config.job_id is not None or "/" not in named[0]:
         check_job_id(named[0])
     elif config.html:
         raise UsageError("--html writes the page of a job; what is followed is on the page of `firebeam serve`")
