@@ -55,7 +55,7 @@ class Job:
                 (json.loads(each.original)["custom_id"], each.code) for each in batch.dead_letters
             ]
             counts = {"read": batch.read, "written": len(batch.entries), "dead_letter_count": len(batch.dead_letters)}
-            ids = tuple(entry.fallback_id for entry in batch.entries)
+            ids = tuple(entry.fallback_id for entry in batch.entries if entry.fallback_id)
             batches.complete(BatchOutcome(batch.batch_id, batch.source, counts, ids=ids), 1)
 
     @property
