@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from transforms.cosmos.failures import failures, meaning, status_error
+from transforms.cosmos.failures import failures, meaning, not_a_key, status_error
 from transforms.cosmos.status import StatusError
-from transforms.cosmos.target import CLIENT_OPTIONS, INSTALL, KEY_VARIABLE, CosmosTarget
+from transforms.cosmos.target import CLIENT_OPTIONS, INSTALL, CosmosTarget
 from transforms.cosmos.throttle import RequestUnits
 from transforms.errors import FirebeamError, JobError
 
@@ -232,7 +232,7 @@ def _sdk_client(target: CosmosTarget) -> Callable[[], CosmosClient]:
                 **({"priority": "Low"} if target.is_low_priority else {}),
             )
         except ValueError:
-            raise JobError(f"{target.label}: {KEY_VARIABLE} is not a key of Cosmos DB, which is base64") from None
+            raise not_a_key(target.label) from None
 
     return connect
 

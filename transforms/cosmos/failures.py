@@ -68,6 +68,11 @@ def meaning(label: str, error: Exception, *, is_about_item: bool = False) -> Fir
     return TransientError(f"{label}: {type(error).__name__}; check {ENDPOINT_VARIABLE}, network and firewall")
 
 
+def not_a_key(label: str) -> JobError:
+    """What it means that azure-cosmos takes a key for none, with ValueError."""
+    return JobError(f"{label}: {KEY_VARIABLE} is not a key of Cosmos DB, which is base64")
+
+
 def refused_content(status: int) -> RecordError:
     """An item that the service does not take, with 400 or 413."""
     if status == 413:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
@@ -10,7 +11,7 @@ from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 from transforms.cosmos.async_transport import AsyncOneAttemptTransport
 from transforms.cosmos.connection import Refused, refusal_of
-from transforms.cosmos.failures import failures, meaning, status_error
+from transforms.cosmos.failures import failures, meaning, not_a_key, status_error
 from transforms.cosmos.target import CLIENT_OPTIONS, INSTALL, CosmosTarget
 from transforms.dual.cosmos_store import call_of, failed, meant, sdk_parameters, unrepeated
 from transforms.dual.finding import Search
@@ -18,6 +19,7 @@ from transforms.dual.kinds import Key
 from transforms.dual.stored import Answer, Content, Failed, Request
 from transforms.errors import FirebeamError, JobError, RecordError, TransientError
 from transforms.migrate.documents import content_of
+from transforms.secrets import SecretSource
 
 T = TypeVar("T")
 
@@ -84,8 +86,18 @@ class AsyncCosmosStore:
 
 def _opened(target: CosmosTarget) -> CosmosClient:
     """A client whose own retries are switched off."""
-    credential: Any = target.key.read() if target.key is not None else _entra_id()
+    credential: Any = _entra_id() if target.key is None else _key(target.key, target.label)
     return CosmosClient(target.endpoint, credential, transport=AsyncOneAttemptTransport(), **CLIENT_OPTIONS)
+
+
+def _key(source: SecretSource, label: str) -> str:
+    """The account's key, looked at now: this client of azure-cosmos looks when it signs a request."""
+    key = source.read()
+    try:
+        base64.b64decode(key)
+    except ValueError:
+        raise not_a_key(label) from None
+    return key
 
 
 def _entra_id() -> Any:

@@ -30,6 +30,7 @@ from transforms.dual.stored import (
 from transforms.errors import TransientError
 from transforms.migrate.documents import Stamp
 from transforms.retry import Clock, Retry
+from transforms.secrets import SecretSource
 
 KIND = Kind.of(read_spec("student_attempts"), "/student_id")
 ITEM = {"id": "a", "student_id": "s1", "score": 1}
@@ -49,10 +50,11 @@ REQUESTS = {
 class Asked:
     """Either store, for a caller without an event loop."""
 
-    def __init__(self, container: OwnContainer, is_async: bool):
+    def __init__(self, container: OwnContainer, is_async: bool, **more):
+        self.is_async = is_async
         self.container, self._loop, self.slept = container, asyncio.new_event_loop(), []
         clock = Clock(monotonic=lambda: sum(self.slept), sleep=self.slept.append, asleep=self._asleep)
-        target = replace(container.target(), retry=Retry(clock=clock))
+        target = replace(container.target(), retry=Retry(clock=clock), **more)
         self._store = (AsyncCosmosStore if is_async else CosmosStore)(target)
 
     async def _asleep(self, seconds):
@@ -162,3 +164,11 @@ def test_a_read_for_versions_alone_has_no_content_but_of_a_tombstone(store):
     found = store.answer(READ).stored
     assert isinstance(store.answer(Write(COSMOS, Draft(None, Stamp(8)), found)), Written)
     assert store.answer(Read(COSMOS)).stored.is_tombstone
+
+
+def test_a_key_that_is_none_is_a_failure_that_says_so(store, monkeypatch):
+    monkeypatch.setenv("FIREBEAM_TEST_NO_KEY", "x")
+    other = Asked(store.container, store.is_async, key=SecretSource("env:FIREBEAM_TEST_NO_KEY", "COSMOS_KEY"))
+    failed = other.answer(READ)
+    assert failed == Failed(f"{store.container.location}: COSMOS_KEY is not a key of Cosmos DB, which is base64")
+    other.close()
