@@ -122,6 +122,7 @@ def test_rows_and_ledger_show_what_is_finished_while_others_are_waited_for(targe
         assert comes_true(lambda: "completed" in [each.state for each in ledger_of(target)], within_s=60)
         rows = list(table.client().query(f"SELECT candidate_id FROM `{table.id}`").result())
         assert len(rows) == PER_BATCH
+        assert comes_true(lambda: job_fields(target).get("records", {}).get("written") == PER_BATCH)
         assert comes_true(lambda: job_fields(target).get("batches_completed") == 1)
         fields = job_fields(target)
         assert (fields["batches_total"], fields["batches_waiting"], fields["records"]["written"]) == (2, 1, PER_BATCH)

@@ -66,9 +66,10 @@ def counts_of_provider_batches(job: LedgerDocument, totals: Totals, attempt: int
         return count(job.client, query.where("state", "in", list(states)), retry=job.retry)
 
     try:
-        waiting, processing, completed, failed = (
-            in_states(*states) for states in (WAITING, (PROCESSING,), (COMPLETED,), (FAILED, UNDECIDED))
-        )
+        # A batch goes from waiting through processing to an end. Whatever moves between two answers is counted once,
+        # because the ends are asked for first and what is processed is the rest.
+        failed, completed, waiting = (in_states(*states) for states in ((FAILED, UNDECIDED), (COMPLETED,), WAITING))
+        processing = count(job.client, query, retry=job.retry) - failed - completed - waiting
         tokens = [int(sums(job.client, query, (name,), retry=job.retry).get(name, 0)) for name in _TOKENS]
     except CannotAggregateError:
         batches = ProviderBatches(job).of_run(attempt)

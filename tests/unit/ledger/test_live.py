@@ -19,7 +19,7 @@ from transforms.ledger.provider_batches import ProviderBatch, ProviderBatches
 from transforms.ledger.runs import JobDescription, JobLedger
 from transforms.ledger.totals import Totals
 from transforms.outcomes import RECORDS, BatchOutcome
-from transforms.testing import ScriptedFirestore
+from transforms.testing import ScriptedFirestore, always
 
 NOON = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.timezone.utc)
 
@@ -65,6 +65,26 @@ def test_of_a_provider_it_counts_the_provider_s_batches_and_their_tokens(documen
     assert counts == BatchCounts(8, 3, 1, 2, 2, 30, sum(range(8)))
     fields = live_fields(Totals(RECORDS), counts, None)
     assert (fields["progress"], fields["tokens"]) == (0.25, {"input": 30, "output": 28})
+
+
+def test_a_batch_that_moves_while_the_batches_are_counted_is_counted_once():
+    with ScriptedFirestore() as server:
+        document = job_document(server.target.connect(), "ingest-1")
+        ledger = ProviderBatches(document)
+        ledger.write(ProviderBatch("fb-0", "openai", 0, "completed"))
+        for n_before_it_moves in range(6):
+            ledger.write(ProviderBatch("fb-1", "openai", 1, "running"))
+            states = iter(["running"] * n_before_it_moves + ["processing", "completed"])
+
+            def moving(messages, states=states):
+                yield from messages
+                ledger.write(ProviderBatch("fb-1", "openai", 1, next(states, "completed")))
+
+            server.script("RunAggregationQuery", always(moving))
+            counts = counts_of_provider_batches(document, Totals(RECORDS), 1)
+            assert counts.total == 2
+            assert sum(counts[1:5]) == 2
+            assert min(counts[1:5]) == 0
 
 
 def test_a_worker_keeps_the_document_of_an_unattended_run_live_once_per_second(document):
