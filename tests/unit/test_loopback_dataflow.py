@@ -86,7 +86,7 @@ def test_parameters_are_refused_as_the_service_does():
     assert parameter_problems(metadata("ingest"), right) == []
     assert parameter_problems(metadata("ingest"), {"input": "in.jsonl", "inputs": "x"}) == [
         "inputs: Unrecognized parameter",
-        "input: Parameter didn't match regex '^(((gs://|s3://|azfs://|firestore://|batches://)[^,]+)(,((gs://|s3://|azfs://|firestore://|batches://)[^,]+))*)$'",
+        "input: Parameter didn't match regex '^(((gs://|s3://|azfs://|firestore://|batches://|postgresql://|mysql://)[^,]+)(,((gs://|s3://|azfs://|firestore://|batches://|postgresql://|mysql://)[^,]+))*)$'",
         "dead_letters: Missing required parameter",
     ]
 
