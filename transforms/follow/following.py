@@ -38,7 +38,7 @@ from transforms.follow.phase import Course, PhaseReader
 from transforms.follow.positions import COSMOS_DELETES, Saved, feed_document
 from transforms.follow.removals import Removals
 from transforms.follow.repairing import Repairing, Store
-from transforms.follow.rows import FEW_ATTEMPTS, RowsOfPages
+from transforms.follow.rows import ONE_ATTEMPT, RowsOfPages
 from transforms.follow.scans import Scans
 from transforms.follow.searches import CosmosSearch, FirestoreSearch
 from transforms.ledger.migrations import migration_document
@@ -260,7 +260,7 @@ class Following:
         target = self._target
         if target.rows is None:
             return lambda _: None
-        plan = replace(target.rows, retry=FEW_ATTEMPTS)
+        plan = replace(target.rows, retry=ONE_ATTEMPT)
         counts = self.repairing.counts
         return RowsOfPages(plan, target.pair, target.firestore, target.collection, self._losers, counts).write
 

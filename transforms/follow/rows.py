@@ -25,8 +25,8 @@ from transforms.migrate.documents import tombstones_of
 from transforms.migrate.rows import Held, check_answered, held_of
 from transforms.retry import Retry
 
-# The loop itself waits and tries again, and says so meanwhile.
-FEW_ATTEMPTS = Retry(3, initial_s=0.2, max_s=2.0)
+# A page that fails is tried again by the loop, which waits and says so meanwhile.
+ONE_ATTEMPT = Retry(1)
 
 
 class RefusedRows(Protocol):
@@ -95,7 +95,7 @@ class RowsOfPages:
 
     def _read(self, collection: str, ids: Iterable[str]) -> Iterator[Document]:
         paths = [f"{collection}/{each}" for each in ids]
-        return read_paths(self._target.connect(), paths, retry=FEW_ATTEMPTS)
+        return read_paths(self._target.connect(), paths, retry=ONE_ATTEMPT)
 
 
 def ended_at(tombstone: Document, gone: Gone | None) -> datetime.datetime | None:
