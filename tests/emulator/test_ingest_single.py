@@ -28,7 +28,8 @@ def test_attempts_land_in_one_collection_with_rows_once_and_a_dead_letter_is_rep
         "--left=firestore://student_attempts",
         f"--right=bigquery:{collection}_latest",
     ]
-    assert main(["verify", f"--project={target.project}", *stores]) == 0, capsys.readouterr()
+    own = [f"--project={target.project}", f"--dead_letters={tmp_path / 'verify'}"]
+    assert main(["verify", *own, *stores]) == 0, capsys.readouterr()
 
     for file in (tmp_path / "dead_letters").glob("*/*.jsonl"):
         file.write_text(file.read_text().replace("[[1]]", "[1]"))
