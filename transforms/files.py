@@ -36,6 +36,7 @@ _URL = re.compile(r"\s*[A-Za-z][-A-Za-z0-9+.]*://")
 _TOKENS = re.compile(r"\*\*|[*?]|\[!?\]?[^\]]*\]|\[|[^*?\[]+")
 _WILD = re.compile(r"[*?\[]")
 _SHOWN_CHARACTERS = 200
+_NO_FILE_SYSTEM = "Unable to get filesystem"  # Beam's words for a scheme that none of its file systems has
 
 
 def is_local(path: str) -> bool:
@@ -150,6 +151,8 @@ def reason(error: Exception) -> str:
     details = getattr(error, "exception_details", None)
     if details:
         return str(next(iter(details.values())))
+    if isinstance(error, ValueError) and str(error).startswith(_NO_FILE_SYSTEM):
+        return "nothing here reads such addresses; files are local, or begin with gs://, s3:// or azfs://"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
