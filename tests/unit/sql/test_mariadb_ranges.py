@@ -1,5 +1,7 @@
 """Ranges of keys on a real MariaDB: which tables have some, and that they have every row once."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.support.mariadb import MariaDatabase
@@ -65,7 +67,8 @@ def test_ranges_of_a_key_of_several_columns_have_every_row_once_and_go_on_behind
 
 
 def check_ranges(database: MariaDatabase, n_rows: int) -> None:
-    table, source = database.table("t"), database.described("t")
+    # The server's own estimate of a table's rows is one of a few pages, and may be far off.
+    table, source = database.table("t"), replace(database.described("t"), n_rows=n_rows)
     assert source.is_ordered
     cuts = table.boundaries(source, source.key, 2)
     assert len(cuts) == 1
@@ -87,7 +90,7 @@ def test_even_cuts_of_sparse_keys_leave_no_row_out(mariadb):
         "INSERT INTO t VALUES (-9223372036854775808), (9223372036854775807)",
         "ANALYZE TABLE t",
     )
-    table, source = mariadb.table("t"), mariadb.described("t")
+    table, source = mariadb.table("t"), replace(mariadb.described("t"), n_rows=100_002)
     parts = table.blocks(source, 4)
     assert len(parts) == 4
     chunks = (chunk for part in parts for chunk in table.read(Selection(source, source.key), part, None))

@@ -2,6 +2,7 @@
 
 import threading
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -77,7 +78,8 @@ def long(mariadb):
 
 
 def test_readers_of_one_snapshot_have_every_row_once_while_rows_are_written(many):
-    table, source = many.table("t"), many.described("t")
+    # The server's own estimate of a table's rows is one of a few pages, and may be far off.
+    table, source = many.table("t"), replace(many.described("t"), n_rows=100_000)
     parts = table.blocks(source, 4)
     assert [part.condition for part in parts] == [
         "`id` <= 25000",
@@ -206,7 +208,9 @@ def test_rows_that_the_server_counts_otherwise_stop_the_run(mariadb):
     mariadb.execute(
         "CREATE TABLE s (id int PRIMARY KEY)",
         "INSERT INTO s SELECT seq FROM seq_1_to_1000",
-        "CREATE VIEW t AS SELECT id FROM s WHERE rand() < 0.5",
+        # One row more with every statement of the session.
+        "CREATE VIEW t AS SELECT id FROM s WHERE id <= (SELECT CAST(variable_value AS int) "
+        "FROM information_schema.session_status WHERE variable_name = 'QUESTIONS')",
     )
     with pytest.raises(JobError, match=r"rows came of .* that the server counts; run it again"):
         ids(mariadb, None)
