@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from transforms.errors import RecordError
@@ -46,6 +47,24 @@ def own_fields(item: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in item.items() if name not in SYSTEM_FIELDS}
 
 
+def path_steps(path: str) -> list[str]:
+    """The names on the way that a path of a partition key goes.
+
+    >>> path_steps("/who/school name")
+    ['who', 'school name']
+    """
+    return path.strip("/").split("/")
+
+
+def accessor(steps: Iterable[str]) -> str:
+    """How a query names a member of an item.
+
+    >>> accessor(["who", "a/b"])
+    'c["who"]["a/b"]'
+    """
+    return "c" + "".join(f"[{json.dumps(name)}]" for name in steps)
+
+
 def partition_key_of(item: Mapping[str, Any], paths: Sequence[str]) -> list[Any]:
     """The values of an item's partition key, one per path; {} where it has none, as the SDK says "undefined".
 
@@ -55,7 +74,7 @@ def partition_key_of(item: Mapping[str, Any], paths: Sequence[str]) -> list[Any]
     values = []
     for path in paths:
         value: Any = item
-        for name in path.strip("/").split("/"):
+        for name in path_steps(path):
             value = value.get(name, {}) if isinstance(value, Mapping) else {}
         values.append(value)
     return values

@@ -5,13 +5,12 @@ A query reads every partition; it is answered page by page, and each page is a r
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from transforms.cosmos.connection import Connection, Hook, Refused
 from transforms.cosmos.feed import FeedRange
-from transforms.cosmos.items import ItemVersion, is_path_step, partition_key_of
+from transforms.cosmos.items import ItemVersion, accessor, is_path_step, partition_key_of, path_steps
 from transforms.cosmos.status import StatusError
 from transforms.errors import TransientError
 
@@ -113,7 +112,7 @@ def items_between(
 def keys(connection: Connection, span: FeedRange | None = None) -> Iterator[list[ItemKey]]:
     """Names and versions of all items, without the rest of them. Errors as `query`."""
     paths = connection.properties.key_paths
-    members = ", ".join(f"c{_accessor(path)} AS k{n}" for n, path in enumerate(paths))
+    members = ", ".join(f"{accessor(path_steps(path))} AS k{n}" for n, path in enumerate(paths))
     text = f"SELECT c.id, c._ts, c._etag, {members} FROM c"  # noqa: S608  # paths of the container's own key, quoted
     for page in query(connection, text, span=span):
         yield [
@@ -183,11 +182,3 @@ def sdk_key(key: Sequence[Any]) -> Any:
 def key_of(connection: Connection, item: Mapping[str, Any]) -> list[Any]:
     """An item's partition key, one value per path."""
     return partition_key_of(item, connection.properties.key_paths)
-
-
-def _accessor(path: str) -> str:
-    """
-    >>> _accessor("/who/school name")
-    '["who"]["school name"]'
-    """
-    return "".join(f"[{json.dumps(name)}]" for name in path.strip("/").split("/"))

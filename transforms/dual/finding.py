@@ -7,13 +7,13 @@ What the two would answer differently is refused: values of several types in one
 
 from __future__ import annotations
 
-import json
 import math
 import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from transforms.cosmos.items import accessor
 from transforms.errors import UsageError
 from transforms.migrate.converted import MAX_INTEGER
 from transforms.migrate.documents import OWN_FIELDS, SYSTEM_FIELDS
@@ -67,9 +67,11 @@ class Search:
         """
         conditions, parameters = ['NOT IS_DEFINED(c["_deleted"])'], {}
         for n, (field, sign, value) in enumerate(self.where):
-            conditions.append(f"{_accessor(field)} {'=' if sign == '==' else sign} @p{n}")
+            conditions.append(f"{accessor(steps_of(field))} {'=' if sign == '==' else sign} @p{n}")
             parameters[f"p{n}"] = value
-        order = f" ORDER BY {_accessor(self.order_by)} {'DESC' if self.descending else 'ASC'}" if self.order_by else ""
+        order = ""
+        if self.order_by:
+            order = f" ORDER BY {accessor(steps_of(self.order_by))} {'DESC' if self.descending else 'ASC'}"
         return f"SELECT TOP {self.limit} * FROM c WHERE {' AND '.join(conditions)}{order}", parameters  # noqa: S608
 
     def of(self, items: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -119,7 +121,3 @@ def _value(item: Mapping[str, Any], field: str) -> Any:
     for name in steps_of(field):
         value = value.get(name) if isinstance(value, Mapping) else None
     return value
-
-
-def _accessor(field: str) -> str:
-    return "c" + "".join(f"[{json.dumps(name)}]" for name in steps_of(field))

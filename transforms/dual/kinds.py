@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from transforms.cosmos.items import check_id
+from transforms.cosmos.items import check_id, path_steps
 from transforms.errors import RecordError, UsageError
 from transforms.records.model import RecordSpec
 
@@ -95,7 +95,7 @@ class Kind:
 
     @property
     def _names_of_partition(self) -> Iterator[str]:
-        return (path.strip("/").split("/")[0] for path in self.partition_key_paths)
+        return (path_steps(path)[0] for path in self.partition_key_paths)
 
     @property
     def names_of_item(self) -> tuple[str, ...]:
@@ -115,7 +115,7 @@ _ABSENT = object()
 
 def _at(item: Mapping[str, Any], path: str) -> Any:
     value: Any = item
-    for name in path.strip("/").split("/"):
+    for name in path_steps(path):
         value = value.get(name, _ABSENT) if isinstance(value, Mapping) else _ABSENT
     return value
 

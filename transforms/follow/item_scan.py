@@ -13,12 +13,12 @@ equal. An item that Firestore never took, or that others wrote into Cosmos DB si
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 from transforms.cosmos.connection import Connection
+from transforms.cosmos.items import accessor
 from transforms.cosmos.reads import query
 from transforms.dual.items import version_of
 from transforms.dual.kinds import Key, Kind
@@ -101,7 +101,7 @@ class ItemScan:
 
     def _pages(self) -> Iterator[list[Mapping[str, Any]]]:
         names = [*_OURS, *(name for name in self._kind.naming_fields if name not in _OURS)]
-        members = ", ".join(f"c[{json.dumps(name)}] AS f{n}" for n, name in enumerate(names))
+        members = ", ".join(f"{accessor([name])} AS f{n}" for n, name in enumerate(names))
         text = f"SELECT {members} FROM c"  # noqa: S608  # names of fields, quoted
         for page in query(self._connection, text, max_items=MAX_PATHS_PER_REQUEST):
             yield [{name: row[f"f{n}"] for n, name in enumerate(names) if f"f{n}" in row} for row in page]

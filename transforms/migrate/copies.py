@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from transforms.cosmos.connection import Connection
-from transforms.cosmos.items import partition_key_of
+from transforms.cosmos.items import partition_key_of, path_steps
 from transforms.cosmos.reads import read_item
 from transforms.cosmos.target import COSMOS
 from transforms.firestore import field_paths, messages
@@ -52,7 +52,7 @@ class Copies:
     ):
         self._connection, self._client, self._retry, self._before = connection, client, retry, before
         self.key_paths = connection.properties.key_paths
-        heads = [field_paths.render([path.strip("/").split("/")[0]]) for path in self.key_paths]
+        heads = [field_paths.render([path_steps(path)[0]]) for path in self.key_paths]
         self._query = Query(collection).select(META_FIELD, "id", *dict.fromkeys(heads))
 
     def all(self) -> Iterator[Document]:

@@ -11,13 +11,13 @@ Only copies of this container's items are looked at. Doing it again deletes noth
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from transforms.cosmos.connection import Connection
+from transforms.cosmos.items import accessor, path_steps
 from transforms.cosmos.reads import keys, query
 from transforms.cosmos.target import CosmosTarget
 from transforms.errors import JobError
@@ -85,8 +85,8 @@ def _items_of(
     connection: Connection, documents: Sequence[Document], copies: Copies, fields: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     """The items of these documents' ids, those fields of them alone, by `item_text`."""
-    of_key = "".join(f", c{_accessor(path)} AS k{n}" for n, path in enumerate(copies.key_paths))
-    of_item = "".join(f", c{_accessor(name)} AS f{n}" for n, name in enumerate(fields))
+    of_key = "".join(f", {accessor(path_steps(path))} AS k{n}" for n, path in enumerate(copies.key_paths))
+    of_item = "".join(f", {accessor([name])} AS f{n}" for n, name in enumerate(fields))
     text = f"SELECT c.id{of_key}{of_item} FROM c WHERE ARRAY_CONTAINS(@ids, c.id)"  # noqa: S608  # names, quoted
     found = {}
     for page in query(connection, text, {"ids": [id_of(document) for document in documents]}):
@@ -105,7 +105,3 @@ def _in_parts(documents: Iterable[Document], size: int) -> Iterator[list[Documen
     rest = iter(documents)
     while part := list(islice(rest, size)):
         yield part
-
-
-def _accessor(path: str) -> str:
-    return "".join(f"[{json.dumps(name)}]" for name in path.strip("/").split("/"))

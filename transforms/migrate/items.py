@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from transforms.batch import Record, SourceVersion
+from transforms.cosmos.items import path_steps
 from transforms.errors import RecordError
 from transforms.firestore import field_paths
 from transforms.firestore.target import FirestoreTarget
@@ -46,7 +47,7 @@ def order_of(spec: RecordSpec, key_paths: Sequence[str]) -> SourceOrder:
     of_id = len(spec.key.paths) == 1 and spec.key.paths[0] == _ID
     if of_id and list(key_paths) == ["/id"]:
         return SourceOrder()
-    steps = [tuple(path.strip("/").split("/")) for path in key_paths]
+    steps = [tuple(path_steps(path)) for path in key_paths]
     return SourceOrder((_ID, *(Path(".".join(each), each) for each in steps if each != _ID.steps)))
 
 
