@@ -1,4 +1,4 @@
-"""What azure-core needs of a session of requests, and no more: it costs half of what a whole session does per request.
+"""What azure-core needs of a session of requests, and no more, because a whole one costs CPU with every request.
 
 url, headers, body as azure-core made them ──▶ pool of connections ──▶ answer, read to its end
 
