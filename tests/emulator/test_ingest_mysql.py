@@ -6,35 +6,21 @@ import pytest
 
 from tests.support.documents import read_collection
 from tests.support.ingest import ingest
+from tests.support.orders import ingest_of
 
 pytestmark = pytest.mark.emulator
 
 UTC = datetime.timezone.utc
-SPEC = """\
-name: orders
-schema_version: 1
-collection: orders
-label: order
-key:
-  name: order_id
-  from: [id]
-fields:
-  amount:
-    type: string
-    description: What it costs.
-    from: [amount]
-"""
 
 
 @pytest.fixture
 def flags(tmp_path, mariadb):
     """Of an ingest of a table with three batches."""
-    (tmp_path / "orders.yaml").write_text(SPEC)
     mariadb.execute(
         "CREATE TABLE orders (id bigint unsigned PRIMARY KEY, amount decimal(40,2))",
         "INSERT INTO orders SELECT seq, seq * 1.5 FROM seq_1_to_25",
     )
-    return [f"--input={mariadb.location('orders')}", f"--spec={tmp_path / 'orders.yaml'}", "--batch_size=10"]
+    return ingest_of(mariadb.location("orders"), tmp_path)
 
 
 def test_every_value_is_in_its_document_as_the_rules_say(target, mariadb, tmp_path, flags):

@@ -14,34 +14,19 @@ from tests.support.documents import read_collection
 from tests.support.faulty_firestore import FaultyFirestore
 from tests.support.ingest import ingest
 from tests.support.interrupted import ROOT, Moment
+from tests.support.orders import ingest_of
 
 pytestmark = pytest.mark.emulator
-
-SPEC = """\
-name: orders
-schema_version: 1
-collection: orders
-label: order
-key:
-  name: order_id
-  from: [id]
-fields:
-  amount:
-    type: string
-    description: What it costs.
-    from: [amount]
-"""
 
 
 @pytest.fixture
 def flags(tmp_path, database):
     """Of an ingest of a table with three batches."""
-    (tmp_path / "orders.yaml").write_text(SPEC)
     database.execute(
         "CREATE TABLE orders (id bigint PRIMARY KEY, amount numeric)",
         "INSERT INTO orders SELECT n, n * 1.50 FROM generate_series(1, 25) n",
     )
-    return [f"--input={database.location('orders')}", f"--spec={tmp_path / 'orders.yaml'}", "--batch_size=10"]
+    return ingest_of(database.location("orders"), tmp_path)
 
 
 def amounts(target):
